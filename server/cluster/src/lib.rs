@@ -1,0 +1,1 @@
+//! The Kubernetes adapter: cache, apply, logs, exec, controllers.

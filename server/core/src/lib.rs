@@ -1,0 +1,1 @@
+//! Berth's services, authorisation and ports. No SQL, no Kubernetes client, no HTTP.

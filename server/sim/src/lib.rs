@@ -1,0 +1,1 @@
+//! An embedded Kubernetes API with its controllers and a simulated kubelet.

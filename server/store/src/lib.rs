@@ -1,0 +1,1 @@
+//! The SQL: SQLite and Postgres adapters of core's store ports.

@@ -1,0 +1,1 @@
+//! Sessions, sign-in, security headers, server-sent events, WebSockets.
