@@ -117,11 +117,7 @@ pub struct FieldError {
 
 impl FieldError {
     /// An error at `field` with a translation `code` and an English message.
-    pub fn new(
-        field: impl Into<String>,
-        code: impl Into<String>,
-        message: impl Into<String>,
-    ) -> Self {
+    pub fn new(field: impl Into<String>, code: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             field: field.into(),
             code: code.into(),

@@ -9,6 +9,7 @@ pub mod env;
 pub mod error;
 pub mod ports;
 pub mod services;
+pub mod yaml;
 
 pub use ctx::{Actor, OpCtx, Person, Via};
 pub use error::{Error, Result};
