@@ -11,6 +11,6 @@ pub mod ports;
 pub mod services;
 pub mod yaml;
 
-pub use ctx::{Actor, OpCtx, Person, Via};
+pub use ctx::{Actor, OpCtx, Person, RequestMeta, Via};
 pub use error::{Error, Result};
 pub use services::Services;
