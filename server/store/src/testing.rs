@@ -73,7 +73,9 @@ impl Postgres {
         let keeper = Command::new("sh")
             .args(["-c", r#"cat; "$@" >&2; rm -rf "$0""#])
             .arg(&folder)
-            .args(words(server_command(&bin.join("pg_ctl")).args(["stop", "--mode=immediate", "--silent", "-D"]).arg(&data)))
+            .args(words(
+                server_command(&bin.join("pg_ctl")).args(["stop", "--mode=immediate", "--silent", "-D"]).arg(&data),
+            ))
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
