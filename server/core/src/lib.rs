@@ -7,8 +7,11 @@ pub mod authz;
 pub mod ctx;
 pub mod env;
 pub mod error;
+pub mod listing;
 pub mod ports;
 pub mod services;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod yaml;
 
 pub use ctx::{Actor, OpCtx, Person, RequestMeta, Via};
