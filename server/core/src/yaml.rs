@@ -45,7 +45,7 @@ pub fn print(value: &impl serde::Serialize) -> Result<String> {
     serde_saphyr::to_string(value).map_err(|e| Error::internal(e.to_string()))
 }
 
-/// Reads `value` as `T`; an error stands at its field below `root`.
+/// Reads `value` as `T`; an error stands at its field below `root` (which may be empty).
 ///
 /// # Errors
 /// `Invalid` at the field.
@@ -54,13 +54,14 @@ pub fn typed<T: DeserializeOwned>(root: &str, value: &Value) -> Result<T> {
         let path = e.path().to_string();
         let inner = e.into_inner().to_string();
         let unknown = inner.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
-        let (field, code) = match (path.as_str(), unknown) {
-            (".", Some(name)) => (format!("{root}.{name}"), "unknown_field"),
-            (".", None) => (root.to_owned(), "type"),
-            (path, Some(name)) if !path.ends_with(name) => (format!("{root}.{path}.{name}"), "unknown_field"),
-            (path, Some(_)) => (format!("{root}.{path}"), "unknown_field"),
-            (path, None) => (format!("{root}.{path}"), "type"),
+        let (path, code) = match (path.as_str(), unknown) {
+            (".", Some(name)) => (name.to_owned(), "unknown_field"),
+            (".", None) => (String::new(), "type"),
+            (path, Some(name)) if !path.ends_with(name) => (format!("{path}.{name}"), "unknown_field"),
+            (path, Some(_)) => (path.to_owned(), "unknown_field"),
+            (path, None) => (path.to_owned(), "type"),
         };
+        let field = if root.is_empty() || path.is_empty() { format!("{root}{path}") } else { format!("{root}.{path}") };
         Error::field(FieldError::new(field, code, inner.clone()).param("reason", inner))
     })
 }
