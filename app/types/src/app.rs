@@ -493,12 +493,9 @@ impl Component {
     /// The name of the port at `index`.
     #[must_use]
     pub fn port_name(&self, index: usize) -> String {
-        self.ports
-            .get(index)
-            .and_then(|p| p.name.clone())
-            .unwrap_or_else(|| match index {
-                0 => "http".to_owned(),
-                n => format!("port-{}", n + 1),
-            })
+        self.ports.get(index).and_then(|p| p.name.clone()).unwrap_or_else(|| match index {
+            0 => "http".to_owned(),
+            n => format!("port-{}", n + 1),
+        })
     }
 }

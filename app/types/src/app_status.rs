@@ -8,9 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::role::words;
 
 /// How an app is. Never "updating" for a rollout that is dead: that is [`AppPhase::Degraded`].
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema, utoipa::ToSchema))]
 pub enum AppPhase {
     /// Something is wrong and does not mend itself; `cause` says what.
@@ -26,12 +24,7 @@ pub enum AppPhase {
 
 impl AppPhase {
     /// All, worst first.
-    pub const ALL: &'static [Self] = &[
-        Self::Degraded,
-        Self::Progressing,
-        Self::Ready,
-        Self::Suspended,
-    ];
+    pub const ALL: &'static [Self] = &[Self::Degraded, Self::Progressing, Self::Ready, Self::Suspended];
 
     /// As written in the status.
     #[must_use]

@@ -58,9 +58,7 @@ fn is_path_component(part: &str) -> bool {
     let edge = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     edge(bytes.first())
         && edge(bytes.last())
-        && bytes.iter().all(|b| {
-            b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-')
-        })
+        && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-'))
         && !part.contains("..")
         && !part.contains("._")
         && !part.contains("_.")
@@ -88,19 +86,14 @@ impl ImageRef {
         };
         if let Some(digest) = digest {
             let ok = digest.strip_prefix("sha256:").is_some_and(|hex| {
-                hex.len() == 64
-                    && hex
-                        .bytes()
-                        .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+                hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
             });
             if !ok {
                 return Err(ImageError::Digest(digest.to_owned()));
             }
         }
         let (registry, path) = match rest.split_once('/') {
-            Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => {
-                (Some(host), path)
-            }
+            Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => (Some(host), path),
             _ => (None, rest),
         };
         let (repository, tag) = match path.rsplit_once(':') {
@@ -110,26 +103,16 @@ impl ImageRef {
         let host_ok = registry.is_none_or(|host| {
             let (name, port) = host.split_once(':').unwrap_or((host, "1"));
             !name.is_empty()
-                && name
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'))
+                && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'))
                 && port.parse::<u16>().is_ok()
         });
-        if !host_ok
-            || rest.len() > 255
-            || repository.is_empty()
-            || !repository.split('/').all(is_path_component)
-        {
-            return Err(ImageError::Repository(
-                if host_ok { repository } else { rest }.to_owned(),
-            ));
+        if !host_ok || rest.len() > 255 || repository.is_empty() || !repository.split('/').all(is_path_component) {
+            return Err(ImageError::Repository(if host_ok { repository } else { rest }.to_owned()));
         }
         if let Some(tag) = tag {
             let ok = (1..=128).contains(&tag.len())
                 && !tag.starts_with(['.', '-'])
-                && tag
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'));
+                && tag.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'));
             if !ok {
                 return Err(ImageError::Tag(tag.to_owned()));
             }
@@ -145,11 +128,7 @@ impl ImageRef {
     /// Last part of the repository with tag or short digest: what a narrow column shows.
     #[must_use]
     pub fn short(&self) -> String {
-        let name = self
-            .repository
-            .rsplit('/')
-            .next()
-            .unwrap_or(&self.repository);
+        let name = self.repository.rsplit('/').next().unwrap_or(&self.repository);
         match (&self.tag, &self.digest) {
             (Some(tag), _) => format!("{name}:{tag}"),
             (None, Some(digest)) => format!("{name}@{}", digest.get(7..19).unwrap_or(digest)),
@@ -171,21 +150,12 @@ mod tests {
             ("nginx:1.27", None, "nginx", Some("1.27")),
             ("shop/web", None, "shop/web", None),
             ("localhost/a", Some("localhost"), "a", None),
-            (
-                "registry.example.com:5000/a/b:x",
-                Some("registry.example.com:5000"),
-                "a/b",
-                Some("x"),
-            ),
+            ("registry.example.com:5000/a/b:x", Some("registry.example.com:5000"), "a/b", Some("x")),
             (pinned.as_str(), Some("ghcr.io"), "shop/web", Some("1.4")),
         ] {
             let got = ImageRef::parse(text).unwrap();
             assert_eq!(
-                (
-                    got.registry.as_deref(),
-                    got.repository.as_str(),
-                    got.tag.as_deref()
-                ),
+                (got.registry.as_deref(), got.repository.as_str(), got.tag.as_deref()),
                 (registry, repository, tag)
             );
         }

@@ -53,14 +53,8 @@ impl ListQuery {
             .map(str::trim)
             .filter(|key| !key.is_empty() && *key != "-")
             .map(|key| match key.strip_prefix('-') {
-                Some(field) => SortKey {
-                    field: field.to_owned(),
-                    descending: true,
-                },
-                None => SortKey {
-                    field: key.to_owned(),
-                    descending: false,
-                },
+                Some(field) => SortKey { field: field.to_owned(), descending: true },
+                None => SortKey { field: key.to_owned(), descending: false },
             })
             .collect()
     }
@@ -68,21 +62,15 @@ impl ListQuery {
     /// The inverse of [`Self::parse_sort`].
     #[must_use]
     pub fn sort_text(&self) -> String {
-        let keys: Vec<String> = self
-            .sort
-            .iter()
-            .map(|k| format!("{}{}", if k.descending { "-" } else { "" }, k.field))
-            .collect();
+        let keys: Vec<String> =
+            self.sort.iter().map(|k| format!("{}{}", if k.descending { "-" } else { "" }, k.field)).collect();
         keys.join(",")
     }
 
     /// With one more filter value.
     #[must_use]
     pub fn filter(mut self, field: &str, value: impl Into<String>) -> Self {
-        self.filters
-            .entry(field.to_owned())
-            .or_default()
-            .push(value.into());
+        self.filters.entry(field.to_owned()).or_default().push(value.into());
         self
     }
 }
@@ -114,14 +102,7 @@ impl<T> Page<T> {
     /// A page that holds the whole list.
     #[must_use]
     pub fn whole(items: Vec<T>) -> Self {
-        Self {
-            total: items.len(),
-            items,
-            offset: 0,
-            next: None,
-            facets: BTreeMap::new(),
-            as_of: None,
-        }
+        Self { total: items.len(), items, offset: 0, next: None, facets: BTreeMap::new(), as_of: None }
     }
 
     /// The same page of other rows.

@@ -58,11 +58,7 @@ pub fn check_label(name: &str, max: usize) -> Result<(), NameError> {
     if name.is_empty() {
         return Err(NameError::Empty);
     }
-    if let Some((at, found)) = name
-        .chars()
-        .enumerate()
-        .find(|(_, c)| !matches!(c, 'a'..='z' | '0'..='9' | '-'))
-    {
+    if let Some((at, found)) = name.chars().enumerate().find(|(_, c)| !matches!(c, 'a'..='z' | '0'..='9' | '-')) {
         return Err(NameError::Character { found, at });
     }
     let len = name.chars().count();
@@ -188,11 +184,7 @@ pub fn kube_namespace(tenant: &TenantName, namespace: &NamespaceName) -> String 
 /// The name that a component's Deployment, Service and so on have in the cluster.
 #[must_use]
 pub fn component_object(app: &str, component: &str) -> String {
-    if component == "main" {
-        app.to_owned()
-    } else {
-        format!("{app}-{component}")
-    }
+    if component == "main" { app.to_owned() } else { format!("{app}-{component}") }
 }
 
 #[cfg(test)]
@@ -211,20 +203,13 @@ mod tests {
             ("a-", Err(NameError::Edge)),
             ("abcdef", Err(NameError::TooLong { max: 5, len: 6 })),
         ] {
-            assert_eq!(
-                check_label(text, 5.max(if want.is_ok() { 20 } else { 5 })),
-                want,
-                "{text}"
-            );
+            assert_eq!(check_label(text, 5.max(if want.is_ok() { 20 } else { 5 })), want, "{text}");
         }
     }
 
     #[test]
     fn reserved_and_composed() {
-        assert_eq!(
-            "new".parse::<AppName>(),
-            Err(NameError::Reserved("new".into()))
-        );
+        assert_eq!("new".parse::<AppName>(), Err(NameError::Reserved("new".into())));
         assert_eq!(component_object("shop", "main"), "shop");
         assert_eq!(component_object("shop", "worker"), "shop-worker");
         assert!(serde_json::from_str::<TenantName>("\"Bad Name\"").is_err());

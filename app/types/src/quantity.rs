@@ -53,17 +53,13 @@ impl Quantity {
     /// `n` whole units.
     #[must_use]
     pub fn units(n: i64) -> Self {
-        Self {
-            milli: i128::from(n) * 1000,
-        }
+        Self { milli: i128::from(n) * 1000 }
     }
 
     /// `n` thousandths.
     #[must_use]
     pub fn millis(n: i64) -> Self {
-        Self {
-            milli: i128::from(n),
-        }
+        Self { milli: i128::from(n) }
     }
 
     /// In thousandths, saturating.
@@ -81,10 +77,7 @@ impl Quantity {
 
     /// As a float, for charts.
     #[must_use]
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a chart needs no more than 52 bits"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "a chart needs no more than 52 bits")]
     pub fn as_f64(self) -> f64 {
         self.milli as f64 / 1000.0
     }
@@ -98,25 +91,19 @@ impl Quantity {
     /// The sum, saturating.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
-        Self {
-            milli: self.milli.saturating_add(other.milli),
-        }
+        Self { milli: self.milli.saturating_add(other.milli) }
     }
 
     /// The difference, saturating.
     #[must_use]
     pub fn minus(self, other: Self) -> Self {
-        Self {
-            milli: self.milli.saturating_sub(other.milli),
-        }
+        Self { milli: self.milli.saturating_sub(other.milli) }
     }
 
     /// `n` times, saturating.
     #[must_use]
     pub fn times(self, n: i64) -> Self {
-        Self {
-            milli: self.milli.saturating_mul(i128::from(n)),
-        }
+        Self { milli: self.milli.saturating_mul(i128::from(n)) }
     }
 
     /// As cores: `0.5`, `2`, `12.25`.
@@ -138,16 +125,8 @@ impl Quantity {
             value /= 1024.0;
             unit = next;
         }
-        let text = if value.abs() >= 100.0 {
-            format!("{value:.0}")
-        } else {
-            format!("{value:.1}")
-        };
-        let text = if text.contains('.') {
-            text.trim_end_matches('0').trim_end_matches('.')
-        } else {
-            &text
-        };
+        let text = if value.abs() >= 100.0 { format!("{value:.0}") } else { format!("{value:.1}") };
+        let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
         format!("{text} {unit}")
     }
 }
@@ -200,9 +179,7 @@ impl FromStr for Quantity {
         let bad = || QuantityError::Number(text.to_owned());
         let digits_end = text
             .char_indices()
-            .find(|(i, c)| {
-                !(c.is_ascii_digit() || *c == '.' || (*i == 0 && matches!(c, '+' | '-')))
-            })
+            .find(|(i, c)| !(c.is_ascii_digit() || *c == '.' || (*i == 0 && matches!(c, '+' | '-'))))
             .map_or(text.len(), |(i, _)| i);
         let (number, unit) = text.split_at(digits_end);
         let (sign, digits) = match number.strip_prefix('-') {
@@ -214,51 +191,34 @@ impl FromStr for Quantity {
             return Err(bad());
         }
         // A decimal exponent (`12e6`) stands where a unit would.
-        let (numerator, divisor) = match unit
-            .strip_prefix(['e', 'E'])
-            .filter(|rest| !rest.is_empty())
-        {
+        let (numerator, divisor) = match unit.strip_prefix(['e', 'E']).filter(|rest| !rest.is_empty()) {
             Some(exponent) if exponent != "i" => {
                 let exponent: i32 = exponent.parse().map_err(|_| bad())?;
                 if !(-9..=18).contains(&exponent) {
                     return Err(QuantityError::Range);
                 }
                 let power = 10_i128.pow(exponent.unsigned_abs());
-                if exponent < 0 {
-                    (1000, power)
-                } else {
-                    (1000 * power, 1)
-                }
+                if exponent < 0 { (1000, power) } else { (1000 * power, 1) }
             }
-            _ => factor(unit).ok_or_else(|| QuantityError::Unit {
-                unit: unit.to_owned(),
-                suggestions: likely(number, unit),
-            })?,
+            _ => factor(unit)
+                .ok_or_else(|| QuantityError::Unit { unit: unit.to_owned(), suggestions: likely(number, unit) })?,
         };
         if whole.len() + fraction.len() > 18 {
             return Err(QuantityError::Range);
         }
         let mantissa: i128 = format!("{whole}{fraction}").parse().map_err(|_| bad())?;
         let scale = 10_i128.pow(u32::try_from(fraction.len()).map_err(|_| bad())?);
-        let product = mantissa
-            .checked_mul(numerator)
-            .ok_or(QuantityError::Range)?;
+        let product = mantissa.checked_mul(numerator).ok_or(QuantityError::Range)?;
         let divisor = divisor * scale;
         let milli = product.div_euclid(divisor) + i128::from(product.rem_euclid(divisor) != 0);
-        Ok(Self {
-            milli: sign * milli,
-        })
+        Ok(Self { milli: sign * milli })
     }
 }
 
 impl fmt::Display for Quantity {
     /// Canonical decimal form: whole units, else thousandths.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.milli % 1000 == 0 {
-            write!(f, "{}", self.milli / 1000)
-        } else {
-            write!(f, "{}m", self.milli)
-        }
+        if self.milli % 1000 == 0 { write!(f, "{}", self.milli / 1000) } else { write!(f, "{}m", self.milli) }
     }
 }
 
@@ -291,25 +251,13 @@ mod tests {
     fn refuses_with_a_way_out() {
         assert_eq!(
             "1Gb".parse::<Quantity>(),
-            Err(QuantityError::Unit {
-                unit: "Gb".into(),
-                suggestions: vec!["1Gi".into(), "1G".into()]
-            })
+            Err(QuantityError::Unit { unit: "Gb".into(), suggestions: vec!["1Gi".into(), "1G".into()] })
         );
         assert_eq!("".parse::<Quantity>(), Err(QuantityError::Empty));
-        assert!(matches!(
-            "abc".parse::<Quantity>(),
-            Err(QuantityError::Number(_))
-        ));
-        assert!(matches!(
-            "1.2.3".parse::<Quantity>(),
-            Err(QuantityError::Number(_))
-        ));
+        assert!(matches!("abc".parse::<Quantity>(), Err(QuantityError::Number(_))));
+        assert!(matches!("1.2.3".parse::<Quantity>(), Err(QuantityError::Number(_))));
         assert_eq!("1e99".parse::<Quantity>(), Err(QuantityError::Range));
-        assert_eq!(
-            "9999999999999999999".parse::<Quantity>(),
-            Err(QuantityError::Range)
-        );
+        assert_eq!("9999999999999999999".parse::<Quantity>(), Err(QuantityError::Range));
     }
 
     #[test]

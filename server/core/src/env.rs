@@ -48,7 +48,9 @@ impl ManualClock {
     pub fn advance(&self, by: Duration) {
         {
             let mut now = self.now.lock();
-            *now = now.saturating_add(jiff::SignedDuration::try_from(by).unwrap_or(jiff::SignedDuration::MAX)).unwrap_or(*now);
+            *now = now
+                .saturating_add(jiff::SignedDuration::try_from(by).unwrap_or(jiff::SignedDuration::MAX))
+                .unwrap_or(*now);
         }
         self.moved.notify_waiters();
     }

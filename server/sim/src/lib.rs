@@ -1,1 +1,10 @@
 //! An embedded Kubernetes API with its controllers and a simulated kubelet.
+
+pub mod clock;
+pub mod cluster;
+pub mod fieldmanager;
+pub mod hooks;
+pub mod registry;
+pub mod status;
+pub mod store;
+pub mod strategy;

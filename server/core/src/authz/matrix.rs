@@ -83,11 +83,16 @@ pub fn allows(platform: Option<PlatformRole>, tenant: Option<TenantRole>, resour
 /// The whole matrix as a table for people, one row a resource and action.
 #[must_use]
 pub fn print() -> String {
-    let mut out = String::from("resource    action  owner  admin  developer  viewer  | platform-admin  platform-auditor\n");
+    let mut out =
+        String::from("resource    action  owner  admin  developer  viewer  | platform-admin  platform-auditor\n");
     for resource in Resource::ALL {
         for action in Action::ALL {
-            let tenant = |role| if allows(None, Some(role), *resource, *action) { "yes" } else { "-" };
-            let platform = |role| if allows(Some(role), None, *resource, *action) { "yes" } else { "-" };
+            let tenant = |role| {
+                if allows(None, Some(role), *resource, *action) { "yes" } else { "-" }
+            };
+            let platform = |role| {
+                if allows(Some(role), None, *resource, *action) { "yes" } else { "-" }
+            };
             let _ = writeln!(
                 out,
                 "{:<11} {:<7} {:<6} {:<6} {:<10} {:<7} | {:<15} {}",

@@ -190,12 +190,7 @@ fn to_ref(access: TenantAccess) -> TenantRef {
     }
 }
 
-fn check(
-    person: &Person,
-    role: Option<berth_types::TenantRole>,
-    resource: Resource,
-    action: Action,
-) -> Result<()> {
+fn check(person: &Person, role: Option<berth_types::TenantRole>, resource: Resource, action: Action) -> Result<()> {
     let writes = action != Action::Read;
     let allowed = matrix::allows(person.platform_role, role, resource, action) && !(writes && person.scope.read_only);
     if allowed { Ok(()) } else { Err(Error::forbidden(resource, action)) }

@@ -206,7 +206,13 @@ pub trait Cluster: Send + Sync {
     /// Makes an app from its `spec`. `AlreadyExists`, `Invalid` with fields, `ClusterRefused`, `ClusterUnavailable`.
     async fn create_app(&self, ctx: &OpCtx, app: &Grant<AppRef>, spec: &Value) -> Result<AppObject>;
     /// Replaces its `spec`, if it still has `resource_version` (when given; else the newest wins). `NotFound`, `Conflict`, and as above.
-    async fn replace_app(&self, ctx: &OpCtx, app: &Grant<AppRef>, spec: &Value, resource_version: Option<&str>) -> Result<AppObject>;
+    async fn replace_app(
+        &self,
+        ctx: &OpCtx,
+        app: &Grant<AppRef>,
+        spec: &Value,
+        resource_version: Option<&str>,
+    ) -> Result<AppObject>;
     /// Rolls its pods without changing its spec.
     async fn restart_app(&self, ctx: &OpCtx, app: &Grant<AppRef>) -> Result<AppObject>;
     /// Removes it and all that was made from it.
@@ -218,9 +224,22 @@ pub trait Cluster: Send + Sync {
     /// A pod as the cluster has it, without `managedFields`; `NotFound`.
     async fn pod(&self, ctx: &OpCtx, namespace: &Grant<NamespaceRef>, pod: &str) -> Result<Value>;
     /// What containers print, merged by time as far as it has come.
-    async fn logs(&self, ctx: &OpCtx, namespace: &Grant<NamespaceRef>, query: &LogQuery) -> Result<BoxStream<'static, Result<LogLine>>>;
+    async fn logs(
+        &self,
+        ctx: &OpCtx,
+        namespace: &Grant<NamespaceRef>,
+        query: &LogQuery,
+    ) -> Result<BoxStream<'static, Result<LogLine>>>;
     /// Runs a command in a container.
-    async fn exec(&self, ctx: &OpCtx, namespace: &Grant<NamespaceRef>, pod: &str, container: Option<&str>, command: &[String], tty: bool) -> Result<ExecSession>;
+    async fn exec(
+        &self,
+        ctx: &OpCtx,
+        namespace: &Grant<NamespaceRef>,
+        pod: &str,
+        container: Option<&str>,
+        command: &[String],
+        tty: bool,
+    ) -> Result<ExecSession>;
 
     /// Makes a namespace agree with its row; whether something had to change. Only Berth itself calls this.
     async fn ensure_namespace(&self, ctx: &OpCtx, desired: &DesiredNamespace) -> Result<bool>;

@@ -156,7 +156,12 @@ pub trait People: Send + Sync {
     /// A new session.
     async fn create_session(&self, session: &NewSession) -> Result<()>;
     /// The session of a secret and its account, unless it has ended by `now`, was idle since `idle_before`, or the account is disabled.
-    async fn find_session(&self, digest: &Digest, now: Timestamp, idle_before: Timestamp) -> Result<Option<(Session, Account)>>;
+    async fn find_session(
+        &self,
+        digest: &Digest,
+        now: Timestamp,
+        idle_before: Timestamp,
+    ) -> Result<Option<(Session, Account)>>;
     /// Notes that it was used.
     async fn touch_session(&self, id: Uuid, now: Timestamp) -> Result<()>;
     /// A person's sessions, newest first.
@@ -202,7 +207,13 @@ pub trait Tenants: Send + Sync {
     /// The members, strongest role first, then by name.
     async fn list_members(&self, grant: &Grant<TenantRef>) -> Result<Vec<Member>>;
     /// Adds a member or changes their role. `NotFound` when there is no such person; `Conflict` when the last owner would go.
-    async fn set_member(&self, grant: &Grant<TenantRef>, user: &UserName, role: TenantRole, now: Timestamp) -> Result<()>;
+    async fn set_member(
+        &self,
+        grant: &Grant<TenantRef>,
+        user: &UserName,
+        role: TenantRole,
+        now: Timestamp,
+    ) -> Result<()>;
     /// Removes a member. `NotFound` when they are none; `Conflict` when they are the last owner.
     async fn remove_member(&self, grant: &Grant<TenantRef>, user: &UserName) -> Result<()>;
 
@@ -224,7 +235,13 @@ pub trait Journal: Send + Sync {
     /// A part of the log, newest first; filters: `actor`, `action`, `tenant`, `outcome`; `q` in target.
     async fn list_audit(&self, grant: &Grant<PlatformRef>, query: &ListQuery) -> Result<Page<AuditEntry>>;
     /// Claims an idempotency key for `user`: `None` when it is new and now ours, else what it stands for.
-    async fn claim_idempotency(&self, user: Uuid, key: &str, request: &Digest, now: Timestamp) -> Result<Option<IdempotentReply>>;
+    async fn claim_idempotency(
+        &self,
+        user: Uuid,
+        key: &str,
+        request: &Digest,
+        now: Timestamp,
+    ) -> Result<Option<IdempotentReply>>;
     /// Keeps the reply for a claimed key.
     async fn keep_reply(&self, user: Uuid, key: &str, reply: &StoredReply) -> Result<()>;
     /// Gives a claim up, so that the request may be tried again.
@@ -243,4 +260,3 @@ pub trait Database: Send + Sync {
 /// All of it.
 pub trait Store: People + Tenants + Journal + Database {}
 impl<T: People + Tenants + Journal + Database> Store for T {}
-
