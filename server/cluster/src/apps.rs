@@ -41,8 +41,11 @@ pub(crate) fn pod_name(name: &str) -> Result<&str> {
 impl KubeCluster {
     fn permit(&self) -> Result<SemaphorePermit<'_>> {
         self.writes.try_acquire().map_err(|_| {
-            Error::new(ErrorCode::ClusterUnavailable, "too many changes are under way in this cluster; try again in a moment")
-                .retry_after(Duration::from_secs(1))
+            Error::new(
+                ErrorCode::ClusterUnavailable,
+                "too many changes are under way in this cluster; try again in a moment",
+            )
+            .retry_after(Duration::from_secs(1))
         })
     }
 
@@ -125,7 +128,10 @@ impl KubeCluster {
             (Some(since), Ok(expected), Ok(now)) if since <= expected && expected <= now => Ok(()),
             _ => Err(Error::new(
                 ErrorCode::Conflict,
-                format!("the app “{}” was changed since it was read; read it again and repeat what you want to change", app.name),
+                format!(
+                    "the app “{}” was changed since it was read; read it again and repeat what you want to change",
+                    app.name
+                ),
             )),
         }
     }
@@ -268,14 +274,26 @@ mod tests {
 
     #[test]
     fn pod_names() {
-        for (name, ok) in [("web-7c9f-x2kqp", true), ("a.b", true), ("", false), ("..", false), ("a/b", false), ("A", false), ("-a", false)] {
+        for (name, ok) in [
+            ("web-7c9f-x2kqp", true),
+            ("a.b", true),
+            ("", false),
+            ("..", false),
+            ("a/b", false),
+            ("A", false),
+            ("-a", false),
+        ] {
             assert_eq!(pod_name(name).is_ok(), ok, "{name}");
         }
     }
 
     #[test]
     fn notes_on_objects_without_any() {
-        for mut object in [json!({"metadata": {}}), json!({"metadata": {"annotations": null}}), json!({"metadata": {"annotations": {"a": "b"}}})] {
+        for mut object in [
+            json!({"metadata": {}}),
+            json!({"metadata": {"annotations": null}}),
+            json!({"metadata": {"annotations": {"a": "b"}}}),
+        ] {
             note(&mut object, "k", "v");
             assert_eq!(object["metadata"]["annotations"]["k"], "v");
         }

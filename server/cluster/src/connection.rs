@@ -161,7 +161,8 @@ mod tests {
     #[tokio::test]
     async fn acts_as_the_person() {
         let (connection, seen) = recording();
-        let who = Impersonation { user: "berth:ada".into(), groups: vec!["berth:tenant:shop:viewer".into(), "g2".into()] };
+        let who =
+            Impersonation { user: "berth:ada".into(), groups: vec!["berth:tenant:shop:viewer".into(), "g2".into()] };
         let client = connection.impersonated(&who).expect("a client");
         let request = crate::rest::get("/version").expect("a request");
         client.request::<serde_json::Value>(request).await.expect("an answer");
@@ -174,7 +175,9 @@ mod tests {
     #[tokio::test]
     async fn never_as_nobody() {
         let (connection, seen) = recording();
-        for (user, groups) in [("", vec!["g"]), ("berth:ada", vec![]), ("berth:ada", vec!["g", " "]), ("a\nb", vec!["g"])] {
+        for (user, groups) in
+            [("", vec!["g"]), ("berth:ada", vec![]), ("berth:ada", vec!["g", " "]), ("a\nb", vec!["g"])]
+        {
             let who = Impersonation { user: user.into(), groups: groups.into_iter().map(str::to_owned).collect() };
             let error = connection.impersonated(&who).err().expect("a refusal");
             assert_eq!(error.code(), ErrorCode::Forbidden, "{who:?}");

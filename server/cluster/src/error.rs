@@ -31,9 +31,12 @@ impl<'a> Target<'a> {
 
 /// The cluster cannot be reached or does not answer.
 pub(crate) fn unavailable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    Error::new(ErrorCode::ClusterUnavailable, "the cluster does not answer; nothing was confirmed, try again in a moment")
-        .caused_by(cause)
-        .retry_after(Duration::from_secs(2))
+    Error::new(
+        ErrorCode::ClusterUnavailable,
+        "the cluster does not answer; nothing was confirmed, try again in a moment",
+    )
+    .caused_by(cause)
+    .retry_after(Duration::from_secs(2))
 }
 
 /// An error of the client or of the API server.
@@ -67,11 +70,14 @@ pub(crate) fn from_status(status: &Status, target: &Target<'_>) -> Error {
         (403, _) => forbidden(status, right).caused_by(cause()),
         (422, _) | (_, "Invalid") => invalid(status).caused_by(cause()),
         (400, _) => malformed(status).caused_by(cause()),
-        (413, _) => Error::new(ErrorCode::TooLarge, format!("{what} is larger than the cluster takes")).caused_by(cause()),
-        (401, _) => {
-            Error::new(ErrorCode::ClusterUnavailable, "the cluster does not accept Berth's credentials; `berth doctor` says more")
-                .caused_by(cause())
+        (413, _) => {
+            Error::new(ErrorCode::TooLarge, format!("{what} is larger than the cluster takes")).caused_by(cause())
         }
+        (401, _) => Error::new(
+            ErrorCode::ClusterUnavailable,
+            "the cluster does not accept Berth's credentials; `berth doctor` says more",
+        )
+        .caused_by(cause()),
         (code, _) if code == 429 || code >= 500 => {
             let wait = status.details.as_ref().map_or(2, |d| u64::from(d.retry_after_seconds).clamp(1, 60));
             unavailable(cause()).retry_after(Duration::from_secs(wait))
@@ -230,9 +236,20 @@ mod tests {
         let error = from_status(&status(422, "Invalid", "invalid", causes), &target);
         assert_eq!(error.code(), ErrorCode::Invalid);
         assert_eq!(error.fields()[0].field, "spec.components[0].replicas");
-        assert_eq!(error.fields()[0].message, "spec.components[0].replicas in body should be less than or equal to 1000");
+        assert_eq!(
+            error.fields()[0].message,
+            "spec.components[0].replicas in body should be less than or equal to 1000"
+        );
         assert_eq!(error.fields()[1].field, "spec");
-        let unknown = from_status(&status(400, "BadRequest", "strict decoding error: unknown field \"spec.a\", unknown field \"spec.b\"", json!({})), &target);
+        let unknown = from_status(
+            &status(
+                400,
+                "BadRequest",
+                "strict decoding error: unknown field \"spec.a\", unknown field \"spec.b\"",
+                json!({}),
+            ),
+            &target,
+        );
         let fields: Vec<&str> = unknown.fields().iter().map(|f| f.field.as_str()).collect();
         assert_eq!(fields, ["spec.a", "spec.b"]);
     }

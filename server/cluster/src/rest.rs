@@ -176,6 +176,11 @@ pub(crate) async fn bounded<T>(limit: Duration, work: impl Future<Output = T>) -
         .map_err(|_| unavailable(format!("it did not answer within {} s", limit.as_secs())))
 }
 
+/// What a channel receives, as a stream.
+pub(crate) fn receiver_stream<T>(receiver: tokio::sync::mpsc::Receiver<T>) -> impl futures::Stream<Item = T> {
+    futures::stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::{meta, rest::Kind};
 
-/// ClusterRole of platform admins and auditors: a viewer who sees no logs.
-pub const OBSERVER: &str = "berth-observer";
+/// ClusterRole of platform admins and auditors in tenants' namespaces: a viewer who sees no logs.
+pub const PLATFORM_READER: &str = "berth-platform-reader";
 
 fn may(tenant: Option<TenantRole>, platform: Option<PlatformRole>, resource: Resource, action: Action) -> bool {
     allows(platform, tenant, resource, action)
@@ -39,9 +39,14 @@ fn rules(tenant: Option<TenantRole>, platform: Option<PlatformRole>) -> Vec<Valu
     }
     if may(Resource::Workload, Action::Read) {
         let see = ["get", "list", "watch"];
-        let core = ["pods", "services", "events", "configmaps", "persistentvolumeclaims", "resourcequotas", "limitranges"];
+        let core =
+            ["pods", "services", "events", "configmaps", "persistentvolumeclaims", "resourcequotas", "limitranges"];
         rules.push(rule(&[""], &core, &see));
-        rules.push(rule(&["apps"], &["deployments", "replicasets", "statefulsets", "daemonsets", "controllerrevisions"], &see));
+        rules.push(rule(
+            &["apps"],
+            &["deployments", "replicasets", "statefulsets", "daemonsets", "controllerrevisions"],
+            &see,
+        ));
         rules.push(rule(&["batch"], &["jobs", "cronjobs"], &see));
         rules.push(rule(&["networking.k8s.io"], &["ingresses"], &see));
         rules.push(rule(&["policy"], &["poddisruptionbudgets"], &see));
@@ -78,27 +83,8 @@ pub fn cluster_roles() -> Vec<Value> {
         .map(|role| cluster_role_object(&cluster_role(*role), &rules(Some(*role), None)))
         .collect();
     // Admin and auditor see the same inside of tenants; see the test.
-    roles.push(cluster_role_object(OBSERVER, &rules(None, Some(PlatformRole::Auditor))));
+    roles.push(cluster_role_object(PLATFORM_READER, &rules(None, Some(PlatformRole::Auditor))));
     roles
-}
-
-/// The binding that lets people with a platform role look into every namespace.
-#[must_use]
-pub fn observer_binding() -> Value {
-    let subjects: Vec<Value> = PlatformRole::ALL
-        .iter()
-        .map(|role| {
-            let group = berth_core::authz::platform_group(*role);
-            json!({ "apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": group })
-        })
-        .collect();
-    json!({
-        "apiVersion": Kind::CLUSTER_ROLE_BINDING.api_version,
-        "kind": Kind::CLUSTER_ROLE_BINDING.kind,
-        "metadata": { "name": OBSERVER, "labels": { meta::MANAGED_BY: meta::BERTH } },
-        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": OBSERVER },
-        "subjects": subjects,
-    })
 }
 
 #[cfg(test)]
@@ -106,7 +92,8 @@ mod tests {
     use super::*;
 
     fn grants(role: &Value, group: &str, resource: &str, verb: &str) -> bool {
-        let has = |rule: &Value, key: &str, word: &str| rule[key].as_array().is_some_and(|a| a.iter().any(|v| v == word));
+        let has =
+            |rule: &Value, key: &str, word: &str| rule[key].as_array().is_some_and(|a| a.iter().any(|v| v == word));
         role["rules"].as_array().is_some_and(|rules| {
             rules.iter().any(|r| has(r, "apiGroups", group) && has(r, "resources", resource) && has(r, "verbs", verb))
         })
@@ -121,7 +108,7 @@ mod tests {
             ("berth-admin", true, true, true),
             ("berth-developer", true, true, true),
             ("berth-viewer", false, false, true),
-            (OBSERVER, false, false, false),
+            (PLATFORM_READER, false, false, false),
         ] {
             let role = named(role);
             assert!(grants(role, "berth.dev", "apps", "list"), "{role}");

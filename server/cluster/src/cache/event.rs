@@ -61,13 +61,6 @@ pub(crate) struct EventRecord {
     pub(crate) row: EventRow,
 }
 
-impl EventRecord {
-    /// Kind and name of the object that it is about.
-    pub(crate) fn object(&self) -> (&str, &str) {
-        self.row.object.split_once('/').unwrap_or((&self.row.object, ""))
-    }
-}
-
 impl Record for EventRecord {
     type Wire = WireEvent;
     const MOST: Option<usize> = Some(1000);
@@ -136,7 +129,10 @@ mod tests {
     use super::*;
 
     fn row(event: Value) -> EventRow {
-        EventRecord::decode(serde_json::from_value(event).expect("an event"), &Interner::default()).expect("a row").row.row
+        EventRecord::decode(serde_json::from_value(event).expect("an event"), &Interner::default())
+            .expect("a row")
+            .row
+            .row
     }
 
     #[test]

@@ -10,11 +10,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, broadcast};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    connection::Connection,
-    intern::Interner,
-    rest::Kind,
-};
+use crate::{connection::Connection, intern::Interner, rest::Kind};
 
 pub(crate) mod app;
 pub(crate) mod child;
@@ -43,7 +39,6 @@ const BACKLOG: usize = 1024;
 const MOST_APPS: usize = 64;
 
 /// Waits. Networks are waited for in real time, whatever clock a test drives.
-#[allow(clippy::disallowed_methods, reason = "the one place where the adapter waits")]
 pub(crate) async fn pause(duration: Duration) {
     tokio::time::sleep(duration).await;
 }
@@ -163,6 +158,42 @@ impl Cache {
             changes,
             health: Health::new(clock, Box::new(move || told.tell(ChangeKind::Freshness, "".into(), None))),
         })
+    }
+
+    /// The app of an object that an event is about, where it is known.
+    fn app_of(&self, namespace: &str, kind: &str, name: &str) -> Option<Arc<str>> {
+        let of_child = |kind| self.children_of(kind)?.with(namespace, name, |s| s.row.app.clone()).flatten();
+        match kind {
+            "App" => Some(self.strings.get(name)),
+            "Pod" => self.pods.with(namespace, name, |s| s.row.0.app.clone()).flatten(),
+            // Its name is the Deployment's and a hash.
+            "ReplicaSet" => {
+                let (deployment, _) = name.rsplit_once('-')?;
+                self.app_of(namespace, "Deployment", deployment)
+            }
+            // Where no controller runs beside, a component named `main` is called as its app is.
+            "Deployment" => {
+                of_child(Kind::DEPLOYMENT).or_else(|| self.apps.with(namespace, name, |s| s.row.row.name.clone()))
+            }
+            "HorizontalPodAutoscaler" => of_child(Kind::AUTOSCALER),
+            "Ingress" => of_child(Kind::INGRESS),
+            "Service" => of_child(Kind::SERVICE),
+            _ => None,
+        }
+    }
+
+    /// Finds the apps of events that came before the pods they are about.
+    pub(crate) fn resolve_events(&self, namespace: &Arc<str>) {
+        let open: Vec<(Arc<str>, Arc<str>)> = {
+            let space = self.events.space(namespace);
+            space.rows().filter(|e| e.row.app.is_none()).map(|e| (e.name.clone(), e.row.object.clone())).collect()
+        };
+        for (event, object) in open {
+            let (kind, name) = object.split_once('/').unwrap_or((&object, ""));
+            if let Some(app) = self.app_of(namespace, kind, name) {
+                self.events.edit(namespace, &event, |record| record.row.app = Some(app));
+            }
+        }
     }
 
     /// What changes.

@@ -212,7 +212,11 @@ fn say(pod: &WirePod) -> Said {
 
     let (mut failing, mut initialising) = (false, false);
     for (i, container) in status.init_container_statuses.iter().enumerate() {
-        let sidecar = pod.spec.init_containers.iter().any(|c| c.name == container.name && c.restart_policy.as_deref() == Some("Always"));
+        let sidecar = pod
+            .spec
+            .init_containers
+            .iter()
+            .any(|c| c.name == container.name && c.restart_policy.as_deref() == Some("Always"));
         if sidecar && container.started == Some(true) {
             continue;
         }
@@ -223,7 +227,12 @@ fn say(pod: &WirePod) -> Said {
             reason = format!("Init:{}", ended_word(ended));
             message = message.or_else(|| ended.message.clone());
             failing = true;
-        } else if let Some(waiting) = container.state.waiting.as_ref().filter(|w| !matches!(w.reason.as_deref(), None | Some("" | "PodInitializing"))) {
+        } else if let Some(waiting) = container
+            .state
+            .waiting
+            .as_ref()
+            .filter(|w| !matches!(w.reason.as_deref(), None | Some("" | "PodInitializing")))
+        {
             let word = waiting.reason.clone().unwrap_or_default();
             failing = is_failure(&word);
             reason = format!("Init:{word}");
@@ -240,7 +249,9 @@ fn say(pod: &WirePod) -> Said {
         let mut running = false;
         for container in status.container_statuses.iter().rev() {
             all_ready &= container.ready;
-            if let Some(waiting) = container.state.waiting.as_ref().filter(|w| w.reason.as_deref().is_some_and(|r| !r.is_empty())) {
+            if let Some(waiting) =
+                container.state.waiting.as_ref().filter(|w| w.reason.as_deref().is_some_and(|r| !r.is_empty()))
+            {
                 reason = waiting.reason.clone().unwrap_or_default();
                 failing |= is_failure(&reason);
                 message = waiting.message.clone().or(message);
@@ -253,7 +264,8 @@ fn say(pod: &WirePod) -> Said {
             }
         }
         if reason == "Completed" && running {
-            reason = if condition("Ready").is_some_and(|c| c.status == "True") { "Running" } else { "NotReady" }.to_owned();
+            reason =
+                if condition("Ready").is_some_and(|c| c.status == "True") { "Running" } else { "NotReady" }.to_owned();
         }
     } else {
         all_ready = false;
@@ -271,7 +283,9 @@ fn say(pod: &WirePod) -> Said {
             "Running" if all_ready => PodPhase::Running,
             "Running" if initialising => PodPhase::Starting,
             "Running" => PodPhase::NotReady,
-            _ if unscheduled.is_some() || pod.spec.node_name.as_deref().unwrap_or_default().is_empty() => PodPhase::Waiting,
+            _ if unscheduled.is_some() || pod.spec.node_name.as_deref().unwrap_or_default().is_empty() => {
+                PodPhase::Waiting
+            }
             _ => PodPhase::Starting,
         }
     };
@@ -358,17 +372,62 @@ mod tests {
         for (spec, status, reason, phase) in [
             (one.clone(), container(json!({"running": {}}), true), "Running", PodPhase::Running),
             (one.clone(), container(json!({"running": {}}), false), "Running", PodPhase::NotReady),
-            (one.clone(), container(json!({"waiting": {"reason": "CrashLoopBackOff"}}), false), "CrashLoopBackOff", PodPhase::Failing),
-            (one.clone(), container(json!({"terminated": {"exitCode": 137, "reason": "OOMKilled"}}), false), "OOMKilled", PodPhase::Failing),
+            (
+                one.clone(),
+                container(json!({"waiting": {"reason": "CrashLoopBackOff"}}), false),
+                "CrashLoopBackOff",
+                PodPhase::Failing,
+            ),
+            (
+                one.clone(),
+                container(json!({"terminated": {"exitCode": 137, "reason": "OOMKilled"}}), false),
+                "OOMKilled",
+                PodPhase::Failing,
+            ),
             (one.clone(), container(json!({"terminated": {"exitCode": 2}}), false), "ExitCode:2", PodPhase::Failing),
-            (one.clone(), json!({"phase": "Pending", "containerStatuses": [{"name": "main", "state": {"waiting": {"reason": "ContainerCreating"}}}]}), "ContainerCreating", PodPhase::Starting),
-            (one.clone(), json!({"phase": "Pending", "containerStatuses": [{"name": "main", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off"}}}]}), "ImagePullBackOff", PodPhase::Failing),
-            (json!({"containers": [{"name": "main"}]}), json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}]}), "Pending", PodPhase::Waiting),
-            (one.clone(), json!({"phase": "Failed", "reason": "Evicted", "message": "low on memory"}), "Evicted", PodPhase::Failing),
-            (one, json!({"phase": "Succeeded", "containerStatuses": [{"name": "main", "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}]}), "Completed", PodPhase::Done),
+            (
+                one.clone(),
+                json!({"phase": "Pending", "containerStatuses": [{"name": "main", "state": {"waiting": {"reason": "ContainerCreating"}}}]}),
+                "ContainerCreating",
+                PodPhase::Starting,
+            ),
+            (
+                one.clone(),
+                json!({"phase": "Pending", "containerStatuses": [{"name": "main", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off"}}}]}),
+                "ImagePullBackOff",
+                PodPhase::Failing,
+            ),
+            (
+                json!({"containers": [{"name": "main"}]}),
+                json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}]}),
+                "Pending",
+                PodPhase::Waiting,
+            ),
+            (
+                one.clone(),
+                json!({"phase": "Failed", "reason": "Evicted", "message": "low on memory"}),
+                "Evicted",
+                PodPhase::Failing,
+            ),
+            (
+                one,
+                json!({"phase": "Succeeded", "containerStatuses": [{"name": "main", "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}]}),
+                "Completed",
+                PodPhase::Done,
+            ),
             (init.clone(), first(json!({"running": {}})), "Init:0/2", PodPhase::Starting),
-            (init.clone(), first(json!({"terminated": {"exitCode": 1, "reason": "Error"}})), "Init:Error", PodPhase::Failing),
-            (init, first(json!({"waiting": {"reason": "CrashLoopBackOff"}})), "Init:CrashLoopBackOff", PodPhase::Failing),
+            (
+                init.clone(),
+                first(json!({"terminated": {"exitCode": 1, "reason": "Error"}})),
+                "Init:Error",
+                PodPhase::Failing,
+            ),
+            (
+                init,
+                first(json!({"waiting": {"reason": "CrashLoopBackOff"}})),
+                "Init:CrashLoopBackOff",
+                PodPhase::Failing,
+            ),
         ] {
             let row = row(spec, status.clone());
             assert_eq!((&*row.reason, row.phase), (reason, phase), "{status}");
@@ -391,7 +450,8 @@ mod tests {
     #[test]
     fn stopping() {
         let object = json!({"metadata": {"name": "a", "namespace": "n", "deletionTimestamp": "2026-01-01T00:00:00Z"}, "status": {"phase": "Running"}});
-        let entry = PodRecord::decode(serde_json::from_value(object).expect("a pod"), &Interner::default()).expect("a row");
+        let entry =
+            PodRecord::decode(serde_json::from_value(object).expect("a pod"), &Interner::default()).expect("a row");
         assert_eq!((entry.row.0.phase, &*entry.row.0.reason), (PodPhase::Stopping, "Terminating"));
     }
 }

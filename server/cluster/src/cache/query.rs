@@ -92,9 +92,8 @@ pub(crate) fn mentions(text: &str, word: &str) -> bool {
     let (text, word) = (text.as_bytes(), word.as_bytes());
     let Some(first) = word.first() else { return true };
     text.len() >= word.len()
-        && (0..=text.len() - word.len()).any(|at| {
-            text[at].eq_ignore_ascii_case(first) && text[at..at + word.len()].eq_ignore_ascii_case(word)
-        })
+        && (0..=text.len() - word.len())
+            .any(|at| text[at].eq_ignore_ascii_case(first) && text[at..at + word.len()].eq_ignore_ascii_case(word))
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -210,7 +209,8 @@ fn column<R: Listed>(name: &str, field: &str) -> Result<&'static Column<R>> {
     R::COLUMNS.iter().find(|c| c.name == name).ok_or_else(|| {
         let names: Vec<&str> = R::COLUMNS.iter().map(|c| c.name).collect();
         let message = format!("there is no column “{name}”; there are {}", names.join(", "));
-        let mut error = FieldError::new(field, "unknown_column", message).param("value", name).param("columns", names.join(", "));
+        let mut error =
+            FieldError::new(field, "unknown_column", message).param("value", name).param("columns", names.join(", "));
         if let Some(near) = names.iter().find(|n| n.starts_with(name) || name.starts_with(*n)) {
             error = error.suggest(*near);
         }
@@ -380,10 +380,17 @@ mod tests {
     }
 
     fn fruits() -> Vec<Fruit> {
-        [("apple", Some("green"), 150), ("banana", Some("yellow"), 120), ("cherry", Some("red"), 8), ("kiwi", Some("green"), 75), ("lemon", Some("yellow"), 120), ("mystery", None, -5)]
-            .into_iter()
-            .map(|(name, colour, weight)| Fruit { name: name.into(), colour: colour.map(Into::into), weight })
-            .collect()
+        [
+            ("apple", Some("green"), 150),
+            ("banana", Some("yellow"), 120),
+            ("cherry", Some("red"), 8),
+            ("kiwi", Some("green"), 75),
+            ("lemon", Some("yellow"), 120),
+            ("mystery", None, -5),
+        ]
+        .into_iter()
+        .map(|(name, colour, weight)| Fruit { name: name.into(), colour: colour.map(Into::into), weight })
+        .collect()
     }
 
     fn query(sort: &str, limit: usize) -> ListQuery {

@@ -67,9 +67,9 @@ pub(crate) fn usage<'a>(quotas: impl Iterator<Item = &'a QuotaRecord>) -> Vec<Us
         for (resource, limit) in &quota.hard {
             let used = quota.used.get(resource).map_or("0", String::as_str);
             let room = parse(limit).minus(parse(used));
-            let tighter = rows.get(resource.as_str()).is_none_or(|row| {
-                room < parse(row.limit.as_deref().unwrap_or("0")).minus(parse(&row.used))
-            });
+            let tighter = rows
+                .get(resource.as_str())
+                .is_none_or(|row| room < parse(row.limit.as_deref().unwrap_or("0")).minus(parse(&row.used)));
             if tighter {
                 let row = UsageRow { resource: resource.clone(), used: used.to_owned(), limit: Some(limit.clone()) };
                 rows.insert(resource, row);
@@ -89,17 +89,20 @@ mod tests {
     fn the_tightest_counts() {
         let quota = |hard: serde_json::Value, used: serde_json::Value, scopes: serde_json::Value| {
             let object = json!({"metadata": {"name": "q", "namespace": "n"}, "spec": {"hard": hard, "scopes": scopes}, "status": {"hard": hard, "used": used}});
-            QuotaRecord::decode(serde_json::from_value(object).expect("a quota"), &Interner::default()).expect("a row").row
+            QuotaRecord::decode(serde_json::from_value(object).expect("a quota"), &Interner::default())
+                .expect("a row")
+                .row
         };
         let quotas = [
             quota(json!({"requests.cpu": "4", "pods": "10"}), json!({"requests.cpu": "500m", "pods": "9"}), json!([])),
             quota(json!({"requests.cpu": "2"}), json!({"requests.cpu": "500m"}), json!([])),
             quota(json!({"pods": "1"}), json!({"pods": "1"}), json!(["BestEffort"])),
         ];
-        let rows: Vec<(String, String, Option<String>)> = usage(quotas.iter()).into_iter().map(|r| (r.resource, r.used, r.limit)).collect();
-        assert_eq!(rows, [
-            ("pods".into(), "9".into(), Some("10".into())),
-            ("requests.cpu".into(), "500m".into(), Some("2".into())),
-        ]);
+        let rows: Vec<(String, String, Option<String>)> =
+            usage(quotas.iter()).into_iter().map(|r| (r.resource, r.used, r.limit)).collect();
+        assert_eq!(
+            rows,
+            [("pods".into(), "9".into(), Some("10".into())), ("requests.cpu".into(), "500m".into(), Some("2".into())),]
+        );
     }
 }

@@ -155,7 +155,8 @@ impl<R: Record> Watcher<R> {
         if !self.selector.is_empty() {
             pairs.push(("labelSelector", self.selector));
         }
-        let request: Request<Vec<u8>> = get(&query(&self.kind.all(), &pairs)).map_err(|e| End::Failed(e.to_string()))?;
+        let request: Request<Vec<u8>> =
+            get(&query(&self.kind.all(), &pairs)).map_err(|e| End::Failed(e.to_string()))?;
         let sent = tokio::time::timeout(Duration::from_secs(10), self.client.send(request.map(Body::from))).await;
         match sent {
             Ok(Ok(response)) => Ok(response),

@@ -79,7 +79,8 @@ pub(crate) struct RevisionPlan {
 /// Plans the revisions. A spec that was wanted before gets a new number and keeps its object, as a Deployment's
 /// ReplicaSets do.
 pub(crate) fn plan_revision(wanted: &Wanted<'_>, observed: &[Child], by: Option<&str>, now: &str) -> RevisionPlan {
-    let mut revisions: Vec<&Child> = observed.iter().filter(|c| c.kind == Kind::REVISION && !c.record.deleting).collect();
+    let mut revisions: Vec<&Child> =
+        observed.iter().filter(|c| c.kind == Kind::REVISION && !c.record.deleting).collect();
     revisions.sort_by_key(|c| std::cmp::Reverse(c.record.revision));
     let name = revision_name(wanted.name, &revision_digest(wanted.spec));
     let newest = revisions.first().map_or(0, |c| c.record.revision);

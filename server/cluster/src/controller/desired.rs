@@ -210,9 +210,7 @@ pub(crate) fn service_port(component: &Component, expose: &Expose) -> Option<i32
 fn service(wanted: &Wanted<'_>, component: &Component, name: &str, expose: &Expose) -> Option<Object> {
     let (index, port) = exposed_port(component, expose)?;
     let main = service_port(component, expose)?;
-    let entry = |name: String, number: i32, port: &Port| {
-        json!({ "name": name, "port": number, "targetPort": port.port, "protocol": port.protocol.unwrap_or_default().as_str() })
-    };
+    let entry = |name: String, number: i32, port: &Port| json!({ "name": name, "port": number, "targetPort": port.port, "protocol": port.protocol.unwrap_or_default().as_str() });
     let mut ports = vec![entry(component.port_name(index), main, &port)];
     // An address of its own opens what was asked for and no more.
     if expose.kind != ExposeKind::LoadBalancer {

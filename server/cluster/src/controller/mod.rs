@@ -20,11 +20,7 @@ use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cache::{
-        Cache,
-        app::status_of,
-        child::ChildRecord,
-    },
+    cache::{Cache, app::status_of, child::ChildRecord},
     connection::Connection,
     diagnose::{Facts, Logs, Refused, carry_over, diagnose, settled},
     error::Target,
@@ -237,7 +233,8 @@ impl Controller {
                 match self.rest.apply(&target, &path, &body).await {
                     Ok(made) => self.note(kind, namespace, made),
                     Err(e) if is_refusal(&e) => {
-                        refused.push(Refused { object: format!("{}/{name}", kind.kind), reason: reason(&e, kind, &name) });
+                        refused
+                            .push(Refused { object: format!("{}/{name}", kind.kind), reason: reason(&e, kind, &name) });
                     }
                     Err(e) => return Err(e),
                 }
@@ -253,7 +250,8 @@ impl Controller {
             }
             Action::Delete { kind, name } => {
                 let options = json!({ "propagationPolicy": "Background" });
-                let deleted = self.rest.delete(&Target::new(kind.kind, &name), &kind.at(namespace, &name), &options).await;
+                let deleted =
+                    self.rest.delete(&Target::new(kind.kind, &name), &kind.at(namespace, &name), &options).await;
                 match deleted {
                     Ok(_) => {}
                     Err(e) if e.code() == ErrorCode::NotFound => {}
@@ -360,7 +358,11 @@ fn mark_of(child: &Child) -> i64 {
 fn is_refusal(error: &Error) -> bool {
     matches!(
         error.code(),
-        ErrorCode::Invalid | ErrorCode::ClusterRefused | ErrorCode::Forbidden | ErrorCode::QuotaExceeded | ErrorCode::Conflict
+        ErrorCode::Invalid
+            | ErrorCode::ClusterRefused
+            | ErrorCode::Forbidden
+            | ErrorCode::QuotaExceeded
+            | ErrorCode::Conflict
     )
 }
 

@@ -87,14 +87,20 @@ impl Controller {
             }
             let (Some(name), Some(uid)) = (&pod.metadata.name, &pod.metadata.uid) else { continue };
             let Some(state) = &pod.status else { continue };
-            let statuses = state.init_container_statuses.iter().flatten().chain(state.container_statuses.iter().flatten());
+            let statuses =
+                state.init_container_statuses.iter().flatten().chain(state.container_statuses.iter().flatten());
             for container in statuses {
-                let ended_now = container.state.as_ref().and_then(|s| s.terminated.as_ref()).filter(|t| t.exit_code != 0 || container.restart_count > 0);
+                let ended_now = container
+                    .state
+                    .as_ref()
+                    .and_then(|s| s.terminated.as_ref())
+                    .filter(|t| t.exit_code != 0 || container.restart_count > 0);
                 let ended_before = container.last_state.as_ref().and_then(|s| s.terminated.as_ref());
                 if ended_now.is_none() && (ended_before.is_none() || container.ready) {
                     continue;
                 }
-                let key = (uid.clone(), container.name.clone(), container.restart_count * 2 + i32::from(ended_now.is_some()));
+                let key =
+                    (uid.clone(), container.name.clone(), container.restart_count * 2 + i32::from(ended_now.is_some()));
                 let known = self.logs.0.lock().get(&key).cloned();
                 let lines = match known {
                     Some(lines) => lines,

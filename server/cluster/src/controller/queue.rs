@@ -43,7 +43,10 @@ impl<K: Clone + Ord + Hash> Queue<K> {
 
     /// Wants `key` looked at after `delay`, or earlier if that was wanted already.
     pub(crate) fn add(&self, key: K, delay: Duration) {
-        let at = Instant::now() + delay;
+        self.add_at(key, Instant::now() + delay);
+    }
+
+    fn add_at(&self, key: K, at: Instant) {
         let mut inner = self.inner.lock();
         let Inner { due, keys } = &mut *inner;
         let slot = keys.entry(key.clone()).or_default();
@@ -67,38 +70,41 @@ impl<K: Clone + Ord + Hash> Queue<K> {
     /// The next key that is due; give it back with [`Self::done`].
     pub(crate) async fn next(&self) -> K {
         loop {
-            let wait = {
-                let mut inner = self.inner.lock();
-                let now = Instant::now();
-                match inner.due.first() {
-                    Some((at, _)) if *at <= now => {
-                        if let Some((_, key)) = inner.due.pop_first() {
-                            let slot = inner.keys.entry(key.clone()).or_default();
-                            slot.due = None;
-                            slot.working = true;
-                            return key;
-                        }
-                        continue;
-                    }
-                    Some((at, _)) => Some(*at),
-                    None => None,
-                }
-            };
-            match wait {
-                Some(at) => {
+            match self.take(Instant::now()) {
+                Ok(key) => return key,
+                Err(Some(at)) => {
                     tokio::select! {
                         () = tokio::time::sleep_until(at) => {}
                         () = self.wake.notified() => {}
                     }
                 }
-                None => self.wake.notified().await,
+                Err(None) => self.wake.notified().await,
+            }
+        }
+    }
+
+    /// The key that is due at `now`, or when the next one will be.
+    fn take(&self, now: Instant) -> Result<K, Option<Instant>> {
+        let mut inner = self.inner.lock();
+        match inner.due.first() {
+            None => Err(None),
+            Some((at, _)) if *at > now => Err(Some(*at)),
+            Some(_) => {
+                let (_, key) = inner.due.pop_first().ok_or(None)?;
+                let slot = inner.keys.entry(key.clone()).or_default();
+                slot.due = None;
+                slot.working = true;
+                Ok(key)
             }
         }
     }
 
     /// The work on `key` is over. After a failure it comes again, each time later; else after `again`, if given.
     pub(crate) fn done(&self, key: K, failed: bool, again: Option<Duration>) {
-        let now = Instant::now();
+        self.done_at(Instant::now(), key, failed, again);
+    }
+
+    fn done_at(&self, now: Instant, key: K, failed: bool, again: Option<Duration>) {
         let next = {
             let mut inner = self.inner.lock();
             let Some(slot) = inner.keys.get_mut(&key) else { return };
@@ -115,7 +121,7 @@ impl<K: Clone + Ord + Hash> Queue<K> {
             next
         };
         if let Some(delay) = next {
-            self.add(key, delay);
+            self.add_at(key, now + delay);
         }
     }
 }
@@ -124,47 +130,60 @@ impl<K: Clone + Ord + Hash> Queue<K> {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn once_and_soonest_first() {
-        let queue = Queue::new();
-        queue.add("b", Duration::from_secs(5));
-        queue.add("a", Duration::from_secs(9));
-        queue.add("b", Duration::from_secs(7));
-        queue.add("a", Duration::from_secs(1));
-        assert_eq!(queue.next().await, "a");
-        assert_eq!(queue.next().await, "b");
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn once_and_soonest_first() {
+        let (queue, start) = (Queue::new(), Instant::now());
+        queue.add_at("b", start + SECOND * 5);
+        queue.add_at("a", start + SECOND * 9);
+        queue.add_at("b", start + SECOND * 7);
+        queue.add_at("a", start + SECOND);
+        assert_eq!(queue.take(start), Err(Some(start + SECOND)));
+        assert_eq!(queue.take(start + SECOND * 9), Ok("a"));
+        assert_eq!(queue.take(start + SECOND * 9), Ok("b"));
+        assert_eq!(queue.take(start + SECOND * 9), Err(None));
         queue.done("a", false, None);
         queue.done("b", false, None);
         assert!(queue.inner.lock().keys.is_empty());
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn comes_again_when_it_came_meanwhile() {
-        let queue = Queue::new();
-        queue.add("a", Duration::ZERO);
-        let key = queue.next().await;
-        queue.add("a", Duration::ZERO);
-        let two = tokio::time::timeout(Duration::from_secs(1), queue.next()).await;
-        assert!(two.is_err(), "never twice at a time");
-        queue.done(key, false, None);
-        assert_eq!(queue.next().await, "a");
+    #[test]
+    fn never_twice_at_a_time() {
+        let (queue, start) = (Queue::new(), Instant::now());
+        queue.add_at("a", start);
+        assert_eq!(queue.take(start), Ok("a"));
+        queue.add_at("a", start);
+        assert_eq!(queue.take(start), Err(None), "it is being worked on");
+        queue.done_at(start, "a", false, None);
+        assert_eq!(queue.take(start), Ok("a"), "it came again meanwhile");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn backs_off() {
-        let queue = Queue::new();
-        queue.add("a", Duration::ZERO);
-        let start = Instant::now();
-        for _ in 0..4 {
-            let key = queue.next().await;
-            queue.done(key, true, None);
+    #[test]
+    fn backs_off() {
+        let (queue, start) = (Queue::new(), Instant::now());
+        queue.add_at("a", start);
+        let mut now = start;
+        for pause in [1, 2, 4, 8] {
+            assert_eq!(queue.take(now), Ok("a"));
+            queue.done_at(now, "a", true, None);
+            assert_eq!(queue.take(now), Err(Some(now + BACKOFF * pause)));
+            now += BACKOFF * pause;
         }
-        queue.next().await;
-        let took = start.elapsed();
-        assert!(took >= BACKOFF * 15 && took < BACKOFF * 16, "{took:?}");
-        queue.done("a", false, Some(Duration::from_secs(3)));
-        let start = Instant::now();
-        queue.next().await;
-        assert!(start.elapsed() >= Duration::from_secs(3));
+        assert_eq!(queue.take(now), Ok("a"));
+        queue.done_at(now, "a", false, Some(SECOND * 3));
+        assert_eq!(queue.take(now), Err(Some(now + SECOND * 3)));
+        assert_eq!(queue.inner.lock().keys["a"].failures, 0);
+    }
+
+    #[tokio::test]
+    async fn wakes_who_waits() {
+        let queue = std::sync::Arc::new(Queue::new());
+        let waiting = tokio::spawn({
+            let queue = queue.clone();
+            async move { queue.next().await }
+        });
+        queue.add("a", Duration::from_millis(1));
+        assert_eq!(waiting.await.expect("a key"), "a");
     }
 }

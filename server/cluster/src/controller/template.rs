@@ -116,9 +116,11 @@ fn container(component: &Component) -> Value {
         set("resources", resources);
     }
     if let Some(probes) = &component.probes {
-        for (key, value) in
-            [("readinessProbe", &probes.readiness), ("livenessProbe", &probes.liveness), ("startupProbe", &probes.startup)]
-        {
+        for (key, value) in [
+            ("readinessProbe", &probes.readiness),
+            ("livenessProbe", &probes.liveness),
+            ("startupProbe", &probes.startup),
+        ] {
             if let Some(value) = value {
                 set(key, probe(value));
             }

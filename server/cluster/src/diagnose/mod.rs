@@ -17,9 +17,9 @@ use k8s_openapi::api::{apps::v1::ReplicaSet, core::v1::Pod};
 use crate::{cache::child::ChildRecord, error::Quota, meta};
 
 mod pods;
-mod text;
 #[cfg(test)]
 mod tests;
+mod text;
 
 /// Last lines that a container printed, by pod and container.
 pub type Logs = BTreeMap<(String, String), Vec<String>>;
@@ -180,7 +180,11 @@ fn of_component(facts: &Facts<'_>, component: &Component, deployment: Option<&Ch
     let who = who(facts, component);
     let mut findings = Vec::new();
     if let Some(condition) = deployment.and_then(|d| d.condition("ReplicaFailure")).filter(|c| c.status == "True") {
-        findings.push(Finding { cause: refused_pod(component, &who, &name, &condition.message), newest: true, pods: 0 });
+        findings.push(Finding {
+            cause: refused_pod(component, &who, &name, &condition.message),
+            newest: true,
+            pods: 0,
+        });
     }
     findings.extend(pods::findings(facts, component, &who));
     if findings.is_empty()
@@ -202,14 +206,20 @@ fn of_component(facts: &Facts<'_>, component: &Component, deployment: Option<&Ch
 fn refused_pod(component: &Component, who: &str, name: &str, message: &str) -> Cause {
     let proof = evidence(EvidenceKind::Condition, message, Some(format!("Deployment/{name}")));
     let mut out = if let Some(quota) = Quota::parse(message) {
-        let mut cause = cause(CauseCode::QuotaExceeded, &component.name, format!("{who} cannot have more pods: {}", quota.sentence()));
+        let mut cause = cause(
+            CauseCode::QuotaExceeded,
+            &component.name,
+            format!("{who} cannot have more pods: {}", quota.sentence()),
+        );
         let Quota { quota, resource, requested, used, limited } = quota;
-        let params = [("quota", quota), ("resource", resource), ("requested", requested), ("used", used), ("limited", limited)];
+        let params =
+            [("quota", quota), ("resource", resource), ("requested", requested), ("used", used), ("limited", limited)];
         cause.params.extend(params.map(|(k, v)| (k.to_owned(), v)));
         cause
     } else {
         let reason = message.split_once("is forbidden: ").map_or(message, |(_, reason)| reason);
-        let mut cause = cause(CauseCode::PodRefused, &component.name, format!("the cluster refuses the pods of {who}: {reason}"));
+        let mut cause =
+            cause(CauseCode::PodRefused, &component.name, format!("the cluster refuses the pods of {who}: {reason}"));
         cause.params.insert("reason".into(), reason.to_owned());
         cause
     };

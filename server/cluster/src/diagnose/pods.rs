@@ -6,7 +6,9 @@ use berth_types::{
     rows::EventRow,
 };
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{Container, ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodCondition};
+use k8s_openapi::api::core::v1::{
+    Container, ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodCondition,
+};
 
 use super::{Facts, Finding, cause, evidence, label, newest_template, rank, text};
 use crate::{cache::pod::is_failure, meta};
@@ -31,7 +33,10 @@ pub(super) fn findings(facts: &Facts<'_>, component: &Component, who: &str) -> V
         let view = View::new(facts, component, who, pod);
         let Some(found) = view.examine() else { continue };
         let of_newest = newest.is_none_or(|hash| label(&pod.metadata.labels, "pod-template-hash") == Some(hash));
-        match out.iter_mut().find(|f| f.cause.code == found.code && f.cause.message == found.message && f.newest == of_newest) {
+        match out
+            .iter_mut()
+            .find(|f| f.cause.code == found.code && f.cause.message == found.message && f.newest == of_newest)
+        {
             Some(same) => {
                 same.pods += 1;
                 if let (Some(have), Some(also)) = (same.cause.evidence.first_mut(), found.evidence.first()) {
@@ -100,7 +105,9 @@ impl<'a> View<'a> {
         let empty = Vec::new();
         for container in status.init_container_statuses.as_ref().unwrap_or(&empty) {
             let state = container.state.clone().unwrap_or_default();
-            if state.terminated.as_ref().is_some_and(|t| t.exit_code == 0) || container.started == Some(true) && container.ready {
+            if state.terminated.as_ref().is_some_and(|t| t.exit_code == 0)
+                || container.started == Some(true) && container.ready
+            {
                 continue;
             }
             if let Some(found) = self.waiting(container, &state).or_else(|| self.crash(container, &state, true)) {
@@ -122,7 +129,8 @@ impl<'a> View<'a> {
     }
 
     fn unscheduled(&self, condition: &PodCondition) -> Option<Cause> {
-        let since = condition.last_transition_time.as_ref().or(self.pod.metadata.creation_timestamp.as_ref()).map(|t| t.0);
+        let since =
+            condition.last_transition_time.as_ref().or(self.pod.metadata.creation_timestamp.as_ref()).map(|t| t.0);
         if condition.reason.as_deref() == Some("SchedulingGated") || !self.older_than(since, UNSCHEDULABLE) {
             return None;
         }
@@ -132,10 +140,12 @@ impl<'a> View<'a> {
         let claim = message.contains("PersistentVolumeClaim") || message.contains("persistentvolumeclaim");
         let mut found = if claim {
             let named = message.split_once("persistentvolumeclaim \"").and_then(|(_, rest)| rest.split_once('"'));
-            let volume = named.map(|(name, _)| name).or_else(|| self.component.volumes.iter().find_map(|v| v.claim.as_deref()));
+            let volume =
+                named.map(|(name, _)| name).or_else(|| self.component.volumes.iter().find_map(|v| v.claim.as_deref()));
             let volume = volume.unwrap_or_default();
             let why = if message.contains("not found") { "does not exist" } else { "is not bound to a volume" };
-            let mut cause = self.cause(CauseCode::Volume, format!("{who} waits for its volume: the claim “{volume}” {why}"));
+            let mut cause =
+                self.cause(CauseCode::Volume, format!("{who} waits for its volume: the claim “{volume}” {why}"));
             cause.params.insert("volume".into(), volume.to_owned());
             cause
         } else {
@@ -152,7 +162,11 @@ impl<'a> View<'a> {
         };
         found.params.insert("reason".into(), reason.to_owned());
         found.since = since;
-        found.evidence.push(evidence(EvidenceKind::Condition, format!("PodScheduled is False: {message}"), self.object()));
+        found.evidence.push(evidence(
+            EvidenceKind::Condition,
+            format!("PodScheduled is False: {message}"),
+            self.object(),
+        ));
         Some(found)
     }
 
@@ -191,7 +205,10 @@ impl<'a> View<'a> {
                 cause.params.insert("restarts".into(), container.restart_count.to_string());
                 cause
             }
-            _ if reason.contains("Image") || reason == "RegistryUnavailable" || reason == "SignatureValidationFailed" => {
+            _ if reason.contains("Image")
+                || reason == "RegistryUnavailable"
+                || reason == "SignatureValidationFailed" =>
+            {
                 self.image(container, reason, message)
             }
             _ => return None,
@@ -201,12 +218,14 @@ impl<'a> View<'a> {
     }
 
     fn image(&self, container: &ContainerStatus, reason: &str, message: &str) -> Cause {
-        let image = self.spec_of(&container.name).and_then(|c| c.image.clone()).unwrap_or_else(|| container.image.clone());
+        let image =
+            self.spec_of(&container.name).and_then(|c| c.image.clone()).unwrap_or_else(|| container.image.clone());
         // The back-off itself says nothing; the failure before it does.
         let failed = self.events().find(|e| &*e.reason == "Failed" && e.message.starts_with("Failed to pull image"));
         let text = format!("{message} {}", failed.map_or("", |e| &e.message));
         let (word, sentence) = text::pull_reason(reason, &text);
-        let mut cause = self.cause(CauseCode::ImagePull, format!("{} cannot start: the image “{image}” {sentence}", self.who));
+        let mut cause =
+            self.cause(CauseCode::ImagePull, format!("{} cannot start: the image “{image}” {sentence}", self.who));
         cause.params.insert("image".into(), image);
         cause.params.insert("reason".into(), word.to_owned());
         if let Some(event) = failed {
@@ -230,7 +249,8 @@ impl<'a> View<'a> {
         }
         let lines = self.facts.logs.get(&(self.name.to_owned(), container.name.clone()));
         let last_line = lines.and_then(|l| l.iter().rev().find(|l| !l.trim().is_empty())).map(|l| text::line(l));
-        let mut found = self.why_it_ended(container, ended, init, lines.map_or(&[][..], Vec::as_slice), last_line.as_deref());
+        let mut found =
+            self.why_it_ended(container, ended, init, lines.map_or(&[][..], Vec::as_slice), last_line.as_deref());
         found.params.insert("restarts".into(), container.restart_count.to_string());
         found.params.insert("exitCode".into(), ended.exit_code.to_string());
         if let Some(line) = last_line {
@@ -258,23 +278,28 @@ impl<'a> View<'a> {
                 .spec_of(&container.name)
                 .and_then(|c| c.resources.as_ref()?.limits.as_ref()?.get("memory").map(|q| q.0.clone()))
                 .unwrap_or_else(|| "its node's memory".to_owned());
-            let mut cause = self.cause(CauseCode::OutOfMemory, format!("{who} uses more memory than its limit of {limit} and is killed for it"));
+            let mut cause = self.cause(
+                CauseCode::OutOfMemory,
+                format!("{who} uses more memory than its limit of {limit} and is killed for it"),
+            );
             cause.params.insert("limit".into(), limit);
             return cause;
         }
         if !init && let Some((probe, event)) = self.killed_by_probe() {
             let answer = self.probe_answer(probe).unwrap_or_default();
             let said = if answer.is_empty() { String::new() } else { format!(": {answer}") };
-            let mut cause =
-                self.cause(CauseCode::ProbeRestarts, format!("{who} is restarted again and again: its {probe} probe fails{said}"));
+            let mut cause = self.cause(
+                CauseCode::ProbeRestarts,
+                format!("{who} is restarted again and again: its {probe} probe fails{said}"),
+            );
             cause.params.insert("probe".into(), probe.to_owned());
             cause.params.insert("answer".into(), answer);
             cause.evidence.push(evidence(EvidenceKind::Event, text::line(&event.message), self.object()));
             return cause;
         }
         if let Some((host, line)) = lines.iter().rev().find_map(|line| Some((text::unknown_host(line)?, line))) {
-            let mut cause =
-                self.cause(CauseCode::HostNotFound, format!("{who} cannot find the host “{host}”: there is no such name"));
+            let mut cause = self
+                .cause(CauseCode::HostNotFound, format!("{who} cannot find the host “{host}”: there is no such name"));
             cause.params.insert("host".into(), host);
             cause.params.insert("lastLine".into(), text::line(line));
             return cause;
@@ -290,7 +315,9 @@ impl<'a> View<'a> {
             return cause;
         }
         let message = match (code, ended.message.as_deref().filter(|m| !m.is_empty())) {
-            (0, _) => format!("{who} ends by itself (exit code 0) and is started again and again: a service must go on running"),
+            (0, _) => format!(
+                "{who} ends by itself (exit code 0) and is started again and again: a service must go on running"
+            ),
             (_, Some(message)) if last_line.is_none() => {
                 format!("{who} crashes right after its start with exit code {code}: {}", text::line(message))
             }
@@ -304,7 +331,8 @@ impl<'a> View<'a> {
     fn killed_by_probe(&self) -> Option<(&'static str, &'a EventRow)> {
         self.events().find_map(|event| {
             let killing = &*event.reason == "Killing" && event.message.contains("probe");
-            let probe = ["liveness", "startup"].into_iter().find(|p| event.message.contains(&format!("failed {p} probe")))?;
+            let probe =
+                ["liveness", "startup"].into_iter().find(|p| event.message.contains(&format!("failed {p} probe")))?;
             killing.then_some((probe, event))
         })
     }
@@ -312,7 +340,8 @@ impl<'a> View<'a> {
     /// What a probe was answered last.
     fn probe_answer(&self, probe: &str) -> Option<String> {
         self.events().filter(|e| &*e.reason == "Unhealthy").find_map(|event| {
-            let (head, answer) = event.message.split_once(" probe failed: ").or_else(|| event.message.split_once(" probe errored: "))?;
+            let (head, answer) =
+                event.message.split_once(" probe failed: ").or_else(|| event.message.split_once(" probe errored: "))?;
             head.eq_ignore_ascii_case(probe).then(|| text::line(answer))
         })
     }
@@ -320,9 +349,11 @@ impl<'a> View<'a> {
     /// Scheduled, but not started: volumes.
     fn mounting(&self) -> Option<Cause> {
         let since = self.condition("PodScheduled").and_then(|c| c.last_transition_time.as_ref()).map(|t| t.0);
-        let event = self.events().find(|e| matches!(&*e.reason, "FailedMount" | "FailedAttachVolume" | "FailedMapVolume"))?;
+        let event =
+            self.events().find(|e| matches!(&*e.reason, "FailedMount" | "FailedAttachVolume" | "FailedMapVolume"))?;
         if let Some(object) = text::missing_config(&event.message) {
-            let mut cause = self.cause(CauseCode::ConfigMissing, format!("{} cannot start: {object} does not exist", self.who));
+            let mut cause =
+                self.cause(CauseCode::ConfigMissing, format!("{} cannot start: {object} does not exist", self.who));
             cause.params.insert("object".into(), object);
             cause.evidence.push(evidence(EvidenceKind::Event, text::line(&event.message), self.object()));
             return Some(cause);
@@ -330,7 +361,11 @@ impl<'a> View<'a> {
         if !self.older_than(since, MOUNTING) {
             return None;
         }
-        let volume = event.message.split_once("volume \"").and_then(|(_, rest)| rest.split_once('"')).map_or("", |(name, _)| name);
+        let volume = event
+            .message
+            .split_once("volume \"")
+            .and_then(|(_, rest)| rest.split_once('"'))
+            .map_or("", |(name, _)| name);
         let reason = text::line(event.message.split_once(" : ").map_or(&*event.message, |(_, reason)| reason));
         let message = format!("{} waits for its volume “{volume}”, which cannot be mounted: {reason}", self.who);
         let mut cause = self.cause(CauseCode::Volume, message);

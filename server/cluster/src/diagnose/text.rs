@@ -8,10 +8,26 @@ pub(super) fn pull_reason(reason: &str, message: &str) -> (&'static str, &'stati
         ("invalid name", "is not a valid name")
     } else if reason == "ErrImageNeverPull" {
         ("never pulled", "is not on the node, and may not be pulled")
-    } else if has(&["unauthorized", "authentication required", "access denied", "authorization failed", "403 forbidden", "401 "]) {
+    } else if has(&[
+        "unauthorized",
+        "authentication required",
+        "access denied",
+        "authorization failed",
+        "403 forbidden",
+        "401 ",
+    ]) {
         // Registries answer alike for private and for absent repositories.
         ("access denied", "does not exist, or the registry wants credentials for it")
-    } else if has(&["no such host", "connection refused", "i/o timeout", "timeout", "tls", "x509", "dial tcp", "unreachable"]) {
+    } else if has(&[
+        "no such host",
+        "connection refused",
+        "i/o timeout",
+        "timeout",
+        "tls",
+        "x509",
+        "dial tcp",
+        "unreachable",
+    ]) {
         ("registry unreachable", "cannot be fetched: its registry cannot be reached")
     } else if has(&["not found", "manifest unknown", "no such", "name unknown"]) {
         ("not found", "does not exist")
@@ -57,15 +73,15 @@ pub(super) fn unknown_host(line: &str) -> Option<String> {
         return host(rest);
     }
     for before in [
-        "getaddrinfo ENOTFOUND ",                    // Node
-        "getaddrinfo EAI_AGAIN ",                    // Node, musl
-        "UnknownHostException: ",                    // Java
-        "could not translate host name \"",          // libpq
-        "Unknown MySQL server host '",               // MySQL
-        "Could not resolve host: ",                  // curl
-        "unable to resolve host address ",           // wget
+        "getaddrinfo ENOTFOUND ",                     // Node
+        "getaddrinfo EAI_AGAIN ",                     // Node, musl
+        "UnknownHostException: ",                     // Java
+        "could not translate host name \"",           // libpq
+        "Unknown MySQL server host '",                // MySQL
+        "Could not resolve host: ",                   // curl
+        "unable to resolve host address ",            // wget
         "php_network_getaddresses: getaddrinfo for ", // PHP
-        "Failed to resolve '",                       // Python
+        "Failed to resolve '",                        // Python
     ] {
         if let Some((_, rest)) = line.split_once(before) {
             return host(rest);
@@ -118,7 +134,10 @@ mod tests {
             ("FATAL dial tcp: lookup db-payments: no such host", Some("db-payments")),
             ("Error: getaddrinfo ENOTFOUND db.shop.svc", Some("db.shop.svc")),
             ("java.net.UnknownHostException: redis: Name or service not known", Some("redis")),
-            ("psycopg2.OperationalError: could not translate host name \"pg\" to address: Name or service not known", Some("pg")),
+            (
+                "psycopg2.OperationalError: could not translate host name \"pg\" to address: Name or service not known",
+                Some("pg"),
+            ),
             ("ERROR 2005 (HY000): Unknown MySQL server host 'mysql' (-2)", Some("mysql")),
             ("curl: (6) Could not resolve host: api.internal", Some("api.internal")),
             ("HTTPConnectionPool(host='auth', port=80): [Errno -2] Name or service not known", Some("auth")),
@@ -136,8 +155,14 @@ mod tests {
             ("configmap \"settings\" not found", Some("ConfigMap settings")),
             ("couldn't find key PASSWORD in Secret shop-dev/db", Some("key PASSWORD of Secret db")),
             ("couldn't find key a.b in ConfigMap shop-dev/settings", Some("key a.b of ConfigMap settings")),
-            ("MountVolume.SetUp failed for volume \"c\" : configmap \"settings\" not found", Some("ConfigMap settings")),
-            ("MountVolume.SetUp failed for volume \"c\" : references non-existent config key: app.yaml", Some("key app.yaml of a ConfigMap")),
+            (
+                "MountVolume.SetUp failed for volume \"c\" : configmap \"settings\" not found",
+                Some("ConfigMap settings"),
+            ),
+            (
+                "MountVolume.SetUp failed for volume \"c\" : references non-existent config key: app.yaml",
+                Some("key app.yaml of a ConfigMap"),
+            ),
             ("container has runAsNonRoot and image will run as root", None),
         ] {
             assert_eq!(missing_config(message).as_deref(), want, "{message}");
@@ -147,8 +172,16 @@ mod tests {
     #[test]
     fn pulls() {
         for (reason, message, want) in [
-            ("ErrImagePull", "failed to resolve reference \"docker.io/a/b:c\": docker.io/a/b:c: not found", "not found"),
-            ("ErrImagePull", "pull access denied, repository does not exist or may require authorization", "access denied"),
+            (
+                "ErrImagePull",
+                "failed to resolve reference \"docker.io/a/b:c\": docker.io/a/b:c: not found",
+                "not found",
+            ),
+            (
+                "ErrImagePull",
+                "pull access denied, repository does not exist or may require authorization",
+                "access denied",
+            ),
             ("ImagePullBackOff", "Back-off pulling image \"x\"", "unknown"),
             ("InvalidImageName", "couldn't parse image name", "invalid name"),
             ("ErrImagePull", "dial tcp: lookup registry.example: no such host", "registry unreachable"),
