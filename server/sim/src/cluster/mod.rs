@@ -4,6 +4,7 @@
 //! validation, validating admission, store. One re-entrant lock spans the pipeline, so admission may count
 //! what is stored (quota) and read-modify-write needs no retries. Nothing here authorises: the front door does.
 
+mod bind;
 mod delete;
 mod event;
 mod write;
