@@ -4,7 +4,6 @@
 //! validation, validating admission, store. One re-entrant lock spans the pipeline, so admission may count
 //! what is stored (quota) and read-modify-write needs no retries. Nothing here authorises: the front door does.
 
-mod bind;
 mod delete;
 mod event;
 mod write;
@@ -15,6 +14,7 @@ use parking_lot::{Mutex, ReentrantMutex, ReentrantMutexGuard, RwLock};
 use serde_json::Value;
 
 pub use delete::{DeleteOptions, Deleted, Propagation};
+pub(crate) use write::WriteContext;
 
 use crate::{
     clock::{Clock, format_micro_time, format_time},
