@@ -57,11 +57,7 @@ fn has_status(resource: &ResourceType) -> bool {
 ///
 /// # Errors
 /// 422 when something cannot be allocated.
-pub fn prepare_create(
-    _cluster: &Cluster,
-    resource: &ResourceType,
-    value: &mut Value,
-) -> Result<()> {
+pub fn prepare_create(_cluster: &Cluster, resource: &ResourceType, value: &mut Value) -> Result<()> {
     if has_generation(resource) {
         value["metadata"]["generation"] = json!(1);
     }
@@ -137,21 +133,10 @@ fn changed(resource: &ResourceType, value: &Value, current: &Value) -> bool {
 
 /// Faults of a new object.
 #[must_use]
-pub fn validate_create(
-    _cluster: &Cluster,
-    _resource: &ResourceType,
-    value: &Value,
-) -> Vec<FieldError> {
+pub fn validate_create(_cluster: &Cluster, _resource: &ResourceType, value: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    if value["metadata"]["name"]
-        .as_str()
-        .unwrap_or_default()
-        .is_empty()
-    {
-        errors.push(FieldError::required(
-            "metadata.name",
-            "name or generateName is required",
-        ));
+    if value["metadata"]["name"].as_str().unwrap_or_default().is_empty() {
+        errors.push(FieldError::required("metadata.name", "name or generateName is required"));
     }
     errors
 }
@@ -169,10 +154,4 @@ pub fn validate_update(
 }
 
 /// What follows at once from a write that has happened, e.g. a CustomResourceDefinition being served.
-pub fn after_write(
-    _cluster: &Cluster,
-    _resource: &ResourceType,
-    _now: Option<&Value>,
-    _before: Option<&Value>,
-) {
-}
+pub fn after_write(_cluster: &Cluster, _resource: &ResourceType, _now: Option<&Value>, _before: Option<&Value>) {}
