@@ -21,6 +21,8 @@ words!(
         AlreadyExists = "already-exists",
         /// It changed since it was read.
         Conflict = "conflict",
+        /// It is not the version that `If-Match` names.
+        PreconditionFailed = "precondition-failed",
         /// `If-Match` is needed.
         PreconditionRequired = "precondition-required",
         /// One or more fields are wrong; `errors` names them.
@@ -59,6 +61,7 @@ impl ErrorCode {
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::AlreadyExists | Self::Conflict => 409,
+            Self::PreconditionFailed => 412,
             Self::TooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::Invalid | Self::IdempotencyMismatch | Self::ClusterRefused => 422,
@@ -80,6 +83,7 @@ impl ErrorCode {
             Self::MethodNotAllowed => "Method not allowed",
             Self::AlreadyExists => "Exists already",
             Self::Conflict => "Changed meanwhile",
+            Self::PreconditionFailed => "Not the version that If-Match names",
             Self::PreconditionRequired => "If-Match is needed",
             Self::Invalid => "Some fields need another value",
             Self::Malformed => "The request cannot be read",

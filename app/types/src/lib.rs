@@ -14,6 +14,7 @@ pub mod people;
 pub mod quantity;
 pub mod role;
 pub mod rows;
+pub mod text;
 
 pub use app::{AppSpec, Component};
 pub use app_status::{AppPhase, AppStatus, Cause, CauseCode, Evidence};

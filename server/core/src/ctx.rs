@@ -8,6 +8,15 @@ use uuid::Uuid;
 
 use crate::env::Clock;
 
+/// What the outermost layer knows of a request; every entry point finds it in the request's extensions.
+#[derive(Debug, Clone)]
+pub struct RequestMeta {
+    /// Finds the request in the log.
+    pub request_id: Arc<str>,
+    /// Network address of the client.
+    pub network: Arc<str>,
+}
+
 /// How a person came in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Via {

@@ -7,10 +7,13 @@ pub mod authz;
 pub mod ctx;
 pub mod env;
 pub mod error;
+pub mod listing;
 pub mod ports;
 pub mod services;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod yaml;
 
-pub use ctx::{Actor, OpCtx, Person, Via};
+pub use ctx::{Actor, OpCtx, Person, RequestMeta, Via};
 pub use error::{Error, Result};
 pub use services::Services;

@@ -156,6 +156,42 @@ impl Services {
         self.audited(ctx, "app.update", target(path), Some(path.0), work).await
     }
 
+    /// Changes an app's `spec` by a JSON merge patch (RFC 7396), if it still has `resource_version`; without one the
+    /// newest is changed.
+    ///
+    /// # Errors
+    /// `Invalid` in what comes out; `Conflict`; `NotFound`; forbidden; what the cluster says.
+    pub async fn patch_app(
+        &self,
+        ctx: &OpCtx,
+        path: AppPath<'_>,
+        patch: &Value,
+        resource_version: Option<&str>,
+    ) -> Result<AppObject> {
+        let work = async {
+            let (app, cluster) = self.app_for(ctx, path, Action::Update).await?;
+            let before = cluster.app(&app).ok_or_else(Error::not_found)?;
+            let object = match resource_version {
+                Some(version) => {
+                    let mut spec = before.object["spec"].clone();
+                    merge(&mut spec, patch);
+                    yaml::app_spec(&spec)?;
+                    cluster.replace_app(ctx, &app, &spec, Some(version)).await?
+                }
+                None => {
+                    let change = |spec: &mut Value| {
+                        merge(spec, patch);
+                        Ok(())
+                    };
+                    self.change_spec(ctx, &app, &cluster, change).await?
+                }
+            };
+            let (before, after) = (redact(&before.object["spec"]), redact(&object.object["spec"]));
+            Ok(Done::with(object, json!({ "before": before, "after": after })))
+        };
+        self.audited(ctx, "app.update", target(path), Some(path.0), work).await
+    }
+
     /// Changes an app's newest `spec` by `change`, trying again when somebody else was faster.
     async fn change_spec(
         &self,
@@ -442,6 +478,26 @@ fn redact_env(container: &mut Value) {
     }
 }
 
+/// Applies a JSON merge patch (RFC 7396): objects are merged, `null` removes, all else replaces.
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    if let Some(target) = target.as_object_mut() {
+        for (key, value) in patch {
+            if value.is_null() {
+                target.shift_remove(key);
+            } else {
+                merge(target.entry(key.clone()).or_insert(Value::Null), value);
+            }
+        }
+    }
+}
+
 fn set_replicas(spec: &mut Value, component: Option<&str>, replicas: i32) -> Result<()> {
     let typed: AppSpec = yaml::typed("spec", spec)?;
     let index = match component {
@@ -486,6 +542,26 @@ mod tests {
         assert_eq!(spec["components"][1], json!({ "name": "worker", "image": "b", "replicas": 3 }));
         assert_eq!(set_replicas(&mut spec, None, 3).unwrap_err().fields()[0].field, "component");
         assert_eq!(set_replicas(&mut spec, Some("main"), -1).unwrap_err().fields()[0].field, "replicas");
+    }
+
+    #[test]
+    fn merge_patches() {
+        // RFC 7396, appendix A.
+        for (target, patch, want) in [
+            (json!({"a":"b"}), json!({"a":"c"}), json!({"a":"c"})),
+            (json!({"a":"b"}), json!({"b":"c"}), json!({"a":"b","b":"c"})),
+            (json!({"a":"b","b":"c"}), json!({"a":null}), json!({"b":"c"})),
+            (json!({"a":["b"]}), json!({"a":"c"}), json!({"a":"c"})),
+            (json!({"a":{"b":"c"}}), json!({"a":{"b":"d","c":null}}), json!({"a":{"b":"d"}})),
+            (json!({"a":[{"b":"c"}]}), json!({"a":[1]}), json!({"a":[1]})),
+            (json!({"e":null}), json!({"a":1}), json!({"e":null,"a":1})),
+            (json!([1, 2]), json!({"a":"b","c":null}), json!({"a":"b"})),
+            (json!({}), json!({"a":{"bb":{"ccc":null}}}), json!({"a":{"bb":{}}})),
+        ] {
+            let mut got = target.clone();
+            merge(&mut got, &patch);
+            assert_eq!(got, want, "{target} patched by {patch}");
+        }
     }
 
     #[test]

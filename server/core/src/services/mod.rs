@@ -19,6 +19,7 @@ pub mod apps;
 pub mod identity;
 pub mod namespaces;
 pub mod people;
+pub mod revisions;
 pub mod tenants;
 
 /// All services over one store and its clusters. Cheap to clone.
@@ -84,6 +85,12 @@ impl Services {
     #[must_use]
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
+    }
+
+    /// Randomness.
+    #[must_use]
+    pub fn random(&self) -> &Arc<dyn Random> {
+        &self.random
     }
 
     /// The clock.

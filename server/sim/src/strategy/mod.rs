@@ -1,0 +1,279 @@
+//! What differs from kind to kind: defaults, what a write may set, validation.
+
+use serde_json::{Value, json};
+
+use crate::{
+    cluster::{Cluster, Propagation},
+    crd,
+    registry::{ResourceType, builtin::gr},
+    status::{FieldError, Result},
+};
+
+/// Fills in what the user left out, as decoding does in a real API server.
+pub fn default(resource: &ResourceType, value: &mut Value) {
+    if resource.id == gr::CUSTOM_RESOURCE_DEFINITIONS {
+        crd::default(value);
+    }
+}
+
+/// Whether an update must name the version it replaces (`AllowUnconditionalUpdate` is false).
+#[must_use]
+pub fn needs_resource_version(resource: &ResourceType) -> bool {
+    resource.custom || [gr::LEASES, gr::CUSTOM_RESOURCE_DEFINITIONS].contains(&resource.id)
+}
+
+/// What happens to dependents when a delete does not say.
+#[must_use]
+pub fn default_propagation(resource: &ResourceType) -> Propagation {
+    if [gr::JOBS, gr::REPLICATION_CONTROLLERS].contains(&resource.id) {
+        return Propagation::Orphan;
+    }
+    Propagation::Background
+}
+
+/// Whether `metadata.generation` counts the changes of this resource's spec.
+fn has_generation(resource: &ResourceType) -> bool {
+    resource.custom
+        || [
+            gr::DEPLOYMENTS,
+            gr::REPLICA_SETS,
+            gr::STATEFUL_SETS,
+            gr::DAEMON_SETS,
+            gr::JOBS,
+            gr::CRON_JOBS,
+            gr::INGRESSES,
+            gr::INGRESS_CLASSES,
+            gr::NETWORK_POLICIES,
+            gr::POD_DISRUPTION_BUDGETS,
+            gr::REPLICATION_CONTROLLERS,
+            gr::CUSTOM_RESOURCE_DEFINITIONS,
+            gr::PRIORITY_CLASSES,
+            gr::ENDPOINT_SLICES,
+            gr::PODS,
+        ]
+        .contains(&resource.id)
+}
+
+fn has_status(resource: &ResourceType) -> bool {
+    resource.has_subresource("status")
+}
+
+/// Sets what only the server may set on a new object.
+///
+/// # Errors
+/// 422 when something cannot be allocated.
+pub fn prepare_create(
+    _cluster: &Cluster,
+    resource: &ResourceType,
+    value: &mut Value,
+) -> Result<()> {
+    if has_generation(resource) {
+        value["metadata"]["generation"] = json!(1);
+    }
+    if resource.id == gr::NAMESPACES {
+        value["spec"]["finalizers"] = json!(["kubernetes"]);
+        value["status"] = json!({"phase": "Active"});
+    } else if resource.id == gr::PODS {
+        value["status"] = json!({"phase": "Pending", "qosClass": "BestEffort"});
+    } else if resource.id == gr::CUSTOM_RESOURCE_DEFINITIONS {
+        crd::prepare_create(value);
+    } else if has_status(resource)
+        && let Some(object) = value.as_object_mut()
+    {
+        object.shift_remove("status");
+    }
+    Ok(())
+}
+
+/// Keeps what this request may not change, and counts generations.
+///
+/// # Errors
+/// 422 when something cannot be allocated.
+pub fn prepare_update(
+    _cluster: &Cluster,
+    resource: &ResourceType,
+    subresource: Option<&str>,
+    value: &mut Value,
+    current: &Value,
+) -> Result<()> {
+    if subresource == Some("status") {
+        let mut kept = current.clone();
+        kept["metadata"]["managedFields"] = value["metadata"]["managedFields"].clone();
+        match value.get("status") {
+            Some(status) => kept["status"] = status.clone(),
+            None => {
+                if let Some(object) = kept.as_object_mut() {
+                    object.shift_remove("status");
+                }
+            }
+        }
+        *value = kept;
+        return Ok(());
+    }
+    if has_status(resource)
+        && let Some(object) = value.as_object_mut()
+    {
+        match current.get("status") {
+            Some(status) => object.insert("status".into(), status.clone()),
+            None => object.shift_remove("status"),
+        };
+    }
+    if has_generation(resource) && changed(resource, value, current) {
+        let generation = current["metadata"]["generation"].as_i64().unwrap_or(0);
+        value["metadata"]["generation"] = json!(generation + 1);
+    }
+    Ok(())
+}
+
+fn changed(resource: &ResourceType, value: &Value, current: &Value) -> bool {
+    if !resource.custom {
+        return value.get("spec") != current.get("spec");
+    }
+    let rest = |value: &Value| {
+        let mut value = value.clone();
+        if let Some(object) = value.as_object_mut() {
+            object.shift_remove("metadata");
+            if has_status(resource) {
+                object.shift_remove("status");
+            }
+        }
+        value
+    };
+    rest(value) != rest(current)
+}
+
+/// Faults of a new object.
+#[must_use]
+pub fn validate_create(
+    _cluster: &Cluster,
+    _resource: &ResourceType,
+    value: &Value,
+) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    if value["metadata"]["name"]
+        .as_str()
+        .unwrap_or_default()
+        .is_empty()
+    {
+        errors.push(FieldError::required(
+            "metadata.name",
+            "name or generateName is required",
+        ));
+    }
+    errors
+}
+
+/// Faults of a change.
+#[must_use]
+pub fn validate_update(
+    _cluster: &Cluster,
+    _resource: &ResourceType,
+    _subresource: Option<&str>,
+    _value: &Value,
+    _current: &Value,
+) -> Vec<FieldError> {
+    Vec::new()
+}
+
+/// What follows at once from a write that has happened, e.g. a CustomResourceDefinition being served.
+pub fn after_write(
+    _cluster: &Cluster,
+    _resource: &ResourceType,
+    _now: Option<&Value>,
+    _before: Option<&Value>,
+) {
+}
+
+/// Whether a `metav1.LabelSelector` selects an object. An empty one selects everything, a missing one nothing.
+#[must_use]
+pub fn selector_matches(selector: &Value, object: &Value) -> bool {
+    if selector.is_null() {
+        return false;
+    }
+    let labels = &object["metadata"]["labels"];
+    let own = |key: &str| labels.get(key).and_then(Value::as_str);
+    let exact = selector["matchLabels"]
+        .as_object()
+        .is_none_or(|wanted| wanted.iter().all(|(key, value)| own(key) == value.as_str()));
+    let expressions = selector["matchExpressions"].as_array().is_none_or(|list| {
+        list.iter().all(|term| {
+            let found = own(term["key"].as_str().unwrap_or_default());
+            let listed = found.is_some_and(|found| {
+                term["values"]
+                    .as_array()
+                    .is_some_and(|values| values.iter().any(|v| v == found))
+            });
+            match term["operator"].as_str().unwrap_or_default() {
+                "In" => listed,
+                "NotIn" => !listed,
+                "Exists" => found.is_some(),
+                "DoesNotExist" => found.is_none(),
+                _ => false,
+            }
+        })
+    });
+    exact && expressions
+}
+
+/// A `metav1.LabelSelector`, or a plain map as Services have it, as text: `app=web,tier in (a,b)`.
+#[must_use]
+pub fn selector_text(selector: &Value) -> String {
+    let Some(object) = selector.as_object() else {
+        return String::new();
+    };
+    let structured = object.contains_key("matchLabels") || object.contains_key("matchExpressions");
+    let mut terms: Vec<(String, String)> = Vec::new();
+    let plain = if structured {
+        selector["matchLabels"].as_object()
+    } else {
+        Some(object)
+    };
+    for (key, value) in plain.into_iter().flatten() {
+        terms.push((
+            key.clone(),
+            format!("{key}={}", value.as_str().unwrap_or_default()),
+        ));
+    }
+    for term in selector["matchExpressions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
+        let key = term["key"].as_str().unwrap_or_default();
+        let mut values: Vec<_> = term["values"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        values.sort_unstable();
+        let values = values.join(",");
+        let text = match term["operator"].as_str().unwrap_or_default() {
+            "In" => format!("{key} in ({values})"),
+            "NotIn" => format!("{key} notin ({values})"),
+            "DoesNotExist" => format!("!{key}"),
+            _ => key.to_owned(),
+        };
+        terms.push((key.to_owned(), text));
+    }
+    terms.sort();
+    terms
+        .into_iter()
+        .map(|(_, text)| text)
+        .collect::<Vec<_>>()
+        .join(",")
+}
+
+/// Sets or adds the condition of the same type in `status.conditions`.
+pub fn set_condition(status: &mut Value, condition: Value) {
+    if !status["conditions"].is_array() {
+        status["conditions"] = json!([]);
+    }
+    let Some(list) = status["conditions"].as_array_mut() else {
+        return;
+    };
+    match list.iter_mut().find(|own| own["type"] == condition["type"]) {
+        Some(own) => *own = condition,
+        None => list.push(condition),
+    }
+}
