@@ -353,16 +353,26 @@ pub fn field(ui: Ui, form: &Form, field: Field) -> AnyView {
     .into_any()
 }
 
-/// Errors with what was likely meant: the browser part turns a suggestion into a button that fills it in.
+/// Errors with what was likely meant. A suggestion is a button that sends `fix={field}={value}`, so that pages whose fields
+/// have suggestions can take them without scripts; the browser part fills the value in instead of sending.
 fn error_lines(ui: Ui, errors: Vec<FieldError>) -> Vec<AnyView> {
     errors
         .into_iter()
         .map(|e| {
             let text = tr::field_error(ui.lang, &e);
+            let field = e.field;
             let meant: Vec<_> = e
                 .suggestions
                 .into_iter()
-                .map(|s| view! { " " <button type="button" class="meant" data-fill=s.clone()>{s.clone()}</button> })
+                .map(|s| {
+                    let (fix, fill) = (format!("{field}={s}"), s.clone());
+                    view! {
+                        " "
+                        <button type="submit" class="meant" name="fix" value=fix formnovalidate data-fill=fill>
+                            {s}
+                        </button>
+                    }
+                })
                 .collect();
             view! {
                 <p class="err">

@@ -7,4 +7,4 @@ pub mod errors;
 pub mod session;
 
 /// Every area's rows, in the order in which they are tried.
-pub const AREAS: &[&[Entry]] = &[session::ROUTES, apps::ENTRIES];
+pub const AREAS: &[&[Entry]] = &[session::ENTRIES, apps::ENTRIES];
