@@ -2,9 +2,22 @@
 
 pub mod clock;
 pub mod cluster;
+pub mod convert;
+pub mod crd;
 pub mod fieldmanager;
 pub mod hooks;
+pub mod http;
+pub mod patch;
+pub mod protobuf;
 pub mod registry;
+pub mod schema;
+mod serve;
+mod sim;
 pub mod status;
 pub mod store;
 pub mod strategy;
+pub mod strict;
+pub mod table;
+
+pub use serve::Serving;
+pub use sim::{Builder, Error, Sim};

@@ -143,6 +143,9 @@ mod tests {
         let now = Timestamp::UNIX_EPOCH;
         let set = set_session("s", now, now, true).unwrap();
         assert_eq!(set, "__Host-berth=s; Path=/; SameSite=Lax; Max-Age=0; HttpOnly; Secure");
-        assert_eq!(set_flash("a; b", false).unwrap(), "berth-flash=a%3B%20b; Path=/; SameSite=Lax; Max-Age=60; HttpOnly");
+        assert_eq!(
+            set_flash("a; b", false).unwrap(),
+            "berth-flash=a%3B%20b; Path=/; SameSite=Lax; Max-Age=60; HttpOnly"
+        );
     }
 }

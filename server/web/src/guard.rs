@@ -55,7 +55,8 @@ pub async fn security_headers(State(state): State<WebState>, mut request: Reques
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     if state.options.secure {
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000; includeSubDomains"));
+        headers
+            .insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000; includeSubDomains"));
     }
     response
 }

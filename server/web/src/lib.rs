@@ -45,12 +45,8 @@ pub struct WebState {
 }
 
 /// Entry points of this crate that are no pages, for the test that tries every one without rights: path and right.
-pub const STREAMS: &[&str] = &[
-    "/live",
-    "/palette.json",
-    "/t/{tenant}/n/{namespace}/logs/stream",
-    "/t/{tenant}/n/{namespace}/pods/{pod}/exec",
-];
+pub const STREAMS: &[&str] =
+    &["/live", "/palette.json", "/t/{tenant}/n/{namespace}/logs/stream", "/t/{tenant}/n/{namespace}/pods/{pod}/exec"];
 
 /// The browser's side. Everything that nobody else answers is a page.
 pub fn router(state: WebState) -> Router {

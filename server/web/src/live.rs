@@ -49,9 +49,7 @@ fn event(page: &str, item: Result<Vec<Fragment>, Error>) -> Event {
             let fragments = fragments.iter().map(|f| Item { id: &f.id, html: &f.html }).collect();
             ("fragments", serde_json::to_string(&Fragments { page, fragments }))
         }
-        Err(e) => {
-            ("gone", serde_json::to_string(&Gone { page, code: e.code().as_str(), status: e.code().status() }))
-        }
+        Err(e) => ("gone", serde_json::to_string(&Gone { page, code: e.code().as_str(), status: e.code().status() })),
     };
     Event::default().event(name).data(data.unwrap_or_default())
 }

@@ -77,7 +77,10 @@ pub async fn page(State(state): State<WebState>, request: Request) -> Response {
         None => match tokio::time::timeout(PAGE_TIME, state.pages.respond(&ctx, asked.clone())).await {
             Ok(answer) => answer,
             Err(_) => {
-                let error = Error::new(ErrorCode::Timeout, "this took too long; it may still have been done: look before trying again");
+                let error = Error::new(
+                    ErrorCode::Timeout,
+                    "this took too long; it may still have been done: look before trying again",
+                );
                 state.pages.error(&ctx, asked, error).await
             }
         },
@@ -113,10 +116,13 @@ async fn read_form(state: &WebState, request: Request) -> Result<Vec<(String, St
             let bytes: Bytes = body.to_bytes();
             Ok(pairs(&bytes))
         }
-        Err(e) if e.is::<http_body_util::LengthLimitError>() => {
-            Err(Error::new(ErrorCode::TooLarge, format!("at most {} KiB are accepted; nothing was changed", max / 1024)))
+        Err(e) if e.is::<http_body_util::LengthLimitError>() => Err(Error::new(
+            ErrorCode::TooLarge,
+            format!("at most {} KiB are accepted; nothing was changed", max / 1024),
+        )),
+        Err(e) => {
+            Err(Error::new(ErrorCode::Malformed, "the form did not arrive whole; nothing was changed").caused_by(e))
         }
-        Err(e) => Err(Error::new(ErrorCode::Malformed, "the form did not arrive whole; nothing was changed").caused_by(e)),
     }
 }
 
@@ -139,7 +145,8 @@ fn into_response(state: &WebState, ctx: &OpCtx, answer: PageResponse, had_flash:
     cookies_set.extend(answer.language.and_then(|l| cookies::set_language(l, secure)));
     cookies_set.extend(answer.theme.and_then(|t| cookies::set_theme(t, secure)));
 
-    let location = answer.redirect.as_deref().map(|to| if to.starts_with('/') && !to.starts_with("//") { to } else { "/" });
+    let location =
+        answer.redirect.as_deref().map(|to| if to.starts_with('/') && !to.starts_with("//") { to } else { "/" });
     let body = if head || location.is_some() { String::new() } else { answer.html };
     let mut response = (status, body).into_response();
     let headers = response.headers_mut();
@@ -181,7 +188,9 @@ struct PaletteHit {
 
 /// What the palette finds: `[{kind: app|namespace|tenant, label, place, href}]`.
 pub async fn palette(State(state): State<WebState>, Query(query): Query<PaletteQuery>, request: Request) -> Response {
-    let Some(ctx) = request.extensions().get::<OpCtx>() else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
+    let Some(ctx) = request.extensions().get::<OpCtx>() else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
     let q: String = query.q.chars().take(100).collect();
     match state.services.search(ctx, &q, 20).await {
         Ok(hits) => {

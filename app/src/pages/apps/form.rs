@@ -413,9 +413,9 @@ pub fn form_field(path: &str, component: usize) -> String {
     };
     let exact = Field::ALL.iter().find(|field| field.pointer().trim_start_matches('/').replace('/', ".") == rest);
     let field = match rest {
+        "autoscale" => Some(Field::AutoscaleCpu),
         _ if exact.is_some() => exact.copied(),
         "ports[0].port" | "expose.port" | "probes.readiness.http.port" => Some(Field::Port),
-        "autoscale" => Some(Field::AutoscaleCpu),
         _ if rest.starts_with("env[") => Some(Field::Env),
         _ => None,
     };

@@ -50,6 +50,8 @@ pub struct DeleteOptions {
     pub resource_version: Option<String>,
     /// What happens to dependents; `None` for the resource's default.
     pub propagation: Option<Propagation>,
+    /// Go through the motions, delete nothing.
+    pub dry_run: bool,
 }
 
 /// How a delete ended.
@@ -77,6 +79,7 @@ impl Cluster {
         options: &DeleteOptions,
     ) -> Result<Deleted> {
         let resource = self.resource(id)?;
+        let dry_run = self.caller.dry_run || options.dry_run;
         let _guard = self.lock();
         let current = self.get(id, namespace, name)?;
         check_preconditions(id, name, &current, options)?;
@@ -91,7 +94,7 @@ impl Cluster {
             name,
             user: &self.caller.user,
             old: Some(&current),
-            dry_run: self.caller.dry_run,
+            dry_run,
             warnings: &self.caller.warnings,
         };
         let mut value = current.value().clone();
@@ -107,7 +110,7 @@ impl Cluster {
         let marked_before = !current["metadata"]["deletionTimestamp"].is_null();
         let held = !released_if_marked(&resource, &value);
         if grace == 0 && !held {
-            return self.remove_now(&resource, namespace, name, current);
+            return self.remove_now(&resource, namespace, name, current, dry_run);
         }
 
         let is_pod = resource.id == gr::PODS;
@@ -131,9 +134,9 @@ impl Cluster {
             }
         }
         if is_released(&resource, &value) {
-            return self.remove_now(&resource, namespace, name, current);
+            return self.remove_now(&resource, namespace, name, current, dry_run);
         }
-        if self.caller.dry_run || value == *current.value() {
+        if dry_run || value == *current.value() {
             return Ok(Deleted::Marked(current));
         }
         let updated = self
@@ -171,8 +174,9 @@ impl Cluster {
         namespace: &str,
         name: &str,
         current: ObjectRef,
+        dry_run: bool,
     ) -> Result<Deleted> {
-        if self.caller.dry_run {
+        if dry_run {
             return Ok(Deleted::Gone(current));
         }
         let id = &resource.id;

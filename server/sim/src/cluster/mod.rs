@@ -14,6 +14,7 @@ use parking_lot::{Mutex, ReentrantMutex, ReentrantMutexGuard, RwLock};
 use serde_json::Value;
 
 pub use delete::{DeleteOptions, Deleted, Propagation};
+pub(crate) use write::WriteContext;
 
 use crate::{
     clock::{Clock, format_micro_time, format_time},

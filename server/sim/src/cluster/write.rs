@@ -282,6 +282,51 @@ impl Cluster {
     }
 }
 
+impl Cluster {
+    /// Binds a pod to a node, as the scheduler's Binding does.
+    ///
+    /// # Errors
+    /// 404, or 409 when it is bound or going away.
+    pub fn bind(&self, namespace: &str, pod: &str, node: &str) -> Result<ObjectRef> {
+        use crate::registry::builtin::gr;
+        let _guard = self.lock();
+        let current = self.get(&gr::PODS, namespace, pod)?;
+        let refuse = |why: String| Status::conflict("", "pods/binding", pod, &why);
+        if !current["metadata"]["deletionTimestamp"].is_null() {
+            return Err(refuse(format!(
+                "pod {pod} is being deleted, cannot be assigned to a host"
+            )));
+        }
+        let bound = text(&current, &["spec", "nodeName"]);
+        if !bound.is_empty() {
+            return Err(refuse(format!(
+                "pod {pod} is already assigned to node {bound:?}"
+            )));
+        }
+        if current["spec"]["schedulingGates"]
+            .as_array()
+            .is_some_and(|gates| !gates.is_empty())
+        {
+            return Err(refuse(format!(
+                "pod {pod} has non-empty .spec.schedulingGates"
+            )));
+        }
+        let mut value = current.value().clone();
+        value["spec"]["nodeName"] = json!(node);
+        let now = self.time();
+        strategy::set_condition(
+            &mut value["status"],
+            json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": now}),
+        );
+        if self.caller.dry_run {
+            return Ok(std::sync::Arc::new(Object::unversioned(value)));
+        }
+        self.store
+            .update(&gr::PODS, namespace, pod, Some(current.revision()), value)
+            .map_err(|error| write_error(&gr::PODS, pod, &error))
+    }
+}
+
 /// Whether an object that is being deleted has nothing left that holds it.
 pub(crate) fn is_released(resource: &ResourceType, value: &Value) -> bool {
     let meta = &value["metadata"];
