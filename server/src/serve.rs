@@ -1,6 +1,6 @@
 //! `berth serve`: opens the store and the cluster, wires services, pages and API, serves until told to stop.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{future::IntoFuture, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use axum::Router;
@@ -12,11 +12,12 @@ use berth_cluster::{ClusterSet, Connection, KubeCluster};
 use berth_core::{
     OpCtx, Services,
     env::{Clock, SystemClock, SystemRandom},
+    ports::pages::SharedPages,
 };
 use berth_sim::Sim;
 use berth_types::ClusterId;
 use berth_web::{Site, WebOptions, WebState};
-use metrics_exporter_prometheus::PrometheusBuilder;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use secrecy::ExposeSecret;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -60,35 +61,74 @@ pub async fn connection(settings: &Settings) -> anyhow::Result<Link> {
     Ok(Link { connection, sim: None })
 }
 
+/// The portal with all its parts, running but not yet listening.
+pub struct Portal {
+    /// What can be done.
+    pub services: Services,
+    /// Pages, API, health.
+    pub router: Router,
+    /// The pages, for the test that tries each of them.
+    pub pages: SharedPages,
+    /// The cluster's adapter.
+    pub cluster: Arc<KubeCluster>,
+    /// The embedded cluster, where it is that.
+    pub sim: Option<Sim>,
+    /// Ends everything.
+    pub stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Portal {
+    /// Opens store and cluster and starts what runs in the background.
+    ///
+    /// # Errors
+    /// What keeps it from starting.
+    pub async fn start(settings: &Settings, metrics: PrometheusHandle) -> anyhow::Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let store = berth_store::connect(&settings.database()?, &settings.store_options()).await?;
+        let link = connection(settings).await?;
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+
+        let cluster = KubeCluster::new(ClusterId::local(), link.connection, clock.clone());
+        tasks.spawn(install(cluster.clone(), clock.clone(), stop.clone()));
+        tasks.spawn(cluster.clone().run(stop.clone()));
+        tasks.spawn(cluster.clone().run_controller(stop.clone()));
+
+        let clusters = Arc::new(ClusterSet::new([cluster.clone()]));
+        let services = Services::new(store, clusters, clock, Arc::new(SystemRandom), settings.limits());
+        tasks.spawn(keep_namespaces(services.clone(), stop.clone()));
+        tasks.spawn(sweep(services.clone(), stop.clone()));
+        let (router, pages) = router(settings, &services, metrics, &stop)?;
+        Ok(Self { services, router, pages, cluster, sim: link.sim, stop, tasks })
+    }
+
+    /// Ends streams and background work, a while waiting for it.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(DRAIN, self.tasks.wait()).await.is_err() {
+            tracing::warn!("some background work did not end; it is taken up at the next start");
+        }
+        if let Some(sim) = self.sim {
+            sim.stop().await;
+        }
+    }
+}
+
 /// Serves until SIGTERM or Ctrl-C.
 ///
 /// # Errors
 /// What keeps it from starting.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
     logging::start(settings.log_format.unwrap_or(LogFormat::Text), settings.log.as_deref().unwrap_or("info"));
-    let recorder = PrometheusBuilder::new().install_recorder().context("metrics cannot be recorded")?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let store = berth_store::connect(&settings.database()?, &settings.store_options()).await?;
-    let link = connection(&settings).await?;
-    let stop = CancellationToken::new();
-    let tasks = TaskTracker::new();
-
-    let cluster = KubeCluster::new(ClusterId::local(), link.connection.clone(), clock.clone());
-    tasks.spawn(install(cluster.clone(), clock.clone(), stop.clone()));
-    tasks.spawn(cluster.clone().run(stop.clone()));
-    tasks.spawn(cluster.clone().run_controller(stop.clone()));
-    let clusters = Arc::new(ClusterSet::new([cluster]));
-
-    let services = Services::new(store, clusters, clock.clone(), Arc::new(SystemRandom), settings.limits());
-    tasks.spawn(keep_namespaces(services.clone(), stop.clone()));
-    tasks.spawn(sweep(services.clone(), stop.clone()));
-
+    let metrics = PrometheusBuilder::new().install_recorder().context("metrics cannot be recorded")?;
+    let portal = Portal::start(&settings, metrics).await?;
     let listener = tokio::net::TcpListener::bind(settings.listen())
         .await
         .with_context(|| format!("cannot listen on {}", settings.listen()))?;
     let address = listener.local_addr()?;
-    let router = router(&settings, &services, recorder, &stop)?;
-    let first = services.ensure_first_admin(&OpCtx::system(clock.clone(), "setup")).await?;
+    let ctx = OpCtx::system(portal.services.clock().clone(), "setup");
+    let first = portal.services.ensure_first_admin(&ctx).await?;
 
     // Scripts and `cargo xtask up` read these lines.
     println!("berth {} listens on http://{address}", env!("CARGO_PKG_VERSION"));
@@ -96,36 +136,24 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         println!("first admin: {}\none-time password: {}", user.name, password.expose_secret());
     }
 
-    let signalled = {
-        let stop = stop.clone();
-        async move {
-            stop_signal().await;
-            tracing::info!("stopping: streams end, requests finish");
-            stop.cancel();
-        }
+    let (signalled, drained) = (portal.stop.clone(), portal.stop.clone());
+    let graceful = async move {
+        stop_signal().await;
+        tracing::info!("stopping: streams end, requests finish");
+        signalled.cancel();
     };
-    let server = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(signalled)
-        .into_future();
-    let drained = {
-        let stop = stop.clone();
-        async move {
-            stop.cancelled().await;
-            tokio::time::sleep(DRAIN).await;
-        }
+    let late = async move {
+        drained.cancelled().await;
+        tokio::time::sleep(DRAIN).await;
     };
+    let service = portal.router.clone().into_make_service_with_connect_info::<SocketAddr>();
     tokio::select! {
-        result = server => result.context("the server failed")?,
-        () = drained => tracing::warn!("some requests did not finish in {} s", DRAIN.as_secs()),
+        result = axum::serve(listener, service).with_graceful_shutdown(graceful).into_future() => {
+            result.context("the server failed")?;
+        }
+        () = late => tracing::warn!("some requests did not finish in {} s", DRAIN.as_secs()),
     }
-    stop.cancel();
-    tasks.close();
-    if tokio::time::timeout(DRAIN, tasks.wait()).await.is_err() {
-        tracing::warn!("some background work did not end; it is taken up at the next start");
-    }
-    if let Some(sim) = link.sim {
-        sim.stop().await;
-    }
+    portal.stop().await;
     Ok(())
 }
 
@@ -136,9 +164,9 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
 fn router(
     settings: &Settings,
     services: &Services,
-    metrics: metrics_exporter_prometheus::PrometheusHandle,
+    metrics: PrometheusHandle,
     stop: &CancellationToken,
-) -> anyhow::Result<Router> {
+) -> anyhow::Result<(Router, SharedPages)> {
     let site = site(settings)?;
     let asset = |path: &str| format!("/assets/{path}");
     let islands = site.manifest.js.as_deref().zip(site.manifest.wasm.as_deref());
@@ -146,9 +174,10 @@ fn router(
         css: asset(&site.manifest.css),
         islands: islands.map(|(js, wasm)| IslandAssets { js: asset(js), wasm: asset(wasm) }),
     };
+    let pages: SharedPages = Arc::new(AppPages::new(services.clone(), assets));
     let web = berth_web::router(WebState {
         services: services.clone(),
-        pages: Arc::new(AppPages::new(services.clone(), assets)),
+        pages: pages.clone(),
         site: Arc::new(site),
         options: WebOptions { secure: settings.secure(), max_form_bytes: 512 * 1024 },
         stop: stop.clone(),
@@ -160,7 +189,7 @@ fn router(
         trusted_proxies: settings.trusted_proxies.unwrap_or(0),
         stop: stop.clone(),
     };
-    Ok(http::wrap(web.merge(api), outer))
+    Ok((http::wrap(web.merge(api), outer), pages))
 }
 
 /// The style sheet and browser part: where the settings say, else beside the binary. Without them pages are plain but work.
@@ -171,7 +200,9 @@ fn site(settings: &Settings) -> anyhow::Result<Site> {
         None => match beside().filter(|dir| dir.join("site.json").exists()) {
             Some(dir) => Site::load(&dir).with_context(|| format!("the site directory {}", dir.display())),
             None => {
-                tracing::warn!("no site directory: pages have no style; build it with `cargo xtask up`, or name it with --site");
+                tracing::warn!(
+                    "no site directory: pages have no style; build it with `cargo xtask up`, or name it with --site"
+                );
                 Ok(Site::default())
             }
         },

@@ -85,8 +85,7 @@ async fn open(at: &Place) -> anyhow::Result<(Services, OpCtx)> {
     let settings = config::load(&at.flags)?;
     let store = berth_store::connect(&settings.database()?, &settings.store_options()).await?;
     let clock = Arc::new(SystemClock);
-    let services =
-        Services::new(store, Arc::new(NoClusters), clock.clone(), Arc::new(SystemRandom), settings.limits());
+    let services = Services::new(store, Arc::new(NoClusters), clock.clone(), Arc::new(SystemRandom), settings.limits());
     Ok((services, OpCtx::system(clock, "cli")))
 }
 
