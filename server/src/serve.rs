@@ -109,9 +109,6 @@ impl Portal {
         if tokio::time::timeout(DRAIN, self.tasks.wait()).await.is_err() {
             tracing::warn!("some background work did not end; it is taken up at the next start");
         }
-        if let Some(sim) = self.sim {
-            sim.stop().await;
-        }
     }
 }
 
@@ -212,7 +209,7 @@ fn site(settings: &Settings) -> anyhow::Result<Site> {
 /// Installs what Berth needs in the cluster (CRDs, roles), until it is there.
 async fn install(cluster: Arc<KubeCluster>, clock: Arc<dyn Clock>, stop: CancellationToken) {
     let mut wait = Duration::from_millis(500);
-    while let Err(e) = cluster.install().await {
+    while let Err(e) = install_once(&cluster).await {
         tracing::warn!(error = %e, "the cluster does not have what Berth needs yet");
         tokio::select! {
             () = stop.cancelled() => return,
@@ -220,6 +217,12 @@ async fn install(cluster: Arc<KubeCluster>, clock: Arc<dyn Clock>, stop: Cancell
         }
         wait = (wait * 2).min(Duration::from_secs(15));
     }
+}
+
+async fn install_once(cluster: &KubeCluster) -> berth_core::Result<()> {
+    cluster.ensure_crds().await?;
+    cluster.ensure_cluster_roles().await?;
+    Ok(())
 }
 
 /// Keeps namespaces in the clusters as the rows want them.

@@ -1,8 +1,13 @@
 //! `berth doctor`: what Berth needs of its database and cluster, each with its fix. Changes nothing.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
-use berth_core::ports::cluster::Finding;
+use berth_cluster::KubeCluster;
+use berth_core::{
+    env::SystemClock,
+    ports::cluster::{Cluster, Finding},
+};
+use berth_types::ClusterId;
 
 use crate::{config::Settings, serve};
 
@@ -10,7 +15,10 @@ use crate::{config::Settings, serve};
 pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let mut findings = vec![database(&settings).await];
     match serve::connection(&settings).await {
-        Ok(link) => findings.extend(berth_cluster::check::check(&link.connection).await),
+        Ok(link) => {
+            let cluster = KubeCluster::new(ClusterId::local(), link.connection, Arc::new(SystemClock));
+            findings.extend(cluster.check().await);
+        }
         Err(e) => findings.push(Finding {
             what: "cluster".to_owned(),
             ok: false,

@@ -39,6 +39,5 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         .with_context(|| format!("cannot write {}", args.kubeconfig_out.display()))?;
     println!("https://{}\nexport KUBECONFIG={}", server.address(), args.kubeconfig_out.display());
     serve::stop_signal().await;
-    sim.stop().await;
     Ok(())
 }
