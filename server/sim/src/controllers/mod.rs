@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use self::engine::{Controller, Engine, EngineHandle};
 use crate::{
     cluster::Cluster,
-    kubelet::{Kubelets, Nodes, config::Timing},
+    kubelet::{Kubelets, Nodes, config::Timing, server::Server},
     scheduler::Scheduler,
 };
 
@@ -54,9 +54,10 @@ impl ControlPlane {
             Box::new(deployment::Deployments),
             Box::new(replicaset::ReplicaSets),
             Box::<Scheduler>::default(),
-            Box::new(Kubelets::new(kubelets, options.timing.clone())),
+            Box::new(Kubelets::new(kubelets.clone(), options.timing.clone())),
             Box::new(nodes::NodeLifecycle),
         ];
+        cluster.set_kubelet(Arc::new(Server::new(cluster, kubelets)));
         Self { engine: EngineHandle::spawn(Engine::new(cluster, controllers)) }
     }
 }
