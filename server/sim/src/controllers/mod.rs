@@ -1,9 +1,12 @@
 //! The control plane behind the API: controllers, scheduler and kubelets, all on the cluster's clock.
 
 pub mod deployment;
+pub mod endpoints;
 pub mod engine;
 pub mod fields;
+pub mod gc;
 pub mod index;
+pub mod namespaces;
 pub mod nodes;
 pub mod pods;
 pub mod recorder;
@@ -29,11 +32,13 @@ pub struct Options {
     pub nodes: Vec<nodes::NodeShape>,
     /// How long kubelets take for things.
     pub timing: Timing,
+    /// PEM of the API server's certificate authority, for `kube-root-ca.crt`.
+    pub certificate: String,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { nodes: nodes::shapes(3), timing: Timing::default() }
+        Self { nodes: nodes::shapes(3), timing: Timing::default(), certificate: String::new() }
     }
 }
 
@@ -56,6 +61,10 @@ impl ControlPlane {
             Box::<Scheduler>::default(),
             Box::new(Kubelets::new(kubelets.clone(), options.timing.clone())),
             Box::new(nodes::NodeLifecycle),
+            Box::new(endpoints::Endpoints),
+            Box::new(gc::GarbageCollector),
+            Box::new(namespaces::NamespaceDefaults { certificate: options.certificate.clone() }),
+            Box::new(namespaces::NamespaceTermination),
         ];
         cluster.set_kubelet(Arc::new(Server::new(cluster, kubelets)));
         Self { engine: EngineHandle::spawn(Engine::new(cluster, controllers)) }

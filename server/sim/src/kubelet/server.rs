@@ -113,7 +113,7 @@ fn files(cluster: &Cluster, pod: &Value, spec: &Value, hostname: &str, short: &s
                 files.insert(path.to_owned(), text);
             }
         };
-        let data = |resource, name: &str| cluster.find(resource, namespace, name).map(|object| environment::data(&object)).unwrap_or_default();
+        let data = |resource: &crate::store::GroupResource, name: &str| cluster.find(resource, namespace, name).map(|object| environment::data(&object)).unwrap_or_default();
         let mut some = false;
         for (resource, name) in
             [(&gr::CONFIG_MAPS, volume.text("/configMap/name")), (&gr::SECRETS, volume.text("/secret/secretName"))]
