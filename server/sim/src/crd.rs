@@ -108,6 +108,9 @@ fn served_version(group: &str, kind: &str, version: &Value) -> Version {
         subresources,
         custom: Some(Arc::new(CustomVersion {
             schema: version["schema"]["openAPIV3Schema"].clone(),
+            node: Arc::new(crate::schema::compile_custom(
+                &version["schema"]["openAPIV3Schema"],
+            )),
             columns: version["additionalPrinterColumns"]
                 .as_array()
                 .cloned()

@@ -230,7 +230,7 @@ fn patch_object(
         .ok_or_else(|| Status::not_found(&resource.id.group, &resource.id.resource, name))?;
     let view = convert::to_version(resource, &version.name, &current)
         .unwrap_or_else(|| current.value().clone());
-    let mut patched = patch::apply(kind, cluster, resource, &version.name, &view, body)?;
+    let mut patched = patch::apply(kind, resource, &version.name, &view, body)?;
     body::check_kind(resource, &version.name, &mut patched)?;
     let faults = strict::check(cluster, resource, version, &mut patched)?;
     validation.settle(cx, &faults)?;

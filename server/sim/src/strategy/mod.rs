@@ -177,11 +177,17 @@ pub fn validate_update(
 
 /// What follows at once from a write that has happened, e.g. a CustomResourceDefinition being served.
 pub fn after_write(
-    _cluster: &Cluster,
-    _resource: &ResourceType,
-    _now: Option<&Value>,
-    _before: Option<&Value>,
+    cluster: &Cluster,
+    resource: &ResourceType,
+    now: Option<&Value>,
+    before: Option<&Value>,
 ) {
+    if resource.id == gr::CUSTOM_RESOURCE_DEFINITIONS {
+        crd::after_write(cluster, now, before);
+    } else if resource.custom && now.is_none() {
+        let name = format!("{}.{}", resource.id.resource, resource.id.group);
+        crd::release_if_empty(&cluster.component("kube-apiserver"), &resource.id, &name);
+    }
 }
 
 /// Whether a `metav1.LabelSelector` selects an object. An empty one selects everything, a missing one nothing.
