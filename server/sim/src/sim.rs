@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     clock::{Clock, SystemClock},
     cluster::Cluster,
+    controllers::{ControlPlane, Options, nodes::shapes},
     hooks::UserInfo,
     http::{Api, Tokens},
     registry::builtin::gr,
@@ -29,7 +30,8 @@ impl std::error::Error for Error {}
 /// How a cluster is built.
 pub struct Builder {
     data: Option<PathBuf>,
-    nodes: usize,
+    options: Options,
+    controllers: bool,
     clock: Arc<dyn Clock>,
 }
 
@@ -44,7 +46,21 @@ impl Builder {
     /// How many nodes there are; 3 unless told.
     #[must_use]
     pub fn nodes(mut self, nodes: usize) -> Self {
-        self.nodes = nodes;
+        self.options.nodes = shapes(nodes);
+        self
+    }
+
+    /// The nodes' shapes and the kubelets' timing in full.
+    #[must_use]
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Only the API: no nodes, no controllers, no kubelets. For tests of the API itself and for seeding.
+    #[must_use]
+    pub fn api_only(mut self) -> Self {
+        self.controllers = false;
         self
     }
 
@@ -64,11 +80,9 @@ impl Builder {
         let cluster = Cluster::new(store, self.clock);
         let tokens = Tokens::new(random_token()?, random_key()?);
         bootstrap(&cluster);
-        let api = Api {
-            cluster: cluster.clone(),
-            tokens: Arc::new(tokens),
-        };
-        Ok(Sim { cluster, api })
+        let control = self.controllers.then(|| ControlPlane::start(&cluster, &self.options));
+        let api = Api { cluster: cluster.clone(), tokens: Arc::new(tokens) };
+        Ok(Sim { cluster, control, api })
     }
 }
 
@@ -77,6 +91,8 @@ impl Builder {
 pub struct Sim {
     /// The API in process.
     pub cluster: Cluster,
+    /// Controllers, scheduler and kubelets, unless there is only the API.
+    pub control: Option<ControlPlane>,
     api: Api,
 }
 
@@ -84,11 +100,7 @@ impl Sim {
     /// A cluster of three nodes in memory, unless the builder is told otherwise.
     #[must_use]
     pub fn builder() -> Builder {
-        Builder {
-            data: None,
-            nodes: 3,
-            clock: Arc::new(SystemClock),
-        }
+        Builder { data: None, options: Options::default(), controllers: true, clock: Arc::new(SystemClock) }
     }
 
     /// The API for `kube::Client::new(sim.service(), "default")`. Requests speak for the administrator unless
@@ -126,10 +138,7 @@ fn random_key() -> Result<[u8; 32], Error> {
 }
 
 fn random_token() -> Result<String, Error> {
-    Ok(random_bytes::<24>()?
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+    Ok(random_bytes::<24>()?.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// What a fresh cluster has before anybody asks for it.

@@ -23,14 +23,10 @@ const MAX_DEPTH: usize = 100;
 pub fn parse_json(bytes: &[u8]) -> std::result::Result<(Value, Vec<String>), String> {
     let mut faults = Vec::new();
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = Strict {
-        path: String::new(),
-        faults: &mut faults,
-        depth: 0,
-    }
-    .deserialize(&mut reader)
-    .and_then(|value| reader.end().map(|()| value))
-    .map_err(|error| error.to_string())?;
+    let value = Strict { path: String::new(), faults: &mut faults, depth: 0 }
+        .deserialize(&mut reader)
+        .and_then(|value| reader.end().map(|()| value))
+        .map_err(|error| error.to_string())?;
     Ok((value, faults))
 }
 
@@ -44,10 +40,7 @@ struct Strict<'a> {
 impl<'de> DeserializeSeed<'de> for Strict<'_> {
     type Value = Value;
 
-    fn deserialize<D: Deserializer<'de>>(
-        self,
-        deserializer: D,
-    ) -> std::result::Result<Value, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> std::result::Result<Value, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
@@ -112,11 +105,8 @@ impl<'de> Visitor<'de> for Strict<'_> {
         }
         while let Some(key) = map.next_key::<String>()? {
             let path = join(&self.path, &key);
-            let value = map.next_value_seed(Strict {
-                path: path.clone(),
-                faults: &mut *self.faults,
-                depth: self.depth + 1,
-            })?;
+            let value =
+                map.next_value_seed(Strict { path: path.clone(), faults: &mut *self.faults, depth: self.depth + 1 })?;
             if out.insert(key, value).is_some() {
                 let fault = format!("duplicate field \"{path}\"");
                 if !self.faults.contains(&fault) {
@@ -129,11 +119,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
 }
 
 fn join(path: &str, field: &str) -> String {
-    if path.is_empty() {
-        field.to_owned()
-    } else {
-        format!("{path}.{field}")
-    }
+    if path.is_empty() { field.to_owned() } else { format!("{path}.{field}") }
 }
 
 /// Checks `value` against the version's schema, drops unknown fields, and lists them, e.g.
@@ -141,26 +127,14 @@ fn join(path: &str, field: &str) -> String {
 ///
 /// # Errors
 /// 400 when a field has another type.
-pub fn check(
-    _cluster: &Cluster,
-    resource: &ResourceType,
-    version: &Version,
-    value: &mut Value,
-) -> Result<Vec<String>> {
+pub fn check(_cluster: &Cluster, resource: &ResourceType, version: &Version, value: &mut Value) -> Result<Vec<String>> {
     let node = schema::of(resource, &version.name);
     let mut walk = Walk {
         faults: Vec::new(),
         custom: resource.custom,
-        what: format!(
-            "{} in version \"{}\" cannot be handled as a {}",
-            resource.kind, version.name, resource.kind
-        ),
+        what: format!("{} in version \"{}\" cannot be handled as a {}", resource.kind, version.name, resource.kind),
     };
-    let root = Place {
-        path: String::new(),
-        names: String::new(),
-        owner: "",
-    };
+    let root = Place { path: String::new(), names: String::new(), owner: "" };
     let node: &Node = &node;
     walk.node(node.resolve(), node, value, &root)?;
     Ok(walk.faults)
@@ -206,9 +180,7 @@ fn go_type(node: &Node) -> String {
         Shape::Scalar(_) => "string".into(),
         Shape::List { items, .. } => format!("[]{}", go_type(items)),
         Shape::Object { .. } if !node.name.is_empty() => qualified(&node.name),
-        Shape::Object {
-            rest: Some(rest), ..
-        } => format!("map[string]{}", go_type(rest)),
+        Shape::Object { rest: Some(rest), .. } => format!("map[string]{}", go_type(rest)),
         _ => "interface {}".into(),
     }
 }
@@ -228,10 +200,7 @@ impl Walk {
     fn mismatch(&self, node: &Node, value: &Value, place: &Place<'_>) -> Status {
         let found = match value {
             Value::Number(number)
-                if matches!(
-                    node.resolve().shape,
-                    Shape::Scalar(ScalarType::Int32 | ScalarType::Int64)
-                ) =>
+                if matches!(node.resolve().shape, Shape::Scalar(ScalarType::Int32 | ScalarType::Int64)) =>
             {
                 format!("number {number}")
             }
@@ -247,13 +216,7 @@ impl Walk {
     }
 
     /// `node` is resolved; `declared` is the node as its parent has it.
-    fn node(
-        &mut self,
-        node: &Node,
-        declared: &Node,
-        value: &mut Value,
-        place: &Place<'_>,
-    ) -> Result<()> {
+    fn node(&mut self, node: &Node, declared: &Node, value: &mut Value, place: &Place<'_>) -> Result<()> {
         // Custom resources keep their JSON types for their own validation to judge.
         let typed = !self.custom || place.path == "metadata" || place.path.starts_with("metadata.");
         match (&node.shape, &mut *value) {
@@ -279,29 +242,13 @@ impl Walk {
                 }
                 Ok(())
             }
-            _ if typed => Err(self.mismatch(
-                if node.name.is_empty() { declared } else { node },
-                value,
-                place,
-            )),
+            _ if typed => Err(self.mismatch(if node.name.is_empty() { declared } else { node }, value, place)),
             _ => Ok(()),
         }
     }
 
-    fn object(
-        &mut self,
-        node: &Node,
-        map: &mut Map<String, Value>,
-        place: &Place<'_>,
-        typed: bool,
-    ) -> Result<()> {
-        let Shape::Object {
-            fields,
-            required,
-            rest,
-            preserve,
-        } = &node.shape
-        else {
+    fn object(&mut self, node: &Node, map: &mut Map<String, Value>, place: &Place<'_>, typed: bool) -> Result<()> {
+        let Shape::Object { fields, required, rest, preserve } = &node.shape else {
             return Ok(());
         };
         let mut unknown = Vec::new();
@@ -312,22 +259,13 @@ impl Walk {
                 }
                 continue;
             };
-            let owner = if node.name.is_empty() {
-                place.owner
-            } else {
-                &node.name
-            };
-            let inner = Place {
-                path: join(&place.path, key),
-                names: join(&place.names, key),
-                owner,
-            };
+            let owner = if node.name.is_empty() { place.owner } else { &node.name };
+            let inner = Place { path: join(&place.path, key), names: join(&place.names, key), owner };
             self.node(declared.resolve(), declared, child, &inner)?;
         }
         for key in unknown {
             // Go's decoder drops nulls of unknown fields, too, but reports them all the same.
-            self.faults
-                .push(format!("unknown field \"{}\"", join(&place.path, &key)));
+            self.faults.push(format!("unknown field \"{}\"", join(&place.path, &key)));
             map.shift_remove(&key);
         }
         if typed && !node.name.is_empty() {
@@ -338,11 +276,7 @@ impl Walk {
 }
 
 /// What Go's encoder makes of a struct: no nulls, no empty optional lists and maps, embedded structs always there.
-fn go_shape(
-    map: &mut Map<String, Value>,
-    fields: &std::collections::HashMap<String, Node>,
-    required: &[String],
-) {
+fn go_shape(map: &mut Map<String, Value>, fields: &std::collections::HashMap<String, Node>, required: &[String]) {
     map.retain(|key, value| {
         if value.is_null() {
             return false;
@@ -352,28 +286,15 @@ fn go_shape(
         }
         let empty_list = value.as_array().is_some_and(Vec::is_empty);
         let empty_map = value.as_object().is_some_and(Map::is_empty)
-            && fields
-                .get(key)
-                .is_some_and(|field| matches!(&field.shape, Shape::Object { rest: Some(_), .. }));
+            && fields.get(key).is_some_and(|field| matches!(&field.shape, Shape::Object { rest: Some(_), .. }));
         !(empty_list || empty_map)
     });
     for (key, field) in fields {
-        let is_struct = field
-            .default
-            .as_ref()
-            .is_some_and(|default| default.as_object().is_some_and(Map::is_empty))
+        let is_struct = field.default.as_ref().is_some_and(|default| default.as_object().is_some_and(Map::is_empty))
             && matches!(field.resolve().shape, Shape::Object { .. });
         if is_struct {
-            let inner = map
-                .entry(key.clone())
-                .or_insert_with(|| Value::Object(Map::new()));
-            if let (
-                Value::Object(inner),
-                Shape::Object {
-                    fields, required, ..
-                },
-            ) = (inner, &field.resolve().shape)
-            {
+            let inner = map.entry(key.clone()).or_insert_with(|| Value::Object(Map::new()));
+            if let (Value::Object(inner), Shape::Object { fields, required, .. }) = (inner, &field.resolve().shape) {
                 go_shape(inner, fields, required);
             }
         }
@@ -387,26 +308,18 @@ fn scalar(kind: ScalarType, value: &Value) -> std::result::Result<Option<Value>,
         (ScalarType::Boolean, Value::Bool(_))
         | (ScalarType::Number, Value::Number(_))
         | (ScalarType::String | ScalarType::IntOrString, Value::String(_)) => Ok(None),
-        (ScalarType::Int32, Value::Number(number)) => number
-            .as_i64()
-            .and_then(|number| i32::try_from(number).ok())
-            .map(|_| None)
-            .ok_or(None),
-        (ScalarType::Int64, Value::Number(number)) => number.as_i64().map(|_| None).ok_or(None),
-        (ScalarType::IntOrString, Value::Number(number)) => number
-            .as_i64()
-            .and_then(|number| i32::try_from(number).ok())
-            .map(|_| None)
-            .ok_or(None),
-        (ScalarType::Quantity, Value::String(text)) => {
-            canonical_quantity(text).map(|text| Some(Value::String(text)))
+        (ScalarType::Int32, Value::Number(number)) => {
+            number.as_i64().and_then(|number| i32::try_from(number).ok()).map(|_| None).ok_or(None)
         }
+        (ScalarType::Int64, Value::Number(number)) => number.as_i64().map(|_| None).ok_or(None),
+        (ScalarType::IntOrString, Value::Number(number)) => {
+            number.as_i64().and_then(|number| i32::try_from(number).ok()).map(|_| None).ok_or(None)
+        }
+        (ScalarType::Quantity, Value::String(text)) => canonical_quantity(text).map(|text| Some(Value::String(text))),
         (ScalarType::Quantity, Value::Number(number)) => {
             canonical_quantity(&number.to_string()).map(|text| Some(Value::String(text)))
         }
-        (ScalarType::Time | ScalarType::MicroTime, Value::String(text)) => match text
-            .parse::<jiff::Timestamp>()
-        {
+        (ScalarType::Time | ScalarType::MicroTime, Value::String(text)) => match text.parse::<jiff::Timestamp>() {
             Ok(at) if kind == ScalarType::Time => Ok(Some(crate::clock::format_time(at).into())),
             Ok(at) => Ok(Some(crate::clock::format_micro_time(at).into())),
             Err(_) => Err(Some(format!(
@@ -419,8 +332,7 @@ fn scalar(kind: ScalarType, value: &Value) -> std::result::Result<Option<Value>,
                 Ok(_) => Ok(None),
                 Err(error) => {
                     let at = match error {
-                        base64::DecodeError::InvalidByte(at, _)
-                        | base64::DecodeError::InvalidLastSymbol(at, _) => at,
+                        base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) => at,
                         base64::DecodeError::InvalidLength(length) => length - length % 4,
                         base64::DecodeError::InvalidPadding => text.len(),
                     };
@@ -433,7 +345,7 @@ fn scalar(kind: ScalarType, value: &Value) -> std::result::Result<Option<Value>,
 }
 
 fn canonical_quantity(text: &str) -> std::result::Result<String, Option<String>> {
-    Ok(text.to_owned())
+    crate::quantity::Quantity::parse(text).map(|quantity| quantity.to_string()).map_err(|error| Some(error.to_string()))
 }
 
 #[cfg(test)]
@@ -443,16 +355,9 @@ mod tests {
 
     #[test]
     fn duplicate_fields_are_found_where_they_stand() {
-        let (value, faults) =
-            parse_json(br#"{"spec": {"a": 1, "a": 2, "l": [{"b": 1, "b": 1}]}}"#).unwrap();
+        let (value, faults) = parse_json(br#"{"spec": {"a": 1, "a": 2, "l": [{"b": 1, "b": 1}]}}"#).unwrap();
         assert_eq!(value["spec"]["a"], 2);
-        assert_eq!(
-            faults,
-            [
-                "duplicate field \"spec.a\"",
-                "duplicate field \"spec.l[0].b\""
-            ]
-        );
+        assert_eq!(faults, ["duplicate field \"spec.a\"", "duplicate field \"spec.l[0].b\""]);
         assert!(parse_json(b"{\"a\": 1} x").is_err());
         let deep = "[".repeat(200);
         assert!(parse_json(deep.as_bytes()).is_err());

@@ -72,32 +72,18 @@ impl Managers {
     /// Reads them from an object; malformed ones are dropped, as the API server resets them.
     fn of(object: &Value) -> Self {
         let mut out = BTreeMap::new();
-        for entry in object["metadata"]["managedFields"]
-            .as_array()
-            .into_iter()
-            .flatten()
-        {
+        for entry in object["metadata"]["managedFields"].as_array().into_iter().flatten() {
             let part = |field: &str| entry[field].as_str().unwrap_or_default().to_owned();
             let Some(fields) = Set::from_fields_v1(&entry["fieldsV1"]) else {
                 return Self::default();
             };
             let identity = Identity {
                 manager: part("manager"),
-                operation: if entry["operation"] == "Apply" {
-                    "Apply"
-                } else {
-                    "Update"
-                },
+                operation: if entry["operation"] == "Apply" { "Apply" } else { "Update" },
                 api_version: part("apiVersion"),
                 subresource: part("subresource"),
             };
-            out.insert(
-                identity,
-                Owned {
-                    fields,
-                    time: part("time"),
-                },
-            );
+            out.insert(identity, Owned { fields, time: part("time") });
         }
         Self(out)
     }
@@ -113,20 +99,13 @@ impl Managers {
         let mut entries: Vec<_> = self.0.iter().collect();
         entries.sort_by(|(a, x), (b, y)| {
             // Apply before Update, then by time, as managedFields.go sorts them.
-            (
-                !a.is_apply(),
-                &x.time,
-                &a.manager,
-                &a.api_version,
-                &a.subresource,
-            )
-                .cmp(&(
-                    !b.is_apply(),
-                    &y.time,
-                    &b.manager,
-                    &b.api_version,
-                    &b.subresource,
-                ))
+            (!a.is_apply(), &x.time, &a.manager, &a.api_version, &a.subresource).cmp(&(
+                !b.is_apply(),
+                &y.time,
+                &b.manager,
+                &b.api_version,
+                &b.subresource,
+            ))
         });
         let list: Vec<_> = entries
             .into_iter()
@@ -170,23 +149,9 @@ impl Managers {
             let Some(owned) = self.0.remove(&id) else {
                 continue;
             };
-            let bucket = Identity {
-                manager: ANCIENT.into(),
-                subresource: String::new(),
-                ..id
-            };
-            let known = self
-                .0
-                .remove(&bucket)
-                .map(|known| known.fields)
-                .unwrap_or_default();
-            self.0.insert(
-                bucket,
-                Owned {
-                    fields: known.union(&owned.fields),
-                    time,
-                },
-            );
+            let bucket = Identity { manager: ANCIENT.into(), subresource: String::new(), ..id };
+            let known = self.0.remove(&bucket).map(|known| known.fields).unwrap_or_default();
+            self.0.insert(bucket, Owned { fields: known.union(&owned.fields), time });
         }
     }
 }
@@ -249,10 +214,7 @@ pub fn record_update(
     let given = &value["metadata"]["managedFields"];
     let reset = given.as_array().is_some_and(|list| {
         list.is_empty()
-            || (list.len() == 1
-                && list
-                    .first()
-                    .is_some_and(|entry| entry.as_object().is_none_or(Map::is_empty)))
+            || (list.len() == 1 && list.first().is_some_and(|entry| entry.as_object().is_none_or(Map::is_empty)))
     });
     let mut managers = match current {
         None => Managers::default(),
@@ -274,27 +236,14 @@ pub fn record_update(
     comparison.exclude(&ignored(resource, subresource));
     let changed = comparison.added.clone().union(&comparison.modified);
     for owned in managers.0.values_mut() {
-        owned.fields = owned
-            .fields
-            .difference(&changed)
-            .difference(&comparison.removed);
+        owned.fields = owned.fields.difference(&changed).difference(&comparison.removed);
     }
     managers.drop_empty();
     let mine = changed.difference(&unowned());
     if !mine.is_empty() {
         let identity = Identity::update(&cluster.caller.manager, api_version, subresource);
-        let known = managers
-            .0
-            .remove(&identity)
-            .map(|known| known.fields)
-            .unwrap_or_default();
-        managers.0.insert(
-            identity,
-            Owned {
-                fields: mine.union(&known),
-                time: cluster.time(),
-            },
-        );
+        let known = managers.0.remove(&identity).map(|known| known.fields).unwrap_or_default();
+        managers.0.insert(identity, Owned { fields: mine.union(&known), time: cluster.time() });
         managers.cap();
     }
     managers.write(value);
@@ -325,15 +274,8 @@ fn conflict_status(conflicts: &[(Identity, Vec<Vec<PathElement>>)]) -> Status {
             .join("\n"),
     };
     let noun = if count == 1 { "conflict" } else { "conflicts" };
-    let mut status = Status::new(
-        409,
-        "Conflict",
-        format!("Apply failed with {count} {noun}: {text}"),
-    );
-    status.details = Some(Box::new(Details {
-        causes,
-        ..Details::default()
-    }));
+    let mut status = Status::new(409, "Conflict", format!("Apply failed with {count} {noun}: {text}"));
+    status.details = Some(Box::new(Details { causes, ..Details::default() }));
     status
 }
 
@@ -356,17 +298,14 @@ pub fn apply(
     let fault = |why: String| {
         Status::internal(format!(
             "failed to create typed patch object ({}/{}; {}, Kind={}): {}",
-            applied["metadata"]["namespace"]
-                .as_str()
-                .unwrap_or_default(),
+            applied["metadata"]["namespace"].as_str().unwrap_or_default(),
             applied["metadata"]["name"].as_str().unwrap_or_default(),
             api_version,
             resource.kind,
             why
         ))
     };
-    let empty =
-        json!({"apiVersion": applied["apiVersion"], "kind": applied["kind"], "metadata": {}});
+    let empty = json!({"apiVersion": applied["apiVersion"], "kind": applied["kind"], "metadata": {}});
     let live = current.map_or_else(|| empty.clone(), stripped);
     let mut managers = current.map(Managers::of).unwrap_or_default();
     let identity = Identity {
@@ -379,27 +318,16 @@ pub fn apply(
     let known = managers
         .0
         .keys()
-        .find(|own| {
-            own.is_apply()
-                && own.manager == identity.manager
-                && own.subresource == identity.subresource
-        })
+        .find(|own| own.is_apply() && own.manager == identity.manager && own.subresource == identity.subresource)
         .cloned();
     let last = known.and_then(|known| managers.0.remove(&known));
 
     let ignore = ignored(resource, subresource);
-    let set = to_set(node, applied)
-        .map_err(&fault)?
-        .recursive_difference(&ignore);
+    let set = to_set(node, applied).map_err(&fault)?.recursive_difference(&ignore);
     let merged = merge(node, &live, applied).map_err(&fault)?;
-    let all_owned = managers
-        .0
-        .values()
-        .fold(set.clone(), |all, owned| all.union(&owned.fields));
+    let all_owned = managers.0.values().fold(set.clone(), |all, owned| all.union(&owned.fields));
     let pruned = match &last {
-        Some(last) if !last.fields.is_empty() => {
-            prune(node, &merged, &last.fields, &all_owned).map_err(&fault)?
-        }
+        Some(last) if !last.fields.is_empty() => prune(node, &merged, &last.fields, &all_owned).map_err(&fault)?,
         _ => merged,
     };
 
@@ -413,10 +341,7 @@ pub fn apply(
         .filter(|(_, fields)| !fields.is_empty())
         .collect();
     if !force && !conflicts.is_empty() {
-        let listed: Vec<_> = conflicts
-            .into_iter()
-            .map(|(own, fields)| (own, fields.paths()))
-            .collect();
+        let listed: Vec<_> = conflicts.into_iter().map(|(own, fields)| (own, fields.paths())).collect();
         return Err(conflict_status(&listed));
     }
     for (own, taken) in conflicts {
@@ -443,25 +368,14 @@ pub fn apply(
 }
 
 /// Takes away what the applier set the last time, does not set now, and nobody else owns.
-fn prune(
-    node: &Node,
-    merged: &Value,
-    last: &Set,
-    owned: &Set,
-) -> std::result::Result<Value, String> {
+fn prune(node: &Node, merged: &Value, last: &Set, owned: &Set) -> std::result::Result<Value, String> {
     let last_named = last.with_named_fields(node);
     let mut pruned = remove(node, merged, &last_named);
     // Put back what others, or the new configuration, own.
     let merged_set = to_set(node, merged)?.with_named_fields(node);
-    let kept = to_set(node, &pruned)?
-        .with_named_fields(node)
-        .union(&owned.with_named_fields(node));
+    let kept = to_set(node, &pruned)?.with_named_fields(node).union(&owned.with_named_fields(node));
     pruned = remove(node, merged, &merged_set.difference(&kept));
     // Put back what was never this applier's.
     let pruned_set = to_set(node, &pruned)?.with_named_fields(node);
-    Ok(remove(
-        node,
-        merged,
-        &merged_set.difference(&pruned_set).intersection(&last_named),
-    ))
+    Ok(remove(node, merged, &merged_set.difference(&pruned_set).intersection(&last_named)))
 }

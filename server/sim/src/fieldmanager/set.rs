@@ -46,10 +46,7 @@ impl Ord for Scalar {
         match (&self.0, &other.0) {
             (Value::Number(a), Value::Number(b)) => match (a.as_i64(), b.as_i64()) {
                 (Some(a), Some(b)) => a.cmp(&b),
-                _ => a
-                    .as_f64()
-                    .unwrap_or(0.0)
-                    .total_cmp(&b.as_f64().unwrap_or(0.0)),
+                _ => a.as_f64().unwrap_or(0.0).total_cmp(&b.as_f64().unwrap_or(0.0)),
             },
             (Value::String(a), Value::String(b)) => a.cmp(b),
             (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
@@ -81,10 +78,7 @@ impl PathElement {
                 out.push_str(name);
             }
             Self::Key(keys) => {
-                let inner: Vec<_> = keys
-                    .iter()
-                    .map(|(name, value)| format!("{name}={}", value.0))
-                    .collect();
+                let inner: Vec<_> = keys.iter().map(|(name, value)| format!("{name}={}", value.0)).collect();
                 let _ = write!(out, "[{}]", inner.join(","));
             }
             Self::Item(value) => {
@@ -100,10 +94,8 @@ impl PathElement {
         match self {
             Self::Field(name) => format!("f:{name}"),
             Self::Key(keys) => {
-                let map: Map<String, Value> = keys
-                    .iter()
-                    .map(|(name, value)| (name.clone(), value.0.clone()))
-                    .collect();
+                let map: Map<String, Value> =
+                    keys.iter().map(|(name, value)| (name.clone(), value.0.clone())).collect();
                 format!("k:{}", Value::Object(map))
             }
             Self::Item(value) => format!("v:{}", value.0),
@@ -117,11 +109,7 @@ impl PathElement {
             "f" => Some(Self::Field(rest.to_owned())),
             "k" => {
                 let map: BTreeMap<String, Value> = serde_json::from_str(rest).ok()?;
-                Some(Self::Key(
-                    map.into_iter()
-                        .map(|(name, value)| (name, Scalar(value)))
-                        .collect(),
-                ))
+                Some(Self::Key(map.into_iter().map(|(name, value)| (name, Scalar(value))).collect()))
             }
             "v" => Some(Self::Item(Scalar(serde_json::from_str(rest).ok()?))),
             "i" => Some(Self::Index(rest.parse().ok()?)),
@@ -153,10 +141,7 @@ impl Set {
     pub fn of(paths: &[&[&str]]) -> Self {
         let mut out = Self::default();
         for path in paths {
-            let path: Vec<_> = path
-                .iter()
-                .map(|name| PathElement::Field((*name).to_owned()))
-                .collect();
+            let path: Vec<_> = path.iter().map(|name| PathElement::Field((*name).to_owned())).collect();
             out.insert(&path);
         }
         out
@@ -192,10 +177,8 @@ impl Set {
     /// Paths in both.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
-        let mut out = Self {
-            members: self.members.intersection(&other.members).cloned().collect(),
-            children: BTreeMap::new(),
-        };
+        let mut out =
+            Self { members: self.members.intersection(&other.members).cloned().collect(), children: BTreeMap::new() };
         for (element, child) in &self.children {
             if let Some(theirs) = other.children.get(element) {
                 let both = child.intersection(theirs);
@@ -210,10 +193,8 @@ impl Set {
     /// Paths in this one only.
     #[must_use]
     pub fn difference(&self, other: &Self) -> Self {
-        let mut out = Self {
-            members: self.members.difference(&other.members).cloned().collect(),
-            children: BTreeMap::new(),
-        };
+        let mut out =
+            Self { members: self.members.difference(&other.members).cloned().collect(), children: BTreeMap::new() };
         for (element, child) in &self.children {
             // Go's Children.Difference(s2): a child that s2 does not descend into stays whole.
             let rest = match other.children.get(element) {
@@ -230,10 +211,8 @@ impl Set {
     /// Paths in this one only, dropping also what lies below the other's members.
     #[must_use]
     pub fn recursive_difference(&self, other: &Self) -> Self {
-        let mut out = Self {
-            members: self.members.difference(&other.members).cloned().collect(),
-            children: BTreeMap::new(),
-        };
+        let mut out =
+            Self { members: self.members.difference(&other.members).cloned().collect(), children: BTreeMap::new() };
         for (element, child) in &self.children {
             if other.members.contains(element) {
                 continue;
@@ -253,18 +232,14 @@ impl Set {
     #[must_use]
     pub fn with_named_fields(&self, node: &Node) -> Self {
         let node = node.resolve();
-        let mut out = Self {
-            members: self.members.clone(),
-            children: BTreeMap::new(),
-        };
+        let mut out = Self { members: self.members.clone(), children: BTreeMap::new() };
         for (element, child) in &self.children {
             if let PathElement::Field(name) = element
                 && node.is_named_field(name)
             {
                 out.members.insert(element.clone());
             }
-            out.children
-                .insert(element.clone(), child.with_named_fields(node.step(element)));
+            out.children.insert(element.clone(), child.with_named_fields(node.step(element)));
         }
         out
     }
@@ -296,8 +271,7 @@ impl Set {
     /// `fieldsV1`.
     pub fn to_fields_v1(&self) -> Value {
         let mut out = Map::new();
-        let keys: BTreeSet<&PathElement> =
-            self.members.iter().chain(self.children.keys()).collect();
+        let keys: BTreeSet<&PathElement> = self.members.iter().chain(self.children.keys()).collect();
         for element in keys {
             let child = self.below(element);
             let mut value = Map::new();
@@ -352,10 +326,7 @@ mod tests {
         let set = Set::from_fields_v1(&fields).unwrap();
         assert_eq!(set.to_fields_v1(), fields);
         let shown: Vec<_> = set.paths().iter().map(|path| show_path(path)).collect();
-        assert!(
-            shown.contains(&".spec.containers[name=\"web\"].image".to_owned()),
-            "{shown:?}"
-        );
+        assert!(shown.contains(&".spec.containers[name=\"web\"].image".to_owned()), "{shown:?}");
     }
 
     #[test]

@@ -59,10 +59,7 @@ fn item_element(keys: &[String], items: &Node, item: &Value) -> Result<PathEleme
 }
 
 /// Every item of an associative list with its path element.
-fn elements<'v>(
-    walk: &Walk<'_>,
-    list: &'v [Value],
-) -> Result<Vec<(PathElement, &'v Value)>, String> {
+fn elements<'v>(walk: &Walk<'_>, list: &'v [Value]) -> Result<Vec<(PathElement, &'v Value)>, String> {
     list.iter()
         .enumerate()
         .map(|(index, item)| {
@@ -73,9 +70,7 @@ fn elements<'v>(
                 }
                 _ => Ok(PathElement::Item(Scalar(item.clone()))),
             };
-            element
-                .map(|element| (element, item))
-                .map_err(|why| format!("element {index}: {why}"))
+            element.map(|element| (element, item)).map_err(|why| format!("element {index}: {why}"))
         })
         .collect()
 }
@@ -91,12 +86,7 @@ pub fn to_set(node: &Node, value: &Value) -> Result<Set, String> {
     Ok(set)
 }
 
-fn fill(
-    node: &Node,
-    value: &Value,
-    path: &mut Vec<PathElement>,
-    set: &mut Set,
-) -> Result<(), String> {
+fn fill(node: &Node, value: &Value, path: &mut Vec<PathElement>, set: &mut Set) -> Result<(), String> {
     match walk_of(node, value) {
         Walk::Leaf => set.insert(path),
         Walk::Map => {
@@ -149,13 +139,7 @@ impl Comparison {
 /// Compares two objects.
 pub fn compare(node: &Node, old: &Value, new: &Value) -> Result<Comparison, String> {
     let mut out = Comparison::default();
-    compare_at(
-        node.resolve(),
-        Some(old),
-        Some(new),
-        &mut Vec::new(),
-        &mut out,
-    )?;
+    compare_at(node.resolve(), Some(old), Some(new), &mut Vec::new(), &mut out)?;
     Ok(out)
 }
 
@@ -189,14 +173,10 @@ fn compare_at(
     };
     let walk = walk_of(node, shape);
     let comparable = match (&walk, old, new) {
-        (Walk::Map, old, new) => [old, new]
-            .into_iter()
-            .flatten()
-            .all(|side| side.is_object() || side.is_null()),
-        (Walk::List(..) | Walk::Bag(_), old, new) => [old, new]
-            .into_iter()
-            .flatten()
-            .all(|side| side.is_array() || side.is_null()),
+        (Walk::Map, old, new) => [old, new].into_iter().flatten().all(|side| side.is_object() || side.is_null()),
+        (Walk::List(..) | Walk::Bag(_), old, new) => {
+            [old, new].into_iter().flatten().all(|side| side.is_array() || side.is_null())
+        }
         _ => false,
     };
     if !comparable || (is_empty(old) && is_empty(new)) {
@@ -208,28 +188,15 @@ fn compare_at(
             let empty = Map::new();
             let olds = old.and_then(Value::as_object).unwrap_or(&empty);
             let news = new.and_then(Value::as_object).unwrap_or(&empty);
-            for key in olds
-                .keys()
-                .chain(news.keys().filter(|key| !olds.contains_key(*key)))
-            {
+            for key in olds.keys().chain(news.keys().filter(|key| !olds.contains_key(*key))) {
                 path.push(PathElement::Field(key.clone()));
                 compare_at(node.field(key), olds.get(key), news.get(key), path, out)?;
                 path.pop();
             }
         }
         Walk::List(_, items) | Walk::Bag(items) => {
-            let olds = elements(
-                &walk,
-                old.and_then(Value::as_array)
-                    .map(Vec::as_slice)
-                    .unwrap_or_default(),
-            )?;
-            let news = elements(
-                &walk,
-                new.and_then(Value::as_array)
-                    .map(Vec::as_slice)
-                    .unwrap_or_default(),
-            )?;
+            let olds = elements(&walk, old.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default())?;
+            let news = elements(&walk, new.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default())?;
             let mut seen = Vec::new();
             for (element, _) in olds.iter().chain(&news) {
                 if seen.contains(&element) {
@@ -237,17 +204,12 @@ fn compare_at(
                 }
                 seen.push(element);
                 let of = |all: &[(PathElement, &Value)]| -> Vec<Value> {
-                    all.iter()
-                        .filter(|(own, _)| own == element)
-                        .map(|(_, item)| (*item).clone())
-                        .collect()
+                    all.iter().filter(|(own, _)| own == element).map(|(_, item)| (*item).clone()).collect()
                 };
                 let (old, new) = (of(&olds), of(&news));
                 path.push(element.clone());
                 match (old.as_slice(), new.as_slice()) {
-                    ([] | [_], [] | [_]) => {
-                        compare_at(items.resolve(), old.first(), new.first(), path, out)?
-                    }
+                    ([] | [_], [] | [_]) => compare_at(items.resolve(), old.first(), new.first(), path, out)?,
                     ([_, _, ..], [_, _, ..]) => {
                         if old != new {
                             out.modified.insert(path);
@@ -285,12 +247,7 @@ pub fn merge(node: &Node, live: &Value, applied: &Value) -> Result<Value, String
     Ok(merge_at(node.resolve(), Some(live), Some(applied), "")?.unwrap_or(Value::Null))
 }
 
-fn merge_at(
-    node: &Node,
-    live: Option<&Value>,
-    applied: Option<&Value>,
-    at: &str,
-) -> Result<Option<Value>, String> {
+fn merge_at(node: &Node, live: Option<&Value>, applied: Option<&Value>, at: &str) -> Result<Option<Value>, String> {
     let Some(new) = applied else {
         return Ok(live.cloned());
     };
@@ -317,13 +274,9 @@ fn merge_items(node: &Node, old: &Value, new: &Value, at: &str) -> Result<Option
             let olds = old.as_object().unwrap_or(&empty);
             let news = new.as_object().unwrap_or(&empty);
             let mut out = Map::new();
-            for key in olds
-                .keys()
-                .chain(news.keys().filter(|key| !olds.contains_key(*key)))
-            {
+            for key in olds.keys().chain(news.keys().filter(|key| !olds.contains_key(*key))) {
                 let path = format!("{at}.{key}");
-                if let Some(value) = merge_at(node.field(key), olds.get(key), news.get(key), &path)?
-                {
+                if let Some(value) = merge_at(node.field(key), olds.get(key), news.get(key), &path)? {
                     out.insert(key.clone(), value);
                 }
             }
@@ -359,18 +312,10 @@ fn merge_lists(
     let old_value = |element: &PathElement| {
         // Duplicated items are not merged with the new value.
         (!duplicated(olds, element))
-            .then(|| {
-                olds.iter()
-                    .find(|(own, _)| own == element)
-                    .map(|(_, item)| *item)
-            })
+            .then(|| olds.iter().find(|(own, _)| own == element).map(|(_, item)| *item))
             .flatten()
     };
-    let mut shared = news
-        .iter()
-        .map(|(element, _)| element)
-        .filter(|element| in_old(element))
-        .peekable();
+    let mut shared = news.iter().map(|(element, _)| element).filter(|element| in_old(element)).peekable();
     let mut next_shared = shared.next();
     let mut merged: Vec<&PathElement> = Vec::new();
     let mut out = Vec::new();
@@ -451,8 +396,7 @@ fn remove_at(node: &Node, value: &Value, gone: &Set) -> Option<Value> {
             }
             (!out.is_empty()).then_some(Value::Array(out))
         }
-        (Walk::Leaf, Value::Object(_) | Value::Array(_))
-        | (_, Value::Object(_) | Value::Array(_)) => None,
+        (Walk::Leaf, Value::Object(_) | Value::Array(_)) | (_, Value::Object(_) | Value::Array(_)) => None,
         _ => Some(value.clone()),
     }
 }

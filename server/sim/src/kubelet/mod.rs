@@ -1,11 +1,14 @@
 //! The simulated kubelets of all nodes: they take bound pods through their life on the cluster's clock.
 
+pub mod builtins;
 pub mod config;
 pub mod container;
 pub mod environment;
 pub mod image;
+pub mod parse;
 pub mod probe;
 pub mod script;
+pub mod shell;
 pub mod status;
 
 use std::{
@@ -108,7 +111,8 @@ impl Controller for Kubelets {
         }
         // Our own status writes come back as events; only a change of what is asked for matters.
         let asked_anew = event.previous.as_deref().is_none_or(|old| {
-            old.at("/spec") != event.object.at("/spec") || old.deleting() != event.object.deleting()
+            old.at("/spec") != event.object.at("/spec")
+                || old.deleting() != event.object.deleting()
                 || old.at("/metadata/deletionTimestamp") != event.object.at("/metadata/deletionTimestamp")
                 || old.uid() != event.object.uid()
         });
@@ -261,12 +265,19 @@ impl Nodes {
         };
         let mut wake = Vec::new();
 
-        let deadline = pod.int("/spec/activeDeadlineSeconds").map(|seconds| later(state.started, Duration::from_secs(seconds.unsigned_abs())));
+        let deadline = pod
+            .int("/spec/activeDeadlineSeconds")
+            .map(|seconds| later(state.started, Duration::from_secs(seconds.unsigned_abs())));
         if let Some(deadline) = deadline.filter(|_| state.failed.is_none()) {
             if deadline <= now {
                 let message = "Pod was active on the node longer than the specified deadline";
                 state.failed = Some(("DeadlineExceeded".to_owned(), message.to_owned()));
-                told.push(Told { kind: "Normal", reason: "DeadlineExceeded", message: message.to_owned(), field_path: String::new() });
+                told.push(Told {
+                    kind: "Normal",
+                    reason: "DeadlineExceeded",
+                    message: message.to_owned(),
+                    field_path: String::new(),
+                });
             } else {
                 wake.push(deadline);
             }
@@ -367,14 +378,16 @@ fn advance(
 ) {
     let specs: Vec<&Value> = pod.items("/spec/initContainers").iter().chain(pod.items("/spec/containers")).collect();
     let mut held = stopping;
-    let main_begun = containers.iter().any(|container| container.role == Role::Main && container.state != container::State::Idle);
+    let main_begun =
+        containers.iter().any(|container| container.role == Role::Main && container.state != container::State::Idle);
+    let main_over = over(containers, policy);
     let mut init_failed = false;
     for (container, spec) in containers.iter_mut().zip(&specs) {
         if container.state == container::State::Idle && !held && !init_failed {
             container.begin(spec, step);
         }
-        // When all main containers are done, sidecars end too: see below.
-        wake.extend(container.step(spec, policy, stopping || init_failed, step));
+        let over = main_over && container.role == Role::Sidecar;
+        wake.extend(container.step(spec, policy, stopping || init_failed || over, step));
         match container.role {
             Role::Init if !main_begun => {
                 held |= !container.succeeded();
@@ -384,13 +397,20 @@ fn advance(
             _ => {}
         }
     }
-    let main_over = containers.iter().filter(|container| container.role == Role::Main).all(|container| container.is_done(policy));
-    if main_over && main_begun {
-        for (container, spec) in containers.iter_mut().zip(&specs).filter(|(container, _)| container.role == Role::Sidecar) {
+    // Sidecars end when all main containers are done for good.
+    if main_begun && over(containers, policy) {
+        for (container, spec) in
+            containers.iter_mut().zip(&specs).filter(|(container, _)| container.role == Role::Sidecar)
+        {
             container.stop(Duration::from_secs(30), step.now, step.timing);
             wake.extend(container.step(spec, "Never", true, step));
         }
     }
+}
+
+/// Whether every main container has ended for good.
+fn over(containers: &[Container], policy: &str) -> bool {
+    containers.iter().filter(|container| container.role == Role::Main).all(|container| container.is_done(policy))
 }
 
 fn host_ip(node: &Value) -> &str {

@@ -43,15 +43,9 @@ const MAX_OPERATIONS: usize = 10_000;
 ///
 /// # Errors
 /// 400 when the patch cannot be read, 422 when it cannot be applied.
-pub fn apply(
-    kind: PatchKind,
-    resource: &ResourceType,
-    version: &str,
-    current: &Value,
-    body: &[u8],
-) -> Result<Value> {
-    let parsed: Value = serde_json::from_slice(body)
-        .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?;
+pub fn apply(kind: PatchKind, resource: &ResourceType, version: &str, current: &Value, body: &[u8]) -> Result<Value> {
+    let parsed: Value =
+        serde_json::from_slice(body).map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?;
     let mut out = current.clone();
     match kind {
         PatchKind::Json => {
@@ -72,17 +66,13 @@ pub fn apply(
         }
         PatchKind::Merge => {
             if !parsed.is_object() {
-                return Err(Status::bad_request(
-                    "error decoding patch: the patch is no object",
-                ));
+                return Err(Status::bad_request("error decoding patch: the patch is no object"));
             }
             json_patch::merge(&mut out, &parsed);
         }
         PatchKind::Strategic | PatchKind::Apply => {
             if !parsed.is_object() {
-                return Err(Status::bad_request(
-                    "error decoding patch: the patch is no object",
-                ));
+                return Err(Status::bad_request("error decoding patch: the patch is no object"));
             }
             strategic::merge(resource, version, &mut out, &parsed)?;
         }

@@ -17,18 +17,11 @@ const ELEMENT_ORDER: &str = "$setElementOrder/";
 ///
 /// # Errors
 /// 400 for a directive that makes no sense, 500 as the real server answers a missing merge key.
-pub fn merge(
-    resource: &ResourceType,
-    version: &str,
-    object: &mut Value,
-    patch: &Value,
-) -> Result<()> {
+pub fn merge(resource: &ResourceType, version: &str, object: &mut Value, patch: &Value) -> Result<()> {
     let node = schema::of(resource, version);
     let node: &Node = &node;
     let (Value::Object(target), Value::Object(patch)) = (&mut *object, patch) else {
-        return Err(Status::bad_request(
-            "error decoding patch: the patch is no object",
-        ));
+        return Err(Status::bad_request("error decoding patch: the patch is no object"));
     };
     merge_map(node.resolve(), target, patch)
 }
@@ -41,27 +34,14 @@ struct Strategy<'a> {
 }
 
 fn strategy(field: Option<&Node>) -> Strategy<'_> {
-    let has =
-        |word: &str| field.is_some_and(|field| field.strategies.iter().any(|own| own == word));
-    Strategy {
-        merge: has("merge"),
-        replace: has("replace"),
-        key: field.and_then(|field| field.merge_key.as_deref()),
-    }
+    let has = |word: &str| field.is_some_and(|field| field.strategies.iter().any(|own| own == word));
+    Strategy { merge: has("merge"), replace: has("replace"), key: field.and_then(|field| field.merge_key.as_deref()) }
 }
 
-fn merge_map(
-    node: &Node,
-    target: &mut Map<String, Value>,
-    patch: &Map<String, Value>,
-) -> Result<()> {
+fn merge_map(node: &Node, target: &mut Map<String, Value>, patch: &Map<String, Value>) -> Result<()> {
     match patch.get(PATCH).and_then(Value::as_str) {
         Some("replace") => {
-            *target = patch
-                .iter()
-                .filter(|(key, _)| *key != PATCH)
-                .map(|(k, v)| (k.clone(), v.clone()))
-                .collect();
+            *target = patch.iter().filter(|(key, _)| *key != PATCH).map(|(k, v)| (k.clone(), v.clone())).collect();
             return Ok(());
         }
         Some("delete") => {
@@ -70,9 +50,7 @@ fn merge_map(
         }
         Some("merge") | None => {}
         Some(other) => {
-            return Err(Status::bad_request(format!(
-                "Unknown patch type found: {other}"
-            )));
+            return Err(Status::bad_request(format!("Unknown patch type found: {other}")));
         }
     }
     if let Some(keep) = patch.get(RETAIN_KEYS) {
@@ -86,9 +64,7 @@ fn merge_map(
             continue;
         }
         if let Some(field) = key.strip_prefix(DELETE_PRIMITIVE) {
-            if let (Some(Value::Array(list)), Some(gone)) =
-                (target.get_mut(field), value.as_array())
-            {
+            if let (Some(Value::Array(list)), Some(gone)) = (target.get_mut(field), value.as_array()) {
                 list.retain(|item| !gone.contains(item));
             }
             continue;
@@ -100,9 +76,7 @@ fn merge_map(
         let declared = node.known_field(key);
         let inner = declared.map_or(&schema::ANY, Node::resolve);
         let strategy = strategy(declared);
-        let order = patch
-            .get(&format!("{ELEMENT_ORDER}{key}"))
-            .and_then(Value::as_array);
+        let order = patch.get(&format!("{ELEMENT_ORDER}{key}")).and_then(Value::as_array);
         match (target.get_mut(key), value) {
             (Some(Value::Object(own)), Value::Object(theirs)) if !strategy.replace => {
                 merge_map(inner, own, theirs)?;
@@ -158,9 +132,7 @@ fn without_directives(node: &Node, key: Option<&str>, value: &Value) -> Result<O
             };
             let mut out = Vec::new();
             for item in list {
-                let lone = item
-                    .as_object()
-                    .is_some_and(|map| map.len() == 1 && map.contains_key(PATCH));
+                let lone = item.as_object().is_some_and(|map| map.len() == 1 && map.contains_key(PATCH));
                 if !lone {
                     out.extend(without_directives(items, key, item)?);
                 }
@@ -199,14 +171,11 @@ fn merge_list(
     let Some(key) = key else {
         return Ok(theirs.to_vec());
     };
-    if theirs.iter().any(|item| {
-        item.as_object()
-            .is_some_and(|map| map.get(PATCH).is_some_and(|word| word == "replace"))
-    }) {
-        let lone = |item: &&Value| {
-            item.as_object()
-                .is_some_and(|map| map.len() == 1 && map.contains_key(PATCH))
-        };
+    if theirs
+        .iter()
+        .any(|item| item.as_object().is_some_and(|map| map.get(PATCH).is_some_and(|word| word == "replace")))
+    {
+        let lone = |item: &&Value| item.as_object().is_some_and(|map| map.len() == 1 && map.contains_key(PATCH));
         return Ok(theirs
             .iter()
             .filter(|item| !lone(item))
@@ -222,14 +191,10 @@ fn merge_list(
     let mut out = own;
     for item in theirs {
         let Some(map) = item.as_object() else {
-            return Err(Status::bad_request(
-                "expected map, found something else in a list that merges by key",
-            ));
+            return Err(Status::bad_request("expected map, found something else in a list that merges by key"));
         };
         let Some(wanted) = map.get(key) else {
-            return Err(Status::internal(format!(
-                "map: {item} does not contain declared merge key: {key}"
-            )));
+            return Err(Status::internal(format!("map: {item} does not contain declared merge key: {key}")));
         };
         let place = out.iter().position(|own| own.get(key) == Some(wanted));
         if map.get(PATCH).is_some_and(|word| word == "delete") {
@@ -258,8 +223,7 @@ fn sort(list: &mut Vec<Value>, order: &[Value], server: &[Value], key: Option<&s
     };
     let rank = |item: &Value| order.iter().position(|own| id(own) == id(item));
     let place = |item: &Value| server.iter().position(|own| id(own) == id(item));
-    let (mut ordered, rest): (Vec<Value>, Vec<Value>) =
-        list.drain(..).partition(|item| rank(item).is_some());
+    let (mut ordered, rest): (Vec<Value>, Vec<Value>) = list.drain(..).partition(|item| rank(item).is_some());
     ordered.sort_by_key(|item| rank(item));
     let mut rest: Vec<Value> = rest;
     rest.sort_by_key(|item| place(item).unwrap_or(usize::MAX));
@@ -269,11 +233,7 @@ fn sort(list: &mut Vec<Value>, order: &[Value], server: &[Value], key: Option<&s
             (Some(a), Some(b)) => {
                 // A server-only item goes first when the server had it before this one.
                 let server_first = matches!((place(a), place(b)), (Some(a), Some(b)) if b < a);
-                list.extend(if server_first {
-                    right.next()
-                } else {
-                    left.next()
-                });
+                list.extend(if server_first { right.next() } else { left.next() });
             }
             (Some(_), None) => list.extend(left.next()),
             (None, Some(_)) => list.extend(right.next()),

@@ -50,10 +50,8 @@ pub fn pack(folder: &Path) -> std::io::Result<Vec<u8>> {
         }
     }
     let names: BTreeSet<String> = all.keys().cloned().collect();
-    let sorted: Map<String, Value> = names
-        .into_iter()
-        .filter_map(|name| all.remove(&name).map(|schema| (name, schema)))
-        .collect();
+    let sorted: Map<String, Value> =
+        names.into_iter().filter_map(|name| all.remove(&name).map(|schema| (name, schema))).collect();
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(serde_json::to_string(&Value::Object(sorted))?.as_bytes())?;
     encoder.finish()
@@ -61,9 +59,7 @@ pub fn pack(folder: &Path) -> std::io::Result<Vec<u8>> {
 
 /// Options of requests name the kinds of every group; only one of them matters.
 fn trim(name: &str, schema: &mut Value) {
-    let shared = ["DeleteOptions", "WatchEvent"]
-        .iter()
-        .any(|kind| name.ends_with(kind));
+    let shared = ["DeleteOptions", "WatchEvent"].iter().any(|kind| name.ends_with(kind));
     if shared && let Some(object) = schema.as_object_mut() {
         object.shift_remove("x-kubernetes-group-version-kind");
     }

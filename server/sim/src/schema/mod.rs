@@ -52,11 +52,7 @@ static COMPILED: LazyLock<Compiled> = LazyLock::new(|| {
             node.shape = kind;
         }
         nodes.insert(name.clone(), node);
-        for gvk in schema["x-kubernetes-group-version-kind"]
-            .as_array()
-            .into_iter()
-            .flatten()
-        {
+        for gvk in schema["x-kubernetes-group-version-kind"].as_array().into_iter().flatten() {
             let part = |field: &str| gvk[field].as_str().unwrap_or_default().to_owned();
             kinds.insert((part("group"), part("version"), part("kind")), name.clone());
         }
@@ -95,10 +91,7 @@ pub fn definitions() -> &'static Map<String, Value> {
 /// The definition of a built-in kind.
 #[must_use]
 pub fn kind_definition(group: &str, version: &str, kind: &str) -> Option<&'static str> {
-    COMPILED
-        .kinds
-        .get(&(group.to_owned(), version.to_owned(), kind.to_owned()))
-        .map(String::as_str)
+    COMPILED.kinds.get(&(group.to_owned(), version.to_owned(), kind.to_owned())).map(String::as_str)
 }
 
 /// The schema of a kind in a version.
@@ -123,10 +116,7 @@ impl std::ops::Deref for KindSchema {
 /// The schema of a resource in a version; anything goes when there is none.
 #[must_use]
 pub fn of(resource: &ResourceType, version: &str) -> KindSchema {
-    if let Some(custom) = resource
-        .version(version)
-        .and_then(|version| version.custom.as_ref())
-    {
+    if let Some(custom) = resource.version(version).and_then(|version| version.custom.as_ref()) {
         return KindSchema::Custom(custom.node.clone());
     }
     kind_definition(&resource.id.group, version, &resource.kind)
@@ -139,31 +129,14 @@ pub fn of(resource: &ResourceType, version: &str) -> KindSchema {
 pub fn compile_custom(schema: &Value) -> Node {
     let mut node = Node::compile(schema);
     if !matches!(node.shape, Shape::Object { .. }) {
-        let shape = Shape::Object {
-            fields: HashMap::new(),
-            required: Vec::new(),
-            rest: None,
-            preserve: true,
-        };
+        let shape = Shape::Object { fields: HashMap::new(), required: Vec::new(), rest: None, preserve: true };
         node.shape = shape;
     }
     if let Shape::Object { fields, .. } = &mut node.shape {
         for name in ["apiVersion", "kind"] {
-            fields.insert(
-                name.into(),
-                Node {
-                    shape: Shape::Scalar(ScalarType::String),
-                    ..Node::default()
-                },
-            );
+            fields.insert(name.into(), Node { shape: Shape::Scalar(ScalarType::String), ..Node::default() });
         }
-        fields.insert(
-            "metadata".into(),
-            Node {
-                shape: Shape::Ref(OBJECT_META.into()),
-                ..Node::default()
-            },
-        );
+        fields.insert("metadata".into(), Node { shape: Shape::Ref(OBJECT_META.into()), ..Node::default() });
     }
     node
 }
@@ -189,9 +162,7 @@ mod tests {
             ListKind::Map(keys, _) if keys == ["name"]
         ));
         let service = definition(kind_definition("", "v1", "Service").unwrap()).unwrap();
-        let ListKind::Map(keys, items) = service.field("spec").field("ports").list_kind() else {
-            panic!("no map")
-        };
+        let ListKind::Map(keys, items) = service.field("spec").field("ports").list_kind() else { panic!("no map") };
         assert_eq!(keys, ["port", "protocol"]);
         assert_eq!(items.field_default("protocol").unwrap(), "TCP");
     }

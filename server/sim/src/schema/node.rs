@@ -157,14 +157,8 @@ impl Node {
     #[must_use]
     pub fn list_kind(&self) -> ListKind<'_> {
         match &self.shape {
-            Shape::List {
-                items,
-                kind: ListType::Set,
-            } => ListKind::Set(items),
-            Shape::List {
-                items,
-                kind: ListType::Map(keys),
-            } => ListKind::Map(keys, items),
+            Shape::List { items, kind: ListType::Set } => ListKind::Set(items),
+            Shape::List { items, kind: ListType::Map(keys) } => ListKind::Map(keys, items),
             _ => ListKind::Atomic,
         }
     }
@@ -194,19 +188,14 @@ impl Node {
                 .as_str()
                 .map(|text| text.split(',').map(str::to_owned).collect())
                 .unwrap_or_default(),
-            merge_key: schema["x-kubernetes-patch-merge-key"]
-                .as_str()
-                .map(str::to_owned),
+            merge_key: schema["x-kubernetes-patch-merge-key"].as_str().map(str::to_owned),
             atomic: schema["x-kubernetes-map-type"] == "atomic",
             nullable: schema["nullable"] == true,
             ..Self::default()
         };
         let reference = schema["$ref"].as_str().or_else(|| {
             // `allOf` with one reference carries a default or description beside it.
-            schema["allOf"]
-                .as_array()
-                .and_then(|all| all.first())
-                .and_then(|first| first["$ref"].as_str())
+            schema["allOf"].as_array().and_then(|all| all.first()).and_then(|first| first["$ref"].as_str())
         });
         if let Some(name) = reference.and_then(|path| path.rsplit('/').next()) {
             node.shape = Shape::Ref(name.to_owned());
@@ -232,22 +221,14 @@ fn shape_of(schema: &Value) -> Shape {
         "array" => {
             let keys = schema["x-kubernetes-list-map-keys"]
                 .as_array()
-                .map(|keys| {
-                    keys.iter()
-                        .filter_map(Value::as_str)
-                        .map(str::to_owned)
-                        .collect()
-                })
+                .map(|keys| keys.iter().filter_map(Value::as_str).map(str::to_owned).collect())
                 .unwrap_or_default();
             let kind = match schema["x-kubernetes-list-type"].as_str() {
                 Some("map") => ListType::Map(keys),
                 Some("set") => ListType::Set,
                 _ => ListType::Atomic,
             };
-            Shape::List {
-                items: Arc::new(Node::compile(&schema["items"])),
-                kind,
-            }
+            Shape::List { items: Arc::new(Node::compile(&schema["items"])), kind }
         }
         "object" => {
             let preserve = schema["x-kubernetes-preserve-unknown-fields"] == true;
@@ -264,19 +245,9 @@ fn shape_of(schema: &Value) -> Shape {
             };
             let required = schema["required"]
                 .as_array()
-                .map(|list| {
-                    list.iter()
-                        .filter_map(Value::as_str)
-                        .map(str::to_owned)
-                        .collect()
-                })
+                .map(|list| list.iter().filter_map(Value::as_str).map(str::to_owned).collect())
                 .unwrap_or_default();
-            Shape::Object {
-                fields,
-                required,
-                rest,
-                preserve,
-            }
+            Shape::Object { fields, required, rest, preserve }
         }
         _ => Shape::Any,
     }

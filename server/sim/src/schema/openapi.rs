@@ -13,11 +13,7 @@ use crate::{
 };
 
 fn document_path(group: &str, version: &str) -> String {
-    if group.is_empty() {
-        format!("api/{version}")
-    } else {
-        format!("apis/{group}/{version}")
-    }
+    if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") }
 }
 
 fn group_versions(cluster: &Cluster) -> BTreeSet<(String, String)> {
@@ -26,10 +22,7 @@ fn group_versions(cluster: &Cluster) -> BTreeSet<(String, String)> {
         .all()
         .iter()
         .flat_map(|resource| {
-            resource
-                .versions
-                .iter()
-                .map(|version| (resource.id.group.to_string(), version.name.clone()))
+            resource.versions.iter().map(|version| (resource.id.group.to_string(), version.name.clone()))
         })
         .collect()
 }
@@ -41,10 +34,7 @@ pub fn openapi_index(cluster: &Cluster) -> Value {
     for (group, version) in group_versions(cluster) {
         let path = document_path(&group, &version);
         let body = openapi_document(cluster, &group, &version).unwrap_or_default();
-        let hash: String = Sha256::digest(&body)
-            .iter()
-            .map(|byte| format!("{byte:02X}"))
-            .collect();
+        let hash: String = Sha256::digest(&body).iter().map(|byte| format!("{byte:02X}")).collect();
         let url = format!("/openapi/v3/{path}?hash={hash}");
         paths.insert(path, json!({"serverRelativeURL": url}));
     }
@@ -57,21 +47,13 @@ pub fn openapi_document(cluster: &Cluster, group: &str, version: &str) -> Option
     let mut paths = Map::new();
     let mut wanted = Vec::new();
     let mut schemas = Map::new();
-    for resource in cluster
-        .registry
-        .all()
-        .iter()
-        .filter(|resource| resource.id.group == group)
-    {
+    for resource in cluster.registry.all().iter().filter(|resource| resource.id.group == group) {
         let Some(found) = resource.version(version) else {
             continue;
         };
         let name = definition_name(resource, found);
         if let Some(custom) = &found.custom {
-            schemas.insert(
-                name.clone(),
-                custom_schema(resource, version, &custom.schema),
-            );
+            schemas.insert(name.clone(), custom_schema(resource, version, &custom.schema));
             wanted.push(OBJECT_META.to_owned());
         } else {
             wanted.push(name.clone());
@@ -103,11 +85,7 @@ pub fn openapi_document(cluster: &Cluster, group: &str, version: &str) -> Option
 fn references(schema: &Value, out: &mut Vec<String>) {
     match schema {
         Value::Object(map) => {
-            if let Some(name) = map
-                .get("$ref")
-                .and_then(Value::as_str)
-                .and_then(|path| path.rsplit('/').next())
-            {
+            if let Some(name) = map.get("$ref").and_then(Value::as_str).and_then(|path| path.rsplit('/').next()) {
                 out.push(name.to_owned());
             }
             map.values().for_each(|value| references(value, out));
@@ -127,11 +105,7 @@ fn definition_name(resource: &ResourceType, version: &Version) -> String {
 }
 
 fn custom_schema(resource: &ResourceType, version: &str, schema: &Value) -> Value {
-    let mut out = if schema.is_object() {
-        schema.clone()
-    } else {
-        json!({"type": "object"})
-    };
+    let mut out = if schema.is_object() { schema.clone() } else { json!({"type": "object"}) };
     out["properties"]["apiVersion"] = json!({"type": "string", "description": "APIVersion defines the versioned schema of this representation of an object. Servers should convert recognized schemas to the latest internal value, and may reject unrecognized values. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#resources"});
     out["properties"]["kind"] = json!({"type": "string", "description": "Kind is a string value representing the REST resource this object represents. Servers may infer this from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds"});
     out["properties"]["metadata"] = json!({
@@ -143,22 +117,12 @@ fn custom_schema(resource: &ResourceType, version: &str, schema: &Value) -> Valu
     out
 }
 
-fn add_paths(
-    paths: &mut Map<String, Value>,
-    resource: &ResourceType,
-    version: &Version,
-    name: &str,
-) {
+fn add_paths(paths: &mut Map<String, Value>, resource: &ResourceType, version: &Version, name: &str) {
     let gvk = json!({"group": resource.id.group, "version": version.name, "kind": resource.kind});
     let prefix = document_path(&resource.id.group, &version.name);
-    let scope = if resource.namespaced {
-        "namespaces/{namespace}/"
-    } else {
-        ""
-    };
+    let scope = if resource.namespaced { "namespaces/{namespace}/" } else { "" };
     let base = format!("/{prefix}/{scope}{}", resource.id.resource);
-    let content =
-        json!({"application/json": {"schema": {"$ref": format!("#/components/schemas/{name}")}}});
+    let content = json!({"application/json": {"schema": {"$ref": format!("#/components/schemas/{name}")}}});
     let operation = |action: &str, options: &[&str]| {
         let parameters: Vec<_> = options
             .iter()
@@ -177,27 +141,12 @@ fn add_paths(
     let mut one = json!({});
     for verb in &resource.verbs {
         match *verb {
-            "list" => {
-                collection["get"] = operation(
-                    "list",
-                    &["labelSelector", "fieldSelector", "limit", "continue"],
-                )
-            }
+            "list" => collection["get"] = operation("list", &["labelSelector", "fieldSelector", "limit", "continue"]),
             "create" => collection["post"] = operation("post", &write),
             "get" => one["get"] = operation("get", &[]),
             "update" => one["put"] = operation("put", &write),
-            "patch" => {
-                one["patch"] = operation(
-                    "patch",
-                    &["dryRun", "fieldManager", "fieldValidation", "force"],
-                )
-            }
-            "delete" => {
-                one["delete"] = operation(
-                    "delete",
-                    &["dryRun", "gracePeriodSeconds", "propagationPolicy"],
-                )
-            }
+            "patch" => one["patch"] = operation("patch", &["dryRun", "fieldManager", "fieldValidation", "force"]),
+            "delete" => one["delete"] = operation("delete", &["dryRun", "gracePeriodSeconds", "propagationPolicy"]),
             _ => {}
         }
     }
