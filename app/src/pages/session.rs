@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// The rows of this area.
-pub const ROUTES: &[Entry] = &[
+pub const ENTRIES: &[Entry] = &[
     Entry::page(paths::SIGN_IN, Access::Public, |cx| async move { Ok(sign_in_page(&cx)) }.boxed())
         .form(|cx| sign_in(cx).boxed()),
     Entry::action(paths::SIGN_OUT, Access::Public, |cx| sign_out(cx).boxed()),
