@@ -227,8 +227,7 @@ pub fn record_update(
         return;
     }
     let new = stripped(value);
-    let nothing = json!({});
-    let old = current.map_or_else(|| nothing, stripped);
+    let old = current.map_or_else(|| if resource.custom { json!({}) } else { schema::zero(&node) }, stripped);
     let Ok(mut comparison) = compare(&node, &old, &new) else {
         managers.write(value);
         return;

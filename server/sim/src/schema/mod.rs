@@ -141,6 +141,29 @@ pub fn compile_custom(schema: &Value) -> Node {
     node
 }
 
+/// What Go writes for an empty object of a built-in kind: embedded structs, and the zero of what has no `omitempty`.
+#[must_use]
+pub fn zero(node: &Node) -> Value {
+    let node = node.resolve();
+    let Shape::Object { fields, required, .. } = &node.shape else { return Value::Null };
+    let mut out = Map::new();
+    for (name, field) in fields {
+        match &field.default {
+            Some(Value::Object(default)) if default.is_empty() => {
+                out.insert(name.clone(), zero(field));
+            }
+            Some(default) if required.contains(name) => {
+                out.insert(name.clone(), default.clone());
+            }
+            None if required.contains(name) => {
+                out.insert(name.clone(), Value::Null);
+            }
+            _ => {}
+        }
+    }
+    Value::Object(out)
+}
+
 /// Whether the version keeps a status apart.
 #[must_use]
 pub fn has_status(version: &Version) -> bool {

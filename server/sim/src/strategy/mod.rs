@@ -1,5 +1,8 @@
 //! What differs from kind to kind: defaults, what a write may set, validation.
 
+pub mod defaults;
+mod service;
+
 use serde_json::{Value, json};
 
 use crate::{
@@ -13,6 +16,8 @@ use crate::{
 pub fn default(resource: &ResourceType, value: &mut Value) {
     if resource.id == gr::CUSTOM_RESOURCE_DEFINITIONS {
         crd::default(value);
+    } else if !resource.custom {
+        defaults::apply(resource, value);
     }
 }
 
@@ -62,7 +67,7 @@ fn has_status(resource: &ResourceType) -> bool {
 ///
 /// # Errors
 /// 422 when something cannot be allocated.
-pub fn prepare_create(_cluster: &Cluster, resource: &ResourceType, value: &mut Value) -> Result<()> {
+pub fn prepare_create(cluster: &Cluster, resource: &ResourceType, value: &mut Value) -> Result<()> {
     if has_generation(resource) {
         value["metadata"]["generation"] = json!(1);
     }
@@ -70,15 +75,64 @@ pub fn prepare_create(_cluster: &Cluster, resource: &ResourceType, value: &mut V
         value["spec"]["finalizers"] = json!(["kubernetes"]);
         value["status"] = json!({"phase": "Active"});
     } else if resource.id == gr::PODS {
-        value["status"] = json!({"phase": "Pending", "qosClass": "BestEffort"});
+        value["status"] = json!({"phase": "Pending", "qosClass": qos_class(&value["spec"])});
+    } else if resource.id == gr::PERSISTENT_VOLUMES || resource.id == gr::PERSISTENT_VOLUME_CLAIMS {
+        value["status"] = json!({"phase": "Pending"});
     } else if resource.id == gr::CUSTOM_RESOURCE_DEFINITIONS {
         crd::prepare_create(value);
+    } else if resource.id == gr::SERVICES {
+        service::allocate(cluster, value, None)?;
+        value["status"] = json!({"loadBalancer": {}});
     } else if has_status(resource)
         && let Some(object) = value.as_object_mut()
     {
         object.shift_remove("status");
+        if !resource.custom {
+            fill_status(resource, object);
+        }
     }
     Ok(())
+}
+
+/// An empty status is written by Go where the kind's status is a struct.
+fn fill_status(resource: &ResourceType, object: &mut serde_json::Map<String, Value>) {
+    let status = match (resource.id.group.as_ref(), resource.id.resource.as_ref()) {
+        ("apps", "replicasets") | ("", "replicationcontrollers") => json!({"replicas": 0}),
+        ("apps", "statefulsets") => json!({"replicas": 0, "availableReplicas": 0}),
+        ("apps", "daemonsets") => {
+            json!({"currentNumberScheduled": 0, "numberMisscheduled": 0, "desiredNumberScheduled": 0, "numberReady": 0})
+        }
+        ("autoscaling", _) => json!({"currentMetrics": null, "desiredReplicas": 0}),
+        ("policy", _) => {
+            json!({"disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0, "expectedPods": 0})
+        }
+        ("networking.k8s.io", "ingresses") => json!({"loadBalancer": {}}),
+        ("storage.k8s.io", _) => return,
+        _ => json!({}),
+    };
+    object.insert("status".into(), status);
+}
+
+/// `Guaranteed`, `Burstable` or `BestEffort` (`pkg/apis/core/v1/helper/qos`).
+#[must_use]
+pub fn qos_class(spec: &Value) -> &'static str {
+    use crate::quantity::Quantity;
+    let mut any = false;
+    let mut guaranteed = true;
+    let containers = ["containers", "initContainers"];
+    for container in containers.iter().filter_map(|list| spec[*list].as_array()).flatten() {
+        for resource in ["cpu", "memory"] {
+            let request = Quantity::lenient(container["resources"]["requests"].get(resource));
+            let limit = Quantity::lenient(container["resources"]["limits"].get(resource));
+            any |= !request.is_zero() || !limit.is_zero();
+            guaranteed &= !limit.is_zero() && request.nanos() == limit.nanos();
+        }
+    }
+    match (any, guaranteed) {
+        (false, _) => "BestEffort",
+        (true, true) => "Guaranteed",
+        (true, false) => "Burstable",
+    }
 }
 
 /// Keeps what this request may not change, and counts generations.
@@ -86,7 +140,7 @@ pub fn prepare_create(_cluster: &Cluster, resource: &ResourceType, value: &mut V
 /// # Errors
 /// 422 when something cannot be allocated.
 pub fn prepare_update(
-    _cluster: &Cluster,
+    cluster: &Cluster,
     resource: &ResourceType,
     subresource: Option<&str>,
     value: &mut Value,
@@ -113,6 +167,9 @@ pub fn prepare_update(
             Some(status) => object.insert("status".into(), status.clone()),
             None => object.shift_remove("status"),
         };
+    }
+    if resource.id == gr::SERVICES {
+        service::allocate(cluster, value, Some(current))?;
     }
     if has_generation(resource) && changed(resource, value, current) {
         let generation = current["metadata"]["generation"].as_i64().unwrap_or(0);
