@@ -2,14 +2,18 @@
 
 pub mod clock;
 pub mod cluster;
+pub mod controllers;
 pub mod convert;
 pub mod crd;
 pub mod fieldmanager;
 pub mod hooks;
 pub mod http;
+pub mod kubelet;
 pub mod patch;
 pub mod protobuf;
+pub mod quantity;
 pub mod registry;
+pub mod scheduler;
 pub mod schema;
 mod serve;
 mod sim;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     clock::{Clock, SystemClock},
     cluster::Cluster,
+    controllers::{ControlPlane, Options, nodes::shapes},
     hooks::UserInfo,
     http::{Api, Tokens},
     registry::builtin::gr,
@@ -29,7 +30,8 @@ impl std::error::Error for Error {}
 /// How a cluster is built.
 pub struct Builder {
     data: Option<PathBuf>,
-    nodes: usize,
+    options: Options,
+    controllers: bool,
     clock: Arc<dyn Clock>,
 }
 
@@ -44,7 +46,21 @@ impl Builder {
     /// How many nodes there are; 3 unless told.
     #[must_use]
     pub fn nodes(mut self, nodes: usize) -> Self {
-        self.nodes = nodes;
+        self.options.nodes = shapes(nodes);
+        self
+    }
+
+    /// The nodes' shapes and the kubelets' timing in full.
+    #[must_use]
+    pub fn options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Only the API: no nodes, no controllers, no kubelets. For tests of the API itself and for seeding.
+    #[must_use]
+    pub fn api_only(mut self) -> Self {
+        self.controllers = false;
         self
     }
 
@@ -64,11 +80,18 @@ impl Builder {
         let cluster = Cluster::new(store, self.clock);
         let tokens = Tokens::new(random_token()?, random_key()?);
         bootstrap(&cluster);
+        let control = self
+            .controllers
+            .then(|| ControlPlane::start(&cluster, &self.options));
         let api = Api {
             cluster: cluster.clone(),
             tokens: Arc::new(tokens),
         };
-        Ok(Sim { cluster, api })
+        Ok(Sim {
+            cluster,
+            control,
+            api,
+        })
     }
 }
 
@@ -77,6 +100,8 @@ impl Builder {
 pub struct Sim {
     /// The API in process.
     pub cluster: Cluster,
+    /// Controllers, scheduler and kubelets, unless there is only the API.
+    pub control: Option<ControlPlane>,
     api: Api,
 }
 
@@ -86,7 +111,8 @@ impl Sim {
     pub fn builder() -> Builder {
         Builder {
             data: None,
-            nodes: 3,
+            options: Options::default(),
+            controllers: true,
             clock: Arc::new(SystemClock),
         }
     }

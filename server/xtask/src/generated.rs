@@ -12,7 +12,7 @@ use crate::{
 /// A file and the subcommand of `berth` that prints it.
 const FILES: &[(&str, &[&str])] = &[
     ("server/api/openapi.json", &["openapi"]),
-    ("server/docs/ROLES.md", &["role-matrix"]),
+    ("server/docs/role-matrix.txt", &["role-matrix"]),
     ("server/docs/CONFIG.md", &["config-reference"]),
     ("deploy/crds/berth.dev.yaml", &["crds"]),
 ];
