@@ -90,7 +90,10 @@ fn fits_pod_security_restricted() {
     let objects = objects(&spec);
     let pod = &find(&objects, Kind::DEPLOYMENT).body["spec"]["template"]["spec"];
     assert_eq!(pod["securityContext"], json!({"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}}));
-    assert_eq!(pod["containers"][0]["securityContext"], json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}));
+    assert_eq!(
+        pod["containers"][0]["securityContext"],
+        json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}})
+    );
     assert_eq!(pod["automountServiceAccountToken"], json!(false));
 }
 
@@ -116,7 +119,10 @@ fn which_objects() {
         (json!({"replicas": 1}), "Deployment Service Ingress"),
         (json!({"expose": {"type": "Internal"}}), "Deployment Service PodDisruptionBudget"),
         (json!({"expose": {"type": "None"}}), "Deployment PodDisruptionBudget"),
-        (json!({"replicas": 1, "autoscale": {"min": 2, "max": 3, "cpuPercent": 50}}), "Deployment Service Ingress PodDisruptionBudget HorizontalPodAutoscaler"),
+        (
+            json!({"replicas": 1, "autoscale": {"min": 2, "max": 3, "cpuPercent": 50}}),
+            "Deployment Service Ingress PodDisruptionBudget HorizontalPodAutoscaler",
+        ),
     ] {
         let mut value = small();
         for (key, part) in change.as_object().expect("an object") {
@@ -150,7 +156,8 @@ fn scaling_rolls_no_pods() {
     let after = desired(&Wanted { revision: 6, ..wanted(&two) }, &known);
     let after = &find(&after, Kind::DEPLOYMENT).body;
     assert_eq!(after["spec"]["template"], deployment["spec"]["template"]);
-    let restarted = desired(&Wanted { restarted_at: Some("2026-01-01T00:00:00Z"), revision: 6, ..wanted(&one) }, &known);
+    let restarted =
+        desired(&Wanted { restarted_at: Some("2026-01-01T00:00:00Z"), revision: 6, ..wanted(&one) }, &known);
     assert_ne!(find(&restarted, Kind::DEPLOYMENT).body["spec"]["template"], deployment["spec"]["template"]);
 }
 
@@ -161,7 +168,12 @@ fn decisions() {
     let never = |_: &Child| false;
     assert_eq!(
         said(&decide(wanted.clone(), &[], &never)),
-        ["apply Deployment/shop false", "apply Service/shop false", "apply Ingress/shop false", "apply PodDisruptionBudget/shop false"],
+        [
+            "apply Deployment/shop false",
+            "apply Service/shop false",
+            "apply Ingress/shop false",
+            "apply PodDisruptionBudget/shop false"
+        ],
         "what is not known to be ours is not taken by force"
     );
     let standing: Vec<Child> = wanted.iter().map(|o| child(o, 10, |_| {})).collect();
@@ -171,16 +183,26 @@ fn decisions() {
         ["apply Service/shop true"],
         "somebody changed it"
     );
-    let scaled: Vec<Child> =
-        wanted.iter().map(|o| child(o, 10, |b| if o.kind == Kind::DEPLOYMENT { b["spec"]["replicas"] = json!(7) })).collect();
+    let scaled: Vec<Child> = wanted
+        .iter()
+        .map(|o| {
+            child(o, 10, |b| {
+                if o.kind == Kind::DEPLOYMENT {
+                    b["spec"]["replicas"] = json!(7)
+                }
+            })
+        })
+        .collect();
     assert_eq!(said(&decide(wanted.clone(), &scaled, &never)), ["apply Deployment/shop true"], "kubectl scale");
     let only_deployment = vec![find(&wanted, Kind::DEPLOYMENT).clone()];
     assert_eq!(
         said(&decide(only_deployment, &standing, &never)),
         ["delete Service/shop", "delete Ingress/shop", "delete PodDisruptionBudget/shop"]
     );
-    let leaving: Vec<Child> =
-        wanted.iter().map(|o| child(o, 10, |b| b["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z"))).collect();
+    let leaving: Vec<Child> = wanted
+        .iter()
+        .map(|o| child(o, 10, |b| b["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z")))
+        .collect();
     assert_eq!(said(&decide(wanted, &leaving, &never)), Vec::<String>::new(), "it is made anew once it is gone");
 }
 
@@ -236,7 +258,8 @@ fn old_revisions_go() {
     let spec = spec(json!({"components": [{"name": "main", "image": "nginx:1"}], "revisionHistoryLimit": 2}));
     let revision = |n: i64| {
         let object = json!({"metadata": {"name": format!("shop-{n}"), "namespace": "shop-dev"}, "revision": n});
-        let entry = ChildRecord::decode(serde_json::from_value(object).expect("a child"), &Interner::default()).expect("a record");
+        let entry = ChildRecord::decode(serde_json::from_value(object).expect("a child"), &Interner::default())
+            .expect("a record");
         Child { kind: Kind::REVISION, name: entry.name, version: 1, record: entry.row }
     };
     let standing: Vec<Child> = (1..=4).map(revision).collect();
@@ -255,5 +278,8 @@ fn where_it_can_be_reached() {
         {"name": "worker", "image": "a:1", "ports": [{"port": 1}]},
     ]}));
     let known = addresses(&wanted(&spec), |name| (name == "shop-lb").then(|| "203.0.113.7".to_owned()));
-    assert_eq!(known, ["https://shop.example.com/api", "shop.shop-dev:80", "shop-api.shop-dev:9000", "203.0.113.7:443"]);
+    assert_eq!(
+        known,
+        ["https://shop.example.com/api", "shop.shop-dev:80", "shop-api.shop-dev:9000", "203.0.113.7:443"]
+    );
 }

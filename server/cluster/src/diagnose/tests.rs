@@ -154,17 +154,24 @@ fn every_cause() {
     let not_ready = main_status(false, 0, json!({"running": {"startedAt": "2026-01-01T00:01:00Z"}}), json!({}));
     let quota = "pods \"shop-new-b\" is forbidden: exceeded quota: compute, requested: requests.cpu=1, used: requests.cpu=4, limited: requests.cpu=4";
     let failure = |message: &str| {
-        let conditions = json!([{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message}]);
+        let conditions =
+            json!([{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message}]);
         Scene { deployments: vec![deployment("shop", "main", [2, 2, 0, 2], conditions)], ..Scene::new() }
     };
     let cases: Vec<(CauseCode, Scene, &str)> = vec![
         (
             CauseCode::ImagePull,
-            Scene::with(waiting("ImagePullBackOff", "Back-off pulling image \"registry.example/shop:2\""))
-                .event("Failed", "Failed to pull image \"registry.example/shop:2\": registry.example/shop:2: not found"),
+            Scene::with(waiting("ImagePullBackOff", "Back-off pulling image \"registry.example/shop:2\"")).event(
+                "Failed",
+                "Failed to pull image \"registry.example/shop:2\": registry.example/shop:2: not found",
+            ),
             "shop cannot start: the image “registry.example/shop:2” does not exist",
         ),
-        (CauseCode::ImagePull, Scene::with(waiting("InvalidImageName", "couldn't parse")), "shop cannot start: the image “registry.example/shop:2” is not a valid name"),
+        (
+            CauseCode::ImagePull,
+            Scene::with(waiting("InvalidImageName", "couldn't parse")),
+            "shop cannot start: the image “registry.example/shop:2” is not a valid name",
+        ),
         (
             CauseCode::CrashLoop,
             Scene::with(looping(1, "Error")).log("main", &["starting", "panic: no config", ""]),
@@ -177,10 +184,17 @@ fn every_cause() {
         ),
         (
             CauseCode::CrashLoop,
-            Scene::with(waiting("CreateContainerError", "failed to create containerd task: exec: \"srv\": executable file not found in $PATH")),
+            Scene::with(waiting(
+                "CreateContainerError",
+                "failed to create containerd task: exec: \"srv\": executable file not found in $PATH",
+            )),
             "shop cannot be started: \"srv\": executable file not found in $PATH",
         ),
-        (CauseCode::OutOfMemory, Scene::with(looping(137, "OOMKilled")), "shop uses more memory than its limit of 128Mi and is killed for it"),
+        (
+            CauseCode::OutOfMemory,
+            Scene::with(looping(137, "OOMKilled")),
+            "shop uses more memory than its limit of 128Mi and is killed for it",
+        ),
         (
             CauseCode::HostNotFound,
             Scene::with(looping(1, "Error")).log("main", &["FATAL dial tcp: lookup db-payments: no such host", "bye"]),
@@ -200,20 +214,31 @@ fn every_cause() {
         ),
         (
             CauseCode::Unschedulable,
-            Scene::with(unscheduled("0/3 nodes are available: 3 Insufficient cpu. preemption: 0/3 nodes are available.")),
+            Scene::with(unscheduled(
+                "0/3 nodes are available: 3 Insufficient cpu. preemption: 0/3 nodes are available.",
+            )),
             "shop waits for a node: no node has enough free CPU (0/3 nodes are available: 3 Insufficient cpu)",
         ),
         (
             CauseCode::Volume,
-            Scene::with(unscheduled("0/3 nodes are available: persistentvolumeclaim \"data\" not found. preemption: none")),
+            Scene::with(unscheduled(
+                "0/3 nodes are available: persistentvolumeclaim \"data\" not found. preemption: none",
+            )),
             "shop waits for its volume: the claim “data” does not exist",
         ),
         (
             CauseCode::Volume,
-            Scene::with(pending(creating.clone())).event("FailedMount", "MountVolume.MountDevice failed for volume \"pvc-1\" : rpc error: no such device"),
+            Scene::with(pending(creating.clone())).event(
+                "FailedMount",
+                "MountVolume.MountDevice failed for volume \"pvc-1\" : rpc error: no such device",
+            ),
             "shop waits for its volume “pvc-1”, which cannot be mounted: rpc error: no such device",
         ),
-        (CauseCode::QuotaExceeded, failure(quota), "shop cannot have more pods: the quota “compute” has no room: 1 of requests.cpu asked for, 4 of 4 in use"),
+        (
+            CauseCode::QuotaExceeded,
+            failure(quota),
+            "shop cannot have more pods: the quota “compute” has no room: 1 of requests.cpu asked for, 4 of 4 in use",
+        ),
         (
             CauseCode::PodRefused,
             failure("pods \"shop-new-b\" is forbidden: violates PodSecurity \"restricted:latest\": seccompProfile"),
@@ -224,10 +249,15 @@ fn every_cause() {
             Scene::with(waiting("CreateContainerConfigError", "container has runAsNonRoot and image will run as root")),
             "shop cannot start: its image runs as root, which is not allowed here: set runAsUser, or build the image with a USER",
         ),
-        (CauseCode::ConfigMissing, Scene::with(waiting("CreateContainerConfigError", "secret \"db\" not found")), "shop cannot start: Secret db does not exist"),
         (
             CauseCode::ConfigMissing,
-            Scene::with(pending(creating)).event("FailedMount", "MountVolume.SetUp failed for volume \"c\" : configmap \"settings\" not found"),
+            Scene::with(waiting("CreateContainerConfigError", "secret \"db\" not found")),
+            "shop cannot start: Secret db does not exist",
+        ),
+        (
+            CauseCode::ConfigMissing,
+            Scene::with(pending(creating))
+                .event("FailedMount", "MountVolume.SetUp failed for volume \"c\" : configmap \"settings\" not found"),
             "shop cannot start: ConfigMap settings does not exist",
         ),
         (
@@ -237,14 +267,22 @@ fn every_cause() {
         ),
         (
             CauseCode::ObjectRefused,
-            Scene { refused: vec![Refused { object: "Ingress/shop".into(), reason: "host is taken".into() }], ..Scene::new() },
+            Scene {
+                refused: vec![Refused { object: "Ingress/shop".into(), reason: "host is taken".into() }],
+                ..Scene::new()
+            },
             "the cluster refused Ingress/shop of shop: host is taken",
         ),
         (
             CauseCode::Stuck,
             Scene {
-                deployments: vec![deployment("shop", "main", [2, 3, 1, 2], json!([{"type": "Progressing", "status": "False",
-                    "reason": "ProgressDeadlineExceeded", "message": "ReplicaSet \"shop-new\" has timed out progressing."}]))],
+                deployments: vec![deployment(
+                    "shop",
+                    "main",
+                    [2, 3, 1, 2],
+                    json!([{"type": "Progressing", "status": "False",
+                    "reason": "ProgressDeadlineExceeded", "message": "ReplicaSet \"shop-new\" has timed out progressing."}]),
+                )],
                 ..Scene::new()
             },
             "shop made no progress within 600 s, and nothing in the cluster says why",
@@ -266,7 +304,12 @@ fn on_its_way() {
         "message": "0/3 nodes are available", "lastTransitionTime": "2026-01-01T00:09:58Z"}]});
     let just_started = main_status(false, 0, json!({"running": {"startedAt": "2026-01-01T00:09:50Z"}}), json!({}));
     let first_crash = main_status(false, 0, crashed(1, "Error"), json!({}));
-    for (what, status) in [("starting", starting), ("unscheduled", just_unscheduled), ("started", just_started), ("one crash", first_crash)] {
+    for (what, status) in [
+        ("starting", starting),
+        ("unscheduled", just_unscheduled),
+        ("started", just_started),
+        ("one crash", first_crash),
+    ] {
         let scene = Scene::with(status).event("Unhealthy", "Readiness probe failed: connection refused");
         assert_eq!(scene.look().phase, AppPhase::Progressing, "{what}");
     }
@@ -286,7 +329,10 @@ fn between_two_crashes_it_stays_degraded() {
 fn ready_and_suspended() {
     let done = Scene { deployments: vec![deployment("shop", "main", [2, 2, 2, 2], json!([]))], ..Scene::new() };
     let status = done.look();
-    assert_eq!((status.phase, status.ready.as_str(), status.observed_generation, status.revision), (AppPhase::Ready, "2/2", 7, 3));
+    assert_eq!(
+        (status.phase, status.ready.as_str(), status.observed_generation, status.revision),
+        (AppPhase::Ready, "2/2", 7, 3)
+    );
     assert_eq!(status.cause, None);
 
     let mut asleep = Scene { deployments: vec![deployment("shop", "main", [0, 0, 0, 0], json!([]))], ..Scene::new() };
@@ -299,7 +345,8 @@ fn ready_and_suspended() {
 #[test]
 fn the_worst_component_counts_and_is_named() {
     let mut scene = Scene::with(main_status(false, 5, backoff(), crashed(1, "Error")));
-    scene.spec["components"] = json!([{"name": "main", "image": "a:1", "replicas": 1}, {"name": "worker", "image": "b:1"}]);
+    scene.spec["components"] =
+        json!([{"name": "main", "image": "a:1", "replicas": 1}, {"name": "worker", "image": "b:1"}]);
     scene.deployments = vec![
         deployment("shop", "main", [1, 1, 1, 0], json!([])),
         deployment("shop-worker", "worker", [1, 1, 1, 1], json!([])),
@@ -315,7 +362,8 @@ fn the_worst_component_counts_and_is_named() {
 fn pods_of_the_newest_revision_and_of_the_same_cause_count() {
     let looping = || main_status(false, 5, backoff(), crashed(1, "Error"));
     let mut scene = Scene::new();
-    let missing = pending(json!({"waiting": {"reason": "CreateContainerConfigError", "message": "secret \"db\" not found"}}));
+    let missing =
+        pending(json!({"waiting": {"reason": "CreateContainerConfigError", "message": "secret \"db\" not found"}}));
     scene.pods = vec![pod("shop-old-a", missing), pod("shop-new-a", looping()), pod("shop-new-b", looping())];
     let cause = scene.cause();
     assert_eq!(cause.code, CauseCode::CrashLoop, "the old pod's cause is nearer to the root, but it is on its way out");
@@ -337,7 +385,8 @@ fn beginnings_are_kept() {
     let mut same = Scene::with(main_status(false, 6, backoff(), crashed(1, "Error"))).look();
     carry_over(&mut same, &old, now);
     assert_eq!((same.since, same.cause.and_then(|c| c.since)), (Some(then), Some(then)));
-    let mut mended = Scene { deployments: vec![deployment("shop", "main", [2, 2, 2, 2], json!([]))], ..Scene::new() }.look();
+    let mut mended =
+        Scene { deployments: vec![deployment("shop", "main", [2, 2, 2, 2], json!([]))], ..Scene::new() }.look();
     carry_over(&mut mended, &old, now);
     assert_eq!((mended.since, mended.cause), (Some(now), None));
 }
