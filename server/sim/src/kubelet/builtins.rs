@@ -315,7 +315,7 @@ fn grep(world: &World, words: &[&str], input: &str) -> Done {
     let pattern = fold(pattern);
     let (start, end) = (pattern.starts_with('^'), pattern.ends_with('$'));
     let bare = pattern.trim_start_matches('^').trim_end_matches('$').to_owned();
-    let matches = move |line: &str| {
+    let matches = |line: &str| {
         let line = fold(line);
         let hit = match (start, end) {
             (true, true) => line == bare,
