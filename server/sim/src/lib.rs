@@ -2,9 +2,26 @@
 
 pub mod clock;
 pub mod cluster;
+pub mod controllers;
+pub mod convert;
+pub mod crd;
 pub mod fieldmanager;
 pub mod hooks;
+pub mod http;
+pub mod kubelet;
+pub mod patch;
+pub mod protobuf;
+pub mod quantity;
 pub mod registry;
+pub mod scheduler;
+pub mod schema;
+mod serve;
+mod sim;
 pub mod status;
 pub mod store;
 pub mod strategy;
+pub mod strict;
+pub mod table;
+
+pub use serve::Serving;
+pub use sim::{Builder, Error, Sim};

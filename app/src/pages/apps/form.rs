@@ -164,6 +164,17 @@ impl AppForm {
         true
     }
 
+    /// The same changes, laid over `newer` instead of `base`: a field that was not changed shows what `newer` has.
+    #[must_use]
+    pub fn rebase(&self, base: &Value, newer: &Value) -> Self {
+        let before = Self::from_spec(base, self.component);
+        let mut after = Self { name: self.name.clone(), ..Self::from_spec(newer, self.component) };
+        for field in Field::ALL.iter().copied().filter(|field| self.get(*field) != before.get(*field)) {
+            after.set(field, self.get(field));
+        }
+        after
+    }
+
     /// `base` with what was changed in the form, whether it is right or not: for the YAML view.
     #[must_use]
     pub fn to_spec(&self, base: &Value) -> Value {
@@ -413,9 +424,9 @@ pub fn form_field(path: &str, component: usize) -> String {
     };
     let exact = Field::ALL.iter().find(|field| field.pointer().trim_start_matches('/').replace('/', ".") == rest);
     let field = match rest {
+        "autoscale" => Some(Field::AutoscaleCpu),
         _ if exact.is_some() => exact.copied(),
         "ports[0].port" | "expose.port" | "probes.readiness.http.port" => Some(Field::Port),
-        "autoscale" => Some(Field::AutoscaleCpu),
         _ if rest.starts_with("env[") => Some(Field::Env),
         _ => None,
     };

@@ -282,3 +282,15 @@ fn suggestions_are_taken() {
     assert!(!form.take("nothing=1"));
     assert_eq!((form.get(Field::MemoryRequest), form.name.as_str()), ("1Gi", "web"));
 }
+
+#[test]
+fn what_others_changed_meanwhile_is_kept() {
+    let mut form = AppForm::from_spec(&full(), 0);
+    form.set(Field::Replicas, "7");
+    let mut newer = full();
+    newer["components"][0]["image"] = "nginx:2".into();
+    newer["components"][0]["replicas"] = 5.into();
+    let rebased = form.rebase(&full(), &newer);
+    assert_eq!((rebased.get(Field::Image), rebased.get(Field::Replicas)), ("nginx:2", "7"));
+    assert_eq!(difference(&newer, &rebased.apply(&newer).unwrap()), ["/components/0/replicas"]);
+}

@@ -37,7 +37,7 @@ struct Rows {
     members: Vec<Membership>,
     namespaces: Vec<(Uuid, Namespace)>,
     audit: Vec<AuditEntry>,
-    keys: HashMap<(Uuid, String), (IdempotentReply, Timestamp)>,
+    keys: HashMap<(Uuid, String), IdempotentReply>,
     down: bool,
 }
 
@@ -298,7 +298,7 @@ impl People for FakeStore {
         rows.sessions.retain(|(s, _)| s.expires_at >= before);
         rows.tokens.retain(|(t, _)| t.expires_at >= before);
         rows.failures.retain(|_, f| f.last_at >= before);
-        rows.keys.retain(|_, (_, claimed)| *claimed >= before);
+        rows.keys.retain(|_, claim| claim.claimed_at >= before);
         Ok((had - count(&rows)) as u64)
     }
 }
@@ -479,24 +479,24 @@ impl Journal for FakeStore {
     ) -> Result<Option<IdempotentReply>> {
         let mut rows = self.rows()?;
         let at = (user, key.to_owned());
-        if let Some((known, _)) = rows.keys.get(&at) {
+        if let Some(known) = rows.keys.get(&at) {
             return Ok(Some(known.clone()));
         }
-        rows.keys.insert(at, (IdempotentReply { request: *request, reply: None }, now));
+        rows.keys.insert(at, IdempotentReply { request: *request, claimed_at: now, reply: None });
         Ok(None)
     }
 
     async fn keep_reply(&self, user: Uuid, key: &str, reply: &StoredReply) -> Result<()> {
         let mut rows = self.rows()?;
-        let claim = rows.keys.get_mut(&(user, key.to_owned())).filter(|(c, _)| c.reply.is_none());
-        claim.ok_or_else(Error::not_found)?.0.reply = Some(reply.clone());
+        let claim = rows.keys.get_mut(&(user, key.to_owned())).filter(|claim| claim.reply.is_none());
+        claim.ok_or_else(Error::not_found)?.reply = Some(reply.clone());
         Ok(())
     }
 
     async fn release_idempotency(&self, user: Uuid, key: &str) -> Result<()> {
         let mut rows = self.rows()?;
         let at = (user, key.to_owned());
-        if rows.keys.get(&at).is_some_and(|(claim, _)| claim.reply.is_none()) {
+        if rows.keys.get(&at).is_some_and(|claim| claim.reply.is_none()) {
             rows.keys.remove(&at);
         }
         Ok(())

@@ -50,6 +50,8 @@ pub struct DeleteOptions {
     pub resource_version: Option<String>,
     /// What happens to dependents; `None` for the resource's default.
     pub propagation: Option<Propagation>,
+    /// Go through the motions, delete nothing.
+    pub dry_run: bool,
 }
 
 /// How a delete ended.
@@ -69,8 +71,15 @@ impl Cluster {
     ///
     /// # Errors
     /// 404, 409 when a precondition fails, or what admission says.
-    pub fn delete(&self, id: &GroupResource, namespace: &str, name: &str, options: &DeleteOptions) -> Result<Deleted> {
+    pub fn delete(
+        &self,
+        id: &GroupResource,
+        namespace: &str,
+        name: &str,
+        options: &DeleteOptions,
+    ) -> Result<Deleted> {
         let resource = self.resource(id)?;
+        let dry_run = self.caller.dry_run || options.dry_run;
         let _guard = self.lock();
         let current = self.get(id, namespace, name)?;
         check_preconditions(id, name, &current, options)?;
@@ -85,7 +94,7 @@ impl Cluster {
             name,
             user: &self.caller.user,
             old: Some(&current),
-            dry_run: self.caller.dry_run,
+            dry_run,
             warnings: &self.caller.warnings,
         };
         let mut value = current.value().clone();
@@ -101,13 +110,15 @@ impl Cluster {
         let marked_before = !current["metadata"]["deletionTimestamp"].is_null();
         let held = !released_if_marked(&resource, &value);
         if grace == 0 && !held {
-            return self.remove_now(&resource, namespace, name, current);
+            return self.remove_now(&resource, namespace, name, current, dry_run);
         }
 
         let is_pod = resource.id == gr::PODS;
         if marked_before {
             // A second delete may only shorten the wait.
-            let remaining = current["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0);
+            let remaining = current["metadata"]["deletionGracePeriodSeconds"]
+                .as_i64()
+                .unwrap_or(0);
             if is_pod && grace < remaining {
                 self.stamp(&mut value, &current, grace);
             }
@@ -123,9 +134,9 @@ impl Cluster {
             }
         }
         if is_released(&resource, &value) {
-            return self.remove_now(&resource, namespace, name, current);
+            return self.remove_now(&resource, namespace, name, current, dry_run);
         }
-        if self.caller.dry_run || value == *current.value() {
+        if dry_run || value == *current.value() {
             return Ok(Deleted::Marked(current));
         }
         let updated = self
@@ -137,20 +148,35 @@ impl Cluster {
     }
 
     fn stamp(&self, value: &mut Value, current: &Value, grace: i64) {
-        let started =
-            current["metadata"]["deletionTimestamp"].as_str().and_then(|at| at.parse::<jiff::Timestamp>().ok());
-        let began = match (started, current["metadata"]["deletionGracePeriodSeconds"].as_i64()) {
-            (Some(at), Some(old)) => at.checked_sub(Duration::from_secs(old.unsigned_abs())).unwrap_or(at),
+        let started = current["metadata"]["deletionTimestamp"]
+            .as_str()
+            .and_then(|at| at.parse::<jiff::Timestamp>().ok());
+        let began = match (
+            started,
+            current["metadata"]["deletionGracePeriodSeconds"].as_i64(),
+        ) {
+            (Some(at), Some(old)) => at
+                .checked_sub(Duration::from_secs(old.unsigned_abs()))
+                .unwrap_or(at),
             _ => self.clock.now(),
         };
-        let at = began.checked_add(Duration::from_secs(grace.unsigned_abs())).unwrap_or(began);
+        let at = began
+            .checked_add(Duration::from_secs(grace.unsigned_abs()))
+            .unwrap_or(began);
         let meta = metadata(value);
         meta.insert("deletionTimestamp".into(), json!(format_time(at)));
         meta.insert("deletionGracePeriodSeconds".into(), json!(grace));
     }
 
-    fn remove_now(&self, resource: &ResourceType, namespace: &str, name: &str, current: ObjectRef) -> Result<Deleted> {
-        if self.caller.dry_run {
+    fn remove_now(
+        &self,
+        resource: &ResourceType,
+        namespace: &str,
+        name: &str,
+        current: ObjectRef,
+        dry_run: bool,
+    ) -> Result<Deleted> {
+        if dry_run {
             return Ok(Deleted::Gone(current));
         }
         let id = &resource.id;
@@ -163,7 +189,12 @@ impl Cluster {
     }
 }
 
-fn check_preconditions(id: &GroupResource, name: &str, current: &Value, options: &DeleteOptions) -> Result<()> {
+fn check_preconditions(
+    id: &GroupResource,
+    name: &str,
+    current: &Value,
+    options: &DeleteOptions,
+) -> Result<()> {
     let uid = text(current, &["metadata", "uid"]);
     if let Some(expected) = options.uid.as_deref().filter(|expected| *expected != uid) {
         return Err(Status::conflict(
@@ -176,7 +207,11 @@ fn check_preconditions(id: &GroupResource, name: &str, current: &Value, options:
         ));
     }
     let version = text(current, &["metadata", "resourceVersion"]);
-    if let Some(expected) = options.resource_version.as_deref().filter(|expected| *expected != version) {
+    if let Some(expected) = options
+        .resource_version
+        .as_deref()
+        .filter(|expected| *expected != version)
+    {
         return Err(Status::conflict(
             &id.group,
             &id.resource,
@@ -192,13 +227,23 @@ fn check_preconditions(id: &GroupResource, name: &str, current: &Value, options:
 /// Whether the object would go at once if it were marked without grace.
 fn released_if_marked(resource: &ResourceType, value: &Value) -> bool {
     let held = |list: &Value| list.as_array().is_some_and(|list| !list.is_empty());
-    !held(&value["metadata"]["finalizers"]) && !(resource.id == gr::NAMESPACES && held(&value["spec"]["finalizers"]))
+    !held(&value["metadata"]["finalizers"])
+        && !(resource.id == gr::NAMESPACES && held(&value["spec"]["finalizers"]))
 }
 
-fn set_propagation_finalizers(resource: &ResourceType, value: &mut Value, propagation: Option<Propagation>) {
+fn set_propagation_finalizers(
+    resource: &ResourceType,
+    value: &mut Value,
+    propagation: Option<Propagation>,
+) {
     let mut finalizers: Vec<String> = value["metadata"]["finalizers"]
         .as_array()
-        .map(|list| list.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+        .map(|list| {
+            list.iter()
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect()
+        })
         .unwrap_or_default();
     let before = finalizers.clone();
     let has = |name: &str| before.iter().any(|own| own == name);

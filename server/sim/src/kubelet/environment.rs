@@ -156,7 +156,7 @@ fn resource_field(container: &Value, reference: &Value) -> String {
 #[must_use]
 pub fn unmountable(cluster: &Cluster, pod: &Value) -> Option<(String, String)> {
     let namespace = pod.namespace();
-    let missing = |resource, word: &str, name: &str, optional: bool| {
+    let missing = |resource: &crate::store::GroupResource, word: &str, name: &str, optional: bool| {
         (!optional && !name.is_empty() && cluster.find(resource, namespace, name).is_none())
             .then(|| format!("{word} \"{name}\" not found"))
     };

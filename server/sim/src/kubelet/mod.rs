@@ -1,11 +1,14 @@
 //! The simulated kubelets of all nodes: they take bound pods through their life on the cluster's clock.
 
+pub mod builtins;
 pub mod config;
 pub mod container;
 pub mod environment;
 pub mod image;
+pub mod parse;
 pub mod probe;
 pub mod script;
+pub mod shell;
 pub mod status;
 
 use std::{
@@ -368,13 +371,14 @@ fn advance(
     let specs: Vec<&Value> = pod.items("/spec/initContainers").iter().chain(pod.items("/spec/containers")).collect();
     let mut held = stopping;
     let main_begun = containers.iter().any(|container| container.role == Role::Main && container.state != container::State::Idle);
+    let main_over = over(containers, policy);
     let mut init_failed = false;
     for (container, spec) in containers.iter_mut().zip(&specs) {
         if container.state == container::State::Idle && !held && !init_failed {
             container.begin(spec, step);
         }
-        // When all main containers are done, sidecars end too: see below.
-        wake.extend(container.step(spec, policy, stopping || init_failed, step));
+        let over = main_over && container.role == Role::Sidecar;
+        wake.extend(container.step(spec, policy, stopping || init_failed || over, step));
         match container.role {
             Role::Init if !main_begun => {
                 held |= !container.succeeded();
@@ -384,13 +388,18 @@ fn advance(
             _ => {}
         }
     }
-    let main_over = containers.iter().filter(|container| container.role == Role::Main).all(|container| container.is_done(policy));
-    if main_over && main_begun {
+    // Sidecars end when all main containers are done for good.
+    if main_begun && over(containers, policy) {
         for (container, spec) in containers.iter_mut().zip(&specs).filter(|(container, _)| container.role == Role::Sidecar) {
             container.stop(Duration::from_secs(30), step.now, step.timing);
             wake.extend(container.step(spec, "Never", true, step));
         }
     }
+}
+
+/// Whether every main container has ended for good.
+fn over(containers: &[Container], policy: &str) -> bool {
+    containers.iter().filter(|container| container.role == Role::Main).all(|container| container.is_done(policy))
 }
 
 fn host_ip(node: &Value) -> &str {

@@ -4,12 +4,17 @@ use serde_json::{Value, json};
 
 use crate::{
     cluster::{Cluster, Propagation},
+    crd,
     registry::{ResourceType, builtin::gr},
     status::{FieldError, Result},
 };
 
 /// Fills in what the user left out, as decoding does in a real API server.
-pub fn default(_resource: &ResourceType, _value: &mut Value) {}
+pub fn default(resource: &ResourceType, value: &mut Value) {
+    if resource.id == gr::CUSTOM_RESOURCE_DEFINITIONS {
+        crd::default(value);
+    }
+}
 
 /// Whether an update must name the version it replaces (`AllowUnconditionalUpdate` is false).
 #[must_use]
@@ -57,7 +62,11 @@ fn has_status(resource: &ResourceType) -> bool {
 ///
 /// # Errors
 /// 422 when something cannot be allocated.
-pub fn prepare_create(_cluster: &Cluster, resource: &ResourceType, value: &mut Value) -> Result<()> {
+pub fn prepare_create(
+    _cluster: &Cluster,
+    resource: &ResourceType,
+    value: &mut Value,
+) -> Result<()> {
     if has_generation(resource) {
         value["metadata"]["generation"] = json!(1);
     }
@@ -66,6 +75,8 @@ pub fn prepare_create(_cluster: &Cluster, resource: &ResourceType, value: &mut V
         value["status"] = json!({"phase": "Active"});
     } else if resource.id == gr::PODS {
         value["status"] = json!({"phase": "Pending", "qosClass": "BestEffort"});
+    } else if resource.id == gr::CUSTOM_RESOURCE_DEFINITIONS {
+        crd::prepare_create(value);
     } else if has_status(resource)
         && let Some(object) = value.as_object_mut()
     {
@@ -133,10 +144,21 @@ fn changed(resource: &ResourceType, value: &Value, current: &Value) -> bool {
 
 /// Faults of a new object.
 #[must_use]
-pub fn validate_create(_cluster: &Cluster, _resource: &ResourceType, value: &Value) -> Vec<FieldError> {
+pub fn validate_create(
+    _cluster: &Cluster,
+    _resource: &ResourceType,
+    value: &Value,
+) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    if value["metadata"]["name"].as_str().unwrap_or_default().is_empty() {
-        errors.push(FieldError::required("metadata.name", "name or generateName is required"));
+    if value["metadata"]["name"]
+        .as_str()
+        .unwrap_or_default()
+        .is_empty()
+    {
+        errors.push(FieldError::required(
+            "metadata.name",
+            "name or generateName is required",
+        ));
     }
     errors
 }
@@ -154,4 +176,104 @@ pub fn validate_update(
 }
 
 /// What follows at once from a write that has happened, e.g. a CustomResourceDefinition being served.
-pub fn after_write(_cluster: &Cluster, _resource: &ResourceType, _now: Option<&Value>, _before: Option<&Value>) {}
+pub fn after_write(
+    _cluster: &Cluster,
+    _resource: &ResourceType,
+    _now: Option<&Value>,
+    _before: Option<&Value>,
+) {
+}
+
+/// Whether a `metav1.LabelSelector` selects an object. An empty one selects everything, a missing one nothing.
+#[must_use]
+pub fn selector_matches(selector: &Value, object: &Value) -> bool {
+    if selector.is_null() {
+        return false;
+    }
+    let labels = &object["metadata"]["labels"];
+    let own = |key: &str| labels.get(key).and_then(Value::as_str);
+    let exact = selector["matchLabels"]
+        .as_object()
+        .is_none_or(|wanted| wanted.iter().all(|(key, value)| own(key) == value.as_str()));
+    let expressions = selector["matchExpressions"].as_array().is_none_or(|list| {
+        list.iter().all(|term| {
+            let found = own(term["key"].as_str().unwrap_or_default());
+            let listed = found.is_some_and(|found| {
+                term["values"]
+                    .as_array()
+                    .is_some_and(|values| values.iter().any(|v| v == found))
+            });
+            match term["operator"].as_str().unwrap_or_default() {
+                "In" => listed,
+                "NotIn" => !listed,
+                "Exists" => found.is_some(),
+                "DoesNotExist" => found.is_none(),
+                _ => false,
+            }
+        })
+    });
+    exact && expressions
+}
+
+/// A `metav1.LabelSelector`, or a plain map as Services have it, as text: `app=web,tier in (a,b)`.
+#[must_use]
+pub fn selector_text(selector: &Value) -> String {
+    let Some(object) = selector.as_object() else {
+        return String::new();
+    };
+    let structured = object.contains_key("matchLabels") || object.contains_key("matchExpressions");
+    let mut terms: Vec<(String, String)> = Vec::new();
+    let plain = if structured {
+        selector["matchLabels"].as_object()
+    } else {
+        Some(object)
+    };
+    for (key, value) in plain.into_iter().flatten() {
+        terms.push((
+            key.clone(),
+            format!("{key}={}", value.as_str().unwrap_or_default()),
+        ));
+    }
+    for term in selector["matchExpressions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
+        let key = term["key"].as_str().unwrap_or_default();
+        let mut values: Vec<_> = term["values"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        values.sort_unstable();
+        let values = values.join(",");
+        let text = match term["operator"].as_str().unwrap_or_default() {
+            "In" => format!("{key} in ({values})"),
+            "NotIn" => format!("{key} notin ({values})"),
+            "DoesNotExist" => format!("!{key}"),
+            _ => key.to_owned(),
+        };
+        terms.push((key.to_owned(), text));
+    }
+    terms.sort();
+    terms
+        .into_iter()
+        .map(|(_, text)| text)
+        .collect::<Vec<_>>()
+        .join(",")
+}
+
+/// Sets or adds the condition of the same type in `status.conditions`.
+pub fn set_condition(status: &mut Value, condition: Value) {
+    if !status["conditions"].is_array() {
+        status["conditions"] = json!([]);
+    }
+    let Some(list) = status["conditions"].as_array_mut() else {
+        return;
+    };
+    match list.iter_mut().find(|own| own["type"] == condition["type"]) {
+        Some(own) => *own = condition,
+        None => list.push(condition),
+    }
+}

@@ -137,7 +137,7 @@ impl Rollout<'_> {
             self.resize(&steps)?;
             return self.sync_rollout();
         }
-        if self.old_pods_exist(new.as_deref(), &old) {
+        if self.old_pods_exist(new.as_ref().map(|set| set.value()), &old) {
             return self.sync_rollout();
         }
         let new = match new {

@@ -1,0 +1,62 @@
+//! The control plane behind the API: controllers, scheduler and kubelets, all on the cluster's clock.
+
+pub mod deployment;
+pub mod engine;
+pub mod fields;
+pub mod index;
+pub mod nodes;
+pub mod pods;
+pub mod recorder;
+pub mod replicaset;
+pub mod resources;
+pub mod selector;
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use self::engine::{Controller, Engine, EngineHandle};
+use crate::{
+    cluster::Cluster,
+    kubelet::{Kubelets, Nodes, config::Timing},
+    scheduler::Scheduler,
+};
+
+/// How the simulated cluster is built.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Its nodes. They are made when the cluster starts for the first time.
+    pub nodes: Vec<nodes::NodeShape>,
+    /// How long kubelets take for things.
+    pub timing: Timing,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { nodes: nodes::shapes(3), timing: Timing::default() }
+    }
+}
+
+/// The running control plane. Dropping it stops it.
+#[derive(Clone)]
+pub struct ControlPlane {
+    /// Drives the controllers; tests with a manual clock call [`EngineHandle::advance`].
+    pub engine: EngineHandle,
+}
+
+impl ControlPlane {
+    /// Brings up what every cluster has, then the controllers, on the current tokio runtime.
+    #[must_use]
+    pub fn start(cluster: &Cluster, options: &Options) -> Self {
+        let kubelets = Arc::new(Mutex::new(Nodes::default()));
+        nodes::bootstrap(cluster, &options.nodes);
+        let controllers: Vec<Box<dyn Controller>> = vec![
+            Box::new(deployment::Deployments),
+            Box::new(replicaset::ReplicaSets),
+            Box::<Scheduler>::default(),
+            Box::new(Kubelets::new(kubelets, options.timing.clone())),
+            Box::new(nodes::NodeLifecycle),
+        ];
+        Self { engine: EngineHandle::spawn(Engine::new(cluster, controllers)) }
+    }
+}

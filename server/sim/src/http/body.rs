@@ -1,0 +1,204 @@
+//! Reading request bodies: JSON, YAML and protobuf, strictly or leniently.
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::Context;
+use crate::{
+    registry::{ResourceType, Version, api_version},
+    status::{Result, Status},
+    strict,
+};
+
+/// How unknown and duplicate fields are met (`fieldValidation`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FieldValidation {
+    /// Dropped without a word.
+    Ignore,
+    /// Dropped with a warning.
+    Warn,
+    /// Refused.
+    Strict,
+}
+
+impl FieldValidation {
+    /// Reads the query parameter.
+    ///
+    /// # Errors
+    /// 422 for an unknown word.
+    pub fn of(cx: &Context) -> Result<Self> {
+        match cx.query.get("fieldValidation") {
+            "" | "Warn" => Ok(Self::Warn),
+            "Ignore" => Ok(Self::Ignore),
+            "Strict" => Ok(Self::Strict),
+            other => Err(Status::invalid(
+                "meta.k8s.io",
+                "CreateOptions",
+                "",
+                &[crate::status::FieldError::not_supported(
+                    "fieldValidation",
+                    other,
+                    &["Ignore", "Strict", "Warn"],
+                )],
+            )),
+        }
+    }
+
+    /// Deals with what a strict decoder found.
+    ///
+    /// # Errors
+    /// 400 when strict.
+    pub fn settle(self, cx: &Context, faults: &[String]) -> Result<()> {
+        match self {
+            Self::Strict if !faults.is_empty() => {
+                let text = format!("strict decoding error: {}", faults.join(", "));
+                Err(Status::bad_request(text))
+            }
+            Self::Warn => {
+                for fault in faults {
+                    cx.warn(fault.clone());
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The media type of the body, without parameters.
+pub fn content_type(cx: &Context) -> &str {
+    cx.headers
+        .get(http::header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .map_or("application/json", str::trim)
+}
+
+/// Parses a body that holds an object, with the faults that a strict decoder would find in its syntax.
+///
+/// # Errors
+/// 400 when it cannot be parsed, 415 for another media type.
+pub fn parse(cx: &Context, body: &Bytes) -> Result<(Value, Vec<String>)> {
+    match content_type(cx) {
+        "application/json" | "" => strict::parse_json(body).map_err(|error| {
+            Status::bad_request(format!(
+                "the object provided is unrecognized (must be of type {}): {error}",
+                kind_of(cx)
+            ))
+        }),
+        "application/yaml" | "application/apply-patch+yaml" | "application/apply-patch+cbor" => {
+            parse_yaml(body).map(|value| (value, Vec::new()))
+        }
+        "application/vnd.kubernetes.protobuf" => {
+            crate::protobuf::decode(body).map(|value| (value, Vec::new()))
+        }
+        _ => Err(unsupported(
+            "application/json, application/yaml, application/vnd.kubernetes.protobuf, application/cbor",
+        )),
+    }
+}
+
+/// YAML with aliases bounded by the parser's budget.
+///
+/// # Errors
+/// 400 when it cannot be parsed.
+pub fn parse_yaml(body: &[u8]) -> Result<Value> {
+    let text = std::str::from_utf8(body)
+        .map_err(|_| Status::bad_request("error decoding YAML: invalid UTF-8"))?;
+    serde_saphyr::from_str(text)
+        .map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))
+}
+
+fn kind_of(cx: &Context) -> String {
+    cx.resource()
+        .map(|(resource, _)| resource.kind.clone())
+        .unwrap_or_default()
+}
+
+/// 415.
+pub fn unsupported(supported: &str) -> Status {
+    Status::new(
+        415,
+        "UnsupportedMediaType",
+        format!(
+            "the body of the request was in an unknown format - accepted media types include: {supported}"
+        ),
+    )
+}
+
+/// Parses the body of a create or update: the object, checked against the path and the schema.
+///
+/// # Errors
+/// 400 when it is not such an object.
+pub fn object(
+    cx: &Context,
+    resource: &ResourceType,
+    version: &Version,
+    body: &Bytes,
+) -> Result<Value> {
+    let validation = FieldValidation::of(cx)?;
+    let (mut value, mut faults) = parse(cx, body)?;
+    check_kind(resource, &version.name, &mut value)?;
+    let found = strict::check(&cx.api.cluster, resource, version, &mut value)?;
+    faults.extend(found);
+    validation.settle(cx, &faults)?;
+    Ok(value)
+}
+
+/// Checks `apiVersion` and `kind`; missing ones are filled in, as the real decoder's defaults do.
+///
+/// # Errors
+/// 400 for those of something else.
+pub fn check_kind(resource: &ResourceType, version: &str, value: &mut Value) -> Result<()> {
+    let expected = api_version(&resource.id.group, version);
+    if !value.is_object() {
+        return Err(Status::bad_request(format!(
+            "couldn't get version/kind; json parse error: json: cannot unmarshal {} into Go value of type struct {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}",
+            json_type(value)
+        )));
+    }
+    let kind = value["kind"].as_str().unwrap_or_default().to_owned();
+    let api = value["apiVersion"].as_str().unwrap_or_default().to_owned();
+    if !kind.is_empty() && kind != resource.kind {
+        let (group, given) = crate::registry::split_api_version(&api);
+        let given = if given.is_empty() { version } else { given };
+        if resource.custom || group != resource.id.group {
+            return Err(Status::bad_request(format!(
+                "the object provided is unrecognized (must be of type {}): no kind \"{kind}\" is registered for version \"{api}\" in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
+                resource.kind
+            )));
+        }
+        return Err(Status::bad_request(format!(
+            "{kind} in version \"{given}\" cannot be handled as a {}: converting ({given}.{kind}) to ({}.{}): unknown conversion",
+            resource.kind,
+            if resource.id.group.is_empty() {
+                "core"
+            } else {
+                resource.id.group.as_ref()
+            },
+            resource.kind
+        )));
+    }
+    if !api.is_empty() && api != expected {
+        return Err(Status::bad_request(format!(
+            "the API version in the data ({api}) does not match the expected API version ({expected})"
+        )));
+    }
+    if let Some(object) = value.as_object_mut() {
+        object.insert("apiVersion".into(), expected.into());
+        object.insert("kind".into(), resource.kind.clone().into());
+    }
+    Ok(())
+}
+
+/// Go's word for a JSON type.
+pub fn json_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}

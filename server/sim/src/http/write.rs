@@ -1,0 +1,500 @@
+//! create, update, patch, delete and deletecollection.
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use serde_json::{Value, json};
+
+use super::{
+    Context,
+    body::{self, FieldValidation},
+    negotiate::{json_response, success},
+    read::object_response,
+    selector::Selector,
+};
+use crate::{
+    cluster::{Cluster, DeleteOptions, Deleted, Propagation, WriteContext},
+    convert, fieldmanager,
+    patch::{self, PatchKind},
+    registry::{ResourceType, Version, api_version},
+    status::{FieldError, Result, Status},
+    store::ObjectRef,
+    strict,
+};
+
+/// Checks `dryRun` and `fieldManager`, which every write may carry.
+fn check_options(cx: &Context, kind: &str, is_apply: bool) -> Result<()> {
+    let mut errors = Vec::new();
+    for value in cx.query.all("dryRun") {
+        if value != "All" {
+            errors.push(FieldError::not_supported(
+                "dryRun",
+                json!([value]),
+                &["All"],
+            ));
+        }
+    }
+    let manager = cx.query.get("fieldManager");
+    if is_apply && manager.is_empty() {
+        errors.push(FieldError::required(
+            "fieldManager",
+            "is required for apply patch",
+        ));
+    }
+    if manager.len() > 128 {
+        errors.push(FieldError::too_long("fieldManager", 128));
+    }
+    if !is_apply && kind == "PatchOptions" && !cx.query.get("force").is_empty() {
+        errors.push(FieldError::forbidden(
+            "force",
+            "may not be specified for non-apply patch",
+        ));
+    }
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(Status::invalid("meta.k8s.io", kind, "", &errors))
+    }
+}
+
+fn check_namespace(cx: &Context, value: &Value) -> Result<()> {
+    let given = value["metadata"]["namespace"].as_str().unwrap_or_default();
+    if !given.is_empty() && given != cx.info.namespace {
+        if cx.info.namespace.is_empty() {
+            return Ok(());
+        }
+        return Err(Status::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
+    }
+    Ok(())
+}
+
+/// The namespace under which the object is kept; namespaces themselves have none.
+pub fn namespace<'a>(cx: &'a Context, resource: &ResourceType) -> &'a str {
+    if resource.namespaced {
+        &cx.info.namespace
+    } else {
+        ""
+    }
+}
+
+/// create.
+pub fn create(
+    cx: &Context,
+    resource: &ResourceType,
+    version: &Version,
+    body: &Bytes,
+) -> Result<Response<Body>> {
+    check_options(cx, "CreateOptions", false)?;
+    if !cx.info.name.is_empty() {
+        return Err(Status::method_not_supported(
+            &resource.id.group,
+            &resource.id.resource,
+            "create",
+        ));
+    }
+    let value = body::object(cx, resource, version, body)?;
+    check_namespace(cx, &value)?;
+    let stored = storage_type(cx, resource);
+    let write = WriteContext {
+        resource: &stored,
+        version: &version.name,
+        subresource: None,
+        managed: false,
+    };
+    let value = convert::from_version(&stored, &version.name, value);
+    let created = cx
+        .cluster()
+        .create_with(write, namespace(cx, resource), value)?;
+    Ok(object_response(
+        cx,
+        resource,
+        version,
+        StatusCode::CREATED,
+        &created,
+    ))
+}
+
+/// The resource under which objects are kept (events.k8s.io are core events).
+fn storage_type(cx: &Context, resource: &ResourceType) -> std::sync::Arc<ResourceType> {
+    cx.api
+        .cluster
+        .registry
+        .get(convert::stored_as(&resource.id))
+        .unwrap_or_else(|| std::sync::Arc::new(resource.clone()))
+}
+
+fn check_name(cx: &Context, value: &Value) -> Result<()> {
+    let given = value["metadata"]["name"].as_str().unwrap_or_default();
+    if given.is_empty() {
+        return Err(Status::bad_request(format!(
+            "name must be provided: the name of the object ( based on URL) was undeterminable: name must be provided"
+        )));
+    }
+    if given != cx.info.name {
+        return Err(Status::bad_request(format!(
+            "the name of the object ({given}) does not match the name on the URL ({})",
+            cx.info.name
+        )));
+    }
+    Ok(())
+}
+
+/// update, of the object or of its status.
+pub fn update(
+    cx: &Context,
+    resource: &ResourceType,
+    version: &Version,
+    body: &Bytes,
+) -> Result<Response<Body>> {
+    check_options(cx, "UpdateOptions", false)?;
+    let value = body::object(cx, resource, version, body)?;
+    check_name(cx, &value)?;
+    check_namespace(cx, &value)?;
+    let stored = storage_type(cx, resource);
+    let subresource = (!cx.info.subresource.is_empty()).then_some(cx.info.subresource.as_str());
+    let write = WriteContext {
+        resource: &stored,
+        version: &version.name,
+        subresource,
+        managed: false,
+    };
+    let value = convert::from_version(&stored, &version.name, value);
+    let updated = cx
+        .cluster()
+        .update_with(write, namespace(cx, resource), &cx.info.name, value)?;
+    Ok(object_response(
+        cx,
+        resource,
+        version,
+        StatusCode::OK,
+        &updated,
+    ))
+}
+
+/// patch, of the object or of its status.
+pub fn patch(
+    cx: &Context,
+    resource: &ResourceType,
+    version: &Version,
+    body: &Bytes,
+) -> Result<Response<Body>> {
+    let kind = PatchKind::of(body::content_type(cx)).ok_or_else(|| {
+        body::unsupported(
+            "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml, application/apply-patch+cbor",
+        )
+    })?;
+    if kind == PatchKind::Strategic && resource.custom {
+        return Err(body::unsupported(
+            "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml, application/apply-patch+cbor",
+        ));
+    }
+    check_options(cx, "PatchOptions", kind == PatchKind::Apply)?;
+    let cluster = cx.cluster();
+    let (object, created) = patch_object(cx, &cluster, resource, version, kind, body)?;
+    let code = if created {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    Ok(object_response(cx, resource, version, code, &object))
+}
+
+/// Applies a patch; whether it made the object is the second half of the answer.
+fn patch_object(
+    cx: &Context,
+    cluster: &Cluster,
+    resource: &ResourceType,
+    version: &Version,
+    kind: PatchKind,
+    body: &Bytes,
+) -> Result<(ObjectRef, bool)> {
+    let validation = FieldValidation::of(cx)?;
+    let stored = storage_type(cx, resource);
+    let namespace = namespace(cx, resource);
+    let name = &cx.info.name;
+    let subresource = (!cx.info.subresource.is_empty()).then_some(cx.info.subresource.as_str());
+    let write = WriteContext {
+        resource: &stored,
+        version: &version.name,
+        subresource,
+        managed: false,
+    };
+    let _guard = cluster.lock();
+    let current = cluster.find(&stored.id, namespace, name);
+    if kind == PatchKind::Apply {
+        return apply(cx, cluster, write, version, current, validation, body);
+    }
+    let current = current
+        .ok_or_else(|| Status::not_found(&resource.id.group, &resource.id.resource, name))?;
+    let view = convert::to_version(resource, &version.name, &current)
+        .unwrap_or_else(|| current.value().clone());
+    let mut patched = patch::apply(kind, cluster, resource, &version.name, &view, body)?;
+    body::check_kind(resource, &version.name, &mut patched)?;
+    let faults = strict::check(cluster, resource, version, &mut patched)?;
+    validation.settle(cx, &faults)?;
+    check_name(cx, &patched)?;
+    check_namespace(cx, &patched)?;
+    let value = convert::from_version(&stored, &version.name, patched);
+    Ok((cluster.update_with(write, namespace, name, value)?, false))
+}
+
+fn apply(
+    cx: &Context,
+    cluster: &Cluster,
+    write: WriteContext<'_>,
+    version: &Version,
+    current: Option<ObjectRef>,
+    validation: FieldValidation,
+    body: &Bytes,
+) -> Result<(ObjectRef, bool)> {
+    let resource = write.resource;
+    let mut applied = body::parse_yaml(body)?;
+    if !applied.is_object() {
+        return Err(Status::bad_request(
+            "error decoding YAML: the document is no object",
+        ));
+    }
+    if applied["kind"].as_str().is_none_or(str::is_empty)
+        || applied["apiVersion"].as_str().is_none_or(str::is_empty)
+    {
+        let missing = if applied["kind"].as_str().is_none_or(str::is_empty) {
+            "Kind"
+        } else {
+            "apiVersion"
+        };
+        return Err(Status::bad_request(format!(
+            "invalid object type: Object '{missing}' is missing in '{}'",
+            String::from_utf8_lossy(body)
+        )));
+    }
+    body::check_kind(resource, &version.name, &mut applied)?;
+    let given = applied["metadata"]["name"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    if given.is_empty() {
+        applied["metadata"]["name"] = json!(cx.info.name);
+    } else {
+        check_name(cx, &applied)?;
+    }
+    check_namespace(cx, &applied)?;
+    if !applied["metadata"]["managedFields"]
+        .as_array()
+        .is_none_or(Vec::is_empty)
+    {
+        return Err(Status::bad_request("metadata.managedFields must be nil"));
+    }
+    let faults = strict::check(cluster, resource, version, &mut applied)?;
+    validation.settle(cx, &faults)?;
+    let namespace = namespace(cx, resource);
+    if current.is_none() && (write.subresource.is_some() || !applied["metadata"]["uid"].is_null()) {
+        if write.subresource.is_none() {
+            return Err(Status::conflict(
+                &resource.id.group,
+                &resource.id.resource,
+                &cx.info.name,
+                &format!(
+                    "uid mismatch: the provided object specified uid {}, and no existing object was found",
+                    applied["metadata"]["uid"].as_str().unwrap_or_default()
+                ),
+            ));
+        }
+        return Err(Status::not_found(
+            &resource.id.group,
+            &resource.id.resource,
+            &cx.info.name,
+        ));
+    }
+    let merged = fieldmanager::apply(
+        cluster,
+        resource,
+        &api_version(&resource.id.group, &version.name),
+        write.subresource,
+        current.as_deref().map(|object| object.value()),
+        &applied,
+        cx.query.flag("force"),
+    )?;
+    let write = WriteContext {
+        managed: true,
+        ..write
+    };
+    match current {
+        None => Ok((cluster.create_with(write, namespace, merged)?, true)),
+        Some(_) => Ok((
+            cluster.update_with(write, namespace, &cx.info.name, merged)?,
+            false,
+        )),
+    }
+}
+
+/// `DeleteOptions` from the body, with the query's parameters when there is none.
+pub fn delete_options(cx: &Context, body: &Bytes) -> Result<DeleteOptions> {
+    let value = if body.is_empty() {
+        let mut value = json!({});
+        if let Ok(seconds) = cx.query.get("gracePeriodSeconds").parse::<i64>() {
+            value["gracePeriodSeconds"] = json!(seconds);
+        }
+        if !cx.query.get("propagationPolicy").is_empty() {
+            value["propagationPolicy"] = json!(cx.query.get("propagationPolicy"));
+        }
+        if !cx.query.get("orphanDependents").is_empty() {
+            value["orphanDependents"] = json!(cx.query.flag("orphanDependents"));
+        }
+        value
+    } else {
+        body::parse(cx, body)?.0
+    };
+    let mut errors = Vec::new();
+    let word = value["propagationPolicy"].as_str();
+    let propagation = word.and_then(Propagation::parse);
+    if let Some(word) = word.filter(|_| propagation.is_none()) {
+        errors.push(FieldError::not_supported(
+            "propagationPolicy",
+            word,
+            &["Background", "Foreground", "Orphan", "nil"],
+        ));
+    }
+    let orphan = value["orphanDependents"].as_bool();
+    if orphan.is_some() && propagation.is_some() {
+        errors.push(FieldError::invalid(
+            "propagationPolicy",
+            word.unwrap_or_default(),
+            "orphanDependents and deletionPropagation cannot be both set",
+        ));
+    }
+    if !errors.is_empty() {
+        return Err(Status::invalid("meta.k8s.io", "DeleteOptions", "", &errors));
+    }
+    let text = |field: &str| value["preconditions"][field].as_str().map(str::to_owned);
+    Ok(DeleteOptions {
+        grace_period_seconds: value["gracePeriodSeconds"].as_i64(),
+        uid: text("uid"),
+        resource_version: text("resourceVersion"),
+        propagation: propagation.or(orphan.map(|orphan| {
+            if orphan {
+                Propagation::Orphan
+            } else {
+                Propagation::Background
+            }
+        })),
+        dry_run: value["dryRun"]
+            .as_array()
+            .is_some_and(|list| list.iter().any(|item| item == "All")),
+    })
+}
+
+/// delete.
+pub fn delete(
+    cx: &Context,
+    resource: &ResourceType,
+    version: &Version,
+    body: &Bytes,
+) -> Result<Response<Body>> {
+    check_options(cx, "DeleteOptions", false)?;
+    let options = delete_options(cx, body)?;
+    let id = convert::stored_as(&resource.id);
+    let outcome = cx
+        .cluster()
+        .delete(id, namespace(cx, resource), &cx.info.name, &options)
+        .map_err(|status| {
+            if status.is_not_found() {
+                Status::not_found(&resource.id.group, &resource.id.resource, &cx.info.name)
+            } else {
+                status
+            }
+        })?;
+    match outcome {
+        // Pods answer with the object either way (their storage sets ReturnDeletedObject).
+        Deleted::Gone(object) if returns_deleted(resource) => Ok(object_response(
+            cx,
+            resource,
+            version,
+            StatusCode::OK,
+            &object,
+        )),
+        Deleted::Gone(object) => {
+            let uid = object["metadata"]["uid"].as_str().unwrap_or_default();
+            Ok(json_response(
+                StatusCode::OK,
+                &success(
+                    &resource.id.group,
+                    &resource.id.resource,
+                    &cx.info.name,
+                    uid,
+                ),
+            ))
+        }
+        Deleted::Marked(object) => Ok(object_response(
+            cx,
+            resource,
+            version,
+            StatusCode::OK,
+            &object,
+        )),
+    }
+}
+
+/// Storages with `ReturnDeletedObject: true`.
+fn returns_deleted(resource: &ResourceType) -> bool {
+    resource.id.group.is_empty()
+        && matches!(
+            resource.id.resource.as_ref(),
+            "pods"
+                | "services"
+                | "serviceaccounts"
+                | "persistentvolumes"
+                | "persistentvolumeclaims"
+                | "podtemplates"
+                | "resourcequotas"
+        )
+}
+
+/// deletecollection.
+pub fn delete_collection(
+    cx: &Context,
+    resource: &ResourceType,
+    version: &Version,
+    body: &Bytes,
+) -> Result<Response<Body>> {
+    check_options(cx, "DeleteOptions", false)?;
+    let options = delete_options(cx, body)?;
+    let selector = Selector::parse(
+        cx.query.get("labelSelector"),
+        cx.query.get("fieldSelector"),
+        resource,
+        version.custom.as_deref(),
+    )?;
+    let cluster = cx.cluster();
+    let id = convert::stored_as(&resource.id);
+    let namespace = (!cx.info.namespace.is_empty()).then_some(cx.info.namespace.as_str());
+    let mut items = Vec::new();
+    for object in cluster
+        .list(id, namespace)
+        .into_iter()
+        .filter(|object| selector.matches(object))
+    {
+        let own = object["metadata"]["namespace"].as_str().unwrap_or_default();
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        match cluster.delete(id, own, name, &options) {
+            Ok(_) => {
+                items.push(
+                    convert::to_version(resource, &version.name, &object)
+                        .unwrap_or_else(|| object.value().clone()),
+                );
+            }
+            Err(status) if status.is_not_found() => {}
+            Err(status) => return Err(status),
+        }
+    }
+    Ok(json_response(
+        StatusCode::OK,
+        &json!({
+            "kind": resource.list_kind,
+            "apiVersion": api_version(&resource.id.group, &version.name),
+            "metadata": {"resourceVersion": cluster.store.revision().to_string()},
+            "items": items,
+        }),
+    ))
+}
