@@ -69,7 +69,7 @@ export const test = base.extend({
         token,
         path: '/t/shop/n/dev',
         deploy: (name, spec) => portal.api(token, 'POST', apps, { name, spec }),
-        change: (name, patch) => portal.api(token, 'PATCH', `${apps}/${name}`, patch),
+        change: (name, spec) => portal.api(token, 'PATCH', `${apps}/${name}`, { spec }),
         app: (name) => portal.api(token, 'GET', `${apps}/${name}`),
         /** Waits until the app is as it should be. */
         async phase(name, phase) {
