@@ -15,10 +15,7 @@ pub fn render<'a>(
 ) -> Value {
     let rows: Vec<_> = objects
         .map(|object| {
-            let cells = json!([
-                object["metadata"]["name"],
-                age(&object["metadata"]["creationTimestamp"], now)
-            ]);
+            let cells = json!([object["metadata"]["name"], age(&object["metadata"]["creationTimestamp"], now)]);
             let mut row = json!({"cells": cells});
             match include {
                 "None" => {}

@@ -98,7 +98,8 @@ impl Sent {
         };
         let mut form = AppForm::from_spec(&base, component);
         let spec = read.and_then(|document| {
-            form = AppForm { name: document.name.clone(), ..AppForm::from_spec(&document.spec, 0) };
+            form = AppForm::from_spec(&document.spec, 0);
+            document.name.clone_into(&mut form.name);
             let mut errors = match (app, berth_core::services::people::name::<AppName>("metadata.name", &document.name, AppName::MAX)) {
                 (Some(app), _) if document.name != app => {
                     let message = format!("must be {app}: an app keeps its name");

@@ -1,9 +1,12 @@
 //! The control plane behind the API: controllers, scheduler and kubelets, all on the cluster's clock.
 
 pub mod deployment;
+pub mod endpoints;
 pub mod engine;
 pub mod fields;
+pub mod gc;
 pub mod index;
+pub mod namespaces;
 pub mod nodes;
 pub mod pods;
 pub mod recorder;
@@ -18,7 +21,7 @@ use parking_lot::Mutex;
 use self::engine::{Controller, Engine, EngineHandle};
 use crate::{
     cluster::Cluster,
-    kubelet::{Kubelets, Nodes, config::Timing},
+    kubelet::{Kubelets, Nodes, config::Timing, server::Server},
     scheduler::Scheduler,
 };
 
@@ -29,11 +32,13 @@ pub struct Options {
     pub nodes: Vec<nodes::NodeShape>,
     /// How long kubelets take for things.
     pub timing: Timing,
+    /// PEM of the API server's certificate authority, for `kube-root-ca.crt`.
+    pub certificate: String,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { nodes: nodes::shapes(3), timing: Timing::default() }
+        Self { nodes: nodes::shapes(3), timing: Timing::default(), certificate: String::new() }
     }
 }
 
@@ -54,9 +59,14 @@ impl ControlPlane {
             Box::new(deployment::Deployments),
             Box::new(replicaset::ReplicaSets),
             Box::<Scheduler>::default(),
-            Box::new(Kubelets::new(kubelets, options.timing.clone())),
+            Box::new(Kubelets::new(kubelets.clone(), options.timing.clone())),
             Box::new(nodes::NodeLifecycle),
+            Box::new(endpoints::Endpoints),
+            Box::new(gc::GarbageCollector),
+            Box::new(namespaces::NamespaceDefaults { certificate: options.certificate.clone() }),
+            Box::new(namespaces::NamespaceTermination),
         ];
+        cluster.set_kubelet(Arc::new(Server::new(cluster, kubelets)));
         Self { engine: EngineHandle::spawn(Engine::new(cluster, controllers)) }
     }
 }

@@ -62,11 +62,7 @@ fn has_status(resource: &ResourceType) -> bool {
 ///
 /// # Errors
 /// 422 when something cannot be allocated.
-pub fn prepare_create(
-    _cluster: &Cluster,
-    resource: &ResourceType,
-    value: &mut Value,
-) -> Result<()> {
+pub fn prepare_create(_cluster: &Cluster, resource: &ResourceType, value: &mut Value) -> Result<()> {
     if has_generation(resource) {
         value["metadata"]["generation"] = json!(1);
     }
@@ -144,21 +140,10 @@ fn changed(resource: &ResourceType, value: &Value, current: &Value) -> bool {
 
 /// Faults of a new object.
 #[must_use]
-pub fn validate_create(
-    _cluster: &Cluster,
-    _resource: &ResourceType,
-    value: &Value,
-) -> Vec<FieldError> {
+pub fn validate_create(_cluster: &Cluster, _resource: &ResourceType, value: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    if value["metadata"]["name"]
-        .as_str()
-        .unwrap_or_default()
-        .is_empty()
-    {
-        errors.push(FieldError::required(
-            "metadata.name",
-            "name or generateName is required",
-        ));
+    if value["metadata"]["name"].as_str().unwrap_or_default().is_empty() {
+        errors.push(FieldError::required("metadata.name", "name or generateName is required"));
     }
     errors
 }
@@ -176,12 +161,13 @@ pub fn validate_update(
 }
 
 /// What follows at once from a write that has happened, e.g. a CustomResourceDefinition being served.
-pub fn after_write(
-    _cluster: &Cluster,
-    _resource: &ResourceType,
-    _now: Option<&Value>,
-    _before: Option<&Value>,
-) {
+pub fn after_write(cluster: &Cluster, resource: &ResourceType, now: Option<&Value>, before: Option<&Value>) {
+    if resource.id == gr::CUSTOM_RESOURCE_DEFINITIONS {
+        crd::after_write(cluster, now, before);
+    } else if resource.custom && now.is_none() {
+        let name = format!("{}.{}", resource.id.resource, resource.id.group);
+        crd::release_if_empty(&cluster.component("kube-apiserver"), &resource.id, &name);
+    }
 }
 
 /// Whether a `metav1.LabelSelector` selects an object. An empty one selects everything, a missing one nothing.
@@ -198,11 +184,8 @@ pub fn selector_matches(selector: &Value, object: &Value) -> bool {
     let expressions = selector["matchExpressions"].as_array().is_none_or(|list| {
         list.iter().all(|term| {
             let found = own(term["key"].as_str().unwrap_or_default());
-            let listed = found.is_some_and(|found| {
-                term["values"]
-                    .as_array()
-                    .is_some_and(|values| values.iter().any(|v| v == found))
-            });
+            let listed = found
+                .is_some_and(|found| term["values"].as_array().is_some_and(|values| values.iter().any(|v| v == found)));
             match term["operator"].as_str().unwrap_or_default() {
                 "In" => listed,
                 "NotIn" => !listed,
@@ -223,29 +206,13 @@ pub fn selector_text(selector: &Value) -> String {
     };
     let structured = object.contains_key("matchLabels") || object.contains_key("matchExpressions");
     let mut terms: Vec<(String, String)> = Vec::new();
-    let plain = if structured {
-        selector["matchLabels"].as_object()
-    } else {
-        Some(object)
-    };
+    let plain = if structured { selector["matchLabels"].as_object() } else { Some(object) };
     for (key, value) in plain.into_iter().flatten() {
-        terms.push((
-            key.clone(),
-            format!("{key}={}", value.as_str().unwrap_or_default()),
-        ));
+        terms.push((key.clone(), format!("{key}={}", value.as_str().unwrap_or_default())));
     }
-    for term in selector["matchExpressions"]
-        .as_array()
-        .into_iter()
-        .flatten()
-    {
+    for term in selector["matchExpressions"].as_array().into_iter().flatten() {
         let key = term["key"].as_str().unwrap_or_default();
-        let mut values: Vec<_> = term["values"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect();
+        let mut values: Vec<_> = term["values"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         values.sort_unstable();
         let values = values.join(",");
         let text = match term["operator"].as_str().unwrap_or_default() {
@@ -257,11 +224,7 @@ pub fn selector_text(selector: &Value) -> String {
         terms.push((key.to_owned(), text));
     }
     terms.sort();
-    terms
-        .into_iter()
-        .map(|(_, text)| text)
-        .collect::<Vec<_>>()
-        .join(",")
+    terms.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join(",")
 }
 
 /// Sets or adds the condition of the same type in `status.conditions`.
