@@ -161,7 +161,10 @@ fn function(code: &mut String, key: &str, english: &str, variants: &[(&str, &str
         return Ok(());
     }
     let list: String = names.iter().map(|n| format!(", r#{n}: impl Display")).collect();
-    let _ = writeln!(code, "    /// {doc}\n    pub fn r#{key}(l: Language{list}) -> String {{");
+    let _ = writeln!(
+        code,
+        "    /// {doc}\n    #[allow(non_snake_case)]\n    pub fn r#{key}(l: Language{list}) -> String {{"
+    );
     for name in &names {
         let _ = writeln!(code, "        let r#{name} = r#{name}.to_string();");
     }

@@ -2,8 +2,9 @@
 
 use crate::router::Entry;
 
+pub mod apps;
 pub mod errors;
 pub mod session;
 
 /// Every area's rows, in the order in which they are tried.
-pub const AREAS: &[&[Entry]] = &[session::ROUTES];
+pub const AREAS: &[&[Entry]] = &[session::ROUTES, apps::ENTRIES];

@@ -148,8 +148,7 @@ pub struct May {
 
 impl May {
     fn of(cx: &Cx, namespace: &NamespaceRef) -> Self {
-        let could =
-            |resource, action| cx.services.authz().could(&cx.ctx, &namespace.tenant, resource, action);
+        let could = |resource, action| cx.services.authz().could(&cx.ctx, &namespace.tenant, resource, action);
         Self {
             create: could(Resource::App, Action::Create),
             update: could(Resource::App, Action::Update),
