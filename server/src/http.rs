@@ -41,17 +41,19 @@ pub fn wrap(inner: Router, outer: Outer) -> Router {
     let compression = CompressionLayer::new()
         .quality(CompressionLevel::Precise(4))
         .compress_when(DefaultPredicate::new().and(NotForContentType::new("application/wasm")));
-    inner
-        .layer(compression)
+    let own = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(|State(outer): State<Outer>| async move { outer.metrics.render() }))
+        .with_state(outer.clone());
+    inner
+        .layer(compression)
+        .merge(own)
         .layer(CatchPanicLayer::custom(|_| {
             // The panic hook has written what and where; the client learns only that it is our fault.
             (StatusCode::INTERNAL_SERVER_ERROR, "something broke on our side; nothing was confirmed\n").into_response()
         }))
-        .layer(middleware::from_fn_with_state(outer.clone(), observe))
-        .with_state(outer)
+        .layer(middleware::from_fn_with_state(outer, observe))
 }
 
 /// Ready: the database answers, the caches were filled once, and the server is not stopping. A cluster that went away

@@ -179,7 +179,8 @@ fn router(
         options: WebOptions { secure: settings.secure(), max_form_bytes: 512 * 1024 },
         stop: stop.clone(),
     });
-    let api = berth_api::router(services.clone(), berth_api::Options { stop: stop.clone(), ..berth_api::Options::default() });
+    let api =
+        berth_api::router(services.clone(), berth_api::Options { stop: stop.clone(), ..berth_api::Options::default() });
     let outer = http::Outer {
         services: services.clone(),
         metrics,

@@ -4,12 +4,11 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::Context;
 use berth_sim::Sim;
-use clap::Args;
 
 use crate::{config::LogFormat, logging, serve};
 
 /// Flags of `berth sim`.
-#[derive(Debug, Args)]
+#[derive(Debug, clap::Args)]
 pub struct Args {
     /// Address and port to listen on, TLS.
     #[arg(long, default_value = "127.0.0.1:6443", env = "BERTH_LISTEN")]
@@ -37,7 +36,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     server
         .write_kubeconfig(&args.kubeconfig_out)
         .with_context(|| format!("cannot write {}", args.kubeconfig_out.display()))?;
-    println!("https://{}\nexport KUBECONFIG={}", server.address(), args.kubeconfig_out.display());
+    println!("https://{}\nexport KUBECONFIG={}", server.address, args.kubeconfig_out.display());
     serve::stop_signal().await;
     Ok(())
 }
