@@ -2,9 +2,24 @@
 
 use crate::router::Entry;
 
+pub mod account;
+pub mod admin;
 pub mod apps;
 pub mod errors;
+pub mod home;
+pub mod namespace;
+pub mod search;
 pub mod session;
+pub mod tenant;
 
-/// Every area's rows, in the order in which they are tried.
-pub const AREAS: &[&[Entry]] = &[session::ENTRIES, apps::ENTRIES];
+/// Every area's rows, in the order in which they are tried: a literal segment before a parameter.
+pub const AREAS: &[&[Entry]] = &[
+    home::ENTRIES,
+    session::ENTRIES,
+    account::ENTRIES,
+    search::ENTRIES,
+    admin::ENTRIES,
+    apps::ENTRIES,
+    namespace::ENTRIES,
+    tenant::ENTRIES,
+];

@@ -34,12 +34,12 @@ mod overview;
 mod pod;
 mod pod_facts;
 mod pods;
-mod quota;
+pub(super) mod quota;
 mod revisions;
 mod terminal;
 #[cfg(test)]
 mod tests;
-mod words;
+pub(super) mod words;
 
 /// The pages of this area.
 pub const ENTRIES: &[Entry] = &[
