@@ -70,7 +70,7 @@ pub fn get(cx: &Context, resource: &ResourceType, version: &Version) -> Result<R
             .cluster
             .get(
                 convert::stored_as(&resource.id),
-                &cx.info.namespace,
+                super::write::namespace(cx, resource),
                 &cx.info.name,
             )
             .map_err(|_| {
