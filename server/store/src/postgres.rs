@@ -70,4 +70,8 @@ impl Engine for PgEngine {
     async fn begin(&self) -> Result<Self::Transaction> {
         self.pool.begin().await.map_err(failure)
     }
+
+    async fn close(self) {
+        self.pool.close().await;
+    }
 }

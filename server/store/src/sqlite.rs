@@ -138,4 +138,9 @@ impl Engine for SqliteEngine {
     async fn begin(&self) -> Result<Self::Transaction> {
         self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failure)
     }
+
+    async fn close(self) {
+        drop(self.readers);
+        self.writer.close().await;
+    }
 }

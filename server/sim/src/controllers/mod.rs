@@ -9,10 +9,12 @@ pub mod index;
 pub mod namespaces;
 pub mod nodes;
 pub mod pods;
+pub mod quota;
 pub mod recorder;
 pub mod replicaset;
 pub mod resources;
 pub mod selector;
+pub mod volumes;
 
 use std::sync::Arc;
 
@@ -20,8 +22,10 @@ use parking_lot::Mutex;
 
 use self::engine::{Controller, Engine, EngineHandle};
 use crate::{
+    admission,
     cluster::Cluster,
     kubelet::{Kubelets, Nodes, config::Timing, server::Server},
+    rbac,
     scheduler::Scheduler,
 };
 
@@ -54,6 +58,10 @@ impl ControlPlane {
     #[must_use]
     pub fn start(cluster: &Cluster, options: &Options) -> Self {
         let kubelets = Arc::new(Mutex::new(Nodes::default()));
+        cluster.set_admission(admission::plugins(cluster));
+        cluster.set_authorizer(Arc::new(rbac::Rbac::new(cluster)));
+        rbac::bootstrap(cluster);
+        volumes::bootstrap(cluster);
         nodes::bootstrap(cluster, &options.nodes);
         let controllers: Vec<Box<dyn Controller>> = vec![
             Box::new(deployment::Deployments),
@@ -65,6 +73,10 @@ impl ControlPlane {
             Box::new(gc::GarbageCollector),
             Box::new(namespaces::NamespaceDefaults { certificate: options.certificate.clone() }),
             Box::new(namespaces::NamespaceTermination),
+            Box::new(quota::Quotas),
+            Box::new(volumes::ClaimBinder),
+            Box::new(volumes::Protection),
+            Box::new(rbac::Aggregation),
         ];
         cluster.set_kubelet(Arc::new(Server::new(cluster, kubelets)));
         Self { engine: EngineHandle::spawn(Engine::new(cluster, controllers)) }
