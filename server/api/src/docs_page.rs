@@ -119,7 +119,7 @@ fn page(document: &Value) -> String {
                 "<li><a href=\"#{id}\"><span class=\"method {method}\">{method}</span> {}</a></li>",
                 escape(text(operation, "summary"))
             );
-            write_operation(&mut main, path, method, operation);
+            write_operation(&mut main, document, path, method, operation);
         }
         nav.push_str("</ul></li>");
         main.push_str("</section>");
@@ -149,7 +149,7 @@ fn page(document: &Value) -> String {
     )
 }
 
-fn write_operation(out: &mut String, path: &str, method: &str, operation: &Value) {
+fn write_operation(out: &mut String, document: &Value, path: &str, method: &str, operation: &Value) {
     let id = escape(text(operation, "operationId"));
     let _ = write!(
         out,
@@ -202,6 +202,8 @@ fn write_operation(out: &mut String, path: &str, method: &str, operation: &Value
     );
     let mut example = None;
     for (status, response) in operation["responses"].as_object().into_iter().flatten() {
+        let shared = response["$ref"].as_str().and_then(|place| document.pointer(place.trim_start_matches('#')));
+        let response = shared.unwrap_or(response);
         let bodies: Vec<String> = response["content"]
             .as_object()
             .into_iter()

@@ -117,6 +117,10 @@ pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
     bearer.bearer_format = Some("berth_…".to_owned());
     bearer.description = Some("An API token.".to_owned());
     components.security_schemes.insert("token".to_owned(), RefOr::T(SecurityScheme::Http(bearer)));
+    let statuses: BTreeSet<u16> = ErrorCode::ALL.iter().map(|code| code.status()).collect();
+    for status in statuses {
+        components.responses.insert(problem_name(status), RefOr::T(problem(status)));
+    }
     for (path, item) in &mut document.paths.paths {
         for (method, operation) in operations(item) {
             complete_operation(path, &method, operation);
@@ -224,7 +228,8 @@ fn complete_operation(path: &str, method: &HttpMethod, operation: &mut Operation
         codes.insert(428);
     }
     for code in codes {
-        operation.responses.responses.insert(code.to_string(), RefOr::T(problem(code)));
+        let problem = Ref::from_response_name(problem_name(code));
+        operation.responses.responses.insert(code.to_string(), RefOr::Ref(problem));
     }
 }
 
@@ -413,6 +418,11 @@ fn log_parameters() -> Vec<Parameter> {
 /// The problems that a status stands for.
 fn codes(status: u16) -> Vec<ErrorCode> {
     ErrorCode::ALL.iter().copied().filter(|code| code.status() == status).collect()
+}
+
+/// What the response with a problem of this status is called in the document.
+fn problem_name(status: u16) -> String {
+    format!("Problem{status}")
 }
 
 fn problem(status: u16) -> Response {

@@ -358,3 +358,38 @@ fn request(schema: &str) -> Option<Value> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::{
+        body::Input,
+        handlers::{admin, app_actions, apps, me, members, namespaces, tenants},
+    };
+
+    fn read<T: Input>(name: &str) {
+        let example = of(name).unwrap();
+        assert!(T::from_value(example.clone()).is_ok(), "{name}: {example}");
+    }
+
+    #[test]
+    fn examples_can_be_sent() {
+        read::<apps::NewApp>("NewApp");
+        read::<apps::AppReplacement>("AppReplacement");
+        read::<apps::AppPatch>("AppPatch");
+        read::<app_actions::Scale>("Scale");
+        read::<app_actions::Rollback>("Rollback");
+        read::<app_actions::Nothing>("Nothing");
+        read::<tenants::NewTenant>("NewTenant");
+        read::<tenants::TenantChange>("TenantChange");
+        read::<members::MemberRole>("MemberRole");
+        read::<namespaces::NewNamespace>("NewNamespace");
+        read::<me::NewToken>("NewToken");
+        read::<admin::NewUser>("NewUser");
+        read::<admin::UserReplacement>("UserReplacement");
+        assert!(spec().validate().is_empty());
+        let object = berth_core::yaml::parse(&manifest()).unwrap();
+        assert_eq!(apps::AppReplacement::from_value(object).unwrap().name.as_deref(), Some("checkout"));
+    }
+}

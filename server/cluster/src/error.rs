@@ -61,7 +61,8 @@ pub(crate) fn from_status(status: &Status, target: &Target<'_>) -> Error {
         (409, _) | (_, "Conflict") => {
             Error::new(ErrorCode::Conflict, format!("{what} “{name}” was changed since it was read")).caused_by(cause())
         }
-        (404, _) if status.details.as_ref().is_some_and(|d| d.kind == "namespaces") => {
+        // Not the thing itself is missing, but where it should stand.
+        (404, _) if status.details.as_ref().is_some_and(|d| d.kind == "namespaces" && d.name != name) => {
             Error::new(ErrorCode::ClusterRefused, "the namespace is not in the cluster yet; try again in a moment")
                 .caused_by(cause())
                 .retry_after(Duration::from_secs(2))
@@ -208,7 +209,20 @@ mod tests {
             (409, "AlreadyExists", "exists", json!({}), ErrorCode::AlreadyExists),
             (409, "Conflict", "the object has been modified", json!({}), ErrorCode::Conflict),
             (404, "NotFound", "not found", json!({"kind": "apps"}), ErrorCode::NotFound),
-            (404, "NotFound", "namespaces \"n\" not found", json!({"kind": "namespaces"}), ErrorCode::ClusterRefused),
+            (
+                404,
+                "NotFound",
+                "namespaces \"n\" not found",
+                json!({"kind": "namespaces", "name": "n"}),
+                ErrorCode::ClusterRefused,
+            ),
+            (
+                404,
+                "NotFound",
+                "namespaces \"shop\" not found",
+                json!({"kind": "namespaces", "name": "shop"}),
+                ErrorCode::NotFound,
+            ),
             (403, "Forbidden", quota, json!({}), ErrorCode::QuotaExceeded),
             (403, "Forbidden", rbac, json!({}), ErrorCode::Forbidden),
             (403, "Forbidden", security, json!({}), ErrorCode::ClusterRefused),

@@ -47,7 +47,6 @@ kinds! {
     AUTOSCALER = "autoscaling/v2" "HorizontalPodAutoscaler" "horizontalpodautoscalers";
     ROLE_BINDING = "rbac.authorization.k8s.io/v1" "RoleBinding" "rolebindings";
     CLUSTER_ROLE = "rbac.authorization.k8s.io/v1" "ClusterRole" "clusterroles";
-    CLUSTER_ROLE_BINDING = "rbac.authorization.k8s.io/v1" "ClusterRoleBinding" "clusterrolebindings";
     CRD = "apiextensions.k8s.io/v1" "CustomResourceDefinition" "customresourcedefinitions";
     ACCESS_REVIEW = "authorization.k8s.io/v1" "SelfSubjectAccessReview" "selfsubjectaccessreviews";
     STORAGE_CLASS = "storage.k8s.io/v1" "StorageClass" "storageclasses";
@@ -151,11 +150,6 @@ impl Rest {
     /// Replaces the object at `path`.
     pub(crate) async fn replace(&self, target: &Target<'_>, path: &str, object: &Value) -> Result<Value> {
         self.call(target, request(Method::PUT, path, "application/json", body(object)?)?).await
-    }
-
-    /// Merges `patch` into the object at `path` (RFC 7396).
-    pub(crate) async fn merge(&self, target: &Target<'_>, path: &str, patch: &Value) -> Result<Value> {
-        self.call(target, request(Method::PATCH, path, "application/merge-patch+json", body(patch)?)?).await
     }
 
     /// Server-side apply; `path` names the field manager and whether it takes fields over.

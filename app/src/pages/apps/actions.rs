@@ -44,9 +44,7 @@ pub async fn scale(cx: Cx) -> Result<Answer> {
         }
     };
     match result {
-        Ok(replicas) => {
-            Ok(done(spot.app_url(app.as_str()), tr::apps::flash_scaled(cx.lang(), &app, replicas)))
-        }
+        Ok(replicas) => Ok(done(spot.app_url(app.as_str()), tr::apps::flash_scaled(cx.lang(), &app, replicas))),
         Err(e) => {
             let form = Form::refused(&cx, &[], e)?;
             let (head, found) = head::find(&cx).await?;

@@ -8,7 +8,7 @@ use leptos::prelude::*;
 use serde_json::Value;
 
 use super::{
-    document, demand,
+    demand, document,
     editor::{self, Editor, Face, Sent},
     form::{AppForm, Field},
     head::{self, Head, Tab},

@@ -1,6 +1,9 @@
 //! A new app.
 
-use berth_core::{Result, authz::{Grant, NamespaceRef}};
+use berth_core::{
+    Result,
+    authz::{Grant, NamespaceRef},
+};
 use berth_types::{Action, Resource, rows::UsageRow};
 use leptos::prelude::*;
 

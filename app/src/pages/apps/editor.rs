@@ -11,7 +11,9 @@ use super::{
     quota::{self, Demand},
 };
 use crate::{
-    components::{Button, Diff, Field, Form, Icon, Tone, button, diff, field, form::summary, hidden, icon, link_button, note},
+    components::{
+        Button, Diff, Field, Form, Icon, Tone, button, diff, field, form::summary, hidden, icon, link_button, note,
+    },
     tr,
     ui::Ui,
 };
@@ -98,8 +100,12 @@ impl Sent {
         };
         let mut form = AppForm::from_spec(&base, component);
         let spec = read.and_then(|document| {
-            form = AppForm { name: document.name.clone(), ..AppForm::from_spec(&document.spec, 0) };
-            let mut errors = match (app, berth_core::services::people::name::<AppName>("metadata.name", &document.name, AppName::MAX)) {
+            form = AppForm::from_spec(&document.spec, 0);
+            document.name.clone_into(&mut form.name);
+            let mut errors = match (
+                app,
+                berth_core::services::people::name::<AppName>("metadata.name", &document.name, AppName::MAX),
+            ) {
                 (Some(app), _) if document.name != app => {
                     let message = format!("must be {app}: an app keeps its name");
                     vec![FieldError::new("metadata.name", "must_be", message).param("want", app)]
@@ -338,7 +344,12 @@ fn fields(ui: Ui, m: &Editor) -> AnyView {
     let of = |part: Part, label: &'static str| Field::text(part.name(), label);
     let number = |part: Part, label: &'static str| Field::number(part.name(), label);
     let name = m.app.is_none().then(|| {
-        put(Field::text("name", tr::apps::name(l)).hint(tr::apps::name_hint(l)).required().focus().max(AppName::MAX).checked_as("app"))
+        put(Field::text("name", tr::apps::name(l))
+            .hint(tr::apps::name_hint(l))
+            .required()
+            .focus()
+            .max(AppName::MAX)
+            .checked_as("app"))
     });
     let shown: Vec<&str> = Part::ALL.iter().map(|part| part.name()).chain(["name"]).collect();
     let open = |parts: &[Part]| {
@@ -358,7 +369,8 @@ fn fields(ui: Ui, m: &Editor) -> AnyView {
             (s.as_str().to_owned(), word.to_owned())
         })
         .collect();
-    let other_check = ["tcp", "exec", "grpc"].into_iter().find(|kind| !component["probes"]["readiness"][*kind].is_null());
+    let other_check =
+        ["tcp", "exec", "grpc"].into_iter().find(|kind| !component["probes"]["readiness"][*kind].is_null());
     let readiness_hint = match other_check {
         Some(kind) => tr::apps::readiness_other(l, kind),
         None => tr::apps::readiness_hint(l).to_owned(),

@@ -47,8 +47,8 @@ pub enum Fix {
 #[must_use]
 pub fn fixes(code: CauseCode, back: Option<i64>) -> Vec<Fix> {
     use CauseCode::{
-        ConfigMissing, CrashLoop, HostNotFound, ImagePull, InitFailed, NotReady, ObjectRefused, OutOfMemory, PodRefused,
-        ProbeRestarts, QuotaExceeded, Stuck, Unschedulable, Volume,
+        ConfigMissing, CrashLoop, HostNotFound, ImagePull, InitFailed, NotReady, ObjectRefused, OutOfMemory,
+        PodRefused, ProbeRestarts, QuotaExceeded, Stuck, Unschedulable, Volume,
     };
     let own: &[Fix] = match code {
         ImagePull => &[Fix::Image],
@@ -91,7 +91,8 @@ pub fn current_and_before<'a>(
     app: &AppView,
     revisions: &'a [RevisionRow],
 ) -> (Option<&'a RevisionRow>, Option<&'a RevisionRow>) {
-    let current = revisions.iter().find(|r| r.current).or_else(|| revisions.iter().find(|r| r.number == app.status.revision));
+    let current =
+        revisions.iter().find(|r| r.current).or_else(|| revisions.iter().find(|r| r.number == app.status.revision));
     let before = current.and_then(|now| revisions.iter().filter(|r| r.number < now.number).max_by_key(|r| r.number));
     (current, before)
 }
@@ -218,7 +219,9 @@ fn button(ui: Ui, head: &Head, cause: &Cause, fix: Fix, first: bool) -> AnyView 
         Fix::Resources => (Icon::Edit, tr::apps::ask_for_less(l).to_owned(), edit("cpu_request")),
         Fix::Readiness => (Icon::Edit, tr::apps::change_readiness(l).to_owned(), edit("readiness_path")),
         Fix::Yaml => (Icon::Edit, tr::apps::edit_yaml(l).to_owned(), at("yaml", &[], "")),
-        Fix::Scale => (Icon::Scale, tr::apps::fewer_pods(l).to_owned(), at("scale", &[("component", component)], "replicas")),
+        Fix::Scale => {
+            (Icon::Scale, tr::apps::fewer_pods(l).to_owned(), at("scale", &[("component", component)], "replicas"))
+        }
         Fix::Logs => {
             let query = [("component", component), ("previous", "on")];
             let query = if cause.code == CauseCode::CrashLoop { &query[..] } else { &query[..1] };
@@ -245,7 +248,13 @@ mod tests {
 
     #[test]
     fn memory_is_doubled_in_whole_units() {
-        for (limit, want) in [("64Mi", Some("128Mi")), ("1Gi", Some("2Gi")), ("512Mi", Some("1Gi")), ("100M", Some("191Mi")), ("x", None)] {
+        for (limit, want) in [
+            ("64Mi", Some("128Mi")),
+            ("1Gi", Some("2Gi")),
+            ("512Mi", Some("1Gi")),
+            ("100M", Some("191Mi")),
+            ("x", None),
+        ] {
             assert_eq!(more_memory(limit).as_deref(), want, "{limit}");
         }
     }

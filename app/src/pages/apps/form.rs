@@ -401,9 +401,7 @@ fn number(field: Field, text: &str, keep: bool, errors: &mut Vec<FieldError>) ->
     if let Ok(number) = text.parse::<i32>() {
         return Some(number.into());
     }
-    errors.push(
-        FieldError::new(field.name(), "number", format!("“{text}” is no whole number")).param("value", text),
-    );
+    errors.push(FieldError::new(field.name(), "number", format!("“{text}” is no whole number")).param("value", text));
     keep.then(|| text.into())
 }
 

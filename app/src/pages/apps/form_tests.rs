@@ -80,10 +80,8 @@ fn untouched_form_changes_nothing() {
 #[test]
 fn a_browser_sends_the_same_form() {
     let form = AppForm::from_spec(&full(), 0);
-    let fields: Vec<(String, String)> = Field::ALL
-        .iter()
-        .map(|f| (f.name().to_owned(), form.get(*f).replace('\n', "\r\n")))
-        .collect();
+    let fields: Vec<(String, String)> =
+        Field::ALL.iter().map(|f| (f.name().to_owned(), form.get(*f).replace('\n', "\r\n"))).collect();
     assert_eq!(AppForm::from_fields(&fields, 0), form);
 }
 

@@ -34,15 +34,8 @@ pub enum Tab {
 }
 
 impl Tab {
-    const SHOWN: &'static [Self] = &[
-        Self::Overview,
-        Self::Pods,
-        Self::Logs,
-        Self::Events,
-        Self::Configuration,
-        Self::Yaml,
-        Self::Revisions,
-    ];
+    const SHOWN: &'static [Self] =
+        &[Self::Overview, Self::Pods, Self::Logs, Self::Events, Self::Configuration, Self::Yaml, Self::Revisions];
 
     fn path(self) -> &'static str {
         match self {
@@ -217,8 +210,7 @@ fn buttons(ui: Ui, head: &Head) -> AnyView {
             {link_button(Button::Plain, Some(Icon::Edit), tr::apps::edit(l), head.url("configuration"))}
         }
     });
-    let suspend = (head.may.update && !suspended)
-        .then(|| post("suspend", Icon::Pause, tr::apps::suspend(l), "item"));
+    let suspend = (head.may.update && !suspended).then(|| post("suspend", Icon::Pause, tr::apps::suspend(l), "item"));
     let delete = head.may.delete.then(|| {
         view! { <a class="item danger" href=head.url("delete")>{icon(Icon::Bin)}{tr::apps::delete_dots(l)}</a> }
     });

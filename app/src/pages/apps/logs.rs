@@ -82,7 +82,8 @@ pub async fn page(cx: Cx) -> Result<Answer> {
             ("tail", tail.as_str()),
         ],
     );
-    let values = ["component", "pod", "container", "q", "level", "previous"].map(|name| (name, cx.query(name).to_owned()));
+    let values =
+        ["component", "pod", "container", "q", "level", "previous"].map(|name| (name, cx.query(name).to_owned()));
     let form = Form::with(values.into_iter().chain([("tail", tail)]));
     let model = Logs { head, form, pods: pods.iter().map(|p| p.name.to_string()).collect(), lines, stream };
     Ok(head::page(ui, &model.head, &found, Tab::Logs, view(ui, &model)).into())

@@ -34,12 +34,12 @@ mod overview;
 mod pod;
 mod pod_facts;
 mod pods;
-mod quota;
+pub(super) mod quota;
 mod revisions;
 mod terminal;
 #[cfg(test)]
 mod tests;
-mod words;
+pub(super) mod words;
 
 /// The pages of this area.
 pub const ENTRIES: &[Entry] = &[
@@ -148,8 +148,7 @@ pub struct May {
 
 impl May {
     fn of(cx: &Cx, namespace: &NamespaceRef) -> Self {
-        let could =
-            |resource, action| cx.services.authz().could(&cx.ctx, &namespace.tenant, resource, action);
+        let could = |resource, action| cx.services.authz().could(&cx.ctx, &namespace.tenant, resource, action);
         Self {
             create: could(Resource::App, Action::Create),
             update: could(Resource::App, Action::Update),

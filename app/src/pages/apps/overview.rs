@@ -43,8 +43,10 @@ pub struct Overview {
 
 async fn load(cx: &Cx) -> Result<(Overview, Found)> {
     let (head, found) = head::find(cx).await?;
-    let of_app = |limit, sort: &str| ListQuery { limit, sort: ListQuery::parse_sort(sort), ..ListQuery::default() }
-        .filter("app", head.app.name.clone());
+    let of_app = |limit, sort: &str| {
+        ListQuery { limit, sort: ListQuery::parse_sort(sort), ..ListQuery::default() }
+            .filter("app", head.app.name.clone())
+    };
     let path = head.spot.path();
     let app = cx.app()?;
     let pods = cx.services.list_pods(&cx.ctx, path, &of_app(MOST_PODS, "phase,name")).await?.page;

@@ -109,16 +109,17 @@ impl PodFacts {
     pub fn of(pod: &Value) -> Self {
         let (meta, spec, status) = (&pod["metadata"], &pod["spec"], &pod["status"]);
         let labels = &meta["labels"];
-        let containers: Vec<ContainerFacts> = [("initContainers", "initContainerStatuses"), ("containers", "containerStatuses")]
-            .into_iter()
-            .flat_map(|(specs, statuses)| {
-                let statuses = list(&status[statuses]);
-                list(&spec[specs]).iter().map(move |container| {
-                    let found = statuses.iter().find(|s| s["name"] == container["name"]).unwrap_or(&Value::Null);
-                    container_facts(container, found, specs == "initContainers")
+        let containers: Vec<ContainerFacts> =
+            [("initContainers", "initContainerStatuses"), ("containers", "containerStatuses")]
+                .into_iter()
+                .flat_map(|(specs, statuses)| {
+                    let statuses = list(&status[statuses]);
+                    list(&spec[specs]).iter().map(move |container| {
+                        let found = statuses.iter().find(|s| s["name"] == container["name"]).unwrap_or(&Value::Null);
+                        container_facts(container, found, specs == "initContainers")
+                    })
                 })
-            })
-            .collect();
+                .collect();
         let conditions = list(&status["conditions"])
             .iter()
             .map(|c| ConditionFacts {

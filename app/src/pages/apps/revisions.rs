@@ -143,10 +143,7 @@ fn revision(
 }
 
 fn rollback_url(head: &Head, number: i64) -> String {
-    paths::with_query(
-        &head.spot.tab_url(&head.app.name, "rollback"),
-        [("revision", number.to_string().as_str())],
-    )
+    paths::with_query(&head.spot.tab_url(&head.app.name, "rollback"), [("revision", number.to_string().as_str())])
 }
 
 /// How two revisions differ, whole.
@@ -203,8 +200,14 @@ async fn ask(cx: &Cx, typed: &str, error: Option<Error>) -> Result<Answer> {
     let body = match wanted {
         Some(wanted) => confirm(ui, &head, wanted, current, message),
         None => {
-            let unknown = FieldError::new("revision", "revision_unknown", "there is no such revision").param("value", typed);
-            let list = link_button(Button::Plain, None, tr::apps::revisions(ui.lang), head.spot.tab_url(&head.app.name, "revisions"));
+            let unknown =
+                FieldError::new("revision", "revision_unknown", "there is no such revision").param("value", typed);
+            let list = link_button(
+                Button::Plain,
+                None,
+                tr::apps::revisions(ui.lang),
+                head.spot.tab_url(&head.app.name, "revisions"),
+            );
             let text = tr::field_error(ui.lang, &unknown);
             empty(Icon::Undo, tr::apps::no_such_revision(ui.lang), text, Some(list.into_any())).into_any()
         }

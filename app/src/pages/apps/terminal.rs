@@ -32,11 +32,8 @@ pub struct Terminal {
 pub async fn page(cx: Cx) -> Result<Answer> {
     let spot = Spot::of(&cx)?;
     let ui = cx.ui();
-    let namespace = cx
-        .services
-        .authz()
-        .namespace(&cx.ctx, &spot.tenant, &spot.namespace, Resource::Workload, Action::Read)
-        .await?;
+    let namespace =
+        cx.services.authz().namespace(&cx.ctx, &spot.tenant, &spot.namespace, Resource::Workload, Action::Read).await?;
     demand(May::of(&cx, &namespace).exec, Resource::Exec, Action::Create)?;
     let pod = PodFacts::of(&cx.services.get_pod(&cx.ctx, spot.path(), cx.param("pod")?).await?);
     let containers: Vec<String> = pod.containers.iter().filter(|c| !c.init).map(|c| c.name.clone()).collect();
@@ -65,8 +62,7 @@ pub fn view(ui: Ui, m: &Terminal) -> AnyView {
         &paths::exec(&m.spot.tenant, &m.spot.namespace, &m.pod),
         [("container", m.container.as_str())],
     );
-    let command =
-        format!("kubectl exec -it -n {} {} -c {} -- sh", m.kube_namespace, m.pod, m.container);
+    let command = format!("kubectl exec -it -n {} {} -c {} -- sh", m.kube_namespace, m.pod, m.container);
     let choose = (m.containers.len() > 1).then(|| {
         let options = m.containers.iter().map(|c| (c.clone(), c.clone())).collect();
         let form = Form::with([("container", m.container.clone())]);

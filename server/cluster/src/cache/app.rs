@@ -18,7 +18,7 @@ use super::{
     query::{Column, Key, Listed, mentions},
     store::{Entry, Record},
 };
-use crate::{intern::Interner, meta};
+use crate::intern::Interner;
 
 /// Objects from this size on are compressed; below, it is not worth the time.
 const PACK_FROM: usize = 2048;
@@ -205,11 +205,6 @@ impl Listed for AppRecord {
     fn out(&self) -> AppRow {
         self.row.clone()
     }
-}
-
-/// The person who changed it last.
-pub(crate) fn changed_by(object: &Value) -> Option<&str> {
-    object.get("metadata")?.get("annotations")?.get(meta::CHANGED_BY)?.as_str()
 }
 
 #[cfg(test)]

@@ -208,7 +208,12 @@ mod tests {
         let clock = ManualClock::new("2026-01-01T00:00:00Z".parse().expect("a time"));
         let told = Arc::new(AtomicUsize::new(0));
         let counter = told.clone();
-        let health = Health::new(clock.clone(), Box::new(move || drop(counter.fetch_add(1, Ordering::Relaxed))));
+        let health = Health::new(
+            clock.clone(),
+            Box::new(move || {
+                counter.fetch_add(1, Ordering::Relaxed);
+            }),
+        );
         assert_eq!(health.freshness().state, CacheState::Loading);
         let (pods, apps) = (health.watch("pods"), health.watch("apps"));
         pods.synced();

@@ -65,11 +65,6 @@ impl<R: Record> Space<R> {
         self.rows.values().map(|stored| &stored.row)
     }
 
-    /// All, with name and version.
-    pub(crate) fn stored(&self) -> impl Iterator<Item = (&Arc<str>, &Stored<R>)> {
-        self.rows.iter()
-    }
-
     /// The one called `name`.
     pub(crate) fn get(&self, name: &str) -> Option<&Stored<R>> {
         self.rows.get(name)
@@ -337,7 +332,7 @@ mod tests {
         let changed = store.replace(vec![entry("old", 6, 1), entry("new", 19, 1)], 20);
         assert_eq!(changed.len(), 1, "one app of one namespace");
         let space = store.space(&"n".into());
-        let names: Vec<&str> = space.get().expect("rows").stored().map(|(name, _)| &**name).collect();
+        let names: Vec<&str> = space.get().expect("rows").rows.keys().map(|name| &**name).collect();
         assert_eq!(names, ["new", "old", "ours"]);
         let of_app = space.get().expect("rows").of_app("a").count();
         assert_eq!(of_app, 3);

@@ -52,6 +52,8 @@ pub struct Version {
 pub struct CustomVersion {
     /// `schema.openAPIV3Schema`.
     pub schema: Value,
+    /// The same, compiled.
+    pub node: Arc<crate::schema::Node>,
     /// `additionalPrinterColumns`.
     pub columns: Vec<Value>,
     /// `subresources.scale`, when there is one.

@@ -28,8 +28,8 @@ const TENANT: &str = "bench";
 const NAMESPACE: &str = "main";
 const PASSWORD: &str = "a long enough password for a bench";
 
-/// The pages of the namespace that everything happens in.
-pub fn page(rest: &str) -> String {
+/// A page of the namespace that everything happens in.
+fn page(rest: &str) -> String {
     format!("/t/{TENANT}/n/{NAMESPACE}/{rest}")
 }
 
@@ -141,7 +141,7 @@ impl Portal {
         })
     }
 
-    /// Stops the server and starts it on its core; the time until a page says that there are so many pods.
+    /// Stops the server and starts it on its core; the time until the app list and a list of pods are there and whole.
     ///
     /// # Errors
     /// It does not come up.
@@ -152,12 +152,14 @@ impl Portal {
         self.server = None;
         let start = Instant::now();
         self.serve(Some(SERVER_CORE))?;
-        let request = self.get(&page("pods"));
-        let wanted = format!("of {}", grouped(pods));
+        let wanted = format!("\"total\":{pods}");
         wait("the first correct page", Duration::from_secs(120), || {
             let Ok(mut connection) = Connection::open(self.port) else { return Ok(false) };
-            let Ok(answer) = connection.send(&request) else { return Ok(false) };
-            Ok(answer.status == 200 && answer.text()?.contains(&wanted))
+            let Ok(answer) = connection.send(&self.api("pods?limit=100&sort=name")) else { return Ok(false) };
+            if answer.status != 200 || !answer.text()?.replace(' ', "").contains(&wanted) {
+                return Ok(false);
+            }
+            Ok(connection.send(&self.page("apps"))?.status == 200)
         })?;
         Ok(start.elapsed())
     }
@@ -165,6 +167,16 @@ impl Portal {
     /// A GET of a page by the one who signed in.
     pub fn get(&self, path: &str) -> Request {
         Request::get(path, &self.cookie)
+    }
+
+    /// A GET of a page of the namespace.
+    pub fn page(&self, rest: &str) -> Request {
+        self.get(&page(rest))
+    }
+
+    /// A GET of the REST API in the namespace.
+    pub fn api(&self, rest: &str) -> Request {
+        Request::get_json(&api(rest), &self.token)
     }
 
     fn call(&self, connection: &mut Connection, method: &str, path: &str, body: &Value) -> Result<Value> {
