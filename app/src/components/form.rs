@@ -261,6 +261,7 @@ pub fn field(ui: Ui, form: &Form, field: Field) -> AnyView {
         ids.join(" ")
     };
     let class = if field.mono { "mono" } else { "" };
+    let texts = field.check.map(|kind| check_texts(ui, kind));
     let name = field.name.clone().into_owned();
     let hint = field.hint.map(|hint| view! { <p class="hint" id=format!("{id}-hint")>{hint}</p> });
     let errors = view! { <div class="errs" id=format!("{id}-err")>{error_lines(ui, errors)}</div> };
@@ -332,6 +333,7 @@ pub fn field(ui: Ui, form: &Form, field: Field) -> AnyView {
                 aria-invalid=invalid
                 aria-describedby=described
                 data-check=field.check
+                data-texts=texts
             />
         }
         .into_any(),
@@ -351,6 +353,20 @@ pub fn field(ui: Ui, form: &Form, field: Field) -> AnyView {
         </div>
     }
     .into_any()
+}
+
+/// What the browser part says about a field that it checks, in the reader's language: code and text, as JSON.
+fn check_texts(ui: Ui, kind: &str) -> String {
+    let codes: &[&str] = match kind {
+        "image" => {
+            &["image_empty", "image_space", "image_scheme", "image_repository", "image_tag", "image_digest"]
+        }
+        "quantity" => &["quantity_empty", "quantity_number", "quantity_unit", "quantity_range"],
+        _ => &["name_empty", "name_too_long", "name_character", "name_edge", "name_reserved"],
+    };
+    let texts = codes.iter().filter_map(|code| Some((*code, tr::template(ui.lang, "fields", code)?.into())));
+    serde_json::Value::Object(texts.map(|(code, text): (_, serde_json::Value)| (code.to_owned(), text)).collect())
+        .to_string()
 }
 
 /// Errors with what was likely meant: the browser part turns a suggestion into a button that fills it in.
