@@ -1,1 +1,25 @@
-//! types
+//! Berth's vocabulary, shared by server, API and browser: names, roles, actions, the `App` object, rows of lists,
+//! error codes. No I/O; builds for wasm.
+//!
+//! Everything that is serialised uses `camelCase`, as Kubernetes does. Times are RFC 3339 in UTC.
+
+pub mod app;
+pub mod app_status;
+pub mod app_validate;
+pub mod error;
+pub mod image;
+pub mod list;
+pub mod names;
+pub mod people;
+pub mod quantity;
+pub mod role;
+pub mod rows;
+pub mod text;
+
+pub use app::{AppSpec, Component};
+pub use app_status::{AppPhase, AppStatus, Cause, CauseCode, Evidence};
+pub use error::{ErrorCode, FieldError, Problem};
+pub use list::{ListQuery, Page, SortKey};
+pub use names::{AppName, ClusterId, NameError, NamespaceName, TenantName, UserName};
+pub use quantity::{Quantity, QuantityError};
+pub use role::{Action, PlatformRole, Resource, TenantRole};

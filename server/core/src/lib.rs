@@ -1,1 +1,19 @@
-//! Berth's services, authorisation and ports. No SQL, no Kubernetes client, no HTTP.
+//! Berth's heart: who may do what ([`authz`]), what can be done ([`services`]), and what that needs from outside ([`ports`]).
+//!
+//! No SQL, no Kubernetes client, no HTTP. Every service function takes an [`OpCtx`]; store and cluster functions take
+//! [`authz::Grant`]s, which only `authz` makes, so that nothing is reached without having been asked for.
+
+pub mod authz;
+pub mod ctx;
+pub mod env;
+pub mod error;
+pub mod listing;
+pub mod ports;
+pub mod services;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod yaml;
+
+pub use ctx::{Actor, OpCtx, Person, RequestMeta, Via};
+pub use error::{Error, Result};
+pub use services::Services;

@@ -32,10 +32,7 @@ pub fn format_micro_time(at: Timestamp) -> String {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "this is the one injected real clock"
-    )]
+    #[allow(clippy::disallowed_methods, reason = "this is the one injected real clock")]
     fn now(&self) -> Timestamp {
         Timestamp::now()
     }
@@ -64,11 +61,7 @@ impl ManualClock {
     /// A clock standing at `start`.
     #[must_use]
     pub fn new(start: Timestamp) -> Self {
-        Self(Arc::new(Mutex::new(ManualState {
-            now: start,
-            next_id: 0,
-            sleepers: BTreeMap::new(),
-        })))
+        Self(Arc::new(Mutex::new(ManualState { now: start, next_id: 0, sleepers: BTreeMap::new() })))
     }
 
     /// Moves time forward and wakes, in order, every sleeper whose deadline has come.
@@ -137,10 +130,7 @@ mod tests {
         let late = clock.sleep_until(Timestamp::from_second(50).unwrap());
         clock.advance(Duration::from_secs(10));
         soon.await;
-        assert_eq!(
-            clock.next_deadline(),
-            Some(Timestamp::from_second(50).unwrap())
-        );
+        assert_eq!(clock.next_deadline(), Some(Timestamp::from_second(50).unwrap()));
         drop(late);
         assert_eq!(clock.next_deadline(), None);
     }

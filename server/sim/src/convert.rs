@@ -12,11 +12,7 @@ static CORE_EVENTS: GroupResource = gr::EVENTS;
 /// Where the objects of a resource are kept: `events.k8s.io` events are core events.
 #[must_use]
 pub fn stored_as(id: &GroupResource) -> &GroupResource {
-    if id.group == "events.k8s.io" {
-        &CORE_EVENTS
-    } else {
-        id
-    }
+    if id.group == "events.k8s.io" { &CORE_EVENTS } else { id }
 }
 
 /// The object in `version`, or `None` when it is stored so already.

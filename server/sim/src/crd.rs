@@ -17,13 +17,7 @@ use crate::{
 const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 
 fn strings(value: &Value) -> Vec<String> {
-    value
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .map(str::to_owned)
-        .collect()
+    value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 /// The resource that a definition describes.
@@ -38,12 +32,7 @@ pub fn resource_type(definition: &Value) -> ResourceType {
         .into_iter()
         .flatten()
         .filter(|version| version["served"] == true)
-        .map(|version| {
-            (
-                text(version, &["name"]).to_owned(),
-                served_version(group, &kind, version),
-            )
-        })
+        .map(|version| (text(version, &["name"]).to_owned(), served_version(group, &kind, version)))
         .collect();
     versions.sort_by(|a, b| crate::http::compare_versions(&b.0, &a.0));
     let list_kind = match text(names, &["listKind"]) {
@@ -84,34 +73,23 @@ fn served_version(group: &str, kind: &str, version: &Value) -> Version {
     let mut subresources = Vec::new();
     let verbs: &[&str] = &["get", "patch", "update"];
     if !sub["status"].is_null() {
-        subresources.push(Subresource {
-            name: "status",
-            kind: ("", "", ""),
-            verbs,
-        });
+        subresources.push(Subresource { name: "status", kind: ("", "", ""), verbs });
     }
     if !sub["scale"].is_null() {
-        subresources.push(Subresource {
-            name: "scale",
-            kind: ("autoscaling", "v1", "Scale"),
-            verbs,
-        });
+        subresources.push(Subresource { name: "scale", kind: ("autoscaling", "v1", "Scale"), verbs });
     }
     let warning = (version["deprecated"] == true).then(|| {
-        version["deprecationWarning"].as_str().map_or_else(
-            || format!("{group}/{name} {kind} is deprecated"),
-            str::to_owned,
-        )
+        version["deprecationWarning"]
+            .as_str()
+            .map_or_else(|| format!("{group}/{name} {kind} is deprecated"), str::to_owned)
     });
     Version {
         name: name.to_owned(),
         subresources,
         custom: Some(Arc::new(CustomVersion {
             schema: version["schema"]["openAPIV3Schema"].clone(),
-            columns: version["additionalPrinterColumns"]
-                .as_array()
-                .cloned()
-                .unwrap_or_default(),
+            node: Arc::new(crate::schema::compile_custom(&version["schema"]["openAPIV3Schema"])),
+            columns: version["additionalPrinterColumns"].as_array().cloned().unwrap_or_default(),
             scale: (!sub["scale"].is_null()).then(|| sub["scale"].clone()),
             status: !sub["status"].is_null(),
             warning,
@@ -161,9 +139,7 @@ pub fn after_write(cluster: &Cluster, now: Option<&Value>, before: Option<&Value
         .as_array()
         .is_some_and(|list| list.iter().any(|own| own["type"] == "Established"));
     let stored = storage_version(definition);
-    let known = strings(&definition["status"]["storedVersions"])
-        .iter()
-        .any(|own| own == stored);
+    let known = strings(&definition["status"]["storedVersions"]).iter().any(|own| own == stored);
     let names_current = definition["status"]["acceptedNames"] == definition["spec"]["names"];
     if established && known && names_current {
         return;
@@ -195,12 +171,8 @@ fn remove_instances(controller: &Cluster, id: &GroupResource, name: &str) {
     for object in controller.list(id, None) {
         let namespace = text(&object, &["metadata", "namespace"]);
         if object["metadata"]["deletionTimestamp"].is_null()
-            && let Err(status) = controller.delete(
-                id,
-                namespace,
-                text(&object, &["metadata", "name"]),
-                &DeleteOptions::default(),
-            )
+            && let Err(status) =
+                controller.delete(id, namespace, text(&object, &["metadata", "name"]), &DeleteOptions::default())
         {
             tracing::debug!(%status, "instance not deleted");
         }

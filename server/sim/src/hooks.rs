@@ -158,18 +158,12 @@ pub struct AlwaysAllow;
 
 impl Authorizer for AlwaysAllow {
     fn authorize(&self, _: &Attributes) -> Decision {
-        Decision {
-            allowed: true,
-            reason: String::new(),
-        }
+        Decision { allowed: true, reason: String::new() }
     }
 
     fn rules(&self, _: &UserInfo, _: &str) -> (Vec<Value>, Vec<Value>) {
         let rule = serde_json::json!({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]});
-        (
-            vec![rule],
-            vec![serde_json::json!({"verbs": ["*"], "nonResourceURLs": ["*"]})],
-        )
+        (vec![rule], vec![serde_json::json!({"verbs": ["*"], "nonResourceURLs": ["*"]})])
     }
 }
 
@@ -214,19 +208,13 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 #[async_trait]
 pub trait Kubelet: Send + Sync {
     /// A container's log. The API has checked that pod and container exist.
-    async fn logs(
-        &self,
-        pod: &Value,
-        container: &str,
-        options: &LogOptions,
-    ) -> Result<BoxStream<'static, Bytes>>;
+    async fn logs(&self, pod: &Value, container: &str, options: &LogOptions) -> Result<BoxStream<'static, Bytes>>;
     /// Runs a command; the exit code, or why it could not start.
     async fn exec(&self, pod: &Value, container: &str, command: &[String], io: Io) -> Result<i32>;
     /// Joins the container's own process.
     async fn attach(&self, pod: &Value, container: &str, io: Io) -> Result<i32>;
     /// Serves one connection to a port of the pod.
-    async fn port_forward(&self, pod: &Value, port: u16, connection: Box<dyn Duplex>)
-    -> Result<()>;
+    async fn port_forward(&self, pod: &Value, port: u16, connection: Box<dyn Duplex>) -> Result<()>;
     /// `metrics.k8s.io/v1beta1` PodMetrics, `None` while there is no sample.
     fn pod_metrics(&self, pod: &Value) -> Option<Value>;
     /// `metrics.k8s.io/v1beta1` NodeMetrics.

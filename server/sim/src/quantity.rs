@@ -196,7 +196,11 @@ fn parse(text: &str) -> Result<Quantity, QuantityError> {
         return Err(QuantityError::Format);
     }
     let (base, exponent, format) = interpret(suffix).ok_or(QuantityError::Suffix)?;
-    if whole.is_empty() && fraction.is_empty() && rest.starts_with('.') && text.trim_start_matches(['-', '+']).starts_with('.') {
+    if whole.is_empty()
+        && fraction.is_empty()
+        && rest.starts_with('.')
+        && text.trim_start_matches(['-', '+']).starts_with('.')
+    {
         return Err(QuantityError::Numeric);
     }
 
@@ -294,9 +298,7 @@ impl fmt::Display for Quantity {
             return f.write_str("0");
         }
         let mut format = self.format;
-        if format == Format::BinarySi
-            && (self.nanos.abs() < 1024 * NANO || self.nanos % NANO != 0)
-        {
+        if format == Format::BinarySi && (self.nanos.abs() < 1024 * NANO || self.nanos % NANO != 0) {
             format = Format::DecimalSi;
         }
         if format == Format::BinarySi {
@@ -392,16 +394,53 @@ mod tests {
     #[test]
     fn canonical_form() {
         for (input, output) in [
-            ("0", "0"), ("000", "0"), ("-0", "0"), ("0Mi", "0"), ("0.0", "0"),
-            ("1", "1"), ("1000m", "1"), ("1500m", "1500m"), ("0.5", "500m"), (".5", "500m"), ("5.", "5"),
-            ("1.25", "1250m"), ("100", "100"), ("1000", "1k"), ("1024", "1024"), ("1500", "1500"),
-            ("1Ki", "1Ki"), ("1024Ki", "1Mi"), ("1024Mi", "1Gi"), ("1.5Gi", "1536Mi"), ("0.5Gi", "512Mi"),
-            ("0.5Ki", "512"), ("1023Mi", "1023Mi"), ("2048Mi", "2Gi"), ("0.25Ki", "256"),
-            ("1e3", "1e3"), ("12e6", "12e6"), ("1E3", "1e3"), ("1e-3", "1e-3"), ("100e2", "10e3"), ("1E", "1E"),
-            ("128974848", "128974848"), ("129e6", "129e6"), ("129M", "129M"), ("123Mi", "123Mi"),
-            ("-1Gi", "-1Gi"), ("+5", "5"), ("1n", "1n"), ("0.1n", "1n"), ("1.0000000001", "1000000001n"),
-            ("100000000000000000000Ei", "9223372036854775807"), ("1u", "1u"), ("8Gi", "8Gi"), ("250m", "250m"),
-            ("0.1Ki", "102400m"), ("1M", "1M"), ("1000k", "1M"),
+            ("0", "0"),
+            ("000", "0"),
+            ("-0", "0"),
+            ("0Mi", "0"),
+            ("0.0", "0"),
+            ("1", "1"),
+            ("1000m", "1"),
+            ("1500m", "1500m"),
+            ("0.5", "500m"),
+            (".5", "500m"),
+            ("5.", "5"),
+            ("1.25", "1250m"),
+            ("100", "100"),
+            ("1000", "1k"),
+            ("1024", "1024"),
+            ("1500", "1500"),
+            ("1Ki", "1Ki"),
+            ("1024Ki", "1Mi"),
+            ("1024Mi", "1Gi"),
+            ("1.5Gi", "1536Mi"),
+            ("0.5Gi", "512Mi"),
+            ("0.5Ki", "512"),
+            ("1023Mi", "1023Mi"),
+            ("2048Mi", "2Gi"),
+            ("0.25Ki", "256"),
+            ("1e3", "1e3"),
+            ("12e6", "12e6"),
+            ("1E3", "1e3"),
+            ("1e-3", "1e-3"),
+            ("100e2", "10e3"),
+            ("1E", "1E"),
+            ("128974848", "128974848"),
+            ("129e6", "129e6"),
+            ("129M", "129M"),
+            ("123Mi", "123Mi"),
+            ("-1Gi", "-1Gi"),
+            ("+5", "5"),
+            ("1n", "1n"),
+            ("0.1n", "1n"),
+            ("1.0000000001", "1000000001n"),
+            ("100000000000000000000Ei", "9223372036854775807"),
+            ("1u", "1u"),
+            ("8Gi", "8Gi"),
+            ("250m", "250m"),
+            ("0.1Ki", "102400m"),
+            ("1M", "1M"),
+            ("1000k", "1M"),
         ] {
             assert_eq!(Quantity::parse(input).map(|q| q.to_string()), Ok(output.to_owned()), "{input}");
         }
@@ -410,10 +449,18 @@ mod tests {
     #[test]
     fn refused() {
         for (input, error) in [
-            ("", QuantityError::Format), ("1.1.1", QuantityError::Format), ("1 Mi", QuantityError::Format),
-            ("abc", QuantityError::Format), ("1mi", QuantityError::Suffix), ("1KiB", QuantityError::Format),
-            ("1MM", QuantityError::Suffix), ("1K", QuantityError::Suffix), ("0x1", QuantityError::Format),
-            ("1e", QuantityError::Suffix), ("1Gi2", QuantityError::Suffix), (".", QuantityError::Numeric),
+            ("", QuantityError::Format),
+            ("1.1.1", QuantityError::Format),
+            ("1 Mi", QuantityError::Format),
+            ("abc", QuantityError::Format),
+            ("1mi", QuantityError::Suffix),
+            ("1KiB", QuantityError::Format),
+            ("1MM", QuantityError::Suffix),
+            ("1K", QuantityError::Suffix),
+            ("0x1", QuantityError::Format),
+            ("1e", QuantityError::Suffix),
+            ("1Gi2", QuantityError::Suffix),
+            (".", QuantityError::Numeric),
             ("1e--3", QuantityError::Format),
         ] {
             assert_eq!(Quantity::parse(input), Err(error), "{input}");

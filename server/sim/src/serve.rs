@@ -12,9 +12,7 @@ use hyper_util::{
     server::conn::auto,
     service::TowerToHyperService,
 };
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType,
-};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_rustls::TlsAcceptor;
@@ -37,44 +35,30 @@ impl Certificates {
         let mut ca = CertificateParams::default();
         ca.distinguished_name.push(DnType::CommonName, "berth-sim");
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        ca.key_usages = vec![
-            KeyUsagePurpose::KeyCertSign,
-            KeyUsagePurpose::DigitalSignature,
-        ];
+        ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
         let ca_certificate = ca.self_signed(&ca_key).map_err(fault)?;
         let issuer = Issuer::new(ca, ca_key);
 
         let key = KeyPair::generate().map_err(fault)?;
-        let names = [
-            "localhost",
-            "kubernetes",
-            "kubernetes.default",
-            "kubernetes.default.svc",
-        ];
+        let names = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"];
         let mut params = CertificateParams::new(names.map(str::to_owned)).map_err(fault)?;
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "kube-apiserver");
+        params.distinguished_name.push(DnType::CommonName, "kube-apiserver");
         for ip in [ip, IpAddr::from([127, 0, 0, 1])] {
             params.subject_alt_names.push(SanType::IpAddress(ip));
         }
         let certificate = params.signed_by(&key, &issuer).map_err(fault)?;
-        let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(
-            rustls::crypto::ring::default_provider(),
-        ))
-        .with_safe_default_protocol_versions()
-        .map_err(fault)?
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![certificate.der().clone()],
-            PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
-        )
-        .map_err(fault)?;
+        let mut config =
+            rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .map_err(fault)?
+                .with_no_client_auth()
+                .with_single_cert(
+                    vec![certificate.der().clone()],
+                    PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
+                )
+                .map_err(fault)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self {
-            ca_pem: ca_certificate.pem(),
-            config: Arc::new(config),
-        })
+        Ok(Self { ca_pem: ca_certificate.pem(), config: Arc::new(config) })
     }
 }
 
@@ -118,8 +102,7 @@ impl Serving {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(&draft).map_err(fault)?;
-        file.write_all(self.kubeconfig().as_bytes())
-            .map_err(fault)?;
+        file.write_all(self.kubeconfig().as_bytes()).map_err(fault)?;
         std::fs::rename(&draft, path).map_err(fault)
     }
 
@@ -136,9 +119,8 @@ impl Sim {
     /// When the address is taken or no certificate can be made.
     pub async fn serve_tls(&self, address: SocketAddr) -> Result<Serving, Error> {
         let certificates = Certificates::generate(address.ip())?;
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|error| Error(format!("cannot listen on {address}: {error}")))?;
+        let listener =
+            TcpListener::bind(address).await.map_err(|error| Error(format!("cannot listen on {address}: {error}")))?;
         let address = listener.local_addr().map_err(fault)?;
         let acceptor = TlsAcceptor::from(certificates.config);
         let router = self.network_service();
@@ -156,20 +138,12 @@ impl Sim {
                     };
                     let mut builder = auto::Builder::new(TokioExecutor::new());
                     builder.http1().half_close(true);
-                    if let Err(error) = builder
-                        .serve_connection_with_upgrades(TokioIo::new(stream), service)
-                        .await
-                    {
+                    if let Err(error) = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).await {
                         tracing::debug!(%error, "connection ended");
                     }
                 });
             }
         });
-        Ok(Serving {
-            address,
-            ca_pem: certificates.ca_pem,
-            token: self.admin_token().to_owned(),
-            task,
-        })
+        Ok(Serving { address, ca_pem: certificates.ca_pem, token: self.admin_token().to_owned(), task })
     }
 }

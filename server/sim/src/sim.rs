@@ -80,18 +80,9 @@ impl Builder {
         let cluster = Cluster::new(store, self.clock);
         let tokens = Tokens::new(random_token()?, random_key()?);
         bootstrap(&cluster);
-        let control = self
-            .controllers
-            .then(|| ControlPlane::start(&cluster, &self.options));
-        let api = Api {
-            cluster: cluster.clone(),
-            tokens: Arc::new(tokens),
-        };
-        Ok(Sim {
-            cluster,
-            control,
-            api,
-        })
+        let control = self.controllers.then(|| ControlPlane::start(&cluster, &self.options));
+        let api = Api { cluster: cluster.clone(), tokens: Arc::new(tokens) };
+        Ok(Sim { cluster, control, api })
     }
 }
 
@@ -109,12 +100,7 @@ impl Sim {
     /// A cluster of three nodes in memory, unless the builder is told otherwise.
     #[must_use]
     pub fn builder() -> Builder {
-        Builder {
-            data: None,
-            options: Options::default(),
-            controllers: true,
-            clock: Arc::new(SystemClock),
-        }
+        Builder { data: None, options: Options::default(), controllers: true, clock: Arc::new(SystemClock) }
     }
 
     /// The API for `kube::Client::new(sim.service(), "default")`. Requests speak for the administrator unless
@@ -152,10 +138,7 @@ fn random_key() -> Result<[u8; 32], Error> {
 }
 
 fn random_token() -> Result<String, Error> {
-    Ok(random_bytes::<24>()?
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+    Ok(random_bytes::<24>()?.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// What a fresh cluster has before anybody asks for it.

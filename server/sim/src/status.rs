@@ -44,10 +44,7 @@ pub struct Details {
     pub retry_after_seconds: u32,
 }
 
-#[allow(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde asks for a reference"
-)]
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 fn is_zero(n: &u32) -> bool {
     *n == 0
 }
@@ -70,24 +67,14 @@ pub struct Cause {
 pub type Result<T, E = Status> = std::result::Result<T, E>;
 
 fn qualified(group: &str, resource: &str) -> String {
-    if group.is_empty() {
-        resource.to_owned()
-    } else {
-        format!("{resource}.{group}")
-    }
+    if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") }
 }
 
 impl Status {
     /// A status without details.
     #[must_use]
     pub fn new(code: u16, reason: &str, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            reason: reason.to_owned(),
-            message: message.into(),
-            details: None,
-            continue_token: None,
-        }
+        Self { code, reason: reason.to_owned(), message: message.into(), details: None, continue_token: None }
     }
 
     fn about(mut self, group: &str, kind: &str, name: &str) -> Self {
@@ -103,22 +90,14 @@ impl Status {
     /// 404 for an object.
     #[must_use]
     pub fn not_found(group: &str, resource: &str, name: &str) -> Self {
-        Self::new(
-            404,
-            "NotFound",
-            format!("{} \"{name}\" not found", qualified(group, resource)),
-        )
-        .about(group, resource, name)
+        Self::new(404, "NotFound", format!("{} \"{name}\" not found", qualified(group, resource)))
+            .about(group, resource, name)
     }
 
     /// 404 for a path that serves nothing.
     #[must_use]
     pub fn no_such_resource() -> Self {
-        let mut status = Self::new(
-            404,
-            "NotFound",
-            "the server could not find the requested resource",
-        );
+        let mut status = Self::new(404, "NotFound", "the server could not find the requested resource");
         status.details = Some(Box::default());
         status
     }
@@ -126,12 +105,8 @@ impl Status {
     /// 409 on create.
     #[must_use]
     pub fn already_exists(group: &str, resource: &str, name: &str) -> Self {
-        Self::new(
-            409,
-            "AlreadyExists",
-            format!("{} \"{name}\" already exists", qualified(group, resource)),
-        )
-        .about(group, resource, name)
+        Self::new(409, "AlreadyExists", format!("{} \"{name}\" already exists", qualified(group, resource)))
+            .about(group, resource, name)
     }
 
     /// 409 with a reason of its own.
@@ -140,10 +115,7 @@ impl Status {
         Self::new(
             409,
             "Conflict",
-            format!(
-                "Operation cannot be fulfilled on {} \"{name}\": {why}",
-                qualified(group, resource)
-            ),
+            format!("Operation cannot be fulfilled on {} \"{name}\": {why}", qualified(group, resource)),
         )
         .about(group, resource, name)
     }
@@ -191,10 +163,7 @@ impl Status {
         Self::new(
             405,
             "MethodNotAllowed",
-            format!(
-                "{verb} is not supported on resources of kind \"{}\"",
-                qualified(group, resource)
-            ),
+            format!("{verb} is not supported on resources of kind \"{}\"", qualified(group, resource)),
         )
         .about(group, resource, "")
     }
@@ -215,27 +184,16 @@ impl Status {
     #[must_use]
     pub fn too_many_requests(message: impl Into<String>, retry_after_seconds: u32) -> Self {
         let mut status = Self::new(429, "TooManyRequests", message);
-        status.details = Some(Box::new(Details {
-            retry_after_seconds,
-            ..Details::default()
-        }));
+        status.details = Some(Box::new(Details { retry_after_seconds, ..Details::default() }));
         status
     }
 
     /// 500.
     #[must_use]
     pub fn internal(message: impl std::fmt::Display) -> Self {
-        let mut status = Self::new(
-            500,
-            "InternalError",
-            format!("Internal error occurred: {message}"),
-        );
+        let mut status = Self::new(500, "InternalError", format!("Internal error occurred: {message}"));
         status.details = Some(Box::new(Details {
-            causes: vec![Cause {
-                reason: String::new(),
-                message: message.to_string(),
-                field: String::new(),
-            }],
+            causes: vec![Cause { reason: String::new(), message: message.to_string(), field: String::new() }],
             ..Details::default()
         }));
         status
@@ -259,12 +217,8 @@ impl Status {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
         };
-        let mut status = Self::new(
-            422,
-            "Invalid",
-            format!("{} \"{name}\" is invalid: {body}", qualified(group, kind)),
-        )
-        .about(group, kind, name);
+        let mut status = Self::new(422, "Invalid", format!("{} \"{name}\" is invalid: {body}", qualified(group, kind)))
+            .about(group, kind, name);
         if let Some(details) = status.details.as_mut() {
             details.causes = errors
                 .iter()
@@ -398,38 +352,19 @@ pub struct FieldError {
 }
 
 impl FieldError {
-    fn make(
-        kind: FieldErrorKind,
-        field: impl Into<String>,
-        value: Option<Value>,
-        detail: impl Into<String>,
-    ) -> Self {
-        Self {
-            kind,
-            field: field.into(),
-            value,
-            detail: detail.into(),
-        }
+    fn make(kind: FieldErrorKind, field: impl Into<String>, value: Option<Value>, detail: impl Into<String>) -> Self {
+        Self { kind, field: field.into(), value, detail: detail.into() }
     }
 
     /// `Invalid value: VALUE: DETAIL`.
-    pub fn invalid(
-        field: impl Into<String>,
-        value: impl Into<Value>,
-        detail: impl Into<String>,
-    ) -> Self {
+    pub fn invalid(field: impl Into<String>, value: impl Into<Value>, detail: impl Into<String>) -> Self {
         Self::make(FieldErrorKind::Invalid, field, Some(value.into()), detail)
     }
 
     /// What an update without a resourceVersion gets. Go prints the missing number in hexadecimal.
     #[must_use]
     pub fn required_version() -> Self {
-        Self::make(
-            FieldErrorKind::Invalid,
-            "metadata.resourceVersion",
-            None,
-            "0x0: must be specified for an update",
-        )
+        Self::make(FieldErrorKind::Invalid, "metadata.resourceVersion", None, "0x0: must be specified for an update")
     }
 
     /// `Required value` with an optional detail.
@@ -438,27 +373,10 @@ impl FieldError {
     }
 
     /// `Unsupported value: "x": supported values: "a", "b"`.
-    pub fn not_supported(
-        field: impl Into<String>,
-        value: impl Into<Value>,
-        supported: &[&str],
-    ) -> Self {
-        let list = supported
-            .iter()
-            .map(|s| format!("\"{s}\""))
-            .collect::<Vec<_>>()
-            .join(", ");
-        let detail = if supported.is_empty() {
-            String::new()
-        } else {
-            format!("supported values: {list}")
-        };
-        Self::make(
-            FieldErrorKind::NotSupported,
-            field,
-            Some(value.into()),
-            detail,
-        )
+    pub fn not_supported(field: impl Into<String>, value: impl Into<Value>, supported: &[&str]) -> Self {
+        let list = supported.iter().map(|s| format!("\"{s}\"")).collect::<Vec<_>>().join(", ");
+        let detail = if supported.is_empty() { String::new() } else { format!("supported values: {list}") };
+        Self::make(FieldErrorKind::NotSupported, field, Some(value.into()), detail)
     }
 
     /// `Duplicate value: VALUE`.
@@ -478,37 +396,18 @@ impl FieldError {
 
     /// `Too long: may not be more than N bytes`.
     pub fn too_long(field: impl Into<String>, max: usize) -> Self {
-        Self::make(
-            FieldErrorKind::TooLong,
-            field,
-            None,
-            format!("may not be more than {max} bytes"),
-        )
+        Self::make(FieldErrorKind::TooLong, field, None, format!("may not be more than {max} bytes"))
     }
 
     /// `Too many: ACTUAL: must have at most MAX items`.
     pub fn too_many(field: impl Into<String>, actual: usize, max: usize) -> Self {
         let unit = if max == 1 { "item" } else { "items" };
-        Self::make(
-            FieldErrorKind::TooMany,
-            field,
-            Some(Value::from(actual)),
-            format!("must have at most {max} {unit}"),
-        )
+        Self::make(FieldErrorKind::TooMany, field, Some(Value::from(actual)), format!("must have at most {max} {unit}"))
     }
 
     /// `Invalid value: …` of the wrong JSON type (custom resources).
-    pub fn type_invalid(
-        field: impl Into<String>,
-        value: impl Into<Value>,
-        detail: impl Into<String>,
-    ) -> Self {
-        Self::make(
-            FieldErrorKind::TypeInvalid,
-            field,
-            Some(value.into()),
-            detail,
-        )
+    pub fn type_invalid(field: impl Into<String>, value: impl Into<Value>, detail: impl Into<String>) -> Self {
+        Self::make(FieldErrorKind::TypeInvalid, field, Some(value.into()), detail)
     }
 
     /// The text without the field, as it stands in a cause.
@@ -554,10 +453,7 @@ mod tests {
             "apps",
             "Deployment",
             "x",
-            &[FieldError::required(
-                "spec.template.spec.containers[0].image",
-                "",
-            )],
+            &[FieldError::required("spec.template.spec.containers[0].image", "")],
         );
         assert_eq!(
             one.message,
@@ -567,10 +463,7 @@ mod tests {
             "",
             "Pod",
             "p",
-            &[
-                FieldError::invalid("spec.a", "b", "no"),
-                FieldError::not_supported("spec.c", "d", &["e", "f"]),
-            ],
+            &[FieldError::invalid("spec.a", "b", "no"), FieldError::not_supported("spec.c", "d", &["e", "f"])],
         );
         assert_eq!(
             two.message,

@@ -9,10 +9,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client,
-    api::{
-        DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, WatchEvent,
-        WatchParams,
-    },
+    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams},
     core::{ApiResource, GroupVersionKind},
 };
 use serde_json::json;
@@ -24,54 +21,25 @@ fn client() -> (Sim, Client) {
 }
 
 fn config_map(name: &str, value: &str) -> ConfigMap {
-    serde_json::from_value(
-        json!({"metadata": {"name": name, "labels": {"app": name}}, "data": {"key": value}}),
-    )
-    .unwrap()
+    serde_json::from_value(json!({"metadata": {"name": name, "labels": {"app": name}}, "data": {"key": value}}))
+        .unwrap()
 }
 
 #[tokio::test]
 async fn objects_live_and_die() {
     let (_sim, client) = client();
     let api: Api<ConfigMap> = Api::default_namespaced(client.clone());
-    let made = api
-        .create(&PostParams::default(), &config_map("a", "1"))
-        .await
-        .unwrap();
+    let made = api.create(&PostParams::default(), &config_map("a", "1")).await.unwrap();
     assert!(made.metadata.uid.is_some() && made.metadata.creation_timestamp.is_some());
-    let again = api
-        .create(&PostParams::default(), &config_map("a", "1"))
-        .await
-        .unwrap_err();
-    assert_eq!(
-        again
-            .to_string()
-            .contains("configmaps \"a\" already exists"),
-        true,
-        "{again}"
-    );
+    let again = api.create(&PostParams::default(), &config_map("a", "1")).await.unwrap_err();
+    assert_eq!(again.to_string().contains("configmaps \"a\" already exists"), true, "{again}");
 
     let mut changed = made.clone();
-    changed
-        .data
-        .as_mut()
-        .unwrap()
-        .insert("key".into(), "2".into());
-    let updated = api
-        .replace("a", &PostParams::default(), &changed)
-        .await
-        .unwrap();
-    assert_ne!(
-        updated.metadata.resource_version,
-        made.metadata.resource_version
-    );
-    let stale = api
-        .replace("a", &PostParams::default(), &made)
-        .await
-        .unwrap_err();
-    let kube::Error::Api(stale) = stale else {
-        panic!("{stale}")
-    };
+    changed.data.as_mut().unwrap().insert("key".into(), "2".into());
+    let updated = api.replace("a", &PostParams::default(), &changed).await.unwrap();
+    assert_ne!(updated.metadata.resource_version, made.metadata.resource_version);
+    let stale = api.replace("a", &PostParams::default(), &made).await.unwrap_err();
+    let kube::Error::Api(stale) = stale else { panic!("{stale}") };
     assert_eq!(
         (stale.code, stale.message.as_str()),
         (
@@ -81,17 +49,10 @@ async fn objects_live_and_die() {
     );
 
     let patched = api
-        .patch(
-            "a",
-            &PatchParams::default(),
-            &Patch::Merge(json!({"data": {"key": null, "other": "3"}})),
-        )
+        .patch("a", &PatchParams::default(), &Patch::Merge(json!({"data": {"key": null, "other": "3"}})))
         .await
         .unwrap();
-    assert_eq!(
-        patched.data.unwrap().into_iter().collect::<Vec<_>>(),
-        [("other".to_owned(), "3".to_owned())]
-    );
+    assert_eq!(patched.data.unwrap().into_iter().collect::<Vec<_>>(), [("other".to_owned(), "3".to_owned())]);
     api.delete("a", &DeleteParams::default()).await.unwrap();
     assert!(api.get_opt("a").await.unwrap().is_none());
 }
@@ -101,40 +62,17 @@ async fn lists_page_consistently() {
     let (_sim, client) = client();
     let api: Api<ConfigMap> = Api::default_namespaced(client);
     for name in ["a", "b", "c", "d", "e"] {
-        api.create(&PostParams::default(), &config_map(name, "1"))
-            .await
-            .unwrap();
+        api.create(&PostParams::default(), &config_map(name, "1")).await.unwrap();
     }
     let first = api.list(&ListParams::default().limit(2)).await.unwrap();
     assert_eq!(first.metadata.remaining_item_count, Some(3));
     api.delete("c", &DeleteParams::default()).await.unwrap();
     let token = first.metadata.continue_.clone().unwrap();
-    let second = api
-        .list(&ListParams::default().limit(10).continue_token(&token))
-        .await
-        .unwrap();
-    let names: Vec<_> = second
-        .items
-        .iter()
-        .filter_map(|item| item.metadata.name.clone())
-        .collect();
-    assert_eq!(
-        names,
-        ["c", "d", "e"],
-        "the list goes on as it was when it began"
-    );
-    assert_eq!(
-        second.metadata.resource_version,
-        first.metadata.resource_version
-    );
-    let chosen = api
-        .list(
-            &ListParams::default()
-                .labels("app in (a,b)")
-                .fields("metadata.name!=a"),
-        )
-        .await
-        .unwrap();
+    let second = api.list(&ListParams::default().limit(10).continue_token(&token)).await.unwrap();
+    let names: Vec<_> = second.items.iter().filter_map(|item| item.metadata.name.clone()).collect();
+    assert_eq!(names, ["c", "d", "e"], "the list goes on as it was when it began");
+    assert_eq!(second.metadata.resource_version, first.metadata.resource_version);
+    let chosen = api.list(&ListParams::default().labels("app in (a,b)").fields("metadata.name!=a")).await.unwrap();
     assert_eq!(chosen.items.len(), 1);
 }
 
@@ -142,28 +80,13 @@ async fn lists_page_consistently() {
 async fn watches_follow_and_select() {
     let (_sim, client) = client();
     let api: Api<ConfigMap> = Api::default_namespaced(client);
-    api.create(&PostParams::default(), &config_map("a", "1"))
+    api.create(&PostParams::default(), &config_map("a", "1")).await.unwrap();
+    let mut events = api.watch(&WatchParams::default().labels("app=a"), "0").await.unwrap().boxed();
+    assert!(matches!(events.try_next().await.unwrap().unwrap(), WatchEvent::Added(_)));
+    api.create(&PostParams::default(), &config_map("b", "1")).await.unwrap();
+    api.patch("a", &PatchParams::default(), &Patch::Merge(json!({"metadata": {"labels": {"app": "z"}}})))
         .await
         .unwrap();
-    let mut events = api
-        .watch(&WatchParams::default().labels("app=a"), "0")
-        .await
-        .unwrap()
-        .boxed();
-    assert!(matches!(
-        events.try_next().await.unwrap().unwrap(),
-        WatchEvent::Added(_)
-    ));
-    api.create(&PostParams::default(), &config_map("b", "1"))
-        .await
-        .unwrap();
-    api.patch(
-        "a",
-        &PatchParams::default(),
-        &Patch::Merge(json!({"metadata": {"labels": {"app": "z"}}})),
-    )
-    .await
-    .unwrap();
     match events.try_next().await.unwrap().unwrap() {
         WatchEvent::Deleted(gone) => assert_eq!(gone.metadata.labels.unwrap()["app"], "a"),
         other => panic!("{other:?}"),
@@ -191,10 +114,7 @@ async fn custom_resources_are_served_at_once() {
         },
     }))
     .unwrap();
-    definitions
-        .create(&PostParams::default(), &definition)
-        .await
-        .unwrap();
+    definitions.create(&PostParams::default(), &definition).await.unwrap();
     let established = definitions.get("apps.berth.dev").await.unwrap();
     assert!(
         established
@@ -214,40 +134,17 @@ async fn custom_resources_are_served_at_once() {
     assert_eq!(made.metadata.generation, Some(1));
     assert!(made.data.get("status").is_none());
     let status = apps
-        .patch_status(
-            "shop",
-            &PatchParams::default(),
-            &Patch::Merge(json!({"status": {"phase": "Ready"}})),
-        )
+        .patch_status("shop", &PatchParams::default(), &Patch::Merge(json!({"status": {"phase": "Ready"}})))
         .await
         .unwrap();
     assert_eq!(status.data["status"]["phase"], "Ready");
-    assert_eq!(
-        status.metadata.generation,
-        Some(1),
-        "a status is no new generation"
-    );
-    let changed = apps
-        .patch(
-            "shop",
-            &PatchParams::default(),
-            &Patch::Merge(json!({"spec": {"image": "caddy"}})),
-        )
-        .await
-        .unwrap();
+    assert_eq!(status.metadata.generation, Some(1), "a status is no new generation");
+    let changed =
+        apps.patch("shop", &PatchParams::default(), &Patch::Merge(json!({"spec": {"image": "caddy"}}))).await.unwrap();
     assert_eq!(changed.metadata.generation, Some(2));
 
-    definitions
-        .delete("apps.berth.dev", &DeleteParams::default())
-        .await
-        .unwrap();
-    assert!(
-        definitions
-            .get_opt("apps.berth.dev")
-            .await
-            .unwrap()
-            .is_none()
-    );
+    definitions.delete("apps.berth.dev", &DeleteParams::default()).await.unwrap();
+    assert!(definitions.get_opt("apps.berth.dev").await.unwrap().is_none());
     assert!(apps.get("shop").await.is_err());
 }
 
@@ -255,16 +152,8 @@ async fn custom_resources_are_served_at_once() {
 async fn namespaces_wait_for_their_finalizer() {
     let (_sim, client) = client();
     let api: Api<Namespace> = Api::all(client);
-    let namespace: Namespace =
-        serde_json::from_value(json!({"metadata": {"name": "team"}})).unwrap();
-    api.create(&PostParams::default(), &namespace)
-        .await
-        .unwrap();
-    let going = api
-        .delete("team", &DeleteParams::default())
-        .await
-        .unwrap()
-        .left()
-        .unwrap();
+    let namespace: Namespace = serde_json::from_value(json!({"metadata": {"name": "team"}})).unwrap();
+    api.create(&PostParams::default(), &namespace).await.unwrap();
+    let going = api.delete("team", &DeleteParams::default()).await.unwrap().left().unwrap();
     assert_eq!(going.status.unwrap().phase.as_deref(), Some("Terminating"));
 }

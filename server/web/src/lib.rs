@@ -1,1 +1,67 @@
-//! Sessions, sign-in, security headers, server-sent events, WebSockets.
+//! What stands between a browser and the pages: sessions, same-origin rule, security headers, assets, live streams,
+//! terminals. The pages themselves come through [`berth_core::ports::pages::Pages`].
+
+use std::sync::Arc;
+
+use axum::{Router, middleware, routing::get};
+use berth_core::{Services, ports::pages::SharedPages};
+use tokio_util::sync::CancellationToken;
+
+pub mod assets;
+pub mod cookies;
+mod guard;
+mod live;
+mod logs;
+mod origin;
+mod pages;
+mod session;
+mod terminal;
+
+pub use assets::Site;
+
+/// How the browser's side is served.
+#[derive(Debug, Clone, Default)]
+pub struct WebOptions {
+    /// Served over TLS, by ourselves or by a proxy: cookies are `Secure` with the `__Host-` prefix, and HSTS is sent. Off
+    /// only for plain http on loopback.
+    pub secure: bool,
+    /// Most bytes of a form.
+    pub max_form_bytes: usize,
+}
+
+/// What every handler of this crate sees.
+#[derive(Clone)]
+pub struct WebState {
+    /// What can be done.
+    pub services: Services,
+    /// The pages.
+    pub pages: SharedPages,
+    /// Style sheet and browser part.
+    pub site: Arc<Site>,
+    /// How it is served.
+    pub options: WebOptions,
+    /// Ends all streams when the server stops.
+    pub stop: CancellationToken,
+}
+
+/// Entry points of this crate that are no pages, for the test that tries every one without rights: path and right.
+pub const STREAMS: &[&str] =
+    &["/live", "/palette.json", "/t/{tenant}/n/{namespace}/logs/stream", "/t/{tenant}/n/{namespace}/pods/{pod}/exec"];
+
+/// The browser's side. Everything that nobody else answers is a page.
+pub fn router(state: WebState) -> Router {
+    let streams = Router::new()
+        .route("/live", get(live::live))
+        .route("/palette.json", get(pages::palette))
+        .route("/t/{tenant}/n/{namespace}/logs/stream", get(logs::stream))
+        .route("/t/{tenant}/n/{namespace}/pods/{pod}/exec", get(terminal::exec));
+    Router::new()
+        .merge(streams)
+        .fallback(pages::page)
+        .layer(middleware::from_fn_with_state(state.clone(), session::authenticate))
+        .layer(middleware::from_fn_with_state(state.clone(), origin::same_origin))
+        .route("/assets/{*path}", get(assets::asset))
+        .route("/favicon.ico", get(assets::favicon))
+        .layer(middleware::from_fn_with_state(state.clone(), guard::security_headers))
+        .with_state(state)
+}

@@ -1,1 +1,55 @@
-fn main() {}
+//! The project's own commands: `cargo xtask up | test | regenerate | bench | site`.
+//!
+//! Each says what it is doing, checks first what is missing, and names the command that would install it.
+
+mod checks;
+mod generated;
+mod layers;
+mod minify;
+mod needs;
+mod shell;
+mod site;
+mod up;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::workspace::Workspace;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Berth's own commands", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Builds the portal and starts it on an embedded database and an embedded cluster.
+    Up(up::Options),
+    /// Runs every check: format, lints, layers, generated files, unit, integration, both databases, browser.
+    Test(checks::Options),
+    /// Writes the committed files that are made from code.
+    Regenerate(generated::Options),
+    /// Builds the browser part alone and prints the folder that `berth serve --site` reads.
+    Site(site::Options),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = Workspace::find().and_then(|workspace| match cli.command {
+        Command::Up(options) => up::run(&workspace, &options),
+        Command::Test(options) => checks::run(&workspace, &options),
+        Command::Regenerate(options) => generated::run(&workspace, &options),
+        Command::Site(options) => site::run(&workspace, &options),
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

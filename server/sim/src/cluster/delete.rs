@@ -71,13 +71,7 @@ impl Cluster {
     ///
     /// # Errors
     /// 404, 409 when a precondition fails, or what admission says.
-    pub fn delete(
-        &self,
-        id: &GroupResource,
-        namespace: &str,
-        name: &str,
-        options: &DeleteOptions,
-    ) -> Result<Deleted> {
+    pub fn delete(&self, id: &GroupResource, namespace: &str, name: &str, options: &DeleteOptions) -> Result<Deleted> {
         let resource = self.resource(id)?;
         let dry_run = self.caller.dry_run || options.dry_run;
         let _guard = self.lock();
@@ -116,9 +110,7 @@ impl Cluster {
         let is_pod = resource.id == gr::PODS;
         if marked_before {
             // A second delete may only shorten the wait.
-            let remaining = current["metadata"]["deletionGracePeriodSeconds"]
-                .as_i64()
-                .unwrap_or(0);
+            let remaining = current["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0);
             if is_pod && grace < remaining {
                 self.stamp(&mut value, &current, grace);
             }
@@ -148,21 +140,13 @@ impl Cluster {
     }
 
     fn stamp(&self, value: &mut Value, current: &Value, grace: i64) {
-        let started = current["metadata"]["deletionTimestamp"]
-            .as_str()
-            .and_then(|at| at.parse::<jiff::Timestamp>().ok());
-        let began = match (
-            started,
-            current["metadata"]["deletionGracePeriodSeconds"].as_i64(),
-        ) {
-            (Some(at), Some(old)) => at
-                .checked_sub(Duration::from_secs(old.unsigned_abs()))
-                .unwrap_or(at),
+        let started =
+            current["metadata"]["deletionTimestamp"].as_str().and_then(|at| at.parse::<jiff::Timestamp>().ok());
+        let began = match (started, current["metadata"]["deletionGracePeriodSeconds"].as_i64()) {
+            (Some(at), Some(old)) => at.checked_sub(Duration::from_secs(old.unsigned_abs())).unwrap_or(at),
             _ => self.clock.now(),
         };
-        let at = began
-            .checked_add(Duration::from_secs(grace.unsigned_abs()))
-            .unwrap_or(began);
+        let at = began.checked_add(Duration::from_secs(grace.unsigned_abs())).unwrap_or(began);
         let meta = metadata(value);
         meta.insert("deletionTimestamp".into(), json!(format_time(at)));
         meta.insert("deletionGracePeriodSeconds".into(), json!(grace));
@@ -189,12 +173,7 @@ impl Cluster {
     }
 }
 
-fn check_preconditions(
-    id: &GroupResource,
-    name: &str,
-    current: &Value,
-    options: &DeleteOptions,
-) -> Result<()> {
+fn check_preconditions(id: &GroupResource, name: &str, current: &Value, options: &DeleteOptions) -> Result<()> {
     let uid = text(current, &["metadata", "uid"]);
     if let Some(expected) = options.uid.as_deref().filter(|expected| *expected != uid) {
         return Err(Status::conflict(
@@ -207,11 +186,7 @@ fn check_preconditions(
         ));
     }
     let version = text(current, &["metadata", "resourceVersion"]);
-    if let Some(expected) = options
-        .resource_version
-        .as_deref()
-        .filter(|expected| *expected != version)
-    {
+    if let Some(expected) = options.resource_version.as_deref().filter(|expected| *expected != version) {
         return Err(Status::conflict(
             &id.group,
             &id.resource,
@@ -227,23 +202,13 @@ fn check_preconditions(
 /// Whether the object would go at once if it were marked without grace.
 fn released_if_marked(resource: &ResourceType, value: &Value) -> bool {
     let held = |list: &Value| list.as_array().is_some_and(|list| !list.is_empty());
-    !held(&value["metadata"]["finalizers"])
-        && !(resource.id == gr::NAMESPACES && held(&value["spec"]["finalizers"]))
+    !held(&value["metadata"]["finalizers"]) && !(resource.id == gr::NAMESPACES && held(&value["spec"]["finalizers"]))
 }
 
-fn set_propagation_finalizers(
-    resource: &ResourceType,
-    value: &mut Value,
-    propagation: Option<Propagation>,
-) {
+fn set_propagation_finalizers(resource: &ResourceType, value: &mut Value, propagation: Option<Propagation>) {
     let mut finalizers: Vec<String> = value["metadata"]["finalizers"]
         .as_array()
-        .map(|list| {
-            list.iter()
-                .filter_map(Value::as_str)
-                .map(str::to_owned)
-                .collect()
-        })
+        .map(|list| list.iter().filter_map(Value::as_str).map(str::to_owned).collect())
         .unwrap_or_default();
     let before = finalizers.clone();
     let has = |name: &str| before.iter().any(|own| own == name);

@@ -15,29 +15,20 @@ impl Cluster {
         };
         let uid = text(about, &["metadata", "uid"]);
         let _guard = self.lock();
-        let seen = self
-            .list(&gr::EVENTS, Some(namespace))
-            .into_iter()
-            .find(|event| {
-                text(event, &["involvedObject", "uid"]) == uid
-                    && text(event, &["reason"]) == reason
-                    && text(event, &["type"]) == kind
-                    && text(event, &["message"]) == message
-                    && text(event, &["source", "component"]) == component
-                    && text(event, &["involvedObject", "name"])
-                        == text(about, &["metadata", "name"])
-            });
+        let seen = self.list(&gr::EVENTS, Some(namespace)).into_iter().find(|event| {
+            text(event, &["involvedObject", "uid"]) == uid
+                && text(event, &["reason"]) == reason
+                && text(event, &["type"]) == kind
+                && text(event, &["message"]) == message
+                && text(event, &["source", "component"]) == component
+                && text(event, &["involvedObject", "name"]) == text(about, &["metadata", "name"])
+        });
         let now = self.time();
         let recorder = self.component(component);
         let outcome = if let Some(event) = seen {
             let name = text(&event, &["metadata", "name"]).to_owned();
             let count = event["count"].as_i64().unwrap_or(1) + 1;
-            recorder.patch(
-                &gr::EVENTS,
-                namespace,
-                &name,
-                &json!({"count": count, "lastTimestamp": now}),
-            )
+            recorder.patch(&gr::EVENTS, namespace, &name, &json!({"count": count, "lastTimestamp": now}))
         } else {
             let name = text(about, &["metadata", "name"]);
             let unique = self.clock.now().as_nanosecond();

@@ -41,12 +41,7 @@ impl Caller {
     /// A component of the control plane, e.g. `kube-scheduler`.
     #[must_use]
     pub fn component(name: &str) -> Self {
-        Self {
-            user: UserInfo::component(name),
-            manager: name.to_owned(),
-            dry_run: false,
-            warnings: Arc::default(),
-        }
+        Self { user: UserInfo::component(name), manager: name.to_owned(), dry_run: false, warnings: Arc::default() }
     }
 }
 
@@ -122,10 +117,7 @@ impl Cluster {
     /// A handle that writes as somebody else.
     #[must_use]
     pub fn with_caller(&self, caller: Caller) -> Self {
-        Self {
-            caller: Arc::new(caller),
-            ..self.clone()
-        }
+        Self { caller: Arc::new(caller), ..self.clone() }
     }
 
     /// A handle that writes as a component of the control plane, e.g. `kube-scheduler`.
@@ -172,8 +164,7 @@ impl Cluster {
     /// # Errors
     /// 404.
     pub fn get(&self, id: &GroupResource, namespace: &str, name: &str) -> Result<ObjectRef> {
-        self.find(id, namespace, name)
-            .ok_or_else(|| Status::not_found(&id.group, &id.resource, name))
+        self.find(id, namespace, name).ok_or_else(|| Status::not_found(&id.group, &id.resource, name))
     }
 
     /// All objects, or those of one namespace, in key order.
@@ -220,13 +211,7 @@ impl Cluster {
     ///
     /// # Errors
     /// 404, or what validation and admission say.
-    pub fn patch(
-        &self,
-        id: &GroupResource,
-        namespace: &str,
-        name: &str,
-        merge: &Value,
-    ) -> Result<ObjectRef> {
+    pub fn patch(&self, id: &GroupResource, namespace: &str, name: &str, merge: &Value) -> Result<ObjectRef> {
         self.modify(id, namespace, name, |value| json_patch::merge(value, merge))
     }
 
@@ -234,13 +219,7 @@ impl Cluster {
     ///
     /// # Errors
     /// 404, or what validation says.
-    pub fn patch_status(
-        &self,
-        id: &GroupResource,
-        namespace: &str,
-        name: &str,
-        merge: &Value,
-    ) -> Result<ObjectRef> {
+    pub fn patch_status(&self, id: &GroupResource, namespace: &str, name: &str, merge: &Value) -> Result<ObjectRef> {
         self.modify_status(id, namespace, name, |value| json_patch::merge(value, merge))
     }
 }
@@ -248,8 +227,5 @@ impl Cluster {
 /// The text at a path of fields, "" when it is missing.
 #[must_use]
 pub fn text<'a>(value: &'a Value, path: &[&str]) -> &'a str {
-    path.iter()
-        .try_fold(value, |value, field| value.get(field))
-        .and_then(Value::as_str)
-        .unwrap_or_default()
+    path.iter().try_fold(value, |value, field| value.get(field)).and_then(Value::as_str).unwrap_or_default()
 }

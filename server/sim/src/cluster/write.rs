@@ -46,12 +46,7 @@ impl Cluster {
         let resource = self.resource(id)?;
         let version = resource.storage_version.clone();
         self.create_with(
-            WriteContext {
-                resource: &resource,
-                version: &version,
-                subresource: None,
-                managed: false,
-            },
+            WriteContext { resource: &resource, version: &version, subresource: None, managed: false },
             namespace,
             value,
         )
@@ -69,12 +64,7 @@ impl Cluster {
     ///
     /// # Errors
     /// 404, 409 when it is stale, 422 when it is invalid.
-    pub fn update_status(
-        &self,
-        id: &GroupResource,
-        namespace: &str,
-        value: Value,
-    ) -> Result<ObjectRef> {
+    pub fn update_status(&self, id: &GroupResource, namespace: &str, value: Value) -> Result<ObjectRef> {
         self.update_in(id, namespace, Some("status"), value)
     }
 
@@ -89,24 +79,14 @@ impl Cluster {
         let version = resource.storage_version.clone();
         let name = text(&value, &["metadata", "name"]).to_owned();
         self.update_with(
-            WriteContext {
-                resource: &resource,
-                version: &version,
-                subresource,
-                managed: false,
-            },
+            WriteContext { resource: &resource, version: &version, subresource, managed: false },
             namespace,
             &name,
             value,
         )
     }
 
-    pub(crate) fn create_with(
-        &self,
-        cx: WriteContext<'_>,
-        namespace: &str,
-        mut value: Value,
-    ) -> Result<ObjectRef> {
+    pub(crate) fn create_with(&self, cx: WriteContext<'_>, namespace: &str, mut value: Value) -> Result<ObjectRef> {
         let resource = cx.resource;
         let id = &resource.id;
         let _guard = self.lock();
@@ -118,12 +98,7 @@ impl Cluster {
         } else {
             meta.insert("namespace".into(), json!(namespace));
         }
-        for field in [
-            "deletionTimestamp",
-            "deletionGracePeriodSeconds",
-            "selfLink",
-            "resourceVersion",
-        ] {
+        for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"] {
             meta.remove(field);
         }
         meta.insert("uid".into(), json!(Uuid::new_v4().to_string()));
@@ -156,12 +131,7 @@ impl Cluster {
         }
     }
 
-    fn create_named(
-        &self,
-        cx: WriteContext<'_>,
-        namespace: &str,
-        mut value: Value,
-    ) -> Result<ObjectRef> {
+    fn create_named(&self, cx: WriteContext<'_>, namespace: &str, mut value: Value) -> Result<ObjectRef> {
         let resource = cx.resource;
         let id = &resource.id;
         let name = text(&value, &["metadata", "name"]).to_owned();
@@ -195,10 +165,7 @@ impl Cluster {
         if self.caller.dry_run {
             return Ok(std::sync::Arc::new(Object::unversioned(value)));
         }
-        let created = self
-            .store
-            .create(id, namespace, &name, value)
-            .map_err(|error| write_error(id, &name, &error))?;
+        let created = self.store.create(id, namespace, &name, value).map_err(|error| write_error(id, &name, &error))?;
         strategy::after_write(self, resource, Some(&created), None);
         Ok(created)
     }
@@ -254,10 +221,7 @@ impl Cluster {
         for plugin in plugins.iter() {
             plugin.validate(&request, &value)?;
         }
-        metadata(&mut value).insert(
-            "resourceVersion".into(),
-            current["metadata"]["resourceVersion"].clone(),
-        );
+        metadata(&mut value).insert("resourceVersion".into(), current["metadata"]["resourceVersion"].clone());
         if value == *current.value() {
             return Ok(current);
         }
@@ -293,23 +257,14 @@ impl Cluster {
         let current = self.get(&gr::PODS, namespace, pod)?;
         let refuse = |why: String| Status::conflict("", "pods/binding", pod, &why);
         if !current["metadata"]["deletionTimestamp"].is_null() {
-            return Err(refuse(format!(
-                "pod {pod} is being deleted, cannot be assigned to a host"
-            )));
+            return Err(refuse(format!("pod {pod} is being deleted, cannot be assigned to a host")));
         }
         let bound = text(&current, &["spec", "nodeName"]);
         if !bound.is_empty() {
-            return Err(refuse(format!(
-                "pod {pod} is already assigned to node {bound:?}"
-            )));
+            return Err(refuse(format!("pod {pod} is already assigned to node {bound:?}")));
         }
-        if current["spec"]["schedulingGates"]
-            .as_array()
-            .is_some_and(|gates| !gates.is_empty())
-        {
-            return Err(refuse(format!(
-                "pod {pod} has non-empty .spec.schedulingGates"
-            )));
+        if current["spec"]["schedulingGates"].as_array().is_some_and(|gates| !gates.is_empty()) {
+            return Err(refuse(format!("pod {pod} has non-empty .spec.schedulingGates")));
         }
         let mut value = current.value().clone();
         value["spec"]["nodeName"] = json!(node);
@@ -334,17 +289,10 @@ pub(crate) fn is_released(resource: &ResourceType, value: &Value) -> bool {
     !meta["deletionTimestamp"].is_null()
         && !held(&meta["finalizers"])
         && meta["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) == 0
-        && !(resource.id.group.is_empty()
-            && resource.id.resource == "namespaces"
-            && held(&value["spec"]["finalizers"]))
+        && !(resource.id.group.is_empty() && resource.id.resource == "namespaces" && held(&value["spec"]["finalizers"]))
 }
 
-fn check_update(
-    resource: &ResourceType,
-    name: &str,
-    current: &Object,
-    value: &Value,
-) -> Result<()> {
+fn check_update(resource: &ResourceType, name: &str, current: &Object, value: &Value) -> Result<()> {
     let id = &resource.id;
     let uid = text(value, &["metadata", "uid"]);
     let stored_uid = text(current, &["metadata", "uid"]);
@@ -353,9 +301,7 @@ fn check_update(
             &id.group,
             &id.resource,
             name,
-            &format!(
-                "Precondition failed: UID in precondition: {uid}, UID in object meta: {stored_uid}"
-            ),
+            &format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {stored_uid}"),
         ));
     }
     let version = text(value, &["metadata", "resourceVersion"]);
@@ -407,17 +353,14 @@ fn write_error(id: &GroupResource, name: &str, error: &WriteError) -> Status {
 fn generate_name(base: &str) -> String {
     const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
     const RANDOM: usize = 5;
-    let keep = base
-        .char_indices()
-        .map(|(at, c)| at + c.len_utf8())
-        .take_while(|end| *end <= 63 - RANDOM)
-        .last();
+    let keep = base.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= 63 - RANDOM).last();
     let mut name = base.get(..keep.unwrap_or(0)).unwrap_or_default().to_owned();
     let bytes = Uuid::new_v4().into_bytes();
-    name.extend(bytes.iter().take(RANDOM).filter_map(|byte| {
-        ALPHABET
-            .get(usize::from(*byte) % ALPHABET.len())
-            .map(|letter| char::from(*letter))
-    }));
+    name.extend(
+        bytes
+            .iter()
+            .take(RANDOM)
+            .filter_map(|byte| ALPHABET.get(usize::from(*byte) % ALPHABET.len()).map(|letter| char::from(*letter))),
+    );
     name
 }

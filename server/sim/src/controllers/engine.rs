@@ -15,10 +15,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::{
-    index::Index,
-    recorder::Recorder,
-};
+use super::{index::Index, recorder::Recorder};
 use crate::{
     clock::Clock,
     cluster::Cluster,
@@ -295,8 +292,12 @@ impl EngineHandle {
         let engine = Arc::new(Mutex::new(engine));
         let stop = tokio_util::sync::CancellationToken::new();
         let changed = Arc::new(Notify::new());
-        let handle =
-            Self { engine: engine.clone(), clock: clock.clone(), changed: changed.clone(), _stop: Arc::new(stop.clone().drop_guard()) };
+        let handle = Self {
+            engine: engine.clone(),
+            clock: clock.clone(),
+            changed: changed.clone(),
+            _stop: Arc::new(stop.clone().drop_guard()),
+        };
         tokio::spawn(async move {
             loop {
                 let (more, due, signal) = {

@@ -170,7 +170,14 @@ pub fn add_finalizer(object: &mut Value, name: &str) -> bool {
 
 /// Puts a condition into `conditions` (a list): keeps `lastTransitionTime` while the status stays,
 /// replaces in place. Returns whether anything but times changed.
-pub fn set_condition(conditions: &mut Vec<Value>, kind: &str, status: &str, reason: &str, message: &str, now: Timestamp) -> bool {
+pub fn set_condition(
+    conditions: &mut Vec<Value>,
+    kind: &str,
+    status: &str,
+    reason: &str,
+    message: &str,
+    now: Timestamp,
+) -> bool {
     let mut fresh = json!({"type": kind, "status": status, "lastTransitionTime": format_time(now)});
     if !reason.is_empty() {
         fresh["reason"] = json!(reason);
@@ -213,7 +220,11 @@ pub fn int_or_percent(value: &Value, total: i64, round_up: bool) -> Option<i64> 
         Value::String(text) => {
             let percent: i64 = text.strip_suffix('%')?.parse().ok()?;
             let product = percent.checked_mul(total)?;
-            Some(if round_up { product.div_euclid(100) + i64::from(product.rem_euclid(100) != 0) } else { product.div_euclid(100) })
+            Some(if round_up {
+                product.div_euclid(100) + i64::from(product.rem_euclid(100) != 0)
+            } else {
+                product.div_euclid(100)
+            })
         }
         _ => None,
     }
@@ -303,7 +314,9 @@ pub fn semantically_equal(a: &Value, b: &Value) -> bool {
             };
             covered(x, y) && y.iter().all(|(key, value)| x.contains_key(key) || vacant(value))
         }
-        (Value::Array(x), Value::Array(y)) => x.len() == y.len() && x.iter().zip(y).all(|(p, q)| semantically_equal(p, q)),
+        (Value::Array(x), Value::Array(y)) => {
+            x.len() == y.len() && x.iter().zip(y).all(|(p, q)| semantically_equal(p, q))
+        }
         _ => a == b || (vacant(a) && vacant(b)),
     }
 }
@@ -325,8 +338,13 @@ mod tests {
     #[test]
     fn percentages_round_as_asked() {
         for (value, total, up, expected) in [
-            (json!(3), 10, true, Some(3)), (json!("25%"), 10, true, Some(3)), (json!("25%"), 10, false, Some(2)),
-            (json!("100%"), 7, false, Some(7)), (json!("0%"), 7, true, Some(0)), (json!("x"), 7, true, None), (json!(null), 7, true, None),
+            (json!(3), 10, true, Some(3)),
+            (json!("25%"), 10, true, Some(3)),
+            (json!("25%"), 10, false, Some(2)),
+            (json!("100%"), 7, false, Some(7)),
+            (json!("0%"), 7, true, Some(0)),
+            (json!("x"), 7, true, None),
+            (json!(null), 7, true, None),
         ] {
             assert_eq!(int_or_percent(&value, total, up), expected, "{value} of {total}");
         }

@@ -35,13 +35,18 @@ impl Index {
         if event.resource == gr::EVENTS {
             return;
         }
-        let at = Location { resource: event.resource.clone(), namespace: event.namespace.clone(), name: event.name.clone() };
+        let at =
+            Location { resource: event.resource.clone(), namespace: event.namespace.clone(), name: event.name.clone() };
         if let Some(previous) = event.previous.as_deref() {
             for owner in previous.items("/metadata/ownerReferences") {
                 remove(&mut self.dependents, owner.text("/uid"), &at);
             }
             if event.resource == gr::PODS {
-                remove(&mut self.pods_by_node, previous.text("/spec/nodeName"), &(at.namespace.clone(), at.name.clone()));
+                remove(
+                    &mut self.pods_by_node,
+                    previous.text("/spec/nodeName"),
+                    &(at.namespace.clone(), at.name.clone()),
+                );
             }
             if self.by_uid.get(previous.uid()) == Some(&at) {
                 self.by_uid.remove(previous.uid());
@@ -52,7 +57,11 @@ impl Index {
                 remove(&mut self.dependents, owner.text("/uid"), &at);
             }
             if event.resource == gr::PODS {
-                remove(&mut self.pods_by_node, event.object.text("/spec/nodeName"), &(at.namespace.clone(), at.name.clone()));
+                remove(
+                    &mut self.pods_by_node,
+                    event.object.text("/spec/nodeName"),
+                    &(at.namespace.clone(), at.name.clone()),
+                );
                 remove(&mut self.orphans, &at.namespace, &at.name);
             }
             self.by_uid.remove(event.object.uid());

@@ -73,9 +73,9 @@ pub fn bootstrap(cluster: &Cluster, shapes: &[NodeShape]) {
             continue;
         }
         let node = node(shape, index, now);
-        let created = kubelet
-            .create(&gr::NODES, "", node.clone())
-            .and_then(|_| kubelet.modify_status(&gr::NODES, "", &shape.name, |value| value["status"] = node["status"].clone()));
+        let created = kubelet.create(&gr::NODES, "", node.clone()).and_then(|_| {
+            kubelet.modify_status(&gr::NODES, "", &shape.name, |value| value["status"] = node["status"].clone())
+        });
         if let Err(status) = created {
             tracing::error!(%status, node = shape.name, "node not made");
         }
@@ -171,7 +171,10 @@ impl Controller for NodeLifecycle {
 
     fn observe(&mut self, event: &Event, _: &Context<'_>, wake: &mut Vec<Key>) {
         if event.resource == gr::NODES
-            && event.previous.as_deref().is_none_or(|old| old.at("/spec/unschedulable") != event.object.at("/spec/unschedulable"))
+            && event
+                .previous
+                .as_deref()
+                .is_none_or(|old| old.at("/spec/unschedulable") != event.object.at("/spec/unschedulable"))
         {
             wake.push(Key::of(event));
         }
@@ -231,7 +234,9 @@ fn beat(cx: &Context<'_>, node: &Value) -> Result<(), crate::status::Status> {
     let due = last.is_none_or(|last| last.checked_add(STATUS_EVERY).is_ok_and(|due| due <= cx.now));
     if due {
         let since = ready.and_then(|ready| ready.time("/lastTransitionTime")).unwrap_or(cx.now);
-        cx.cluster.modify_status(&gr::NODES, "", node.name(), |value| value["status"]["conditions"] = conditions(cx.now, since))?;
+        cx.cluster.modify_status(&gr::NODES, "", node.name(), |value| {
+            value["status"]["conditions"] = conditions(cx.now, since)
+        })?;
     }
     Ok(())
 }

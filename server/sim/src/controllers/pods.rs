@@ -76,7 +76,9 @@ pub fn compare_for_deletion(a: (&Value, usize), b: (&Value, usize), now: Timesta
         _ => 2,
     };
     let cost = |pod: &Value| {
-        pod.annotation("controller.kubernetes.io/pod-deletion-cost").and_then(|cost| cost.parse::<i32>().ok()).unwrap_or_default()
+        pod.annotation("controller.kubernetes.io/pod-deletion-cost")
+            .and_then(|cost| cost.parse::<i32>().ok())
+            .unwrap_or_default()
     };
     // Times are compared on a logarithmic scale, so that pods of about one age are chosen at random by uid.
     let age_rank = |at: Option<Timestamp>| {
@@ -89,7 +91,13 @@ pub fn compare_for_deletion(a: (&Value, usize), b: (&Value, usize), now: Timesta
         .then_with(|| is_ready(a).cmp(&is_ready(b)))
         .then_with(|| cost(a).cmp(&cost(b)))
         .then_with(|| rank_b.cmp(&rank_a))
-        .then_with(|| if is_ready(a) && is_ready(b) { age_rank(ready_since(a)).cmp(&age_rank(ready_since(b))) } else { Ordering::Equal })
+        .then_with(|| {
+            if is_ready(a) && is_ready(b) {
+                age_rank(ready_since(a)).cmp(&age_rank(ready_since(b)))
+            } else {
+                Ordering::Equal
+            }
+        })
         .then_with(|| restarts(b).cmp(&restarts(a)))
         .then_with(|| age_rank(a.created()).cmp(&age_rank(b.created())))
         .then_with(|| a.uid().cmp(b.uid()))
@@ -154,7 +162,10 @@ pub fn delete(cx: &Context<'_>, pod: &Value, owner: &Value, component: &str) -> 
 /// Whether a create was refused because its namespace goes away.
 #[must_use]
 pub fn namespace_is_terminating(status: &Status) -> bool {
-    status.details.as_ref().is_some_and(|details| details.causes.iter().any(|cause| cause.reason == "NamespaceTerminating"))
+    status
+        .details
+        .as_ref()
+        .is_some_and(|details| details.causes.iter().any(|cause| cause.reason == "NamespaceTerminating"))
 }
 
 /// The pods that `owner` controls. Orphans that its selector matches are adopted, pods whose labels no
@@ -203,9 +214,16 @@ pub fn claim(cx: &Context<'_>, owner: &Value, api_version: &str, kind: &str) -> 
 }
 
 fn release(cx: &Context<'_>, pod: &Value, owner: &str) -> Result<()> {
-    let kept: Vec<Value> =
-        pod.items("/metadata/ownerReferences").iter().filter(|reference| reference.text("/uid") != owner).cloned().collect();
-    match cx.cluster.modify(&gr::PODS, pod.namespace(), pod.name(), |pod| set(pod, &["metadata", "ownerReferences"], kept)) {
+    let kept: Vec<Value> = pod
+        .items("/metadata/ownerReferences")
+        .iter()
+        .filter(|reference| reference.text("/uid") != owner)
+        .cloned()
+        .collect();
+    match cx
+        .cluster
+        .modify(&gr::PODS, pod.namespace(), pod.name(), |pod| set(pod, &["metadata", "ownerReferences"], kept))
+    {
         Err(status) if !status.is_not_found() => Err(status),
         _ => Ok(()),
     }

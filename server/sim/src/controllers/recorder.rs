@@ -91,7 +91,8 @@ impl Recorder {
             _ => "kube-controller-manager",
         });
         if let Some(name) = state.names.get(&identity) {
-            let count = writer.find(&gr::EVENTS, namespace, name).and_then(|event| event.int("/count")).map(|count| count + 1);
+            let count =
+                writer.find(&gr::EVENTS, namespace, name).and_then(|event| event.int("/count")).map(|count| count + 1);
             let change = json!({"count": count, "lastTimestamp": format_time(now), "message": message});
             if count.is_some() && writer.patch(&gr::EVENTS, namespace, name, &change).is_ok() {
                 return;
@@ -232,4 +233,3 @@ impl State {
         }
     }
 }
-

@@ -125,9 +125,9 @@ fn crowding(cx: &Context<'_>, set: &Value, active: &[ObjectRef]) -> Vec<usize> {
                     pods::is_active(other)
                         && (uid == set.uid()
                             || deployment.as_deref().is_some_and(|deployment| {
-                                cx.index.dependents_of(deployment, &gr::REPLICA_SETS).any(|at| {
-                                    at.name == owner.text("/name") && at.namespace == other.namespace()
-                                })
+                                cx.index
+                                    .dependents_of(deployment, &gr::REPLICA_SETS)
+                                    .any(|at| at.name == owner.text("/name") && at.namespace == other.namespace())
                             }))
                 })
                 .count()
@@ -149,7 +149,9 @@ fn status_of(set: &Value, active: &[ObjectRef], terminating: usize, failure: Opt
     let available = active.iter().filter(|pod| pods::is_available(pod, min_ready, now)).count();
 
     let mut status = json!({"replicas": active.len()});
-    for (field, count) in [("fullyLabeledReplicas", labeled), ("readyReplicas", ready), ("availableReplicas", available)] {
+    for (field, count) in
+        [("fullyLabeledReplicas", labeled), ("readyReplicas", ready), ("availableReplicas", available)]
+    {
         if count > 0 {
             status[field] = json!(count);
         }

@@ -13,11 +13,7 @@ pub type Amounts = BTreeMap<String, Quantity>;
 /// Reads a resource list, e.g. `resources.requests`.
 #[must_use]
 pub fn amounts(list: &Value) -> Amounts {
-    list.as_object()
-        .into_iter()
-        .flatten()
-        .map(|(name, value)| (name.clone(), Quantity::lenient(Some(value))))
-        .collect()
+    list.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), Quantity::lenient(Some(value)))).collect()
 }
 
 /// A resource list as JSON.
@@ -97,7 +93,9 @@ fn total(pod: &Value, field: &str) -> Amounts {
 #[must_use]
 pub fn qos_class(pod: &Value) -> &'static str {
     let supported = |list: Amounts| -> Amounts {
-        list.into_iter().filter(|(name, amount)| matches!(name.as_str(), "cpu" | "memory") && !amount.is_zero()).collect()
+        list.into_iter()
+            .filter(|(name, amount)| matches!(name.as_str(), "cpu" | "memory") && !amount.is_zero())
+            .collect()
     };
     let (mut requests, mut limits) = (Amounts::new(), Amounts::new());
     let mut guaranteed = true;
@@ -118,7 +116,10 @@ pub fn qos_class(pod: &Value) -> &'static str {
     if requests.is_empty() && limits.is_empty() {
         return "BestEffort";
     }
-    if guaranteed && requests.len() == limits.len() && requests.iter().all(|(name, amount)| limits.get(name) == Some(amount)) {
+    if guaranteed
+        && requests.len() == limits.len()
+        && requests.iter().all(|(name, amount)| limits.get(name) == Some(amount))
+    {
         return "Guaranteed";
     }
     "Burstable"

@@ -73,24 +73,13 @@ impl Tokens {
 fn hmac_sha256(key: &[u8; 32], message: &[u8]) -> Vec<u8> {
     let mut block = [0u8; 64];
     block[..32].copy_from_slice(key);
-    let inner = Sha256::new()
-        .chain_update(block.map(|byte| byte ^ 0x36))
-        .chain_update(message)
-        .finalize();
-    Sha256::new()
-        .chain_update(block.map(|byte| byte ^ 0x5c))
-        .chain_update(inner)
-        .finalize()
-        .to_vec()
+    let inner = Sha256::new().chain_update(block.map(|byte| byte ^ 0x36)).chain_update(message).finalize();
+    Sha256::new().chain_update(block.map(|byte| byte ^ 0x5c)).chain_update(inner).finalize().to_vec()
 }
 
 /// Compares without telling by the time it takes where the difference is.
 fn same(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len()
-        && a.iter()
-            .zip(b)
-            .fold(0, |difference, (a, b)| difference | (a ^ b))
-            == 0
+    a.len() == b.len() && a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
 }
 
 /// The user of a bearer token, if it is good.
@@ -111,10 +100,7 @@ pub fn token_user(api: &Api, token: &str) -> Option<UserInfo> {
     }
     let mut user = UserInfo {
         name: format!("system:serviceaccount:{namespace}:{name}"),
-        uid: account["metadata"]["uid"]
-            .as_str()
-            .unwrap_or_default()
-            .into(),
+        uid: account["metadata"]["uid"].as_str().unwrap_or_default().into(),
         groups: vec![
             "system:serviceaccounts".into(),
             format!("system:serviceaccounts:{namespace}"),
@@ -123,27 +109,16 @@ pub fn token_user(api: &Api, token: &str) -> Option<UserInfo> {
         ..UserInfo::default()
     };
     if let Some(id) = claims["jti"].as_str() {
-        user.extra.insert(
-            "authentication.kubernetes.io/credential-id".into(),
-            vec![format!("JTI={id}")],
-        );
+        user.extra.insert("authentication.kubernetes.io/credential-id".into(), vec![format!("JTI={id}")]);
     }
     Some(user)
 }
 
 /// Claims and expiry of a new ServiceAccount token.
-pub fn account_claims(
-    api: &Api,
-    account: &Value,
-    audiences: &[Value],
-    seconds: i64,
-) -> (Value, String) {
+pub fn account_claims(api: &Api, account: &Value, audiences: &[Value], seconds: i64) -> (Value, String) {
     let now = api.cluster.clock.now();
-    let expires =
-        jiff::Timestamp::from_second(now.as_second() + seconds).unwrap_or(jiff::Timestamp::MAX);
-    let namespace = account["metadata"]["namespace"]
-        .as_str()
-        .unwrap_or_default();
+    let expires = jiff::Timestamp::from_second(now.as_second() + seconds).unwrap_or(jiff::Timestamp::MAX);
+    let namespace = account["metadata"]["namespace"].as_str().unwrap_or_default();
     let name = account["metadata"]["name"].as_str().unwrap_or_default();
     let claims = json!({
         "aud": audiences,
@@ -182,12 +157,7 @@ pub fn authenticate(api: &Api, headers: &HeaderMap, default: Option<UserInfo>) -
 
 /// Follows `Impersonate-*` headers, each of which the real user must be allowed.
 pub fn impersonate(api: &Api, headers: &HeaderMap, user: UserInfo) -> Result<UserInfo> {
-    let text = |name: &str| {
-        headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
-    };
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let name = text("impersonate-user");
     let groups: Vec<String> = headers
         .get_all("impersonate-group")
@@ -199,19 +169,14 @@ pub fn impersonate(api: &Api, headers: &HeaderMap, user: UserInfo) -> Result<Use
     let mut extra: Vec<(String, String)> = Vec::new();
     for (header, value) in headers {
         if let Some(key) = header.as_str().strip_prefix("impersonate-extra-") {
-            extra.push((
-                decode_path(key).to_lowercase(),
-                value.to_str().unwrap_or_default().to_owned(),
-            ));
+            extra.push((decode_path(key).to_lowercase(), value.to_str().unwrap_or_default().to_owned()));
         }
     }
     if name.is_empty() {
         if groups.is_empty() && extra.is_empty() && uid.is_empty() {
             return Ok(user);
         }
-        return Err(Status::internal(format!(
-            "requested {groups:?} without impersonating a user"
-        )));
+        return Err(Status::internal(format!("requested {groups:?} without impersonating a user")));
     }
     let check = |group: &str, resource: &str, subresource: &str, namespace: &str, name: &str| {
         let attributes = Attributes {
@@ -227,21 +192,13 @@ pub fn impersonate(api: &Api, headers: &HeaderMap, user: UserInfo) -> Result<Use
         };
         decide(api, &attributes)
     };
-    let mut acting = UserInfo {
-        name: name.to_owned(),
-        uid: uid.to_owned(),
-        ..UserInfo::default()
-    };
+    let mut acting = UserInfo { name: name.to_owned(), uid: uid.to_owned(), ..UserInfo::default() };
     let mut implied = Vec::new();
-    if let Some((namespace, account)) = name
-        .strip_prefix("system:serviceaccount:")
-        .and_then(|rest| rest.split_once(':'))
+    if let Some((namespace, account)) =
+        name.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'))
     {
         check("", "serviceaccounts", "", namespace, account)?;
-        implied = vec![
-            "system:serviceaccounts".to_owned(),
-            format!("system:serviceaccounts:{namespace}"),
-        ];
+        implied = vec!["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")];
     } else {
         check("", "users", "", "", name)?;
     }
@@ -250,21 +207,13 @@ pub fn impersonate(api: &Api, headers: &HeaderMap, user: UserInfo) -> Result<Use
     }
     for (key, value) in &extra {
         check("authentication.k8s.io", "userextras", key, "", value)?;
-        acting
-            .extra
-            .entry(key.clone())
-            .or_default()
-            .push(value.clone());
+        acting.extra.entry(key.clone()).or_default().push(value.clone());
     }
     if !uid.is_empty() {
         check("authentication.k8s.io", "uids", "", "", uid)?;
     }
     acting.groups = if groups.is_empty() { implied } else { groups };
-    let everybody = if name == "system:anonymous" {
-        "system:unauthenticated"
-    } else {
-        "system:authenticated"
-    };
+    let everybody = if name == "system:anonymous" { "system:unauthenticated" } else { "system:authenticated" };
     if !acting.in_group(everybody) && !acting.in_group("system:unauthenticated") {
         acting.groups.push(everybody.into());
     }
@@ -283,11 +232,7 @@ pub fn authorize(cx: &Context) -> Result<()> {
         subresource: info.subresource.clone(),
         name: info.name.clone(),
         namespace: info.namespace.clone(),
-        path: if info.is_resource {
-            String::new()
-        } else {
-            info.path.clone()
-        },
+        path: if info.is_resource { String::new() } else { info.path.clone() },
     };
     decide(&cx.api, &attributes)
 }
@@ -303,12 +248,7 @@ pub fn decide(api: &Api, attributes: &Attributes) -> Result<()> {
     }
     let why = denial(attributes, &decision.reason);
     if attributes.path.is_empty() {
-        return Err(Status::forbidden(
-            &attributes.group,
-            &attributes.resource,
-            &attributes.name,
-            &why,
-        ));
+        return Err(Status::forbidden(&attributes.group, &attributes.resource, &attributes.name, &why));
     }
     Err(Status::forbidden("", "", "", &why))
 }
@@ -324,8 +264,7 @@ fn denial(attributes: &Attributes, reason: &str) -> String {
             format!("{}/{}", attributes.resource, attributes.subresource)
         };
         let group = &attributes.group;
-        let mut text =
-            format!("User {user:?} cannot {verb} resource {resource:?} in API group {group:?}");
+        let mut text = format!("User {user:?} cannot {verb} resource {resource:?} in API group {group:?}");
         if attributes.namespace.is_empty() {
             text.push_str(" at the cluster scope");
         } else {
@@ -335,11 +274,7 @@ fn denial(attributes: &Attributes, reason: &str) -> String {
     } else {
         format!("User {user:?} cannot {verb} path {:?}", attributes.path)
     };
-    if reason.is_empty() {
-        text
-    } else {
-        format!("{text}: {reason}")
-    }
+    if reason.is_empty() { text } else { format!("{text}: {reason}") }
 }
 
 #[cfg(test)]
@@ -364,9 +299,6 @@ mod tests {
         key[..4].copy_from_slice(b"Jefe");
         let mac = hmac_sha256(&key, b"what do ya want for nothing?");
         let hex: String = mac.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(
-            hex,
-            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
-        );
+        assert_eq!(hex, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
     }
 }

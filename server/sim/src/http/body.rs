@@ -35,11 +35,7 @@ impl FieldValidation {
                 "meta.k8s.io",
                 "CreateOptions",
                 "",
-                &[crate::status::FieldError::not_supported(
-                    "fieldValidation",
-                    other,
-                    &["Ignore", "Strict", "Warn"],
-                )],
+                &[crate::status::FieldError::not_supported("fieldValidation", other, &["Ignore", "Strict", "Warn"])],
             )),
         }
     }
@@ -89,9 +85,7 @@ pub fn parse(cx: &Context, body: &Bytes) -> Result<(Value, Vec<String>)> {
         "application/yaml" | "application/apply-patch+yaml" | "application/apply-patch+cbor" => {
             parse_yaml(body).map(|value| (value, Vec::new()))
         }
-        "application/vnd.kubernetes.protobuf" => {
-            crate::protobuf::decode(body).map(|value| (value, Vec::new()))
-        }
+        "application/vnd.kubernetes.protobuf" => crate::protobuf::decode(body).map(|value| (value, Vec::new())),
         _ => Err(unsupported(
             "application/json, application/yaml, application/vnd.kubernetes.protobuf, application/cbor",
         )),
@@ -103,16 +97,12 @@ pub fn parse(cx: &Context, body: &Bytes) -> Result<(Value, Vec<String>)> {
 /// # Errors
 /// 400 when it cannot be parsed.
 pub fn parse_yaml(body: &[u8]) -> Result<Value> {
-    let text = std::str::from_utf8(body)
-        .map_err(|_| Status::bad_request("error decoding YAML: invalid UTF-8"))?;
-    serde_saphyr::from_str(text)
-        .map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))
+    let text = std::str::from_utf8(body).map_err(|_| Status::bad_request("error decoding YAML: invalid UTF-8"))?;
+    serde_saphyr::from_str(text).map_err(|error| Status::bad_request(format!("error decoding YAML: {error}")))
 }
 
 fn kind_of(cx: &Context) -> String {
-    cx.resource()
-        .map(|(resource, _)| resource.kind.clone())
-        .unwrap_or_default()
+    cx.resource().map(|(resource, _)| resource.kind.clone()).unwrap_or_default()
 }
 
 /// 415.
@@ -120,9 +110,7 @@ pub fn unsupported(supported: &str) -> Status {
     Status::new(
         415,
         "UnsupportedMediaType",
-        format!(
-            "the body of the request was in an unknown format - accepted media types include: {supported}"
-        ),
+        format!("the body of the request was in an unknown format - accepted media types include: {supported}"),
     )
 }
 
@@ -130,12 +118,7 @@ pub fn unsupported(supported: &str) -> Status {
 ///
 /// # Errors
 /// 400 when it is not such an object.
-pub fn object(
-    cx: &Context,
-    resource: &ResourceType,
-    version: &Version,
-    body: &Bytes,
-) -> Result<Value> {
+pub fn object(cx: &Context, resource: &ResourceType, version: &Version, body: &Bytes) -> Result<Value> {
     let validation = FieldValidation::of(cx)?;
     let (mut value, mut faults) = parse(cx, body)?;
     check_kind(resource, &version.name, &mut value)?;
@@ -171,11 +154,7 @@ pub fn check_kind(resource: &ResourceType, version: &str, value: &mut Value) -> 
         return Err(Status::bad_request(format!(
             "{kind} in version \"{given}\" cannot be handled as a {}: converting ({given}.{kind}) to ({}.{}): unknown conversion",
             resource.kind,
-            if resource.id.group.is_empty() {
-                "core"
-            } else {
-                resource.id.group.as_ref()
-            },
+            if resource.id.group.is_empty() { "core" } else { resource.id.group.as_ref() },
             resource.kind
         )));
     }

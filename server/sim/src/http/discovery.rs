@@ -48,11 +48,9 @@ pub fn serve(cx: &Context) -> Result<Response<Body>> {
     match parts.as_slice() {
         [] | [""] => Ok(json_response(StatusCode::OK, &paths(cx))),
         ["version"] => Ok(json_response(StatusCode::OK, &version())),
-        ["healthz" | "livez" | "readyz", ..] => Ok(bytes_response(
-            StatusCode::OK,
-            "text/plain; charset=utf-8",
-            Bytes::from_static(b"ok"),
-        )),
+        ["healthz" | "livez" | "readyz", ..] => {
+            Ok(bytes_response(StatusCode::OK, "text/plain; charset=utf-8", Bytes::from_static(b"ok")))
+        }
         ["api"] if cx.accept.aggregated => Ok(aggregated(cx, true)),
         ["apis"] if cx.accept.aggregated => Ok(aggregated(cx, false)),
         ["api"] => Ok(json_response(
@@ -69,30 +67,19 @@ pub fn serve(cx: &Context) -> Result<Response<Body>> {
                 .filter(|(name, _)| !name.is_empty())
                 .map(|(name, list)| api_group(&name, &list))
                 .collect();
-            Ok(json_response(
-                StatusCode::OK,
-                &json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}),
-            ))
+            Ok(json_response(StatusCode::OK, &json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})))
         }
         ["api", "v1"] => resource_list(cx, "", "v1"),
         ["apis", group] => {
-            let found = groups(cx)
-                .into_iter()
-                .find(|(name, _)| name == group)
-                .ok_or_else(Status::no_such_resource)?;
+            let found = groups(cx).into_iter().find(|(name, _)| name == group).ok_or_else(Status::no_such_resource)?;
             let mut out = json!({"kind": "APIGroup", "apiVersion": "v1"});
-            if let (Some(out), Value::Object(rest)) =
-                (out.as_object_mut(), api_group(&found.0, &found.1))
-            {
+            if let (Some(out), Value::Object(rest)) = (out.as_object_mut(), api_group(&found.0, &found.1)) {
                 out.extend(rest);
             }
             Ok(json_response(StatusCode::OK, &out))
         }
         ["apis", group, version] => resource_list(cx, group, version),
-        ["openapi", "v3"] => Ok(json_response(
-            StatusCode::OK,
-            &schema::openapi_index(&cx.api.cluster),
-        )),
+        ["openapi", "v3"] => Ok(json_response(StatusCode::OK, &schema::openapi_index(&cx.api.cluster))),
         ["openapi", "v3", "api", "v1"] => openapi(cx, "", "v1"),
         ["openapi", "v3", "apis", group, version] => openapi(cx, group, version),
         _ => Err(Status::no_such_resource()),
@@ -100,8 +87,7 @@ pub fn serve(cx: &Context) -> Result<Response<Body>> {
 }
 
 fn openapi(cx: &Context, group: &str, version: &str) -> Result<Response<Body>> {
-    let document = schema::openapi_document(&cx.api.cluster, group, version)
-        .ok_or_else(Status::no_such_resource)?;
+    let document = schema::openapi_document(&cx.api.cluster, group, version).ok_or_else(Status::no_such_resource)?;
     Ok(bytes_response(StatusCode::OK, "application/json", document))
 }
 
@@ -130,11 +116,7 @@ fn paths(cx: &Context) -> Value {
             continue;
         }
         out.push(format!("/apis/{group}"));
-        out.extend(
-            versions(&resources)
-                .into_iter()
-                .map(|version| format!("/apis/{group}/{version}")),
-        );
+        out.extend(versions(&resources).into_iter().map(|version| format!("/apis/{group}/{version}")));
     }
     out.extend(["/healthz", "/livez", "/openapi/v3", "/readyz", "/version"].map(str::to_owned));
     json!({"paths": out})
@@ -145,17 +127,9 @@ type Group = (String, Vec<std::sync::Arc<ResourceType>>);
 fn groups(cx: &Context) -> Vec<Group> {
     let mut by_name: BTreeMap<String, Vec<_>> = BTreeMap::new();
     for resource in cx.api.cluster.registry.all() {
-        by_name
-            .entry(resource.id.group.to_string())
-            .or_default()
-            .push(resource);
+        by_name.entry(resource.id.group.to_string()).or_default().push(resource);
     }
-    let rank = |name: &str| {
-        GROUP_ORDER
-            .iter()
-            .position(|own| *own == name)
-            .unwrap_or(GROUP_ORDER.len())
-    };
+    let rank = |name: &str| GROUP_ORDER.iter().position(|own| *own == name).unwrap_or(GROUP_ORDER.len());
     let mut out: Vec<_> = by_name.into_iter().collect();
     out.sort_by(|a, b| rank(&a.0).cmp(&rank(&b.0)).then_with(|| a.0.cmp(&b.0)));
     out
@@ -179,9 +153,7 @@ fn versions(resources: &[std::sync::Arc<ResourceType>]) -> Vec<String> {
 pub fn compare_versions(a: &str, b: &str) -> std::cmp::Ordering {
     fn key(version: &str) -> Option<(u8, u64, u64)> {
         let rest = version.strip_prefix('v')?;
-        let digits = rest
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(rest.len());
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
         let (major, tail) = rest.split_at(digits);
         let major = major.parse().ok()?;
         if tail.is_empty() {
@@ -211,14 +183,7 @@ fn api_group(name: &str, resources: &[std::sync::Arc<ResourceType>]) -> Value {
 fn resource_list(cx: &Context, group: &str, version: &str) -> Result<Response<Body>> {
     let mut entries = Vec::new();
     let mut known = false;
-    for resource in cx
-        .api
-        .cluster
-        .registry
-        .all()
-        .into_iter()
-        .filter(|resource| resource.id.group == group)
-    {
+    for resource in cx.api.cluster.registry.all().into_iter().filter(|resource| resource.id.group == group) {
         let Some(found) = resource.version(version) else {
             continue;
         };
@@ -251,11 +216,7 @@ fn resource_list(cx: &Context, group: &str, version: &str) -> Result<Response<Bo
                 entry["group"] = json!(sub.kind.0);
                 entry["version"] = json!(sub.kind.1);
             }
-            entry["kind"] = if sub.name == "status" {
-                json!(resource.kind)
-            } else {
-                json!(sub.kind.2)
-            };
+            entry["kind"] = if sub.name == "status" { json!(resource.kind) } else { json!(sub.kind.2) };
             entry["verbs"] = json!(sub.verbs);
             entries.push(entry);
         }
@@ -273,20 +234,14 @@ fn resource_list(cx: &Context, group: &str, version: &str) -> Result<Response<Bo
 fn storage_hash(resource: &ResourceType) -> String {
     use base64::{Engine, engine::general_purpose::STANDARD};
     use sha2::{Digest, Sha256};
-    let text = format!(
-        "{}/{}/{}",
-        resource.id.group, resource.storage_version, resource.kind
-    );
+    let text = format!("{}/{}/{}", resource.id.group, resource.storage_version, resource.kind);
     let hash = Sha256::digest(text);
     STANDARD.encode(hash.iter().copied().take(8).collect::<Vec<_>>())
 }
 
 fn aggregated(cx: &Context, core: bool) -> Response<Body> {
     let mut items = Vec::new();
-    for (group, resources) in groups(cx)
-        .into_iter()
-        .filter(|(name, _)| name.is_empty() == core)
-    {
+    for (group, resources) in groups(cx).into_iter().filter(|(name, _)| name.is_empty() == core) {
         let versions: Vec<_> = versions(&resources)
             .into_iter()
             .map(|version| {
@@ -305,19 +260,11 @@ fn aggregated(cx: &Context, core: bool) -> Response<Body> {
         items.push(json!({"metadata": metadata, "versions": versions}));
     }
     let body = json!({"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items});
-    bytes_response(
-        StatusCode::OK,
-        AGGREGATED,
-        serde_json::to_vec(&body).unwrap_or_default().into(),
-    )
+    bytes_response(StatusCode::OK, AGGREGATED, serde_json::to_vec(&body).unwrap_or_default().into())
 }
 
 fn aggregated_resource(resource: &ResourceType, version: &Version) -> Value {
-    let scope = if resource.namespaced {
-        "Namespaced"
-    } else {
-        "Cluster"
-    };
+    let scope = if resource.namespaced { "Namespaced" } else { "Cluster" };
     let mut out = json!({
         "resource": resource.id.resource,
         "responseKind": {"group": resource.id.group, "version": version.name, "kind": resource.kind},
@@ -357,9 +304,6 @@ mod tests {
     fn versions_sort_by_stability_then_number() {
         let mut versions = ["v1alpha1", "v10", "v2", "v1beta2", "v11alpha2", "foo1"];
         versions.sort_by(|a, b| compare_versions(b, a));
-        assert_eq!(
-            versions,
-            ["v10", "v2", "v1beta2", "v11alpha2", "v1alpha1", "foo1"]
-        );
+        assert_eq!(versions, ["v10", "v2", "v1beta2", "v11alpha2", "v1alpha1", "foo1"]);
     }
 }

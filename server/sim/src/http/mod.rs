@@ -67,10 +67,7 @@ impl Context {
             .registry
             .find(&info.group, &info.version, &info.resource)
             .ok_or_else(Status::no_such_resource)?;
-        let version = resource
-            .version(&info.version)
-            .cloned()
-            .ok_or_else(Status::no_such_resource)?;
+        let version = resource.version(&info.version).cloned().ok_or_else(Status::no_such_resource)?;
         Ok((resource, version))
     }
 
@@ -80,10 +77,7 @@ impl Context {
         if !asked.is_empty() {
             return asked.to_owned();
         }
-        let agent = self
-            .headers
-            .get(http::header::USER_AGENT)
-            .and_then(|agent| agent.to_str().ok());
+        let agent = self.headers.get(http::header::USER_AGENT).and_then(|agent| agent.to_str().ok());
         match agent.map(|agent| agent.split('/').next().unwrap_or_default()) {
             Some(prefix) if !prefix.is_empty() => prefix.chars().take(128).collect(),
             _ => "unknown".into(),
@@ -140,10 +134,7 @@ impl Api {
                 response.headers_mut().append("warning", value);
             }
         }
-        response.headers_mut().insert(
-            "cache-control",
-            HeaderValue::from_static("no-cache, private"),
-        );
+        response.headers_mut().insert("cache-control", HeaderValue::from_static("no-cache, private"));
         if head_only {
             *response.body_mut() = Body::empty();
         }
@@ -161,21 +152,8 @@ impl Api {
         let info = RequestInfo::parse(&parts.method, parts.uri.path(), &query);
         let user = auth::authenticate(self, &parts.headers, default_user)?;
         let user = auth::impersonate(self, &parts.headers, user)?;
-        let accept = Accept::parse(
-            parts
-                .headers
-                .get(http::header::ACCEPT)
-                .and_then(|value| value.to_str().ok()),
-        );
-        let cx = Context {
-            api: self.clone(),
-            info,
-            query,
-            user,
-            accept,
-            headers: parts.headers.clone(),
-            warnings,
-        };
+        let accept = Accept::parse(parts.headers.get(http::header::ACCEPT).and_then(|value| value.to_str().ok()));
+        let cx = Context { api: self.clone(), info, query, user, accept, headers: parts.headers.clone(), warnings };
         auth::authorize(&cx)?;
         if !cx.info.is_resource {
             return discovery::serve(&cx);
@@ -185,15 +163,8 @@ impl Api {
         }
         let read = http_body_util::Limited::new(body, MAX_BODY);
         let bytes = read.collect().await.map_err(|error| {
-            if error
-                .downcast_ref::<http_body_util::LengthLimitError>()
-                .is_some()
-            {
-                Status::new(
-                    413,
-                    "RequestEntityTooLarge",
-                    format!("Request entity too large: limit is {MAX_BODY}"),
-                )
+            if error.downcast_ref::<http_body_util::LengthLimitError>().is_some() {
+                Status::new(413, "RequestEntityTooLarge", format!("Request entity too large: limit is {MAX_BODY}"))
             } else {
                 Status::bad_request("the request body could not be read")
             }
@@ -206,17 +177,10 @@ impl Api {
             return answer;
         }
         let (resource, version) = cx.resource()?;
-        if let Some(warning) = version
-            .custom
-            .as_ref()
-            .and_then(|custom| custom.warning.clone())
-        {
+        if let Some(warning) = version.custom.as_ref().and_then(|custom| custom.warning.clone()) {
             cx.warn(warning);
         }
-        if resource.namespaced
-            && cx.info.namespace.is_empty()
-            && !matches!(cx.info.verb, "list" | "watch")
-        {
+        if resource.namespaced && cx.info.namespace.is_empty() && !matches!(cx.info.verb, "list" | "watch") {
             return Err(Status::no_such_resource());
         }
         let response = if cx.info.subresource.is_empty() {
@@ -230,11 +194,7 @@ impl Api {
                 "delete" => write::delete(cx, &resource, &version, body)?,
                 "deletecollection" => write::delete_collection(cx, &resource, &version, body)?,
                 other => {
-                    return Err(Status::method_not_supported(
-                        &resource.id.group,
-                        &resource.id.resource,
-                        other,
-                    ));
+                    return Err(Status::method_not_supported(&resource.id.group, &resource.id.resource, other));
                 }
             }
         } else {
@@ -242,10 +202,7 @@ impl Api {
         };
         if !matches!(cx.info.verb, "get" | "list" | "watch") {
             // Whatever this request wrote is at or before the present revision.
-            self.cluster
-                .store
-                .durable(self.cluster.store.revision())
-                .await;
+            self.cluster.store.durable(self.cluster.store.revision()).await;
         }
         Ok(response)
     }

@@ -54,10 +54,7 @@ impl Accept {
             if !media.contains("protobuf") {
                 out.protobuf_only = false;
             }
-            let readable = matches!(
-                media,
-                "application/json" | "*/*" | "application/*" | "application/yaml"
-            );
+            let readable = matches!(media, "application/json" | "*/*" | "application/*" | "application/yaml");
             if !readable {
                 continue;
             }
@@ -78,20 +75,14 @@ impl Accept {
 
 /// A JSON answer.
 pub fn json_response(code: StatusCode, value: &Value) -> Response<Body> {
-    bytes_response(
-        code,
-        "application/json",
-        serde_json::to_vec(value).unwrap_or_default().into(),
-    )
+    bytes_response(code, "application/json", serde_json::to_vec(value).unwrap_or_default().into())
 }
 
 /// An answer whose bytes are ready.
 pub fn bytes_response(code: StatusCode, media: &'static str, bytes: Bytes) -> Response<Body> {
     let mut response = Response::new(Body::from(bytes));
     *response.status_mut() = code;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
     response
 }
 
@@ -99,15 +90,8 @@ pub fn bytes_response(code: StatusCode, media: &'static str, bytes: Bytes) -> Re
 pub fn status_response(status: &Status) -> Response<Body> {
     let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = json_response(code, &status.to_value());
-    if let Some(seconds) = status
-        .details
-        .as_ref()
-        .map(|details| details.retry_after_seconds)
-        .filter(|s| *s > 0)
-    {
-        response
-            .headers_mut()
-            .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    if let Some(seconds) = status.details.as_ref().map(|details| details.retry_after_seconds).filter(|s| *s > 0) {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
 }
@@ -115,12 +99,7 @@ pub fn status_response(status: &Status) -> Response<Body> {
 /// `metav1.Status` of success.
 pub fn success(group: &str, resource: &str, name: &str, uid: &str) -> Value {
     let mut details = json!({});
-    for (key, value) in [
-        ("name", name),
-        ("group", group),
-        ("kind", resource),
-        ("uid", uid),
-    ] {
+    for (key, value) in [("name", name), ("group", group), ("kind", resource), ("uid", uid)] {
         if !value.is_empty() {
             details[key] = json!(value);
         }

@@ -1,9 +1,7 @@
 //! get and list.
 
 use axum::body::Body;
-use base64::{
-    Engine, engine::general_purpose::STANDARD_NO_PAD, engine::general_purpose::URL_SAFE_NO_PAD,
-};
+use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -38,23 +36,13 @@ pub fn object_response(
     object: &Object,
 ) -> Response<Body> {
     match cx.accept.shape {
-        Shape::Object => bytes_response(
-            code,
-            "application/json",
-            object_bytes(resource, &version.name, object),
-        ),
+        Shape::Object => bytes_response(code, "application/json", object_bytes(resource, &version.name, object)),
         Shape::Metadata => json_response(code, &partial_metadata(object)),
         Shape::Table => {
             let converted = convert::to_version(resource, &version.name, object);
             let view = converted.as_ref().unwrap_or_else(|| object.value());
             let include = cx.query.get("includeObject");
-            let mut out = table::render(
-                resource,
-                version,
-                std::iter::once(view),
-                include,
-                cx.api.cluster.clock.now(),
-            );
+            let mut out = table::render(resource, version, std::iter::once(view), include, cx.api.cluster.clock.now());
             out["metadata"] = json!({"resourceVersion": view["metadata"]["resourceVersion"]});
             json_response(code, &out)
         }
@@ -68,22 +56,10 @@ pub fn get(cx: &Context, resource: &ResourceType, version: &Version) -> Result<R
         _ => cx
             .api
             .cluster
-            .get(
-                convert::stored_as(&resource.id),
-                &cx.info.namespace,
-                &cx.info.name,
-            )
-            .map_err(|_| {
-                Status::not_found(&resource.id.group, &resource.id.resource, &cx.info.name)
-            })?,
+            .get(convert::stored_as(&resource.id), &cx.info.namespace, &cx.info.name)
+            .map_err(|_| Status::not_found(&resource.id.group, &resource.id.resource, &cx.info.name))?,
     };
-    Ok(object_response(
-        cx,
-        resource,
-        version,
-        StatusCode::OK,
-        &object,
-    ))
+    Ok(object_response(cx, resource, version, StatusCode::OK, &object))
 }
 
 /// Where a list goes on.
@@ -105,8 +81,7 @@ impl Continue {
             .decode(token.trim_end_matches('='))
             .or_else(|_| STANDARD_NO_PAD.decode(token.trim_end_matches('=')))
             .map_err(|error| bad(&error.to_string()))?;
-        let value: Value =
-            serde_json::from_slice(&bytes).map_err(|error| bad(&error.to_string()))?;
+        let value: Value = serde_json::from_slice(&bytes).map_err(|error| bad(&error.to_string()))?;
         if value["v"] != "meta.k8s.io/v1" {
             return Err(bad(&format!(
                 "server does not recognize this encoded version \"{}\"",
@@ -114,26 +89,16 @@ impl Continue {
             )));
         }
         Ok(Self {
-            revision: value["rv"]
-                .as_i64()
-                .and_then(|rv| u64::try_from(rv).ok())
-                .unwrap_or(0),
-            start: value["start"]
-                .as_str()
-                .unwrap_or_default()
-                .trim_end_matches('\u{0}')
-                .to_owned(),
+            revision: value["rv"].as_i64().and_then(|rv| u64::try_from(rv).ok()).unwrap_or(0),
+            start: value["start"].as_str().unwrap_or_default().trim_end_matches('\u{0}').to_owned(),
         })
     }
 }
 
 /// The error for a resourceVersion from the future.
 pub fn too_large(requested: u64, current: u64) -> Status {
-    let mut status = Status::new(
-        504,
-        "Timeout",
-        format!("Too large resource version: {requested}, current: {current}"),
-    );
+    let mut status =
+        Status::new(504, "Timeout", format!("Too large resource version: {requested}, current: {current}"));
     status.details = Some(Box::new(Details {
         causes: vec![Cause {
             reason: "ResourceVersionTooLarge".into(),
@@ -156,7 +121,11 @@ pub fn parse_revision(text: &str) -> Result<u64> {
             "",
             "ListOptions",
             "",
-            &[FieldError::invalid("resourceVersion", text, format!("strconv.ParseUint: parsing {text:?}: invalid syntax"))],
+            &[FieldError::invalid(
+                "resourceVersion",
+                text,
+                format!("strconv.ParseUint: parsing {text:?}: invalid syntax"),
+            )],
         );
         status.message = format!("invalid resource version \"{text}\"");
         Status::bad_request(format!(
@@ -183,11 +152,7 @@ fn check_match(cx: &Context) -> Result<()> {
             ));
         }
         if matching != "Exact" && matching != "NotOlderThan" {
-            errors.push(FieldError::not_supported(
-                "resourceVersionMatch",
-                matching,
-                &["Exact", "NotOlderThan", ""],
-            ));
+            errors.push(FieldError::not_supported("resourceVersionMatch", matching, &["Exact", "NotOlderThan", ""]));
         }
         if matching == "Exact" && rv == "0" {
             errors.push(FieldError::forbidden(
@@ -196,11 +161,7 @@ fn check_match(cx: &Context) -> Result<()> {
             ));
         }
     }
-    if errors.is_empty() {
-        Ok(())
-    } else {
-        Err(Status::invalid("meta.k8s.io", "ListOptions", "", &errors))
-    }
+    if errors.is_empty() { Ok(()) } else { Err(Status::invalid("meta.k8s.io", "ListOptions", "", &errors)) }
 }
 
 /// The page of objects that a list asks for: its items, revision, continue token and remaining count.
@@ -229,25 +190,21 @@ fn collect(cx: &Context, resource: &ResourceType, selector: &Selector) -> Result
             return Err(too_large(asked, current));
         }
         if exact {
-            store.list_at(id, namespace, asked).map_err(|_| {
-                Status::expired("The resourceVersion for the provided list is too old.")
-            })?
+            store
+                .list_at(id, namespace, asked)
+                .map_err(|_| Status::expired("The resourceVersion for the provided list is too old."))?
         } else {
             store.list(id, namespace)
         }
     } else {
         if !cx.query.get("resourceVersion").is_empty() && cx.query.get("resourceVersion") != "0" {
-            return Err(Status::bad_request(
-                "specifying resource version is not allowed when using continue",
-            ));
+            return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
         }
         let from = Continue::decode(token)?;
         let page = if from.revision == 0 {
             store.list(id, namespace)
         } else {
-            store
-                .list_at(id, namespace, from.revision)
-                .map_err(|_| too_old_to_continue(&from))?
+            store.list_at(id, namespace, from.revision).map_err(|_| too_old_to_continue(&from))?
         };
         start = Some(from.start);
         page
@@ -255,40 +212,19 @@ fn collect(cx: &Context, resource: &ResourceType, selector: &Selector) -> Result
     let pinned = selector.pinned_name();
     let mut items: Vec<_> = items
         .into_iter()
-        .filter(|object| {
-            start
-                .as_deref()
-                .is_none_or(|start| list_key(object, namespace).as_str() > start)
-        })
+        .filter(|object| start.as_deref().is_none_or(|start| list_key(object, namespace).as_str() > start))
         .filter(|object| {
             selector.is_empty()
-                || (pinned.is_none_or(|name| object["metadata"]["name"] == name)
-                    && selector.matches(object))
+                || (pinned.is_none_or(|name| object["metadata"]["name"] == name) && selector.matches(object))
         })
         .collect();
     if limit == 0 || items.len() <= limit {
-        return Ok(Listing {
-            items,
-            revision,
-            next: None,
-            remaining: None,
-        });
+        return Ok(Listing { items, revision, next: None, remaining: None });
     }
     let remaining = selector.is_empty().then(|| items.len() - limit);
     items.truncate(limit);
-    let next = items.last().map(|last| {
-        Continue {
-            revision,
-            start: list_key(last, namespace),
-        }
-        .encode()
-    });
-    Ok(Listing {
-        items,
-        revision,
-        next,
-        remaining,
-    })
+    let next = items.last().map(|last| Continue { revision, start: list_key(last, namespace) }.encode());
+    Ok(Listing { items, revision, next, remaining })
 }
 
 /// Order of a list: `namespace/name` over everything, the name within a namespace.
@@ -304,13 +240,7 @@ fn too_old_to_continue(from: &Continue) -> Status {
     let mut status = Status::expired(
         "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.",
     );
-    status.continue_token = Some(
-        Continue {
-            revision: 0,
-            start: from.start.clone(),
-        }
-        .encode(),
-    );
+    status.continue_token = Some(Continue { revision: 0, start: from.start.clone() }.encode());
     status
 }
 
@@ -324,12 +254,7 @@ pub fn list(cx: &Context, resource: &ResourceType, version: &Version) -> Result<
     )?;
     let listing = if resource.id.group == "metrics.k8s.io" {
         let items = super::subresource::all_metrics(cx, resource, &selector);
-        Listing {
-            items,
-            revision: 0,
-            next: None,
-            remaining: None,
-        }
+        Listing { items, revision: 0, next: None, remaining: None }
     } else {
         collect(cx, resource, &selector)?
     };
@@ -347,17 +272,9 @@ pub fn list(cx: &Context, resource: &ResourceType, version: &Version) -> Result<
         Shape::Object => {
             let kind = json!(resource.list_kind);
             let api = json!(api_version(&resource.id.group, &version.name));
-            let mut out = BytesMut::with_capacity(
-                256 + listing
-                    .items
-                    .iter()
-                    .map(|o| o.bytes().len() + 1)
-                    .sum::<usize>(),
-            );
-            out.put(
-                format!("{{\"kind\":{kind},\"apiVersion\":{api},\"metadata\":{meta},\"items\":[")
-                    .as_bytes(),
-            );
+            let mut out =
+                BytesMut::with_capacity(256 + listing.items.iter().map(|o| o.bytes().len() + 1).sum::<usize>());
+            out.put(format!("{{\"kind\":{kind},\"apiVersion\":{api},\"metadata\":{meta},\"items\":[").as_bytes());
             for (index, object) in listing.items.iter().enumerate() {
                 if index > 0 {
                     out.put_u8(b',');
@@ -368,11 +285,7 @@ pub fn list(cx: &Context, resource: &ResourceType, version: &Version) -> Result<
             bytes_response(StatusCode::OK, "application/json", out.freeze())
         }
         Shape::Metadata => {
-            let items: Vec<_> = listing
-                .items
-                .iter()
-                .map(|object| json!({"metadata": object["metadata"]}))
-                .collect();
+            let items: Vec<_> = listing.items.iter().map(|object| json!({"metadata": object["metadata"]})).collect();
             json_response(
                 StatusCode::OK,
                 &json!({"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": meta, "items": items}),
@@ -384,17 +297,10 @@ pub fn list(cx: &Context, resource: &ResourceType, version: &Version) -> Result<
                 .iter()
                 .map(|object| (convert::to_version(resource, &version.name, object), object))
                 .collect();
-            let views = converted
-                .iter()
-                .map(|(converted, object)| converted.as_ref().unwrap_or_else(|| object.value()));
+            let views =
+                converted.iter().map(|(converted, object)| converted.as_ref().unwrap_or_else(|| object.value()));
             let include = cx.query.get("includeObject");
-            let mut out = table::render(
-                resource,
-                version,
-                views,
-                include,
-                cx.api.cluster.clock.now(),
-            );
+            let mut out = table::render(resource, version, views, include, cx.api.cluster.clock.now());
             out["metadata"] = meta;
             json_response(StatusCode::OK, &out)
         }

@@ -47,10 +47,7 @@ impl Query {
 
     /// The first value of a key, "" when it is missing.
     pub fn get(&self, key: &str) -> &str {
-        self.0
-            .get(key)
-            .and_then(|values| values.first())
-            .map_or("", String::as_str)
+        self.0.get(key).and_then(|values| values.first()).map_or("", String::as_str)
     }
 
     /// Every value of a key.
@@ -121,22 +118,12 @@ impl RequestInfo {
             },
             ..Self::default()
         };
-        let parts: Vec<String> = path
-            .split('/')
-            .filter(|part| !part.is_empty())
-            .map(percent_encoding_lite::decode_path)
-            .collect();
-        let mut rest = match parts
-            .iter()
-            .map(String::as_str)
-            .collect::<Vec<_>>()
-            .as_slice()
-        {
+        let parts: Vec<String> =
+            path.split('/').filter(|part| !part.is_empty()).map(percent_encoding_lite::decode_path).collect();
+        let mut rest = match parts.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
             ["api", version, rest @ ..] if !rest.is_empty() => {
                 info.version = (*version).to_owned();
-                rest.iter()
-                    .map(|part| (*part).to_owned())
-                    .collect::<Vec<_>>()
+                rest.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>()
             }
             ["apis", group, version, rest @ ..] if !rest.is_empty() => {
                 info.group = (*group).to_owned();
@@ -194,37 +181,16 @@ mod tests {
     #[test]
     fn urls_are_taken_apart() {
         let list = info(Method::GET, "/api/v1/namespaces/default/pods?watch=true");
-        assert_eq!(
-            (list.verb, list.namespace.as_str(), list.resource.as_str()),
-            ("watch", "default", "pods")
-        );
+        assert_eq!((list.verb, list.namespace.as_str(), list.resource.as_str()), ("watch", "default", "pods"));
         let namespace = info(Method::GET, "/api/v1/namespaces/default");
         assert_eq!(
-            (
-                namespace.verb,
-                namespace.namespace.as_str(),
-                namespace.resource.as_str(),
-                namespace.name.as_str()
-            ),
+            (namespace.verb, namespace.namespace.as_str(), namespace.resource.as_str(), namespace.name.as_str()),
             ("get", "default", "namespaces", "default")
         );
         let finalize = info(Method::PUT, "/api/v1/namespaces/x/finalize");
-        assert_eq!(
-            (finalize.resource.as_str(), finalize.subresource.as_str()),
-            ("namespaces", "finalize")
-        );
-        let scale = info(
-            Method::PATCH,
-            "/apis/apps/v1/namespaces/d/deployments/web/scale",
-        );
-        assert_eq!(
-            (
-                scale.group.as_str(),
-                scale.name.as_str(),
-                scale.subresource.as_str()
-            ),
-            ("apps", "web", "scale")
-        );
+        assert_eq!((finalize.resource.as_str(), finalize.subresource.as_str()), ("namespaces", "finalize"));
+        let scale = info(Method::PATCH, "/apis/apps/v1/namespaces/d/deployments/web/scale");
+        assert_eq!((scale.group.as_str(), scale.name.as_str(), scale.subresource.as_str()), ("apps", "web", "scale"));
         assert!(!info(Method::GET, "/apis/apps/v1").is_resource);
     }
 }

@@ -21,15 +21,9 @@ pub fn serve(cx: &Context, body: &Bytes) -> Option<Result<Response<Body>>> {
     let answer = match (info.group.as_str(), info.resource.as_str()) {
         ("authentication.k8s.io", "selfsubjectreviews") => self_subject(cx),
         ("authentication.k8s.io", "tokenreviews") => token_review(cx, body),
-        ("authorization.k8s.io", "selfsubjectaccessreviews") => {
-            access_review(cx, body, "SelfSubjectAccessReview")
-        }
-        ("authorization.k8s.io", "subjectaccessreviews") => {
-            access_review(cx, body, "SubjectAccessReview")
-        }
-        ("authorization.k8s.io", "localsubjectaccessreviews") => {
-            access_review(cx, body, "LocalSubjectAccessReview")
-        }
+        ("authorization.k8s.io", "selfsubjectaccessreviews") => access_review(cx, body, "SelfSubjectAccessReview"),
+        ("authorization.k8s.io", "subjectaccessreviews") => access_review(cx, body, "SubjectAccessReview"),
+        ("authorization.k8s.io", "localsubjectaccessreviews") => access_review(cx, body, "LocalSubjectAccessReview"),
         ("authorization.k8s.io", "selfsubjectrulesreviews") => rules_review(cx, body),
         _ => return None,
     };
@@ -61,9 +55,7 @@ fn token_review(cx: &Context, body: &Bytes) -> Result<Value> {
     let (mut value, _) = body::parse(cx, body)?;
     let token = text(&value, &["spec", "token"]).to_owned();
     if token.is_empty() {
-        return Err(Status::bad_request(
-            "token is required for TokenReview in authentication",
-        ));
+        return Err(Status::bad_request("token is required for TokenReview in authentication"));
     }
     value["metadata"] = json!({});
     value["status"] = match auth::token_user(&cx.api, &token) {
@@ -101,23 +93,14 @@ fn access_review(cx: &Context, body: &Bytes, kind: &str) -> Result<Value> {
         cx.user.clone()
     } else {
         if text(spec, &["user"]).is_empty() && spec["groups"].as_array().is_none_or(Vec::is_empty) {
-            errors.push(FieldError::invalid(
-                "spec.user",
-                "",
-                "at least one of user or group must be specified",
-            ));
+            errors.push(FieldError::invalid("spec.user", "", "at least one of user or group must be specified"));
         }
         UserInfo {
             name: text(spec, &["user"]).into(),
             uid: text(spec, &["uid"]).into(),
             groups: spec["groups"]
                 .as_array()
-                .map(|list| {
-                    list.iter()
-                        .filter_map(Value::as_str)
-                        .map(str::to_owned)
-                        .collect()
-                })
+                .map(|list| list.iter().filter_map(Value::as_str).map(str::to_owned).collect())
                 .unwrap_or_default(),
             extra: serde_json::from_value(spec["extra"].clone()).unwrap_or_default(),
         }
@@ -153,10 +136,7 @@ fn access_review(cx: &Context, body: &Bytes, kind: &str) -> Result<Value> {
         }
     };
     let decision = if attributes.user.in_group("system:masters") {
-        crate::hooks::Decision {
-            allowed: true,
-            reason: String::new(),
-        }
+        crate::hooks::Decision { allowed: true, reason: String::new() }
     } else {
         cx.api.cluster.authorizer().authorize(&attributes)
     };

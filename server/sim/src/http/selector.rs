@@ -30,20 +30,13 @@ impl Selector {
     ///
     /// # Errors
     /// 400 when one cannot be parsed or a field cannot be selected by.
-    pub fn parse(
-        labels: &str,
-        fields: &str,
-        resource: &ResourceType,
-        custom: Option<&CustomVersion>,
-    ) -> Result<Self> {
-        let labels = parse_labels(labels)
-            .map_err(|why| Status::bad_request(format!("unable to parse requirement: {why}")))?;
+    pub fn parse(labels: &str, fields: &str, resource: &ResourceType, custom: Option<&CustomVersion>) -> Result<Self> {
+        let labels =
+            parse_labels(labels).map_err(|why| Status::bad_request(format!("unable to parse requirement: {why}")))?;
         let fields = parse_fields(fields)?;
         for (path, ..) in &fields {
             if !selectable(resource, custom, path) {
-                return Err(Status::bad_request(format!(
-                    "field label not supported: {path}"
-                )));
+                return Err(Status::bad_request(format!("field label not supported: {path}")));
             }
         }
         Ok(Self { labels, fields })
@@ -54,17 +47,13 @@ impl Selector {
     /// # Errors
     /// What is wrong with it.
     pub fn labels(text: &str) -> std::result::Result<Self, String> {
-        Ok(Self {
-            labels: parse_labels(text)?,
-            fields: Vec::new(),
-        })
+        Ok(Self { labels: parse_labels(text)?, fields: Vec::new() })
     }
 
     /// Also asks for this name.
     #[must_use]
     pub fn and_name(mut self, name: &str) -> Self {
-        self.fields
-            .push(("metadata.name".into(), true, name.to_owned()));
+        self.fields.push(("metadata.name".into(), true, name.to_owned()));
         self
     }
 
@@ -84,13 +73,8 @@ impl Selector {
     /// Whether an object matches.
     pub fn matches(&self, object: &Value) -> bool {
         let labels = &object["metadata"]["labels"];
-        self.labels
-            .iter()
-            .all(|requirement| requirement.matches(labels))
-            && self
-                .fields
-                .iter()
-                .all(|(path, equal, value)| (field(object, path) == *value) == *equal)
+        self.labels.iter().all(|requirement| requirement.matches(labels))
+            && self.fields.iter().all(|(path, equal, value)| (field(object, path) == *value) == *equal)
     }
 }
 
@@ -98,29 +82,19 @@ impl Requirement {
     fn matches(&self, labels: &Value) -> bool {
         let get = |key: &str| labels.get(key).and_then(Value::as_str);
         match self {
-            Self::In(key, values) => {
-                get(key).is_some_and(|own| values.iter().any(|value| value == own))
-            }
-            Self::NotIn(key, values) => {
-                get(key).is_none_or(|own| values.iter().all(|value| value != own))
-            }
+            Self::In(key, values) => get(key).is_some_and(|own| values.iter().any(|value| value == own)),
+            Self::NotIn(key, values) => get(key).is_none_or(|own| values.iter().all(|value| value != own)),
             Self::Exists(key) => get(key).is_some(),
             Self::Missing(key) => get(key).is_none(),
-            Self::Greater(key, than) => get(key)
-                .and_then(|own| own.parse::<i64>().ok())
-                .is_some_and(|own| own > *than),
-            Self::Less(key, than) => get(key)
-                .and_then(|own| own.parse::<i64>().ok())
-                .is_some_and(|own| own < *than),
+            Self::Greater(key, than) => get(key).and_then(|own| own.parse::<i64>().ok()).is_some_and(|own| own > *than),
+            Self::Less(key, than) => get(key).and_then(|own| own.parse::<i64>().ok()).is_some_and(|own| own < *than),
         }
     }
 }
 
 /// The text of a field as selectors see it: "" when missing, booleans and numbers printed.
 fn field(object: &Value, path: &str) -> String {
-    let found = path
-        .split('.')
-        .try_fold(object, |value, part| value.get(part));
+    let found = path.split('.').try_fold(object, |value, part| value.get(part));
     match found {
         Some(Value::String(text)) => text.clone(),
         Some(Value::Bool(flag)) => flag.to_string(),
@@ -136,10 +110,7 @@ fn selectable(resource: &ResourceType, custom: Option<&CustomVersion>, path: &st
         return true;
     }
     if let Some(custom) = custom {
-        return custom
-            .selectable
-            .iter()
-            .any(|own| own.trim_start_matches('.') == path);
+        return custom.selectable.iter().any(|own| own.trim_start_matches('.') == path);
     }
     let known: &[&str] = match (resource.id.group.as_ref(), resource.id.resource.as_ref()) {
         ("", "pods") => &[
@@ -187,9 +158,7 @@ fn parse_fields(text: &str) -> Result<Vec<(String, bool, String)>> {
         } else if let Some((path, value)) = term.split_once('=') {
             (path, true, value)
         } else {
-            return Err(Status::bad_request(format!(
-                "invalid selector: '{text}'; can't understand '{term}'"
-            )));
+            return Err(Status::bad_request(format!("invalid selector: '{text}'; can't understand '{term}'")));
         };
         out.push((path.to_owned(), equal, value.to_owned()));
     }
@@ -270,10 +239,7 @@ fn parse_labels(text: &str) -> std::result::Result<Vec<Requirement>, String> {
                             }
                             None | Some(Token::Sign(",")) => String::new(),
                             other => {
-                                return Err(format!(
-                                    "found '{}', expected: identifier",
-                                    show(other.copied())
-                                ));
+                                return Err(format!("found '{}', expected: identifier", show(other.copied())));
                             }
                         };
                         match *sign {
@@ -287,25 +253,15 @@ fn parse_labels(text: &str) -> std::result::Result<Vec<Requirement>, String> {
                         let negated = word == "notin";
                         rest.next();
                         let values = value_list(&mut rest)?;
-                        if negated {
-                            Requirement::NotIn(key, values)
-                        } else {
-                            Requirement::In(key, values)
-                        }
+                        if negated { Requirement::NotIn(key, values) } else { Requirement::In(key, values) }
                     }
                     Some(other) => {
-                        return Err(format!(
-                            "found '{}', expected: in, notin, =, ==, !=, gt, lt",
-                            show(Some(other))
-                        ));
+                        return Err(format!("found '{}', expected: in, notin, =, ==, !=, gt, lt", show(Some(other))));
                     }
                 }
             }
             other => {
-                return Err(format!(
-                    "found '{}', expected: !, identifier, or 'end of string'",
-                    show(other)
-                ));
+                return Err(format!("found '{}', expected: !, identifier, or 'end of string'", show(other)));
             }
         };
         out.push(found);
@@ -314,10 +270,7 @@ fn parse_labels(text: &str) -> std::result::Result<Vec<Requirement>, String> {
             Some(Token::Sign(",")) if rest.peek().is_some() => {}
             Some(Token::Sign(",")) => return Err("found '', expected: identifier after ','".into()),
             other => {
-                return Err(format!(
-                    "found '{}', expected: ',' or 'end of string'",
-                    show(other)
-                ));
+                return Err(format!("found '{}', expected: ',' or 'end of string'", show(other)));
             }
         }
     }
@@ -352,10 +305,7 @@ fn value_list<'a>(
                 return Ok(values);
             }
             other => {
-                return Err(format!(
-                    "found '{}', expected: ',', ')' or identifier",
-                    show(other)
-                ));
+                return Err(format!("found '{}', expected: ',', ')' or identifier", show(other)));
             }
         }
     }
@@ -393,11 +343,7 @@ mod tests {
             ("other", false),
             ("other!=x", true),
         ] {
-            assert_eq!(
-                Selector::labels(selector).unwrap().matches(&object),
-                expected,
-                "{selector}"
-            );
+            assert_eq!(Selector::labels(selector).unwrap().matches(&object), expected, "{selector}");
         }
         assert!(Selector::labels("a in").is_err());
         assert!(Selector::labels("a=b,").is_err());

@@ -6,9 +6,7 @@ use futures::StreamExt;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::{
-    Context, auth, body, negotiate::json_response, patch_scale, read, selector::Selector, write,
-};
+use super::{Context, auth, body, negotiate::json_response, patch_scale, read, selector::Selector, write};
 use crate::{
     cluster::{Deleted, WriteContext, text},
     hooks::LogOptions,
@@ -22,10 +20,7 @@ use crate::{
 pub fn upgrades(cx: &Context) -> bool {
     cx.info.group.is_empty()
         && cx.info.resource == "pods"
-        && matches!(
-            cx.info.subresource.as_str(),
-            "exec" | "attach" | "portforward"
-        )
+        && matches!(cx.info.subresource.as_str(), "exec" | "attach" | "portforward")
 }
 
 /// exec, attach and portforward.
@@ -34,33 +29,16 @@ pub async fn connect(cx: Context, request: Request<Body>) -> Result<Response<Bod
 }
 
 /// Answers a request for a subresource.
-pub async fn serve(
-    cx: &Context,
-    resource: &ResourceType,
-    version: &Version,
-    body: &Bytes,
-) -> Result<Response<Body>> {
+pub async fn serve(cx: &Context, resource: &ResourceType, version: &Version, body: &Bytes) -> Result<Response<Body>> {
     let name = cx.info.subresource.as_str();
-    let known = version
-        .subresources
-        .iter()
-        .find(|sub| sub.name == name)
-        .ok_or_else(Status::no_such_resource)?;
+    let known = version.subresources.iter().find(|sub| sub.name == name).ok_or_else(Status::no_such_resource)?;
     if !known.verbs.contains(&cx.info.verb) {
-        return Err(Status::method_not_supported(
-            &resource.id.group,
-            &resource.id.resource,
-            cx.info.verb,
-        ));
+        return Err(Status::method_not_supported(&resource.id.group, &resource.id.resource, cx.info.verb));
     }
     match (name, cx.info.verb) {
         ("status" | "ephemeralcontainers" | "resize", "get") => read::get(cx, resource, version),
-        ("status" | "ephemeralcontainers" | "resize", "update") => {
-            write::update(cx, resource, version, body)
-        }
-        ("status" | "ephemeralcontainers" | "resize", "patch") => {
-            write::patch(cx, resource, version, body)
-        }
+        ("status" | "ephemeralcontainers" | "resize", "update") => write::update(cx, resource, version, body),
+        ("status" | "ephemeralcontainers" | "resize", "patch") => write::patch(cx, resource, version, body),
         ("finalize", _) => finalize(cx, resource, version, body),
         ("scale", _) => scale(cx, resource, version, body),
         ("log", _) => log(cx).await,
@@ -71,35 +49,14 @@ pub async fn serve(
     }
 }
 
-fn finalize(
-    cx: &Context,
-    resource: &ResourceType,
-    version: &Version,
-    body: &Bytes,
-) -> Result<Response<Body>> {
+fn finalize(cx: &Context, resource: &ResourceType, version: &Version, body: &Bytes) -> Result<Response<Body>> {
     let (value, _) = body::parse(cx, body)?;
-    let write = WriteContext {
-        resource,
-        version: &version.name,
-        subresource: Some("finalize"),
-        managed: false,
-    };
+    let write = WriteContext { resource, version: &version.name, subresource: Some("finalize"), managed: false };
     let updated = cx.cluster().update_with(write, "", &cx.info.name, value)?;
-    Ok(read::object_response(
-        cx,
-        resource,
-        version,
-        StatusCode::OK,
-        &updated,
-    ))
+    Ok(read::object_response(cx, resource, version, StatusCode::OK, &updated))
 }
 
-fn scale(
-    cx: &Context,
-    resource: &ResourceType,
-    version: &Version,
-    body: &Bytes,
-) -> Result<Response<Body>> {
+fn scale(cx: &Context, resource: &ResourceType, version: &Version, body: &Bytes) -> Result<Response<Body>> {
     let cluster = cx.cluster();
     let _guard = cluster.lock();
     let current = cluster.get(&resource.id, &cx.info.namespace, &cx.info.name)?;
@@ -112,17 +69,9 @@ fn scale(
     };
     let replicas = patch_scale::wanted_replicas(&cx.info.name, &view, &wanted)?;
     let value = patch_scale::with_replicas(&paths, &current, replicas);
-    let write = WriteContext {
-        resource,
-        version: &version.name,
-        subresource: Some("scale"),
-        managed: false,
-    };
+    let write = WriteContext { resource, version: &version.name, subresource: Some("scale"), managed: false };
     let updated = cluster.update_with(write, &cx.info.namespace, &cx.info.name, value)?;
-    Ok(json_response(
-        StatusCode::OK,
-        &patch_scale::view(&paths, &updated),
-    ))
+    Ok(json_response(StatusCode::OK, &patch_scale::view(&paths, &updated)))
 }
 
 fn container_of(pod: &Value, asked: &str) -> Result<String> {
@@ -130,57 +79,35 @@ fn container_of(pod: &Value, asked: &str) -> Result<String> {
     let names = |field: &str| -> Vec<String> {
         pod["spec"][field]
             .as_array()
-            .map(|list| {
-                list.iter()
-                    .map(|container| text(container, &["name"]).to_owned())
-                    .collect()
-            })
+            .map(|list| list.iter().map(|container| text(container, &["name"]).to_owned()).collect())
             .unwrap_or_default()
     };
-    let (containers, init, ephemeral) = (
-        names("containers"),
-        names("initContainers"),
-        names("ephemeralContainers"),
-    );
+    let (containers, init, ephemeral) = (names("containers"), names("initContainers"), names("ephemeralContainers"));
     if asked.is_empty() {
         if let [only] = containers.as_slice() {
             return Ok(only.clone());
         }
-        if let Some(default) =
-            pod["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"].as_str()
+        if let Some(default) = pod["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"].as_str()
             && containers.iter().any(|own| own == default)
         {
             return Ok(default.to_owned());
         }
-        let mut choose = format!(
-            "a container name must be specified for pod {name}, choose one of: [{}]",
-            containers.join(" ")
-        );
+        let mut choose =
+            format!("a container name must be specified for pod {name}, choose one of: [{}]", containers.join(" "));
         if !init.is_empty() {
-            choose.push_str(&format!(
-                " or one of the init containers: [{}]",
-                init.join(" ")
-            ));
+            choose.push_str(&format!(" or one of the init containers: [{}]", init.join(" ")));
         }
         return Err(Status::bad_request(choose));
     }
-    if [&containers, &init, &ephemeral]
-        .iter()
-        .any(|list| list.iter().any(|own| own == asked))
-    {
+    if [&containers, &init, &ephemeral].iter().any(|list| list.iter().any(|own| own == asked)) {
         return Ok(asked.to_owned());
     }
-    Err(Status::bad_request(format!(
-        "container {asked} is not valid for pod {name}"
-    )))
+    Err(Status::bad_request(format!("container {asked} is not valid for pod {name}")))
 }
 
 /// The pod and container that log, exec and attach are about.
 pub fn pod_and_container(cx: &Context) -> Result<(ObjectRef, String)> {
-    let pod = cx
-        .api
-        .cluster
-        .get(&gr::PODS, &cx.info.namespace, &cx.info.name)?;
+    let pod = cx.api.cluster.get(&gr::PODS, &cx.info.namespace, &cx.info.name)?;
     let container = container_of(&pod, cx.query.get("container"))?;
     Ok((pod, container))
 }
@@ -196,11 +123,7 @@ async fn log(cx: &Context) -> Result<Response<Body>> {
         match text.parse::<i64>() {
             Ok(value) if value >= least => u64::try_from(value).ok(),
             Ok(value) => {
-                let detail = if least == 0 {
-                    "must be greater than or equal to 0"
-                } else {
-                    "must be greater than 0"
-                };
+                let detail = if least == 0 { "must be greater than or equal to 0" } else { "must be greater than 0" };
                 errors.push(FieldError::invalid(field, value, detail));
                 None
             }
@@ -220,10 +143,7 @@ async fn log(cx: &Context) -> Result<Response<Body>> {
         since_time: cx.query.get("sinceTime").parse().ok(),
     };
     if options.since_seconds.is_some() && options.since_time.is_some() {
-        errors.push(FieldError::forbidden(
-            "",
-            "at most one of `sinceTime` or `sinceSeconds` may be specified",
-        ));
+        errors.push(FieldError::forbidden("", "at most one of `sinceTime` or `sinceSeconds` may be specified"));
     }
     if !errors.is_empty() {
         return Err(Status::invalid("", "PodLogOptions", &cx.info.name, &errors));
@@ -232,18 +152,9 @@ async fn log(cx: &Context) -> Result<Response<Body>> {
         // A pod without a node has no log yet; the real server answers with nothing.
         return Ok(Response::new(Body::empty()));
     }
-    let stream = cx
-        .api
-        .cluster
-        .kubelet()
-        .logs(&pod, &container, &options)
-        .await?;
-    let mut response = Response::new(Body::from_stream(
-        stream.map(Ok::<_, std::convert::Infallible>),
-    ));
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    let stream = cx.api.cluster.kubelet().logs(&pod, &container, &options).await?;
+    let mut response = Response::new(Body::from_stream(stream.map(Ok::<_, std::convert::Infallible>)));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     Ok(response)
 }
 
@@ -252,9 +163,7 @@ fn evict(cx: &Context, body: &Bytes) -> Result<Response<Body>> {
     let (value, _) = body::parse(cx, body)?;
     let name = text(&value, &["metadata", "name"]);
     if !name.is_empty() && name != cx.info.name {
-        return Err(Status::bad_request(
-            "name in URL does not match name in Eviction object",
-        ));
+        return Err(Status::bad_request("name in URL does not match name in Eviction object"));
     }
     let mut options_cx = json!({});
     if value["deleteOptions"].is_object() {
@@ -265,8 +174,7 @@ fn evict(cx: &Context, body: &Bytes) -> Result<Response<Body>> {
     let _guard = cluster.lock();
     let pod = cluster.get(&gr::PODS, &cx.info.namespace, &cx.info.name)?;
     let phase = text(&pod, &["status", "phase"]);
-    let free = matches!(phase, "Succeeded" | "Failed" | "Pending")
-        || !pod["metadata"]["deletionTimestamp"].is_null();
+    let free = matches!(phase, "Succeeded" | "Failed" | "Pending") || !pod["metadata"]["deletionTimestamp"].is_null();
     if !free {
         take_disruption(&cluster, &pod)?;
     }
@@ -296,17 +204,10 @@ fn take_disruption(cluster: &crate::cluster::Cluster, pod: &Value) -> Result<()>
     };
     let name = text(budget, &["metadata", "name"]).to_owned();
     let refuse = |message: String, retry: u32| {
-        let mut status = Status::new(
-            429,
-            "TooManyRequests",
-            "Cannot evict pod as it would violate the pod's disruption budget.",
-        );
+        let mut status =
+            Status::new(429, "TooManyRequests", "Cannot evict pod as it would violate the pod's disruption budget.");
         status.details = Some(Box::new(Details {
-            causes: vec![Cause {
-                reason: "DisruptionBudget".into(),
-                message,
-                field: String::new(),
-            }],
+            causes: vec![Cause { reason: "DisruptionBudget".into(), message, field: String::new() }],
             retry_after_seconds: retry,
             ..Details::default()
         }));
@@ -315,10 +216,7 @@ fn take_disruption(cluster: &crate::cluster::Cluster, pod: &Value) -> Result<()>
     let status = &budget["status"];
     let observed = status["observedGeneration"].as_i64().unwrap_or(0);
     if observed < budget["metadata"]["generation"].as_i64().unwrap_or(0) {
-        return Err(refuse(
-            format!("The disruption budget {name} is still being processed by the server."),
-            10,
-        ));
+        return Err(refuse(format!("The disruption budget {name} is still being processed by the server."), 10));
     }
     let allowed = status["disruptionsAllowed"].as_i64().unwrap_or(0);
     if allowed <= 0 {
@@ -345,12 +243,7 @@ fn bind(cx: &Context, body: &Bytes) -> Result<Response<Body>> {
     let (value, _) = body::parse(cx, body)?;
     let node = text(&value, &["target", "name"]);
     if node.is_empty() {
-        return Err(Status::invalid(
-            "",
-            "Binding",
-            &cx.info.name,
-            &[FieldError::required("target.name", "")],
-        ));
+        return Err(Status::invalid("", "Binding", &cx.info.name, &[FieldError::required("target.name", "")]));
     }
     cx.cluster().bind(&cx.info.namespace, &cx.info.name, node)?;
     Ok(json_response(
@@ -360,10 +253,7 @@ fn bind(cx: &Context, body: &Bytes) -> Result<Response<Body>> {
 }
 
 fn token(cx: &Context, body: &Bytes) -> Result<Response<Body>> {
-    let account = cx
-        .api
-        .cluster
-        .get(&gr::SERVICE_ACCOUNTS, &cx.info.namespace, &cx.info.name)?;
+    let account = cx.api.cluster.get(&gr::SERVICE_ACCOUNTS, &cx.info.namespace, &cx.info.name)?;
     let (mut value, _) = body::parse(cx, body)?;
     let seconds = value["spec"]["expirationSeconds"].as_i64().unwrap_or(3600);
     if seconds < 600 {
@@ -392,8 +282,7 @@ fn token(cx: &Context, body: &Bytes) -> Result<Response<Body>> {
     });
     value["spec"]["audiences"] = json!(audiences);
     value["spec"]["expirationSeconds"] = json!(seconds);
-    value["status"] =
-        json!({"token": cx.api.tokens.issue(&claims), "expirationTimestamp": expires});
+    value["status"] = json!({"token": cx.api.tokens.issue(&claims), "expirationTimestamp": expires});
     Ok(json_response(StatusCode::CREATED, &value))
 }
 
@@ -401,39 +290,17 @@ fn token(cx: &Context, body: &Bytes) -> Result<Response<Body>> {
 pub fn metrics(cx: &Context, resource: &ResourceType, name: &str) -> Result<ObjectRef> {
     let cluster = &cx.api.cluster;
     let kubelet = cluster.kubelet();
-    let missing = || {
-        Status::not_found(
-            &resource.id.group,
-            &resource.id.resource,
-            &metric_name(cx, name),
-        )
-    };
+    let missing = || Status::not_found(&resource.id.group, &resource.id.resource, &metric_name(cx, name));
     let sample = if resource.kind == "NodeMetrics" {
-        kubelet.node_metrics(
-            cluster
-                .find(&gr::NODES, "", name)
-                .ok_or_else(missing)?
-                .value(),
-        )
+        kubelet.node_metrics(cluster.find(&gr::NODES, "", name).ok_or_else(missing)?.value())
     } else {
-        kubelet.pod_metrics(
-            cluster
-                .find(&gr::PODS, &cx.info.namespace, name)
-                .ok_or_else(missing)?
-                .value(),
-        )
+        kubelet.pod_metrics(cluster.find(&gr::PODS, &cx.info.namespace, name).ok_or_else(missing)?.value())
     };
-    sample
-        .map(|value| std::sync::Arc::new(Object::unversioned(value)))
-        .ok_or_else(missing)
+    sample.map(|value| std::sync::Arc::new(Object::unversioned(value))).ok_or_else(missing)
 }
 
 fn metric_name(cx: &Context, name: &str) -> String {
-    if cx.info.namespace.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{}/{name}", cx.info.namespace)
-    }
+    if cx.info.namespace.is_empty() { name.to_owned() } else { format!("{}/{name}", cx.info.namespace) }
 }
 
 /// Every sample that matches.
@@ -442,21 +309,11 @@ pub fn all_metrics(cx: &Context, resource: &ResourceType, selector: &Selector) -
     let kubelet = cluster.kubelet();
     let nodes = resource.kind == "NodeMetrics";
     let namespace = (!cx.info.namespace.is_empty()).then_some(cx.info.namespace.as_str());
-    let about = if nodes {
-        cluster.list(&gr::NODES, None)
-    } else {
-        cluster.list(&gr::PODS, namespace)
-    };
+    let about = if nodes { cluster.list(&gr::NODES, None) } else { cluster.list(&gr::PODS, namespace) };
     about
         .iter()
         .filter(|object| selector.matches(object))
-        .filter_map(|object| {
-            if nodes {
-                kubelet.node_metrics(object)
-            } else {
-                kubelet.pod_metrics(object)
-            }
-        })
+        .filter_map(|object| if nodes { kubelet.node_metrics(object) } else { kubelet.pod_metrics(object) })
         .map(|value| std::sync::Arc::new(Object::unversioned(value)))
         .collect()
 }

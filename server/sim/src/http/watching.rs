@@ -42,9 +42,7 @@ impl Encoder {
     fn line(&mut self, kind: &str, object: &Object) -> Bytes {
         let body = match self.shape {
             Shape::Object => object_bytes(&self.resource, &self.version.name, object),
-            Shape::Metadata => serde_json::to_vec(&partial_metadata(object))
-                .unwrap_or_default()
-                .into(),
+            Shape::Metadata => serde_json::to_vec(&partial_metadata(object)).unwrap_or_default().into(),
             Shape::Table => {
                 let converted = convert::to_version(&self.resource, &self.version.name, object);
                 let view = converted.as_ref().unwrap_or_else(|| object.value());
@@ -109,10 +107,7 @@ fn seen_as(event: &Event, selector: &Selector, namespace: &str) -> Option<&'stat
         return None;
     }
     let now = event.kind != EventKind::Deleted && selector.matches(&event.object);
-    let before = event
-        .previous
-        .as_ref()
-        .is_some_and(|previous| selector.matches(previous));
+    let before = event.previous.as_ref().is_some_and(|previous| selector.matches(previous));
     match (before, now) {
         (false, true) => Some("ADDED"),
         (true, true) => Some("MODIFIED"),
@@ -138,26 +133,14 @@ fn check_options(cx: &Context) -> Result<()> {
                 "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
             ));
         } else if matching != "NotOlderThan" {
-            errors.push(FieldError::not_supported(
-                "resourceVersionMatch",
-                matching,
-                &["NotOlderThan"],
-            ));
+            errors.push(FieldError::not_supported("resourceVersionMatch", matching, &["NotOlderThan"]));
         }
     }
-    if errors.is_empty() {
-        Ok(())
-    } else {
-        Err(Status::invalid("meta.k8s.io", "ListOptions", "", &errors))
-    }
+    if errors.is_empty() { Ok(()) } else { Err(Status::invalid("meta.k8s.io", "ListOptions", "", &errors)) }
 }
 
 /// watch.
-pub fn watch(
-    cx: &Context,
-    resource: &Arc<ResourceType>,
-    version: &Version,
-) -> Result<Response<Body>> {
+pub fn watch(cx: &Context, resource: &Arc<ResourceType>, version: &Version) -> Result<Response<Body>> {
     check_options(cx)?;
     let mut selector = Selector::parse(
         cx.query.get("labelSelector"),
@@ -185,9 +168,7 @@ pub fn watch(
         first: true,
     };
     if revision > current {
-        return Ok(stream_response(futures::stream::iter([Ok(
-            Encoder::error(&too_large(revision, current)),
-        )])));
+        return Ok(stream_response(futures::stream::iter([Ok(Encoder::error(&too_large(revision, current)))])));
     }
     let wants_state = streaming_list || (revision == 0 && !declined_list);
     let (page, watch) = if wants_state {
@@ -198,13 +179,9 @@ pub fn watch(
         match store.watch(id, from) {
             Ok(watch) => (None, watch),
             Err(expired) => {
-                let status = Status::expired(format!(
-                    "too old resource version: {} ({})",
-                    expired.requested, expired.oldest
-                ));
-                return Ok(stream_response(futures::stream::iter([Ok(
-                    Encoder::error(&status),
-                )])));
+                let status =
+                    Status::expired(format!("too old resource version: {} ({})", expired.requested, expired.oldest));
+                return Ok(stream_response(futures::stream::iter([Ok(Encoder::error(&status))])));
             }
         }
     };
@@ -225,9 +202,7 @@ pub fn watch(
             initial.push(encoder.bookmark(revision, true));
         }
     }
-    Ok(stream_response(follow(
-        watch, encoder, selector, namespace, initial, bookmarks, timeout,
-    )))
+    Ok(stream_response(follow(watch, encoder, selector, namespace, initial, bookmarks, timeout)))
 }
 
 fn follow(
@@ -316,9 +291,6 @@ fn stream_response(
 ) -> Response<Body> {
     let mut response = Response::new(Body::from_stream(stream));
     *response.status_mut() = StatusCode::OK;
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

@@ -27,34 +27,20 @@ fn check_options(cx: &Context, kind: &str, is_apply: bool) -> Result<()> {
     let mut errors = Vec::new();
     for value in cx.query.all("dryRun") {
         if value != "All" {
-            errors.push(FieldError::not_supported(
-                "dryRun",
-                json!([value]),
-                &["All"],
-            ));
+            errors.push(FieldError::not_supported("dryRun", json!([value]), &["All"]));
         }
     }
     let manager = cx.query.get("fieldManager");
     if is_apply && manager.is_empty() {
-        errors.push(FieldError::required(
-            "fieldManager",
-            "is required for apply patch",
-        ));
+        errors.push(FieldError::required("fieldManager", "is required for apply patch"));
     }
     if manager.len() > 128 {
         errors.push(FieldError::too_long("fieldManager", 128));
     }
     if !is_apply && kind == "PatchOptions" && !cx.query.get("force").is_empty() {
-        errors.push(FieldError::forbidden(
-            "force",
-            "may not be specified for non-apply patch",
-        ));
+        errors.push(FieldError::forbidden("force", "may not be specified for non-apply patch"));
     }
-    if errors.is_empty() {
-        Ok(())
-    } else {
-        Err(Status::invalid("meta.k8s.io", kind, "", &errors))
-    }
+    if errors.is_empty() { Ok(()) } else { Err(Status::invalid("meta.k8s.io", kind, "", &errors)) }
 }
 
 fn check_namespace(cx: &Context, value: &Value) -> Result<()> {
@@ -72,48 +58,22 @@ fn check_namespace(cx: &Context, value: &Value) -> Result<()> {
 
 /// The namespace under which the object is kept; namespaces themselves have none.
 pub fn namespace<'a>(cx: &'a Context, resource: &ResourceType) -> &'a str {
-    if resource.namespaced {
-        &cx.info.namespace
-    } else {
-        ""
-    }
+    if resource.namespaced { &cx.info.namespace } else { "" }
 }
 
 /// create.
-pub fn create(
-    cx: &Context,
-    resource: &ResourceType,
-    version: &Version,
-    body: &Bytes,
-) -> Result<Response<Body>> {
+pub fn create(cx: &Context, resource: &ResourceType, version: &Version, body: &Bytes) -> Result<Response<Body>> {
     check_options(cx, "CreateOptions", false)?;
     if !cx.info.name.is_empty() {
-        return Err(Status::method_not_supported(
-            &resource.id.group,
-            &resource.id.resource,
-            "create",
-        ));
+        return Err(Status::method_not_supported(&resource.id.group, &resource.id.resource, "create"));
     }
     let value = body::object(cx, resource, version, body)?;
     check_namespace(cx, &value)?;
     let stored = storage_type(cx, resource);
-    let write = WriteContext {
-        resource: &stored,
-        version: &version.name,
-        subresource: None,
-        managed: false,
-    };
+    let write = WriteContext { resource: &stored, version: &version.name, subresource: None, managed: false };
     let value = convert::from_version(&stored, &version.name, value);
-    let created = cx
-        .cluster()
-        .create_with(write, namespace(cx, resource), value)?;
-    Ok(object_response(
-        cx,
-        resource,
-        version,
-        StatusCode::CREATED,
-        &created,
-    ))
+    let created = cx.cluster().create_with(write, namespace(cx, resource), value)?;
+    Ok(object_response(cx, resource, version, StatusCode::CREATED, &created))
 }
 
 /// The resource under which objects are kept (events.k8s.io are core events).
@@ -142,44 +102,21 @@ fn check_name(cx: &Context, value: &Value) -> Result<()> {
 }
 
 /// update, of the object or of its status.
-pub fn update(
-    cx: &Context,
-    resource: &ResourceType,
-    version: &Version,
-    body: &Bytes,
-) -> Result<Response<Body>> {
+pub fn update(cx: &Context, resource: &ResourceType, version: &Version, body: &Bytes) -> Result<Response<Body>> {
     check_options(cx, "UpdateOptions", false)?;
     let value = body::object(cx, resource, version, body)?;
     check_name(cx, &value)?;
     check_namespace(cx, &value)?;
     let stored = storage_type(cx, resource);
     let subresource = (!cx.info.subresource.is_empty()).then_some(cx.info.subresource.as_str());
-    let write = WriteContext {
-        resource: &stored,
-        version: &version.name,
-        subresource,
-        managed: false,
-    };
+    let write = WriteContext { resource: &stored, version: &version.name, subresource, managed: false };
     let value = convert::from_version(&stored, &version.name, value);
-    let updated = cx
-        .cluster()
-        .update_with(write, namespace(cx, resource), &cx.info.name, value)?;
-    Ok(object_response(
-        cx,
-        resource,
-        version,
-        StatusCode::OK,
-        &updated,
-    ))
+    let updated = cx.cluster().update_with(write, namespace(cx, resource), &cx.info.name, value)?;
+    Ok(object_response(cx, resource, version, StatusCode::OK, &updated))
 }
 
 /// patch, of the object or of its status.
-pub fn patch(
-    cx: &Context,
-    resource: &ResourceType,
-    version: &Version,
-    body: &Bytes,
-) -> Result<Response<Body>> {
+pub fn patch(cx: &Context, resource: &ResourceType, version: &Version, body: &Bytes) -> Result<Response<Body>> {
     let kind = PatchKind::of(body::content_type(cx)).ok_or_else(|| {
         body::unsupported(
             "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml, application/apply-patch+cbor",
@@ -193,11 +130,7 @@ pub fn patch(
     check_options(cx, "PatchOptions", kind == PatchKind::Apply)?;
     let cluster = cx.cluster();
     let (object, created) = patch_object(cx, &cluster, resource, version, kind, body)?;
-    let code = if created {
-        StatusCode::CREATED
-    } else {
-        StatusCode::OK
-    };
+    let code = if created { StatusCode::CREATED } else { StatusCode::OK };
     Ok(object_response(cx, resource, version, code, &object))
 }
 
@@ -215,22 +148,15 @@ fn patch_object(
     let namespace = namespace(cx, resource);
     let name = &cx.info.name;
     let subresource = (!cx.info.subresource.is_empty()).then_some(cx.info.subresource.as_str());
-    let write = WriteContext {
-        resource: &stored,
-        version: &version.name,
-        subresource,
-        managed: false,
-    };
+    let write = WriteContext { resource: &stored, version: &version.name, subresource, managed: false };
     let _guard = cluster.lock();
     let current = cluster.find(&stored.id, namespace, name);
     if kind == PatchKind::Apply {
         return apply(cx, cluster, write, version, current, validation, body);
     }
-    let current = current
-        .ok_or_else(|| Status::not_found(&resource.id.group, &resource.id.resource, name))?;
-    let view = convert::to_version(resource, &version.name, &current)
-        .unwrap_or_else(|| current.value().clone());
-    let mut patched = patch::apply(kind, cluster, resource, &version.name, &view, body)?;
+    let current = current.ok_or_else(|| Status::not_found(&resource.id.group, &resource.id.resource, name))?;
+    let view = convert::to_version(resource, &version.name, &current).unwrap_or_else(|| current.value().clone());
+    let mut patched = patch::apply(kind, resource, &version.name, &view, body)?;
     body::check_kind(resource, &version.name, &mut patched)?;
     let faults = strict::check(cluster, resource, version, &mut patched)?;
     validation.settle(cx, &faults)?;
@@ -252,38 +178,24 @@ fn apply(
     let resource = write.resource;
     let mut applied = body::parse_yaml(body)?;
     if !applied.is_object() {
-        return Err(Status::bad_request(
-            "error decoding YAML: the document is no object",
-        ));
+        return Err(Status::bad_request("error decoding YAML: the document is no object"));
     }
-    if applied["kind"].as_str().is_none_or(str::is_empty)
-        || applied["apiVersion"].as_str().is_none_or(str::is_empty)
-    {
-        let missing = if applied["kind"].as_str().is_none_or(str::is_empty) {
-            "Kind"
-        } else {
-            "apiVersion"
-        };
+    if applied["kind"].as_str().is_none_or(str::is_empty) || applied["apiVersion"].as_str().is_none_or(str::is_empty) {
+        let missing = if applied["kind"].as_str().is_none_or(str::is_empty) { "Kind" } else { "apiVersion" };
         return Err(Status::bad_request(format!(
             "invalid object type: Object '{missing}' is missing in '{}'",
             String::from_utf8_lossy(body)
         )));
     }
     body::check_kind(resource, &version.name, &mut applied)?;
-    let given = applied["metadata"]["name"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned();
+    let given = applied["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     if given.is_empty() {
         applied["metadata"]["name"] = json!(cx.info.name);
     } else {
         check_name(cx, &applied)?;
     }
     check_namespace(cx, &applied)?;
-    if !applied["metadata"]["managedFields"]
-        .as_array()
-        .is_none_or(Vec::is_empty)
-    {
+    if !applied["metadata"]["managedFields"].as_array().is_none_or(Vec::is_empty) {
         return Err(Status::bad_request("metadata.managedFields must be nil"));
     }
     let faults = strict::check(cluster, resource, version, &mut applied)?;
@@ -301,11 +213,7 @@ fn apply(
                 ),
             ));
         }
-        return Err(Status::not_found(
-            &resource.id.group,
-            &resource.id.resource,
-            &cx.info.name,
-        ));
+        return Err(Status::not_found(&resource.id.group, &resource.id.resource, &cx.info.name));
     }
     let merged = fieldmanager::apply(
         cluster,
@@ -316,16 +224,10 @@ fn apply(
         &applied,
         cx.query.flag("force"),
     )?;
-    let write = WriteContext {
-        managed: true,
-        ..write
-    };
+    let write = WriteContext { managed: true, ..write };
     match current {
         None => Ok((cluster.create_with(write, namespace, merged)?, true)),
-        Some(_) => Ok((
-            cluster.update_with(write, namespace, &cx.info.name, merged)?,
-            false,
-        )),
+        Some(_) => Ok((cluster.update_with(write, namespace, &cx.info.name, merged)?, false)),
     }
 }
 
@@ -372,67 +274,37 @@ pub fn delete_options(cx: &Context, body: &Bytes) -> Result<DeleteOptions> {
         grace_period_seconds: value["gracePeriodSeconds"].as_i64(),
         uid: text("uid"),
         resource_version: text("resourceVersion"),
-        propagation: propagation.or(orphan.map(|orphan| {
-            if orphan {
-                Propagation::Orphan
-            } else {
-                Propagation::Background
-            }
-        })),
-        dry_run: value["dryRun"]
-            .as_array()
-            .is_some_and(|list| list.iter().any(|item| item == "All")),
+        propagation: propagation.or(orphan.map(
+            |orphan| {
+                if orphan { Propagation::Orphan } else { Propagation::Background }
+            },
+        )),
+        dry_run: value["dryRun"].as_array().is_some_and(|list| list.iter().any(|item| item == "All")),
     })
 }
 
 /// delete.
-pub fn delete(
-    cx: &Context,
-    resource: &ResourceType,
-    version: &Version,
-    body: &Bytes,
-) -> Result<Response<Body>> {
+pub fn delete(cx: &Context, resource: &ResourceType, version: &Version, body: &Bytes) -> Result<Response<Body>> {
     check_options(cx, "DeleteOptions", false)?;
     let options = delete_options(cx, body)?;
     let id = convert::stored_as(&resource.id);
-    let outcome = cx
-        .cluster()
-        .delete(id, namespace(cx, resource), &cx.info.name, &options)
-        .map_err(|status| {
-            if status.is_not_found() {
-                Status::not_found(&resource.id.group, &resource.id.resource, &cx.info.name)
-            } else {
-                status
-            }
-        })?;
+    let outcome = cx.cluster().delete(id, namespace(cx, resource), &cx.info.name, &options).map_err(|status| {
+        if status.is_not_found() {
+            Status::not_found(&resource.id.group, &resource.id.resource, &cx.info.name)
+        } else {
+            status
+        }
+    })?;
     match outcome {
         // Pods answer with the object either way (their storage sets ReturnDeletedObject).
-        Deleted::Gone(object) if returns_deleted(resource) => Ok(object_response(
-            cx,
-            resource,
-            version,
-            StatusCode::OK,
-            &object,
-        )),
+        Deleted::Gone(object) if returns_deleted(resource) => {
+            Ok(object_response(cx, resource, version, StatusCode::OK, &object))
+        }
         Deleted::Gone(object) => {
             let uid = object["metadata"]["uid"].as_str().unwrap_or_default();
-            Ok(json_response(
-                StatusCode::OK,
-                &success(
-                    &resource.id.group,
-                    &resource.id.resource,
-                    &cx.info.name,
-                    uid,
-                ),
-            ))
+            Ok(json_response(StatusCode::OK, &success(&resource.id.group, &resource.id.resource, &cx.info.name, uid)))
         }
-        Deleted::Marked(object) => Ok(object_response(
-            cx,
-            resource,
-            version,
-            StatusCode::OK,
-            &object,
-        )),
+        Deleted::Marked(object) => Ok(object_response(cx, resource, version, StatusCode::OK, &object)),
     }
 }
 
@@ -470,18 +342,13 @@ pub fn delete_collection(
     let id = convert::stored_as(&resource.id);
     let namespace = (!cx.info.namespace.is_empty()).then_some(cx.info.namespace.as_str());
     let mut items = Vec::new();
-    for object in cluster
-        .list(id, namespace)
-        .into_iter()
-        .filter(|object| selector.matches(object))
-    {
+    for object in cluster.list(id, namespace).into_iter().filter(|object| selector.matches(object)) {
         let own = object["metadata"]["namespace"].as_str().unwrap_or_default();
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         match cluster.delete(id, own, name, &options) {
             Ok(_) => {
                 items.push(
-                    convert::to_version(resource, &version.name, &object)
-                        .unwrap_or_else(|| object.value().clone()),
+                    convert::to_version(resource, &version.name, &object).unwrap_or_else(|| object.value().clone()),
                 );
             }
             Err(status) if status.is_not_found() => {}

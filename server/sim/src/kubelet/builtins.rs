@@ -27,9 +27,10 @@ fn failed(err: impl Into<String>, code: i32) -> Done {
 
 /// Names that [`run`] knows, for `which`.
 const KNOWN: &[&str] = &[
-    "[", "awk", "base64", "basename", "cat", "chmod", "chown", "cut", "date", "df", "dirname", "echo", "env", "expr", "free", "grep",
-    "head", "hostname", "id", "kill", "ls", "mkdir", "nslookup", "printenv", "printf", "ps", "pwd", "rm", "sed", "seq", "sleep", "sort",
-    "sync", "tail", "test", "top", "touch", "tr", "uname", "uniq", "uptime", "wc", "which", "whoami", "sh",
+    "[", "awk", "base64", "basename", "cat", "chmod", "chown", "cut", "date", "df", "dirname", "echo", "env", "expr",
+    "free", "grep", "head", "hostname", "id", "kill", "ls", "mkdir", "nslookup", "printenv", "printf", "ps", "pwd",
+    "rm", "sed", "seq", "sleep", "sort", "sync", "tail", "test", "top", "touch", "tr", "uname", "uniq", "uptime", "wc",
+    "which", "whoami", "sh",
 ];
 
 /// Runs a program; `None` if there is none of that name.
@@ -53,7 +54,13 @@ pub fn run(world: &mut World, name: &str, arguments: &[String], input: &str) -> 
                 Some(value) => said(format!("{value}\n")),
                 None => Done { code: 1, ..Done::default() },
             },
-            None => said(world.exported.iter().filter_map(|name| Some(format!("{name}={}\n", world.variables.get(name)?))).collect::<String>()),
+            None => said(
+                world
+                    .exported
+                    .iter()
+                    .filter_map(|name| Some(format!("{name}={}\n", world.variables.get(name)?)))
+                    .collect::<String>(),
+            ),
         },
         "ls" => ls(world, &words),
         "cat" => over_files(world, &words, input, "cat", str::to_owned),
@@ -61,7 +68,11 @@ pub fn run(world: &mut World, name: &str, arguments: &[String], input: &str) -> 
             let (count, files) = line_count(&words);
             let keep = move |text: &str| {
                 let lines: Vec<&str> = text.lines().collect();
-                let kept = if name == "head" { &lines[..count.min(lines.len())] } else { &lines[lines.len().saturating_sub(count)..] };
+                let kept = if name == "head" {
+                    &lines[..count.min(lines.len())]
+                } else {
+                    &lines[lines.len().saturating_sub(count)..]
+                };
                 kept.iter().fold(String::new(), |mut out, line| {
                     let _ = writeln!(out, "{line}");
                     out
@@ -100,7 +111,11 @@ pub fn run(world: &mut World, name: &str, arguments: &[String], input: &str) -> 
         }
         "date" => said(match words.first() {
             Some(format) if format.starts_with('+') => {
-                format!("{}\n", jiff::fmt::strtime::format(&format[1..], &world.now.to_zoned(jiff::tz::TimeZone::UTC)).unwrap_or_default())
+                format!(
+                    "{}\n",
+                    jiff::fmt::strtime::format(&format[1..], &world.now.to_zoned(jiff::tz::TimeZone::UTC))
+                        .unwrap_or_default()
+                )
             }
             _ => format!("{}\n", world.now.strftime("%a %b %e %H:%M:%S UTC %Y")),
         }),
@@ -141,8 +156,12 @@ pub fn run(world: &mut World, name: &str, arguments: &[String], input: &str) -> 
         "df" => said(
             "Filesystem           1K-blocks      Used Available Use% Mounted on\noverlay               61255492  18376644  39734808  32% /\ntmpfs                    65536         0     65536   0% /dev\ntmpfs                  4096000        12   4095988   0% /run/secrets/kubernetes.io/serviceaccount\n",
         ),
-        "free" => said("              total        used        free      shared  buff/cache   available\nMem:        8192000     1843200     4915200        1024     1433600     6144000\nSwap:             0           0           0\n"),
-        "uptime" => said(format!("{} up 12 days,  3:04,  load average: 0.08, 0.05, 0.01\n", world.now.strftime("%H:%M:%S"))),
+        "free" => said(
+            "              total        used        free      shared  buff/cache   available\nMem:        8192000     1843200     4915200        1024     1433600     6144000\nSwap:             0           0           0\n",
+        ),
+        "uptime" => {
+            said(format!("{} up 12 days,  3:04,  load average: 0.08, 0.05, 0.01\n", world.now.strftime("%H:%M:%S")))
+        }
         "which" => {
             let found: Vec<String> =
                 words.iter().filter(|word| KNOWN.contains(word)).map(|word| format!("/bin/{word}\n")).collect();
@@ -151,7 +170,11 @@ pub fn run(world: &mut World, name: &str, arguments: &[String], input: &str) -> 
         "basename" => said(format!("{}\n", words.first().and_then(|path| path.rsplit('/').next()).unwrap_or_default())),
         "dirname" => said(format!(
             "{}\n",
-            words.first().and_then(|path| path.rsplit_once('/')).map_or(".", |(parent, _)| if parent.is_empty() { "/" } else { parent })
+            words.first().and_then(|path| path.rsplit_once('/')).map_or(".", |(parent, _)| if parent.is_empty() {
+                "/"
+            } else {
+                parent
+            })
         )),
         "nslookup" => match words.first() {
             Some(name) if world.files.get("/etc/hosts").is_some_and(|hosts| hosts.contains(name)) => {
@@ -263,7 +286,11 @@ fn ls(world: &World, words: &[&str]) -> Done {
             if long {
                 let size = world.files.get(&world.resolve(&format!("{absolute}/{name}"))).map_or(4096, String::len);
                 let mode = if *directory { "drwxr-xr-x" } else { "-rw-r--r--" };
-                let _ = writeln!(done.out, "{mode}    1 root     root     {size:>8} {} {name}", world.now.strftime("%b %e %H:%M"));
+                let _ = writeln!(
+                    done.out,
+                    "{mode}    1 root     root     {size:>8} {} {name}",
+                    world.now.strftime("%b %e %H:%M")
+                );
             } else {
                 let _ = writeln!(done.out, "{name}");
             }

@@ -52,7 +52,8 @@ impl BackOff {
         let calm = self.last.is_none_or(|last| {
             now.duration_since(last) > jiff::SignedDuration::try_from(timing.back_off_max * 2).unwrap_or_default()
         });
-        self.delay = if calm || self.delay.is_zero() { timing.back_off } else { (self.delay * 2).min(timing.back_off_max) };
+        self.delay =
+            if calm || self.delay.is_zero() { timing.back_off } else { (self.delay * 2).min(timing.back_off_max) };
         self.last = Some(now);
     }
 
@@ -108,7 +109,16 @@ mod tests {
 
     #[test]
     fn durations_print_as_in_go() {
-        for (millis, text) in [(0, "0s"), (300, "300ms"), (1000, "1s"), (1500, "1.5s"), (10_000, "10s"), (80_000, "1m20s"), (300_000, "5m0s"), (3_600_000, "1h0m0s")] {
+        for (millis, text) in [
+            (0, "0s"),
+            (300, "300ms"),
+            (1000, "1s"),
+            (1500, "1.5s"),
+            (10_000, "10s"),
+            (80_000, "1m20s"),
+            (300_000, "5m0s"),
+            (3_600_000, "1h0m0s"),
+        ] {
             assert_eq!(go_duration(Duration::from_millis(millis)), text);
         }
     }

@@ -275,9 +275,14 @@ impl Container {
             let detail = if lower == image {
                 "invalid reference format".to_owned()
             } else {
-                format!("invalid reference format: repository name ({}) must be lowercase", image.split(':').next().unwrap_or(image))
+                format!(
+                    "invalid reference format: repository name ({}) must be lowercase",
+                    image.split(':').next().unwrap_or(image)
+                )
             };
-            let message = format!("Failed to apply default image tag \"{image}\": couldn't parse image name \"{image}\": {detail}");
+            let message = format!(
+                "Failed to apply default image tag \"{image}\": couldn't parse image name \"{image}\": {detail}"
+            );
             self.tell(step, "Warning", "InspectFailed", message.clone());
             self.tell(step, "Warning", "Failed", "Error: InvalidImageName".to_owned());
             self.state = State::NoImage { reason: "InvalidImageName", message, until: None };
@@ -309,7 +314,8 @@ impl Container {
                 self.state = State::Pulling { since: step.now, until: later(step.now, takes) };
             }
             _ => {
-                let message = format!("Container image \"{image}\" already present on machine and can be accessed by the pod");
+                let message =
+                    format!("Container image \"{image}\" already present on machine and can be accessed by the pod");
                 self.tell(step, "Normal", "Pulled", message);
                 self.state = State::Creating { until: later(step.now, step.timing.start) };
             }
@@ -403,8 +409,11 @@ impl Container {
             self.tell(step, "Warning", "Failed", format!("Failed to pull image \"{image}\": {refusal}"));
             self.tell(step, "Warning", "Failed", "Error: ErrImagePull".to_owned());
             self.pull.next(step.now, step.timing);
-            self.state =
-                State::NoImage { reason: "ErrImagePull", message: refusal, until: Some(later(step.now, step.timing.notice)) };
+            self.state = State::NoImage {
+                reason: "ErrImagePull",
+                message: refusal,
+                until: Some(later(step.now, step.timing.notice)),
+            };
             return;
         }
         let took = go_duration(Duration::try_from(step.now.duration_since(since)).unwrap_or_default());
@@ -413,7 +422,9 @@ impl Container {
             step,
             "Normal",
             "Pulled",
-            format!("Successfully pulled image \"{image}\" in {took} ({took} including waiting). Image size: {size} bytes."),
+            format!(
+                "Successfully pulled image \"{image}\" in {took} ({took} including waiting). Image size: {size} bytes."
+            ),
         );
         step.images.insert(reference.canonical());
         self.state = State::Creating { until: later(step.now, step.timing.start) };
@@ -493,7 +504,8 @@ impl Container {
         }
         let (pod, name) = (step.pod, &self.name);
         let full = format!("{}_{}({})", pod.name(), pod.namespace(), pod.uid());
-        let message = format!("back-off {} restarting failed container={name} pod={full}", go_duration(self.crash.delay));
+        let message =
+            format!("back-off {} restarting failed container={name} pod={full}", go_duration(self.crash.delay));
         self.tell(step, "Warning", "BackOff", format!("Back-off restarting failed container {name} in pod {full}"));
         self.state = State::BackOff { until, message };
     }

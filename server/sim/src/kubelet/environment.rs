@@ -18,7 +18,9 @@ pub fn environment(cluster: &Cluster, pod: &Value, container: &Value) -> Result<
     let mut out: Environment = services(cluster, pod);
     for source in container.items("/envFrom") {
         let prefix = source.text("/prefix");
-        for (field, resource, word) in [("configMapRef", &gr::CONFIG_MAPS, "configmap"), ("secretRef", &gr::SECRETS, "secret")] {
+        for (field, resource, word) in
+            [("configMapRef", &gr::CONFIG_MAPS, "configmap"), ("secretRef", &gr::SECRETS, "secret")]
+        {
             let Some(reference) = source.get(field) else { continue };
             let name = reference.text("/name");
             match cluster.find(resource, namespace, name) {
@@ -163,17 +165,44 @@ pub fn unmountable(cluster: &Cluster, pod: &Value) -> Option<(String, String)> {
     for volume in pod.items("/spec/volumes") {
         let name = volume.text("/name");
         let why = missing(&gr::SECRETS, "secret", volume.text("/secret/secretName"), volume.flag("/secret/optional"))
-            .or_else(|| missing(&gr::CONFIG_MAPS, "configmap", volume.text("/configMap/name"), volume.flag("/configMap/optional")))
+            .or_else(|| {
+                missing(
+                    &gr::CONFIG_MAPS,
+                    "configmap",
+                    volume.text("/configMap/name"),
+                    volume.flag("/configMap/optional"),
+                )
+            })
             .or_else(|| {
                 volume.items("/projected/sources").iter().find_map(|source| {
-                    missing(&gr::SECRETS, "secret", source.text("/secret/name"), source.flag("/secret/optional")).or_else(|| {
-                        missing(&gr::CONFIG_MAPS, "configmap", source.text("/configMap/name"), source.flag("/configMap/optional"))
-                    })
+                    missing(&gr::SECRETS, "secret", source.text("/secret/name"), source.flag("/secret/optional"))
+                        .or_else(|| {
+                            missing(
+                                &gr::CONFIG_MAPS,
+                                "configmap",
+                                source.text("/configMap/name"),
+                                source.flag("/configMap/optional"),
+                            )
+                        })
                 })
             })
             .or_else(|| {
-                missing_key(cluster, namespace, volume.at("/configMap"), &gr::CONFIG_MAPS, volume.text("/configMap/name"))
-                    .or_else(|| missing_key(cluster, namespace, volume.at("/secret"), &gr::SECRETS, volume.text("/secret/secretName")))
+                missing_key(
+                    cluster,
+                    namespace,
+                    volume.at("/configMap"),
+                    &gr::CONFIG_MAPS,
+                    volume.text("/configMap/name"),
+                )
+                .or_else(|| {
+                    missing_key(
+                        cluster,
+                        namespace,
+                        volume.at("/secret"),
+                        &gr::SECRETS,
+                        volume.text("/secret/secretName"),
+                    )
+                })
             });
         if let Some(why) = why {
             return Some((name.to_owned(), why));
@@ -182,7 +211,13 @@ pub fn unmountable(cluster: &Cluster, pod: &Value) -> Option<(String, String)> {
     None
 }
 
-fn missing_key(cluster: &Cluster, namespace: &str, source: &Value, resource: &crate::store::GroupResource, name: &str) -> Option<String> {
+fn missing_key(
+    cluster: &Cluster,
+    namespace: &str,
+    source: &Value,
+    resource: &crate::store::GroupResource,
+    name: &str,
+) -> Option<String> {
     if source.flag("/optional") || source.items("/items").is_empty() {
         return None;
     }
@@ -190,7 +225,15 @@ fn missing_key(cluster: &Cluster, namespace: &str, source: &Value, resource: &cr
     let missing = source.items("/items").iter().any(|item| !keys.iter().any(|(key, _)| key == item.text("/key")));
     missing.then(|| {
         let word = if *resource == gr::SECRETS { "secret" } else { "config map" };
-        format!("references non-existent {word} key: {}", source.items("/items").iter().map(|item| item.text("/key")).find(|key| !keys.iter().any(|(own, _)| own == key)).unwrap_or_default())
+        format!(
+            "references non-existent {word} key: {}",
+            source
+                .items("/items")
+                .iter()
+                .map(|item| item.text("/key"))
+                .find(|key| !keys.iter().any(|(own, _)| own == key))
+                .unwrap_or_default()
+        )
     })
 }
 

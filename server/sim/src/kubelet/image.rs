@@ -82,8 +82,13 @@ impl Reference {
             Some(_) => ("docker.io", name.to_owned()),
             None => ("docker.io", format!("library/{name}")),
         };
-        let lower = |text: &str| text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-/".contains(c));
-        if repository.ends_with('/') || repository.is_empty() || !lower(&repository) || tag.contains(char::is_whitespace) {
+        let lower =
+            |text: &str| text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-/".contains(c));
+        if repository.ends_with('/')
+            || repository.is_empty()
+            || !lower(&repository)
+            || tag.contains(char::is_whitespace)
+        {
             return None;
         }
         let tag = if tag.is_empty() && digest.is_empty() { "latest" } else { tag };
@@ -190,8 +195,19 @@ pub fn behaviour(container: &Value, environment: &Environment, pod_uid: &str, at
         voice: Voice::Service,
     };
     // A special word is the image's name, with its argument as the tag, or the tag: `web:crash-after-30s`.
-    const WORDS: [&str; 11] =
-        ["crash-after", "crash", "oom", "never-ready", "slow-start", "exit", "flaky", "chatty", "no-db", "hang-after", "ignore-term"];
+    const WORDS: [&str; 11] = [
+        "crash-after",
+        "crash",
+        "oom",
+        "never-ready",
+        "slow-start",
+        "exit",
+        "flaky",
+        "chatty",
+        "no-db",
+        "hang-after",
+        "ignore-term",
+    ];
     let word = WORDS.iter().find(|word| name == **word).map(|word| (*word, tag)).or_else(|| {
         WORDS.iter().find_map(|word| {
             let rest = tag.strip_prefix(word)?;
@@ -200,7 +216,10 @@ pub fn behaviour(container: &Value, environment: &Environment, pod_uid: &str, at
     });
     let code = |default| variable(environment, "SIM_EXIT_CODE").and_then(|code| code.parse().ok()).unwrap_or(default);
     let after = |argument: &str, default: u64| {
-        variable(environment, "SIM_AFTER").and_then(duration).or_else(|| duration(argument)).unwrap_or(Duration::from_secs(default))
+        variable(environment, "SIM_AFTER")
+            .and_then(duration)
+            .or_else(|| duration(argument))
+            .unwrap_or(Duration::from_secs(default))
     };
     match word {
         Some(("crash", argument)) => {
@@ -253,7 +272,12 @@ pub fn behaviour(container: &Value, environment: &Environment, pod_uid: &str, at
 /// A command that the small shell understands decides over what the image would do.
 fn scripted(out: &mut Behaviour, container: &Value, environment: &Environment, image: &str, pod_uid: &str) {
     let words = |pointer: &str| {
-        container.items(pointer).iter().filter_map(Value::as_str).map(|word| expand(word, environment)).collect::<Vec<_>>()
+        container
+            .items(pointer)
+            .iter()
+            .filter_map(Value::as_str)
+            .map(|word| expand(word, environment))
+            .collect::<Vec<_>>()
     };
     let mut command = words("/command");
     let bare_shell = matches!(image, "busybox" | "alpine" | "debian" | "ubuntu" | "bash");

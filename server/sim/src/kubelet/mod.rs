@@ -114,7 +114,8 @@ impl Controller for Kubelets {
         }
         // Our own status writes come back as events; only a change of what is asked for matters.
         let asked_anew = event.previous.as_deref().is_none_or(|old| {
-            old.at("/spec") != event.object.at("/spec") || old.deleting() != event.object.deleting()
+            old.at("/spec") != event.object.at("/spec")
+                || old.deleting() != event.object.deleting()
                 || old.at("/metadata/deletionTimestamp") != event.object.at("/metadata/deletionTimestamp")
                 || old.uid() != event.object.uid()
         });
@@ -267,12 +268,19 @@ impl Nodes {
         };
         let mut wake = Vec::new();
 
-        let deadline = pod.int("/spec/activeDeadlineSeconds").map(|seconds| later(state.started, Duration::from_secs(seconds.unsigned_abs())));
+        let deadline = pod
+            .int("/spec/activeDeadlineSeconds")
+            .map(|seconds| later(state.started, Duration::from_secs(seconds.unsigned_abs())));
         if let Some(deadline) = deadline.filter(|_| state.failed.is_none()) {
             if deadline <= now {
                 let message = "Pod was active on the node longer than the specified deadline";
                 state.failed = Some(("DeadlineExceeded".to_owned(), message.to_owned()));
-                told.push(Told { kind: "Normal", reason: "DeadlineExceeded", message: message.to_owned(), field_path: String::new() });
+                told.push(Told {
+                    kind: "Normal",
+                    reason: "DeadlineExceeded",
+                    message: message.to_owned(),
+                    field_path: String::new(),
+                });
             } else {
                 wake.push(deadline);
             }
@@ -373,7 +381,8 @@ fn advance(
 ) {
     let specs: Vec<&Value> = pod.items("/spec/initContainers").iter().chain(pod.items("/spec/containers")).collect();
     let mut held = stopping;
-    let main_begun = containers.iter().any(|container| container.role == Role::Main && container.state != container::State::Idle);
+    let main_begun =
+        containers.iter().any(|container| container.role == Role::Main && container.state != container::State::Idle);
     let main_over = over(containers, policy);
     let mut init_failed = false;
     for (container, spec) in containers.iter_mut().zip(&specs) {
@@ -393,7 +402,9 @@ fn advance(
     }
     // Sidecars end when all main containers are done for good.
     if main_begun && over(containers, policy) {
-        for (container, spec) in containers.iter_mut().zip(&specs).filter(|(container, _)| container.role == Role::Sidecar) {
+        for (container, spec) in
+            containers.iter_mut().zip(&specs).filter(|(container, _)| container.role == Role::Sidecar)
+        {
             container.stop(Duration::from_secs(30), step.now, step.timing);
             wake.extend(container.step(spec, "Never", true, step));
         }

@@ -83,7 +83,11 @@ impl Node {
             Self::Simple { words, .. } => match words.as_slice() {
                 [word] => match word.as_slice() {
                     [Part::Text(text)] => {
-                        if truth { matches!(text.as_str(), "true" | ":" | "/bin/true") } else { text == "false" }
+                        if truth {
+                            matches!(text.as_str(), "true" | ":" | "/bin/true")
+                        } else {
+                            text == "false"
+                        }
                     }
                     _ => false,
                 },
@@ -309,7 +313,10 @@ impl Parser {
                 Some(Token::Merge) => self.at += 1,
                 other => {
                     if assignments.is_empty() && words.is_empty() && redirects.is_empty() {
-                        return Err(other.as_ref().map_or_else(|| "unexpected end of file".to_owned(), |token| format!("unexpected {}", describe(token))));
+                        return Err(other.as_ref().map_or_else(
+                            || "unexpected end of file".to_owned(),
+                            |token| format!("unexpected {}", describe(token)),
+                        ));
                     }
                     return Ok(Node::Simple { assignments, words, redirects });
                 }

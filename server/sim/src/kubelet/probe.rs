@@ -73,7 +73,8 @@ impl Probe {
         if !spec.is_object() {
             return None;
         }
-        let seconds = |field: &str, default: i64| Duration::from_secs(spec.int(field).unwrap_or(default).unsigned_abs());
+        let seconds =
+            |field: &str, default: i64| Duration::from_secs(spec.int(field).unwrap_or(default).unsigned_abs());
         let count = |field: &str, default: i64| u32::try_from(spec.int(field).unwrap_or(default)).unwrap_or(1).max(1);
         Some(Self {
             kind,
@@ -113,7 +114,11 @@ impl Probe {
                 sick => {
                     self.failures += 1;
                     self.successes = 0;
-                    told.push(format!("{} probe failed: {}", self.kind.word(), complaint(container.at(self.kind.field()), sick, container, ip)));
+                    told.push(format!(
+                        "{} probe failed: {}",
+                        self.kind.word(),
+                        complaint(container.at(self.kind.field()), sick, container, ip)
+                    ));
                     if self.failures >= self.failure_threshold {
                         self.verdict = Verdict::Failing;
                     }
@@ -191,7 +196,8 @@ fn complaint(probe: &Value, health: Health, container: &Value, ip: &str) -> Stri
         let get = probe.at("/httpGet");
         let host = if get.text("/host").is_empty() { ip } else { get.text("/host") };
         let port = port(get.at("/port"), container);
-        let scheme = if get.text("/scheme").is_empty() { "http".to_owned() } else { get.text("/scheme").to_lowercase() };
+        let scheme =
+            if get.text("/scheme").is_empty() { "http".to_owned() } else { get.text("/scheme").to_lowercase() };
         let path = if get.text("/path").is_empty() { "/" } else { get.text("/path") };
         return match health {
             Health::Unavailable => "HTTP probe failed with statuscode: 503".to_owned(),
@@ -263,7 +269,8 @@ mod tests {
             course("x/never-ready", readiness, ProbeKind::Readiness, &[5, 10, 15, 20]),
             [(Verdict::Unknown, 1), (Verdict::Unknown, 1), (Verdict::Failing, 1), (Verdict::Failing, 1)]
         );
-        let liveness = json!({"livenessProbe": {"tcpSocket": {"port": 80}, "periodSeconds": 10, "failureThreshold": 2}});
+        let liveness =
+            json!({"livenessProbe": {"tcpSocket": {"port": 80}, "periodSeconds": 10, "failureThreshold": 2}});
         assert_eq!(
             course("x/hang-after:25s", liveness, ProbeKind::Liveness, &[20, 30, 40]),
             [(Verdict::Passing, 0), (Verdict::Passing, 1), (Verdict::Failing, 1)]
@@ -278,6 +285,9 @@ mod tests {
             complaint(&http, Health::NotListening, &container, "10.0.0.1"),
             "Get \"http://10.0.0.1:8080/ready\": dial tcp 10.0.0.1:8080: connect: connection refused"
         );
-        assert_eq!(complaint(&http, Health::Unavailable, &container, "10.0.0.1"), "HTTP probe failed with statuscode: 503");
+        assert_eq!(
+            complaint(&http, Health::Unavailable, &container, "10.0.0.1"),
+            "HTTP probe failed with statuscode: 503"
+        );
     }
 }

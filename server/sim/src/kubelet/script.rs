@@ -72,7 +72,8 @@ mod tests {
         );
         let list = run(&["sh", "-c", "for i in 1 2; do echo $i; done && test -z '' || echo no"]).unwrap();
         assert_eq!(list.lines.iter().map(|(_, line)| line.as_str()).collect::<Vec<_>>(), ["1", "2"]);
-        let branch = run(&["sh", "-c", "if [ \"$NAME\" = berth ]; then echo yes; else echo no; fi; exec sleep 1"]).unwrap();
+        let branch =
+            run(&["sh", "-c", "if [ \"$NAME\" = berth ]; then echo yes; else echo no; fi; exec sleep 1"]).unwrap();
         assert_eq!(branch.lines[0].1, "yes");
         assert_eq!(branch.end, Some((seconds(1), 0)));
         assert_eq!(run(&["sh", "-c", "/app/server --flag"]), None, "a real program inside a shell is unknown too");

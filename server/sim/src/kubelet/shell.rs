@@ -3,7 +3,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{builtins, image::{Environment, duration}, parse::{Node, Word, Part, parse}, script::Round};
+use super::{
+    builtins,
+    image::{Environment, duration},
+    parse::{Node, Part, Word, parse},
+    script::Round,
+};
 
 /// Steps after which a script counts as endless.
 const BUDGET: u32 = 20_000;
@@ -290,7 +295,13 @@ impl Machine {
         }
     }
 
-    fn simple(&mut self, assignments: &[(String, Word)], words: &[Word], redirects: &[(char, Word)], input: &str) -> Outcome {
+    fn simple(
+        &mut self,
+        assignments: &[(String, Word)],
+        words: &[Word],
+        redirects: &[(char, Word)],
+        input: &str,
+    ) -> Outcome {
         let values: Vec<(String, String)> =
             assignments.iter().map(|(name, word)| (name.clone(), self.text(word))).collect();
         let words: Vec<String> = words.iter().flat_map(|word| self.fields(word)).collect();
@@ -355,7 +366,9 @@ impl Machine {
         match name {
             "sh" | "bash" | "ash" | "dash" => {
                 // `-c`, also as a part of `-ec` and the like.
-                let script = arguments.iter().position(|word| word.starts_with('-') && !word.starts_with("--") && word.ends_with('c'));
+                let script = arguments
+                    .iter()
+                    .position(|word| word.starts_with('-') && !word.starts_with("--") && word.ends_with('c'));
                 match script.and_then(|at| arguments.get(at + 1)) {
                     Some(script) => match self.line(script) {
                         Outcome::Exit(code) | Outcome::Code(code) => Outcome::Code(code),
@@ -392,7 +405,10 @@ impl Machine {
                     self.world.directory = path;
                     Outcome::Code(0)
                 } else {
-                    self.complain(&format!("sh: cd: can't cd to {}: No such file or directory", first.unwrap_or_default()));
+                    self.complain(&format!(
+                        "sh: cd: can't cd to {}: No such file or directory",
+                        first.unwrap_or_default()
+                    ));
                     Outcome::Code(2)
                 }
             }
@@ -512,7 +528,9 @@ impl Machine {
                 };
                 (text.trim_end_matches('\n').to_owned(), !quoted)
             }
-            Part::Arithmetic(expression) => (builtins::arithmetic(expression, &self.world.variables).to_string(), false),
+            Part::Arithmetic(expression) => {
+                (builtins::arithmetic(expression, &self.world.variables).to_string(), false)
+            }
         }
     }
 }

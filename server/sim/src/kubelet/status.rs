@@ -50,8 +50,10 @@ pub fn phase(view: &View<'_>) -> &'static str {
             _ => init_pending = true,
         }
     }
-    let sidecars_waiting =
-        view.containers.iter().any(|container| container.role == Role::Sidecar && !container.started && container.restarts == 0);
+    let sidecars_waiting = view
+        .containers
+        .iter()
+        .any(|container| container.role == Role::Sidecar && !container.started && container.restarts == 0);
     if init_failed {
         return "Failed";
     }
@@ -141,7 +143,11 @@ fn terminated(ended: &Ended) -> Value {
 }
 
 fn waiting(reason: &str, message: &str) -> Value {
-    if message.is_empty() { json!({"waiting": {"reason": reason}}) } else { json!({"waiting": {"reason": reason, "message": message}}) }
+    if message.is_empty() {
+        json!({"waiting": {"reason": reason}})
+    } else {
+        json!({"waiting": {"reason": reason, "message": message}})
+    }
 }
 
 fn container_status(container: &Container, spec: &Value, initializing: bool, view: &View<'_>, finished: bool) -> Value {
@@ -152,7 +158,10 @@ fn container_status(container: &Container, spec: &Value, initializing: bool, vie
         State::Pulling { .. } | State::Creating { .. } => match &container.ended {
             Some(ended) => terminated(ended),
             None if container.role != Role::Main => waiting("PodInitializing", ""),
-            None => waiting(if view.pod.items("/spec/initContainers").is_empty() { "ContainerCreating" } else { "PodInitializing" }, ""),
+            None => waiting(
+                if view.pod.items("/spec/initContainers").is_empty() { "ContainerCreating" } else { "PodInitializing" },
+                "",
+            ),
         },
         State::NoImage { reason, message, .. } => {
             last = container.ended.as_ref().or(last);
@@ -186,7 +195,8 @@ fn container_status(container: &Container, spec: &Value, initializing: bool, vie
     out.insert(
         "imageID".into(),
         json!(match &reference {
-            Some(reference) if begun => format!("{}/{}@{}", reference.registry, reference.repository, reference.pretend_digest()),
+            Some(reference) if begun =>
+                format!("{}/{}@{}", reference.registry, reference.repository, reference.pretend_digest()),
             _ => String::new(),
         }),
     );
@@ -260,7 +270,12 @@ fn conditions(view: &View<'_>, phase: &str) -> Vec<Value> {
     } else if incomplete.is_empty() {
         put("Initialized", true, "", String::new());
     } else {
-        put("Initialized", false, "ContainersNotInitialized", format!("containers with incomplete status: {}", names(incomplete)));
+        put(
+            "Initialized",
+            false,
+            "ContainersNotInitialized",
+            format!("containers with incomplete status: {}", names(incomplete)),
+        );
     }
 
     let unready: Vec<&str> = view
@@ -286,7 +301,11 @@ fn conditions(view: &View<'_>, phase: &str) -> Vec<Value> {
         .filter(|gate| !view.pod.condition_is_true(gate))
         .collect();
     if ready && !gates.is_empty() {
-        let message = gates.iter().map(|gate| format!("corresponding condition of pod readiness gate \"{gate}\" does not exist.")).collect::<Vec<_>>().join(", ");
+        let message = gates
+            .iter()
+            .map(|gate| format!("corresponding condition of pod readiness gate \"{gate}\" does not exist."))
+            .collect::<Vec<_>>()
+            .join(", ");
         put("Ready", false, "ReadinessGatesNotReady", message);
     } else {
         put("Ready", ready, reason, message.clone());

@@ -5,7 +5,6 @@ mod strategic;
 use serde_json::Value;
 
 use crate::{
-    cluster::Cluster,
     registry::ResourceType,
     status::{Result, Status},
 };
@@ -44,16 +43,9 @@ const MAX_OPERATIONS: usize = 10_000;
 ///
 /// # Errors
 /// 400 when the patch cannot be read, 422 when it cannot be applied.
-pub fn apply(
-    kind: PatchKind,
-    cluster: &Cluster,
-    resource: &ResourceType,
-    version: &str,
-    current: &Value,
-    body: &[u8],
-) -> Result<Value> {
-    let parsed: Value = serde_json::from_slice(body)
-        .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?;
+pub fn apply(kind: PatchKind, resource: &ResourceType, version: &str, current: &Value, body: &[u8]) -> Result<Value> {
+    let parsed: Value =
+        serde_json::from_slice(body).map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?;
     let mut out = current.clone();
     match kind {
         PatchKind::Json => {
@@ -74,19 +66,15 @@ pub fn apply(
         }
         PatchKind::Merge => {
             if !parsed.is_object() {
-                return Err(Status::bad_request(
-                    "error decoding patch: the patch is no object",
-                ));
+                return Err(Status::bad_request("error decoding patch: the patch is no object"));
             }
             json_patch::merge(&mut out, &parsed);
         }
         PatchKind::Strategic | PatchKind::Apply => {
             if !parsed.is_object() {
-                return Err(Status::bad_request(
-                    "error decoding patch: the patch is no object",
-                ));
+                return Err(Status::bad_request("error decoding patch: the patch is no object"));
             }
-            strategic::merge(cluster, resource, version, &mut out, &parsed)?;
+            strategic::merge(resource, version, &mut out, &parsed)?;
         }
     }
     Ok(out)
@@ -95,15 +83,20 @@ pub fn apply(
 /// As evanphx/json-patch words it.
 fn json_patch_error(patch: &json_patch::Patch, error: &json_patch::PatchError) -> String {
     use json_patch::{PatchErrorKind, PatchOperation};
-    let operation = patch.0.get(error.operation);
     let path = error.path.to_string();
-    match (&error.kind, operation) {
-        (PatchErrorKind::TestFailed, _) => format!(
-            "the server rejected our request due to an error in our request: testing value {path} failed"
-        ),
+    let why = match (&error.kind, patch.0.get(error.operation)) {
+        (PatchErrorKind::TestFailed, _) => format!("testing value {path} failed: test failed"),
         (_, Some(PatchOperation::Remove(_))) => {
-            "the server rejected our request due to an error in our request".to_owned()
+            format!("remove operation does not apply: doc is missing path: {path}: missing value")
         }
-        _ => "the server rejected our request due to an error in our request".to_owned(),
-    }
+        (_, Some(PatchOperation::Replace(_))) => {
+            format!("replace operation does not apply: doc is missing path: {path}: missing value")
+        }
+        (_, Some(PatchOperation::Add(_))) => {
+            format!("add operation does not apply: doc is missing path: \"{path}\": missing value")
+        }
+        (_, Some(PatchOperation::Test(_))) => format!("testing value {path} failed: test failed"),
+        _ => format!("{path}: {}", error.kind),
+    };
+    format!("the server rejected our request due to an error in our request: {why}")
 }

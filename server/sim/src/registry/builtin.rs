@@ -57,25 +57,12 @@ pub mod gr {
 }
 
 /// Verbs of an ordinary resource, in the order in which discovery lists them.
-pub const ALL_VERBS: &[&str] = &[
-    "create",
-    "delete",
-    "deletecollection",
-    "get",
-    "list",
-    "patch",
-    "update",
-    "watch",
-];
+pub const ALL_VERBS: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 const GET_PATCH_UPDATE: &[&str] = &["get", "patch", "update"];
 const CREATE: &[&str] = &["create"];
 
 const fn scale() -> Subresource {
-    Subresource {
-        name: "scale",
-        kind: ("autoscaling", "v1", "Scale"),
-        verbs: GET_PATCH_UPDATE,
-    }
+    Subresource { name: "scale", kind: ("autoscaling", "v1", "Scale"), verbs: GET_PATCH_UPDATE }
 }
 
 const fn own(
@@ -85,11 +72,7 @@ const fn own(
     kind: &'static str,
     verbs: &'static [&'static str],
 ) -> Subresource {
-    Subresource {
-        name,
-        kind: (group, version, kind),
-        verbs,
-    }
+    Subresource { name, kind: (group, version, kind), verbs }
 }
 
 /// One line of the table below.
@@ -117,18 +100,7 @@ const fn row(
     categories: &'static [&'static str],
     status: bool,
 ) -> Row {
-    Row {
-        group,
-        versions,
-        resource,
-        singular,
-        kind,
-        namespaced,
-        short,
-        categories,
-        status,
-        verbs: ALL_VERBS,
-    }
+    Row { group, versions, resource, singular, kind, namespaced, short, categories, status, verbs: ALL_VERBS }
 }
 
 const V1: &[&str] = &["v1"];
@@ -148,44 +120,20 @@ const fn review(
     kind: &'static str,
     namespaced: bool,
 ) -> Row {
-    let mut out = row(
-        group, V1, resource, singular, kind, namespaced, NO, NO, false,
-    );
+    let mut out = row(group, V1, resource, singular, kind, namespaced, NO, NO, false);
     out.verbs = CREATE;
     out
 }
 
 const fn metrics(resource: &'static str, kind: &'static str, namespaced: bool) -> Row {
-    let mut out = row(
-        "metrics.k8s.io",
-        &["v1beta1"],
-        resource,
-        "",
-        kind,
-        namespaced,
-        NO,
-        NO,
-        false,
-    );
+    let mut out = row("metrics.k8s.io", &["v1beta1"], resource, "", kind, namespaced, NO, NO, false);
     out.verbs = &["get", "list"];
     out
 }
 
 const fn namespaces() -> Row {
-    let mut out = row(
-        "",
-        V1,
-        "namespaces",
-        "namespace",
-        "Namespace",
-        false,
-        &["ns"],
-        NO,
-        true,
-    );
-    out.verbs = &[
-        "create", "delete", "get", "list", "patch", "update", "watch",
-    ];
+    let mut out = row("", V1, "namespaces", "namespace", "Namespace", false, &["ns"], NO, true);
+    out.verbs = &["create", "delete", "get", "list", "patch", "update", "watch"];
     out
 }
 
@@ -252,34 +200,15 @@ fn subresources(row: &Row, version: &'static str) -> Vec<Subresource> {
             own("eviction", "policy", "v1", "Eviction", CREATE),
             own("exec", "", "v1", "PodExecOptions", &["create", "get"]),
             own("log", "", "v1", "Pod", &["get"]),
-            own(
-                "portforward",
-                "",
-                "v1",
-                "PodPortForwardOptions",
-                &["create", "get"],
-            ),
+            own("portforward", "", "v1", "PodPortForwardOptions", &["create", "get"]),
             own("resize", "", "v1", "Pod", GET_PATCH_UPDATE),
         ],
-        ("", "serviceaccounts") => vec![own(
-            "token",
-            "authentication.k8s.io",
-            "v1",
-            "TokenRequest",
-            CREATE,
-        )],
-        ("", "replicationcontrollers")
-        | ("apps", "deployments" | "replicasets" | "statefulsets") => vec![scale()],
+        ("", "serviceaccounts") => vec![own("token", "authentication.k8s.io", "v1", "TokenRequest", CREATE)],
+        ("", "replicationcontrollers") | ("apps", "deployments" | "replicasets" | "statefulsets") => vec![scale()],
         _ => Vec::new(),
     };
     if row.status {
-        out.push(own(
-            "status",
-            row.group,
-            version,
-            row.kind,
-            GET_PATCH_UPDATE,
-        ));
+        out.push(own("status", row.group, version, row.kind, GET_PATCH_UPDATE));
     }
     out
 }
@@ -299,16 +228,9 @@ pub fn resource_types() -> Vec<ResourceType> {
             versions: row
                 .versions
                 .iter()
-                .map(|&name| Version {
-                    name: name.to_owned(),
-                    subresources: subresources(row, name),
-                    custom: None,
-                })
+                .map(|&name| Version { name: name.to_owned(), subresources: subresources(row, name), custom: None })
                 .collect(),
-            storage_version: row
-                .versions
-                .first()
-                .map_or_else(String::new, |&name| name.to_owned()),
+            storage_version: row.versions.first().map_or_else(String::new, |&name| name.to_owned()),
             custom: false,
             verbs: row.verbs.to_vec(),
         })

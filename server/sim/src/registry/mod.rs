@@ -52,6 +52,8 @@ pub struct Version {
 pub struct CustomVersion {
     /// `schema.openAPIV3Schema`.
     pub schema: Value,
+    /// The same, compiled.
+    pub node: Arc<crate::schema::Node>,
     /// `additionalPrinterColumns`.
     pub columns: Vec<Value>,
     /// `subresources.scale`, when there is one.
@@ -91,20 +93,14 @@ impl ResourceType {
     /// Whether some version has the subresource.
     #[must_use]
     pub fn has_subresource(&self, name: &str) -> bool {
-        self.versions
-            .iter()
-            .any(|version| version.subresources.iter().any(|sub| sub.name == name))
+        self.versions.iter().any(|version| version.subresources.iter().any(|sub| sub.name == name))
     }
 }
 
 /// `group/version`, or the version alone for core.
 #[must_use]
 pub fn api_version(group: &str, version: &str) -> String {
-    if group.is_empty() {
-        version.to_owned()
-    } else {
-        format!("{group}/{version}")
-    }
+    if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
 }
 
 /// `(group, version)` of an `apiVersion`.
@@ -120,13 +116,8 @@ pub struct Registry {
 
 impl Default for Registry {
     fn default() -> Self {
-        let types = builtin::resource_types()
-            .into_iter()
-            .map(|kind| (kind.id.clone(), Arc::new(kind)))
-            .collect();
-        Self {
-            types: RwLock::new(types),
-        }
+        let types = builtin::resource_types().into_iter().map(|kind| (kind.id.clone(), Arc::new(kind))).collect();
+        Self { types: RwLock::new(types) }
     }
 }
 
@@ -151,9 +142,7 @@ impl Registry {
         let types = self.types.read();
         types
             .values()
-            .find(|found| {
-                found.id.group == group && found.kind == kind && found.version(version).is_some()
-            })
+            .find(|found| found.id.group == group && found.kind == kind && found.version(version).is_some())
             .cloned()
     }
 
@@ -165,9 +154,7 @@ impl Registry {
 
     /// Adds or replaces a custom resource.
     pub fn insert(&self, resource: ResourceType) {
-        self.types
-            .write()
-            .insert(resource.id.clone(), Arc::new(resource));
+        self.types.write().insert(resource.id.clone(), Arc::new(resource));
     }
 
     /// Stops serving a custom resource.

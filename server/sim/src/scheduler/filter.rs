@@ -145,7 +145,9 @@ fn spread(pod: &Value, node: &Value, all: &Nodes) -> Result<(), Rejection> {
     for constraint in constraints {
         let key = constraint.text("/topologyKey");
         let Some(own) = node.label(key) else {
-            return Err(Rejection::fixed("node(s) didn't match pod topology spread constraints (missing required label)"));
+            return Err(Rejection::fixed(
+                "node(s) didn't match pod topology spread constraints (missing required label)",
+            ));
         };
         let counts = domain_counts(pod, constraint, all);
         let least = if i64::try_from(counts.len()).unwrap_or_default() < constraint.int("/minDomains").unwrap_or(1) {
@@ -327,13 +329,38 @@ mod tests {
             (asks("5"), plain.clone(), vec![], Some("Insufficient cpu")),
             (asks("2"), plain.clone(), vec![on(asks("3"))], Some("Insufficient cpu")),
             (asks("1"), plain.clone(), vec![on(asks("3"))], None),
-            (asks("1"), node("n1", json!({"spec": {"unschedulable": true}})), vec![], Some("node(s) were unschedulable")),
+            (
+                asks("1"),
+                node("n1", json!({"spec": {"unschedulable": true}})),
+                vec![],
+                Some("node(s) were unschedulable"),
+            ),
             (asks("1"), tainted.clone(), vec![], Some("node(s) had untolerated taint(s)")),
             (with(json!({"tolerations": [{"key": "k", "operator": "Exists"}]})), tainted, vec![], None),
-            (with(json!({"nodeSelector": {"disk": "ssd"}})), plain.clone(), vec![], Some("node(s) didn't match Pod's node affinity/selector")),
-            (with(anti.clone()), plain.clone(), vec![on(asks("1"))], Some("node(s) didn't match pod anti-affinity rules")),
-            (asks("1"), plain.clone(), vec![on(with(anti))], Some("node(s) didn't satisfy existing pods anti-affinity rules")),
-            (asks("0"), node("n1", json!({"status": {"allocatable": {"pods": "1"}}})), vec![on(asks("0"))], Some("Too many pods")),
+            (
+                with(json!({"nodeSelector": {"disk": "ssd"}})),
+                plain.clone(),
+                vec![],
+                Some("node(s) didn't match Pod's node affinity/selector"),
+            ),
+            (
+                with(anti.clone()),
+                plain.clone(),
+                vec![on(asks("1"))],
+                Some("node(s) didn't match pod anti-affinity rules"),
+            ),
+            (
+                asks("1"),
+                plain.clone(),
+                vec![on(with(anti))],
+                Some("node(s) didn't satisfy existing pods anti-affinity rules"),
+            ),
+            (
+                asks("0"),
+                node("n1", json!({"status": {"allocatable": {"pods": "1"}}})),
+                vec![on(asks("0"))],
+                Some("Too many pods"),
+            ),
         ] {
             assert_eq!(verdict(&pod, &node, &placed).as_deref(), expected, "{pod}");
         }

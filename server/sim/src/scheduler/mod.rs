@@ -64,12 +64,17 @@ impl Controller for Scheduler {
             let bound = !event.object.text("/spec/nodeName").is_empty();
             if deleted || bound {
                 self.waiting.remove(&key);
-            } else if event.previous.as_deref().is_none_or(|old| old.at("/spec") != event.object.at("/spec") || old.deleting() != event.object.deleting()) {
+            } else if event.previous.as_deref().is_none_or(|old| {
+                old.at("/spec") != event.object.at("/spec") || old.deleting() != event.object.deleting()
+            }) {
                 wake.push(key);
             }
             room = bound
-                && (deleted || pods::is_finished(&event.object) || event.previous.as_deref().is_some_and(|old| old.text("/spec/nodeName").is_empty()));
-        } else if [gr::PERSISTENT_VOLUME_CLAIMS, gr::PERSISTENT_VOLUMES, gr::STORAGE_CLASSES].contains(&event.resource) {
+                && (deleted
+                    || pods::is_finished(&event.object)
+                    || event.previous.as_deref().is_some_and(|old| old.text("/spec/nodeName").is_empty()));
+        } else if [gr::PERSISTENT_VOLUME_CLAIMS, gr::PERSISTENT_VOLUMES, gr::STORAGE_CLASSES].contains(&event.resource)
+        {
             room = true;
         }
         if room {
@@ -204,9 +209,7 @@ fn claim_names(pod: &Value) -> impl Iterator<Item = String> {
 }
 
 fn pods_claims(cx: &Context<'_>, pod: &Value) -> Vec<crate::store::ObjectRef> {
-    claim_names(pod)
-        .filter_map(|name| cx.cluster.find(&gr::PERSISTENT_VOLUME_CLAIMS, pod.namespace(), &name))
-        .collect()
+    claim_names(pod).filter_map(|name| cx.cluster.find(&gr::PERSISTENT_VOLUME_CLAIMS, pod.namespace(), &name)).collect()
 }
 
 /// Why the pod's claims keep it from any node.
@@ -219,7 +222,10 @@ fn missing_claims(cx: &Context<'_>, pod: &Value) -> Option<String> {
             return Some(format!("persistentvolumeclaim \"{name}\" is being deleted"));
         }
         if claim.text("/status/phase") == "Lost" {
-            return Some(format!("persistentvolumeclaim \"{name}\" bound to non-existent persistentvolume \"{}\"", claim.text("/spec/volumeName")));
+            return Some(format!(
+                "persistentvolumeclaim \"{name}\" bound to non-existent persistentvolume \"{}\"",
+                claim.text("/spec/volumeName")
+            ));
         }
         if claim.text("/status/phase") != "Bound" && !waits_for_consumer(cx, &claim) {
             return Some("pod has unbound immediate PersistentVolumeClaims".to_owned());
@@ -238,7 +244,9 @@ pub fn waits_for_consumer(cx: &Context<'_>, claim: &Value) -> bool {
 
 fn volumes_fit(cx: &Context<'_>, pod: &Value, node: &Value) -> Result<(), filter::Rejection> {
     for claim in pods_claims(cx, pod) {
-        let Some(volume) = cx.cluster.find(&gr::PERSISTENT_VOLUMES, "", claim.text("/spec/volumeName")) else { continue };
+        let Some(volume) = cx.cluster.find(&gr::PERSISTENT_VOLUMES, "", claim.text("/spec/volumeName")) else {
+            continue;
+        };
         let required = volume.items("/spec/nodeAffinity/required/nodeSelectorTerms");
         if !required.is_empty() && !required.iter().any(|term| filter::matches_term(term, node)) {
             return Err(filter::Rejection {
@@ -314,7 +322,8 @@ fn company(pod: &Value, node: &Value, all: &Nodes) -> i64 {
                 .filter(|(other, _)| node.label(key).is_some() && other.label(key) == node.label(key))
                 .flat_map(|(_, info)| info.pods.values())
                 .filter(|placed| {
-                    placed.pod.namespace() == pod.namespace() && matches(term.at("/labelSelector"), placed.pod.at("/metadata/labels"))
+                    placed.pod.namespace() == pod.namespace()
+                        && matches(term.at("/labelSelector"), placed.pod.at("/metadata/labels"))
                 })
                 .count();
             sum += sign * entry.int("/weight").unwrap_or_default() * i64::try_from(near.min(10)).unwrap_or_default();

@@ -40,30 +40,20 @@ impl GroupResource {
     /// A group and resource known at compile time.
     #[must_use]
     pub const fn new(group: &'static str, resource: &'static str) -> Self {
-        Self {
-            group: Cow::Borrowed(group),
-            resource: Cow::Borrowed(resource),
-        }
+        Self { group: Cow::Borrowed(group), resource: Cow::Borrowed(resource) }
     }
 
     /// One known at run time.
     #[must_use]
     pub fn owned(group: impl Into<String>, resource: impl Into<String>) -> Self {
-        Self {
-            group: Cow::Owned(group.into()),
-            resource: Cow::Owned(resource.into()),
-        }
+        Self { group: Cow::Owned(group.into()), resource: Cow::Owned(resource.into()) }
     }
 }
 
 impl fmt::Display for GroupResource {
     /// `deployments.apps`, as messages name it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.group.is_empty() {
-            f.write_str(&self.resource)
-        } else {
-            write!(f, "{}.{}", self.resource, self.group)
-        }
+        if self.group.is_empty() { f.write_str(&self.resource) } else { write!(f, "{}.{}", self.resource, self.group) }
     }
 }
 
@@ -138,11 +128,7 @@ struct History {
 
 impl Default for History {
     fn default() -> Self {
-        Self {
-            events: VecDeque::new(),
-            floor: 0,
-            latest: signal::Sender::new(0),
-        }
+        Self { events: VecDeque::new(), floor: 0, latest: signal::Sender::new(0) }
     }
 }
 
@@ -161,14 +147,9 @@ impl History {
     /// Events after `revision`.
     fn since(&self, revision: u64) -> Result<Vec<Arc<Event>>, Expired> {
         if revision < self.floor {
-            return Err(Expired {
-                requested: revision,
-                oldest: self.floor,
-            });
+            return Err(Expired { requested: revision, oldest: self.floor });
         }
-        let start = self
-            .events
-            .partition_point(|event| event.revision <= revision);
+        let start = self.events.partition_point(|event| event.revision <= revision);
         Ok(self.events.range(start..).cloned().collect())
     }
 }
@@ -182,11 +163,7 @@ pub struct Page {
 }
 
 fn key_of(namespace: &str, name: &str) -> String {
-    if namespace.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{namespace}/{name}")
-    }
+    if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") }
 }
 
 impl Default for Store {
@@ -200,11 +177,7 @@ impl Store {
     #[must_use]
     pub fn new() -> Self {
         Self(Arc::new(Shared {
-            inner: RwLock::new(Inner {
-                revision: 1,
-                tables: HashMap::new(),
-                all: History::default(),
-            }),
+            inner: RwLock::new(Inner { revision: 1, tables: HashMap::new(), all: History::default() }),
             journal: RwLock::new(None),
         }))
     }
@@ -233,14 +206,7 @@ impl Store {
     /// One object. `namespace` is "" for cluster-wide resources.
     #[must_use]
     pub fn get(&self, resource: &GroupResource, namespace: &str, name: &str) -> Option<ObjectRef> {
-        self.0
-            .inner
-            .read()
-            .tables
-            .get(resource)?
-            .rows
-            .get(&key_of(namespace, name))
-            .cloned()
+        self.0.inner.read().tables.get(resource)?.rows.get(&key_of(namespace, name)).cloned()
     }
 
     /// All objects of a resource, or of one namespace, in key order, with the revision they show.
@@ -249,10 +215,7 @@ impl Store {
         let inner = self.0.inner.read();
         let revision = inner.revision;
         let Some(table) = inner.tables.get(resource) else {
-            return Page {
-                revision,
-                items: Vec::new(),
-            };
+            return Page { revision, items: Vec::new() };
         };
         let items = match namespace {
             None => table.rows.values().cloned().collect(),
@@ -273,26 +236,14 @@ impl Store {
     ///
     /// # Errors
     /// [`Expired`] when the history does not reach back so far.
-    pub fn list_at(
-        &self,
-        resource: &GroupResource,
-        namespace: Option<&str>,
-        revision: u64,
-    ) -> Result<Page, Expired> {
+    pub fn list_at(&self, resource: &GroupResource, namespace: Option<&str>, revision: u64) -> Result<Page, Expired> {
         let inner = self.0.inner.read();
         let Some(table) = inner.tables.get(resource) else {
-            return Ok(Page {
-                revision,
-                items: Vec::new(),
-            });
+            return Ok(Page { revision, items: Vec::new() });
         };
         let undo = table.history.since(revision)?;
         let prefix = namespace.map(|namespace| format!("{namespace}/"));
-        let inside = |key: &str| {
-            prefix
-                .as_deref()
-                .is_none_or(|prefix| key.starts_with(prefix))
-        };
+        let inside = |key: &str| prefix.as_deref().is_none_or(|prefix| key.starts_with(prefix));
         let mut rows: BTreeMap<String, ObjectRef> = table
             .rows
             .iter()
@@ -309,33 +260,21 @@ impl Store {
                 None => rows.remove(&key),
             };
         }
-        Ok(Page {
-            revision,
-            items: rows.into_values().collect(),
-        })
+        Ok(Page { revision, items: rows.into_values().collect() })
     }
 
     /// How many objects of a resource there are.
     #[must_use]
     pub fn count(&self, resource: &GroupResource) -> usize {
-        self.0
-            .inner
-            .read()
-            .tables
-            .get(resource)
-            .map_or(0, |table| table.rows.len())
+        self.0.inner.read().tables.get(resource).map_or(0, |table| table.rows.len())
     }
 
     /// The resources that hold at least one object.
     #[must_use]
     pub fn resources(&self) -> Vec<GroupResource> {
         let inner = self.0.inner.read();
-        let mut out: Vec<_> = inner
-            .tables
-            .iter()
-            .filter(|(_, table)| !table.rows.is_empty())
-            .map(|(name, _)| name.clone())
-            .collect();
+        let mut out: Vec<_> =
+            inner.tables.iter().filter(|(_, table)| !table.rows.is_empty()).map(|(name, _)| name.clone()).collect();
         out.sort();
         out
     }
@@ -353,22 +292,10 @@ impl Store {
     ) -> Result<ObjectRef, WriteError> {
         let mut inner = self.0.inner.write();
         let key = key_of(namespace, name);
-        if inner
-            .tables
-            .get(resource)
-            .is_some_and(|table| table.rows.contains_key(&key))
-        {
+        if inner.tables.get(resource).is_some_and(|table| table.rows.contains_key(&key)) {
             return Err(WriteError::Exists);
         }
-        Ok(self.commit(
-            &mut inner,
-            resource,
-            namespace,
-            name,
-            key,
-            Some(value),
-            None,
-        ))
+        Ok(self.commit(&mut inner, resource, namespace, name, key, Some(value), None))
     }
 
     /// Replaces an object. `expected` is the revision that it must have, or `None` for any.
@@ -386,15 +313,7 @@ impl Store {
         let mut inner = self.0.inner.write();
         let key = key_of(namespace, name);
         let previous = current(&inner, resource, &key, expected)?;
-        Ok(self.commit(
-            &mut inner,
-            resource,
-            namespace,
-            name,
-            key,
-            Some(value),
-            Some(previous),
-        ))
+        Ok(self.commit(&mut inner, resource, namespace, name, key, Some(value), Some(previous)))
     }
 
     /// Removes an object and returns its last state, stamped with the revision of the removal.
@@ -411,21 +330,10 @@ impl Store {
         let mut inner = self.0.inner.write();
         let key = key_of(namespace, name);
         let previous = current(&inner, resource, &key, expected)?;
-        Ok(self.commit(
-            &mut inner,
-            resource,
-            namespace,
-            name,
-            key,
-            None,
-            Some(previous),
-        ))
+        Ok(self.commit(&mut inner, resource, namespace, name, key, None, Some(previous)))
     }
 
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "the one place where a write happens"
-    )]
+    #[allow(clippy::too_many_arguments, reason = "the one place where a write happens")]
     fn commit(
         &self,
         inner: &mut Inner,
@@ -439,20 +347,10 @@ impl Store {
         inner.revision += 1;
         let revision = inner.revision;
         let removed = value.is_none();
-        let value = value.unwrap_or_else(|| {
-            previous
-                .as_ref()
-                .map(|old| old.value().clone())
-                .unwrap_or_default()
-        });
+        let value = value.unwrap_or_else(|| previous.as_ref().map(|old| old.value().clone()).unwrap_or_default());
         let object = Arc::new(Object::new(value, revision));
         if let Some(journal) = self.0.journal.read().as_ref() {
-            journal.append(&Change {
-                revision,
-                resource,
-                key: &key,
-                object: (!removed).then_some(&object),
-            });
+            journal.append(&Change { revision, resource, key: &key, object: (!removed).then_some(&object) });
         }
         let kind = match (&previous, removed) {
             (_, true) => EventKind::Deleted,
@@ -481,20 +379,11 @@ impl Store {
 
     /// Puts objects in place without events or journal, as a restart or a bulk load does, and moves the
     /// revision to at least `revision`. Watches from before see [`Expired`].
-    pub fn load(
-        &self,
-        revision: u64,
-        objects: impl IntoIterator<Item = (GroupResource, String, Object)>,
-    ) {
+    pub fn load(&self, revision: u64, objects: impl IntoIterator<Item = (GroupResource, String, Object)>) {
         let mut inner = self.0.inner.write();
         for (resource, key, object) in objects {
             inner.revision = inner.revision.max(object.revision());
-            inner
-                .tables
-                .entry(resource)
-                .or_default()
-                .rows
-                .insert(key, Arc::new(object));
+            inner.tables.entry(resource).or_default().rows.insert(key, Arc::new(object));
         }
         inner.revision = inner.revision.max(revision);
         let floor = inner.revision;
@@ -513,12 +402,7 @@ impl Store {
         let inner = self.0.inner.read();
         let mut rows = Vec::new();
         for (resource, table) in &inner.tables {
-            rows.extend(
-                table
-                    .rows
-                    .iter()
-                    .map(|(key, object)| (resource.clone(), key.clone(), object.clone())),
-            );
+            rows.extend(table.rows.iter().map(|(key, object)| (resource.clone(), key.clone(), object.clone())));
         }
         (inner.revision, rows)
     }
@@ -532,12 +416,7 @@ impl Store {
         let table = inner.tables.entry(resource.clone()).or_default();
         table.history.since(from)?;
         let signal = table.history.latest.subscribe();
-        Ok(Watch::new(
-            self.clone(),
-            Some(resource.clone()),
-            from,
-            signal,
-        ))
+        Ok(Watch::new(self.clone(), Some(resource.clone()), from, signal))
     }
 
     /// Every event of every resource after revision `from`.
@@ -562,11 +441,7 @@ impl Store {
         }
     }
 
-    fn events_since(
-        &self,
-        resource: Option<&GroupResource>,
-        from: u64,
-    ) -> Result<(u64, Vec<Arc<Event>>), Expired> {
+    fn events_since(&self, resource: Option<&GroupResource>, from: u64) -> Result<(u64, Vec<Arc<Event>>), Expired> {
         let inner = self.0.inner.read();
         let history = match resource {
             None => Some(&inner.all),
@@ -577,21 +452,10 @@ impl Store {
     }
 }
 
-fn current(
-    inner: &Inner,
-    resource: &GroupResource,
-    key: &str,
-    expected: Option<u64>,
-) -> Result<ObjectRef, WriteError> {
-    let object = inner
-        .tables
-        .get(resource)
-        .and_then(|table| table.rows.get(key))
-        .ok_or(WriteError::Missing)?;
+fn current(inner: &Inner, resource: &GroupResource, key: &str, expected: Option<u64>) -> Result<ObjectRef, WriteError> {
+    let object = inner.tables.get(resource).and_then(|table| table.rows.get(key)).ok_or(WriteError::Missing)?;
     match expected {
-        Some(expected) if expected != object.revision() => Err(WriteError::Stale {
-            current: object.revision(),
-        }),
+        Some(expected) if expected != object.revision() => Err(WriteError::Stale { current: object.revision() }),
         _ => Ok(object.clone()),
     }
 }
@@ -614,22 +478,11 @@ mod tests {
         let store = Store::new();
         let first = store.create(&PODS, "ns", "a", pod("a")).unwrap();
         assert_eq!(first["metadata"]["resourceVersion"], "2");
-        assert_eq!(
-            store.create(&PODS, "ns", "a", pod("a")).unwrap_err(),
-            WriteError::Exists
-        );
+        assert_eq!(store.create(&PODS, "ns", "a", pod("a")).unwrap_err(), WriteError::Exists);
         let second = store.update(&PODS, "ns", "a", Some(2), pod("a")).unwrap();
         assert_eq!(second.revision(), 3);
-        assert_eq!(
-            store
-                .update(&PODS, "ns", "a", Some(2), pod("a"))
-                .unwrap_err(),
-            WriteError::Stale { current: 3 }
-        );
-        assert_eq!(
-            store.remove(&PODS, "ns", "b", None).unwrap_err(),
-            WriteError::Missing
-        );
+        assert_eq!(store.update(&PODS, "ns", "a", Some(2), pod("a")).unwrap_err(), WriteError::Stale { current: 3 });
+        assert_eq!(store.remove(&PODS, "ns", "b", None).unwrap_err(), WriteError::Missing);
         let gone = store.remove(&PODS, "ns", "a", None).unwrap();
         assert_eq!(gone["metadata"]["resourceVersion"], "4");
         assert!(store.get(&PODS, "ns", "a").is_none());
@@ -641,12 +494,7 @@ mod tests {
         for namespace in ["a", "a-b", "b"] {
             store.create(&PODS, namespace, "x", pod("x")).unwrap();
         }
-        let keys: Vec<_> = store
-            .export()
-            .1
-            .into_iter()
-            .map(|(_, key, _)| key)
-            .collect();
+        let keys: Vec<_> = store.export().1.into_iter().map(|(_, key, _)| key).collect();
         assert_eq!(keys, ["a-b/x", "a/x", "b/x"]);
         assert_eq!(store.list(&PODS, Some("a")).items.len(), 1);
     }

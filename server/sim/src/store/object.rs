@@ -24,36 +24,21 @@ impl Object {
     #[must_use]
     pub fn new(mut value: Value, revision: u64) -> Self {
         if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
-            metadata.insert(
-                "resourceVersion".into(),
-                Value::String(revision.to_string()),
-            );
+            metadata.insert("resourceVersion".into(), Value::String(revision.to_string()));
         }
-        Self {
-            revision,
-            value: OnceLock::from(value),
-            bytes: OnceLock::new(),
-        }
+        Self { revision, value: OnceLock::from(value), bytes: OnceLock::new() }
     }
 
     /// An object that is not stored: the answer to a dry run.
     #[must_use]
     pub fn unversioned(value: Value) -> Self {
-        Self {
-            revision: 0,
-            value: OnceLock::from(value),
-            bytes: OnceLock::new(),
-        }
+        Self { revision: 0, value: OnceLock::from(value), bytes: OnceLock::new() }
     }
 
     /// An object whose JSON already carries its revision. It is parsed when first looked into.
     #[must_use]
     pub fn from_bytes(bytes: Bytes, revision: u64) -> Self {
-        Self {
-            revision,
-            value: OnceLock::new(),
-            bytes: OnceLock::from(bytes),
-        }
+        Self { revision, value: OnceLock::new(), bytes: OnceLock::from(bytes) }
     }
 
     /// The revision of the write that made this.
@@ -65,22 +50,15 @@ impl Object {
     /// The object as a tree.
     #[must_use]
     pub fn value(&self) -> &Value {
-        self.value.get_or_init(|| {
-            self.bytes
-                .get()
-                .and_then(|bytes| serde_json::from_slice(bytes).ok())
-                .unwrap_or_default()
-        })
+        self.value
+            .get_or_init(|| self.bytes.get().and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default())
     }
 
     /// The object as JSON text.
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
-        self.bytes.get_or_init(|| {
-            serde_json::to_vec(self.value.get().unwrap_or(&Value::Null))
-                .unwrap_or_default()
-                .into()
-        })
+        self.bytes
+            .get_or_init(|| serde_json::to_vec(self.value.get().unwrap_or(&Value::Null)).unwrap_or_default().into())
     }
 }
 

@@ -63,13 +63,7 @@ impl Watch {
         mut signal: signal::Receiver<u64>,
     ) -> Self {
         signal.mark_changed();
-        Self {
-            store,
-            resource,
-            position: from,
-            signal,
-            pending: VecDeque::new(),
-        }
+        Self { store, resource, position: from, signal, pending: VecDeque::new() }
     }
 
     /// The revision up to which everything has been handed out.
@@ -91,9 +85,7 @@ impl Watch {
             self.signal.borrow_and_update();
             // The store's revision is read together with the events, so the position may move to it:
             // a quiet watch does not age.
-            let (revision, events) = self
-                .store
-                .events_since(self.resource.as_ref(), self.position)?;
+            let (revision, events) = self.store.events_since(self.resource.as_ref(), self.position)?;
             self.position = self.position.max(revision);
             if !events.is_empty() {
                 return Ok(events);

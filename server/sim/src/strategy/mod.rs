@@ -1,5 +1,8 @@
 //! What differs from kind to kind: defaults, what a write may set, validation.
 
+pub mod defaults;
+mod service;
+
 use serde_json::{Value, json};
 
 use crate::{
@@ -13,6 +16,8 @@ use crate::{
 pub fn default(resource: &ResourceType, value: &mut Value) {
     if resource.id == gr::CUSTOM_RESOURCE_DEFINITIONS {
         crd::default(value);
+    } else if !resource.custom {
+        defaults::apply(resource, value);
     }
 }
 
@@ -62,11 +67,7 @@ fn has_status(resource: &ResourceType) -> bool {
 ///
 /// # Errors
 /// 422 when something cannot be allocated.
-pub fn prepare_create(
-    _cluster: &Cluster,
-    resource: &ResourceType,
-    value: &mut Value,
-) -> Result<()> {
+pub fn prepare_create(cluster: &Cluster, resource: &ResourceType, value: &mut Value) -> Result<()> {
     if has_generation(resource) {
         value["metadata"]["generation"] = json!(1);
     }
@@ -74,15 +75,64 @@ pub fn prepare_create(
         value["spec"]["finalizers"] = json!(["kubernetes"]);
         value["status"] = json!({"phase": "Active"});
     } else if resource.id == gr::PODS {
-        value["status"] = json!({"phase": "Pending", "qosClass": "BestEffort"});
+        value["status"] = json!({"phase": "Pending", "qosClass": qos_class(&value["spec"])});
+    } else if resource.id == gr::PERSISTENT_VOLUMES || resource.id == gr::PERSISTENT_VOLUME_CLAIMS {
+        value["status"] = json!({"phase": "Pending"});
     } else if resource.id == gr::CUSTOM_RESOURCE_DEFINITIONS {
         crd::prepare_create(value);
+    } else if resource.id == gr::SERVICES {
+        service::allocate(cluster, value, None)?;
+        value["status"] = json!({"loadBalancer": {}});
     } else if has_status(resource)
         && let Some(object) = value.as_object_mut()
     {
         object.shift_remove("status");
+        if !resource.custom {
+            fill_status(resource, object);
+        }
     }
     Ok(())
+}
+
+/// An empty status is written by Go where the kind's status is a struct.
+fn fill_status(resource: &ResourceType, object: &mut serde_json::Map<String, Value>) {
+    let status = match (resource.id.group.as_ref(), resource.id.resource.as_ref()) {
+        ("apps", "replicasets") | ("", "replicationcontrollers") => json!({"replicas": 0}),
+        ("apps", "statefulsets") => json!({"replicas": 0, "availableReplicas": 0}),
+        ("apps", "daemonsets") => {
+            json!({"currentNumberScheduled": 0, "numberMisscheduled": 0, "desiredNumberScheduled": 0, "numberReady": 0})
+        }
+        ("autoscaling", _) => json!({"currentMetrics": null, "desiredReplicas": 0}),
+        ("policy", _) => {
+            json!({"disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0, "expectedPods": 0})
+        }
+        ("networking.k8s.io", "ingresses") => json!({"loadBalancer": {}}),
+        ("storage.k8s.io", _) => return,
+        _ => json!({}),
+    };
+    object.insert("status".into(), status);
+}
+
+/// `Guaranteed`, `Burstable` or `BestEffort` (`pkg/apis/core/v1/helper/qos`).
+#[must_use]
+pub fn qos_class(spec: &Value) -> &'static str {
+    use crate::quantity::Quantity;
+    let mut any = false;
+    let mut guaranteed = true;
+    let containers = ["containers", "initContainers"];
+    for container in containers.iter().filter_map(|list| spec[*list].as_array()).flatten() {
+        for resource in ["cpu", "memory"] {
+            let request = Quantity::lenient(container["resources"]["requests"].get(resource));
+            let limit = Quantity::lenient(container["resources"]["limits"].get(resource));
+            any |= !request.is_zero() || !limit.is_zero();
+            guaranteed &= !limit.is_zero() && request.nanos() == limit.nanos();
+        }
+    }
+    match (any, guaranteed) {
+        (false, _) => "BestEffort",
+        (true, true) => "Guaranteed",
+        (true, false) => "Burstable",
+    }
 }
 
 /// Keeps what this request may not change, and counts generations.
@@ -90,7 +140,7 @@ pub fn prepare_create(
 /// # Errors
 /// 422 when something cannot be allocated.
 pub fn prepare_update(
-    _cluster: &Cluster,
+    cluster: &Cluster,
     resource: &ResourceType,
     subresource: Option<&str>,
     value: &mut Value,
@@ -118,6 +168,9 @@ pub fn prepare_update(
             None => object.shift_remove("status"),
         };
     }
+    if resource.id == gr::SERVICES {
+        service::allocate(cluster, value, Some(current))?;
+    }
     if has_generation(resource) && changed(resource, value, current) {
         let generation = current["metadata"]["generation"].as_i64().unwrap_or(0);
         value["metadata"]["generation"] = json!(generation + 1);
@@ -144,21 +197,10 @@ fn changed(resource: &ResourceType, value: &Value, current: &Value) -> bool {
 
 /// Faults of a new object.
 #[must_use]
-pub fn validate_create(
-    _cluster: &Cluster,
-    _resource: &ResourceType,
-    value: &Value,
-) -> Vec<FieldError> {
+pub fn validate_create(_cluster: &Cluster, _resource: &ResourceType, value: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    if value["metadata"]["name"]
-        .as_str()
-        .unwrap_or_default()
-        .is_empty()
-    {
-        errors.push(FieldError::required(
-            "metadata.name",
-            "name or generateName is required",
-        ));
+    if value["metadata"]["name"].as_str().unwrap_or_default().is_empty() {
+        errors.push(FieldError::required("metadata.name", "name or generateName is required"));
     }
     errors
 }
@@ -176,12 +218,13 @@ pub fn validate_update(
 }
 
 /// What follows at once from a write that has happened, e.g. a CustomResourceDefinition being served.
-pub fn after_write(
-    _cluster: &Cluster,
-    _resource: &ResourceType,
-    _now: Option<&Value>,
-    _before: Option<&Value>,
-) {
+pub fn after_write(cluster: &Cluster, resource: &ResourceType, now: Option<&Value>, before: Option<&Value>) {
+    if resource.id == gr::CUSTOM_RESOURCE_DEFINITIONS {
+        crd::after_write(cluster, now, before);
+    } else if resource.custom && now.is_none() {
+        let name = format!("{}.{}", resource.id.resource, resource.id.group);
+        crd::release_if_empty(&cluster.component("kube-apiserver"), &resource.id, &name);
+    }
 }
 
 /// Whether a `metav1.LabelSelector` selects an object. An empty one selects everything, a missing one nothing.
@@ -198,11 +241,8 @@ pub fn selector_matches(selector: &Value, object: &Value) -> bool {
     let expressions = selector["matchExpressions"].as_array().is_none_or(|list| {
         list.iter().all(|term| {
             let found = own(term["key"].as_str().unwrap_or_default());
-            let listed = found.is_some_and(|found| {
-                term["values"]
-                    .as_array()
-                    .is_some_and(|values| values.iter().any(|v| v == found))
-            });
+            let listed = found
+                .is_some_and(|found| term["values"].as_array().is_some_and(|values| values.iter().any(|v| v == found)));
             match term["operator"].as_str().unwrap_or_default() {
                 "In" => listed,
                 "NotIn" => !listed,
@@ -223,29 +263,13 @@ pub fn selector_text(selector: &Value) -> String {
     };
     let structured = object.contains_key("matchLabels") || object.contains_key("matchExpressions");
     let mut terms: Vec<(String, String)> = Vec::new();
-    let plain = if structured {
-        selector["matchLabels"].as_object()
-    } else {
-        Some(object)
-    };
+    let plain = if structured { selector["matchLabels"].as_object() } else { Some(object) };
     for (key, value) in plain.into_iter().flatten() {
-        terms.push((
-            key.clone(),
-            format!("{key}={}", value.as_str().unwrap_or_default()),
-        ));
+        terms.push((key.clone(), format!("{key}={}", value.as_str().unwrap_or_default())));
     }
-    for term in selector["matchExpressions"]
-        .as_array()
-        .into_iter()
-        .flatten()
-    {
+    for term in selector["matchExpressions"].as_array().into_iter().flatten() {
         let key = term["key"].as_str().unwrap_or_default();
-        let mut values: Vec<_> = term["values"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect();
+        let mut values: Vec<_> = term["values"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         values.sort_unstable();
         let values = values.join(",");
         let text = match term["operator"].as_str().unwrap_or_default() {
@@ -257,11 +281,7 @@ pub fn selector_text(selector: &Value) -> String {
         terms.push((key.to_owned(), text));
     }
     terms.sort();
-    terms
-        .into_iter()
-        .map(|(_, text)| text)
-        .collect::<Vec<_>>()
-        .join(",")
+    terms.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join(",")
 }
 
 /// Sets or adds the condition of the same type in `status.conditions`.

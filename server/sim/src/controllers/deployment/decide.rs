@@ -32,7 +32,8 @@ impl Wanted {
         let replicas = deployment.int("/spec/replicas").unwrap_or(1);
         let rolling = deployment.text("/spec/strategy/type") != "Recreate";
         let part = |field: &str, up| {
-            int_or_percent(deployment.at(&format!("/spec/strategy/rollingUpdate/{field}")), replicas, up).unwrap_or_default()
+            int_or_percent(deployment.at(&format!("/spec/strategy/rollingUpdate/{field}")), replicas, up)
+                .unwrap_or_default()
         };
         let (mut max_surge, mut max_unavailable) = (0, 0);
         if rolling {
@@ -44,7 +45,13 @@ impl Wanted {
             }
             max_unavailable = max_unavailable.min(replicas);
         }
-        Self { replicas, rolling, max_surge, max_unavailable, actual: deployment.int("/status/replicas").unwrap_or_default() }
+        Self {
+            replicas,
+            rolling,
+            max_surge,
+            max_unavailable,
+            actual: deployment.int("/status/replicas").unwrap_or_default(),
+        }
     }
 
     /// The value of [`MAX_REPLICAS`].
@@ -227,7 +234,11 @@ fn proportion(wanted: &Wanted, set: &Set, to_add: i64, added: i64) -> i64 {
         if base == 0 {
             0
         } else {
-            #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "replica counts are small; Go rounds the same way")]
+            #[allow(
+                clippy::cast_precision_loss,
+                clippy::cast_possible_truncation,
+                reason = "replica counts are small; Go rounds the same way"
+            )]
             let size = ((set.spec * wanted.max_replicas()) as f64 / base as f64).round() as i64;
             size - set.spec
         }
@@ -335,6 +346,9 @@ mod tests {
         assert_eq!(named(&steps), [("old", 11), ("new", 7)]);
         assert_eq!(named(&scale(&wanted, Some(&set("new", 4, 4)), &[set("old", 0, 0)])), [("new", 15)]);
         let down = Wanted { replicas: 0, ..wanted };
-        assert_eq!(named(&scale(&down, Some(&with_max(set("new", 5, 0))), &[with_max(set("old", 8, 8))])), [("old", 0), ("new", 0)]);
+        assert_eq!(
+            named(&scale(&down, Some(&with_max(set("new", 5, 0))), &[with_max(set("old", 8, 8))])),
+            [("old", 0), ("new", 0)]
+        );
     }
 }

@@ -208,12 +208,8 @@ impl Rollout<'_> {
             .iter()
             .find(|set| semantically_equal(&without_hash(set.at("/spec/template")), &template))
             .cloned();
-        let old = self
-            .sets
-            .iter()
-            .filter(|set| new.as_ref().is_none_or(|new| new.uid() != set.uid()))
-            .cloned()
-            .collect();
+        let old =
+            self.sets.iter().filter(|set| new.as_ref().is_none_or(|new| new.uid() != set.uid())).cloned().collect();
         (new, old)
     }
 
@@ -240,7 +236,9 @@ impl Rollout<'_> {
     fn refresh_new(&mut self, new: &ObjectRef) -> Result<ObjectRef> {
         let mut value = new.value().clone();
         annotate(&self.deployment, &mut value, self.next_revision(Some(new)));
-        if value.int("/spec/minReadySeconds").unwrap_or_default() != self.deployment.int("/spec/minReadySeconds").unwrap_or_default() {
+        if value.int("/spec/minReadySeconds").unwrap_or_default()
+            != self.deployment.int("/spec/minReadySeconds").unwrap_or_default()
+        {
             value["spec"]["minReadySeconds"] = self.deployment.at("/spec/minReadySeconds").clone();
         }
         let mut new = new.clone();
@@ -300,7 +298,12 @@ impl Rollout<'_> {
         }
         self.write_revision(created.annotation(REVISION).unwrap_or_default())?;
         if status::progress_deadline(&self.deployment).is_some() {
-            self.put_condition("Progressing", "True", "NewReplicaSetCreated", &format!("Created new replica set \"{name}\""))?;
+            self.put_condition(
+                "Progressing",
+                "True",
+                "NewReplicaSetCreated",
+                &format!("Created new replica set \"{name}\""),
+            )?;
         }
         Ok(created)
     }
@@ -378,7 +381,9 @@ impl Rollout<'_> {
 
     /// Removes the oldest empty ReplicaSets beyond `revisionHistoryLimit`.
     fn clean_up(&self) -> Result<()> {
-        let Some(limit) = self.deployment.int("/spec/revisionHistoryLimit").filter(|limit| *limit != i64::from(i32::MAX)) else {
+        let Some(limit) =
+            self.deployment.int("/spec/revisionHistoryLimit").filter(|limit| *limit != i64::from(i32::MAX))
+        else {
             return Ok(());
         };
         let mut old: Vec<_> = self.split().1.into_iter().filter(|set| !set.deleting()).collect();
@@ -390,7 +395,8 @@ impl Rollout<'_> {
                 && count("/spec/replicas") == 0
                 && count("/status/observedGeneration") >= set.generation()
             {
-                match self.cx.cluster.delete(&gr::REPLICA_SETS, set.namespace(), set.name(), &DeleteOptions::default()) {
+                match self.cx.cluster.delete(&gr::REPLICA_SETS, set.namespace(), set.name(), &DeleteOptions::default())
+                {
                     Err(status) if !status.is_not_found() => return Err(status),
                     _ => {}
                 }
@@ -434,7 +440,10 @@ impl Rollout<'_> {
             return Ok(());
         }
         let name = self.deployment.name().to_owned();
-        let written = self.cx.cluster.modify_status(&gr::DEPLOYMENTS, self.deployment.namespace(), &name, |value| value["status"] = status)?;
+        let written = self
+            .cx
+            .cluster
+            .modify_status(&gr::DEPLOYMENTS, self.deployment.namespace(), &name, |value| value["status"] = status)?;
         // The spec stays as this reconcile read it: a change since then wakes it again.
         self.deployment["status"] = written.at("/status").clone();
         Ok(())
@@ -480,8 +489,12 @@ fn annotate(deployment: &Value, set: &mut Value, newest: i64) {
         annotations.insert(REVISION.to_owned(), json!(newest.to_string()));
         if let Some(old) = old {
             let history = annotations.get(REVISION_HISTORY).and_then(Value::as_str).unwrap_or_default();
-            let mut entries: Vec<String> =
-                history.split(',').filter(|entry| !entry.is_empty()).map(str::to_owned).chain([old.to_string()]).collect();
+            let mut entries: Vec<String> = history
+                .split(',')
+                .filter(|entry| !entry.is_empty())
+                .map(str::to_owned)
+                .chain([old.to_string()])
+                .collect();
             while entries.join(",").len() > 2000 {
                 entries.remove(0);
             }

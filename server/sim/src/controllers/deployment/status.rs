@@ -72,7 +72,10 @@ pub fn counts(deployment: &Value, all: &[&Value], new: Option<&Value>, now: Time
         }
     }
     // Unknown as long as a ReplicaSet has been seen by a controller that did not count.
-    if all.iter().all(|set| set.int("/status/terminatingReplicas").is_some() || set.int("/status/observedGeneration").is_none()) {
+    if all
+        .iter()
+        .all(|set| set.int("/status/terminatingReplicas").is_some() || set.int("/status/observedGeneration").is_none())
+    {
         status["terminatingReplicas"] = json!(sum(all, "/status/terminatingReplicas"));
     }
     if let Some(collisions) = deployment.int("/status/collisionCount") {
@@ -84,7 +87,13 @@ pub fn counts(deployment: &Value, all: &[&Value], new: Option<&Value>, now: Time
         if available >= wanted.replicas - wanted.max_unavailable {
             condition("Available", "True", "MinimumReplicasAvailable", "Deployment has minimum availability.", now)
         } else {
-            condition("Available", "False", "MinimumReplicasUnavailable", "Deployment does not have minimum availability.", now)
+            condition(
+                "Available",
+                "False",
+                "MinimumReplicasUnavailable",
+                "Deployment does not have minimum availability.",
+                now,
+            )
         },
     );
     status["conditions"] = json!(conditions);
@@ -133,10 +142,17 @@ pub fn rollout(deployment: &Value, all: &[&Value], new: Option<&Value>, now: Tim
         if complete(deployment, &status) {
             put(
                 &mut conditions,
-                condition("Progressing", "True", "NewReplicaSetAvailable", &format!("{subject} has successfully progressed."), now),
+                condition(
+                    "Progressing",
+                    "True",
+                    "NewReplicaSetAvailable",
+                    &format!("{subject} has successfully progressed."),
+                    now,
+                ),
             );
         } else if progressing(deployment.at("/status"), &status) {
-            let mut fresh = condition("Progressing", "True", "ReplicaSetUpdated", &format!("{subject} is progressing."), now);
+            let mut fresh =
+                condition("Progressing", "True", "ReplicaSetUpdated", &format!("{subject} is progressing."), now);
             if let Some(current) = current {
                 if current.text("/status") == "True" {
                     fresh["lastTransitionTime"] = current["lastTransitionTime"].clone();
@@ -147,7 +163,13 @@ pub fn rollout(deployment: &Value, all: &[&Value], new: Option<&Value>, now: Tim
         } else if timed_out(&conditions, deadline, now) {
             put(
                 &mut conditions,
-                condition("Progressing", "False", "ProgressDeadlineExceeded", &format!("{subject} has timed out progressing."), now),
+                condition(
+                    "Progressing",
+                    "False",
+                    "ProgressDeadlineExceeded",
+                    &format!("{subject} has timed out progressing."),
+                    now,
+                ),
             );
         }
         let reason = find(&conditions, "Progressing").map_or("", |condition| condition.text("/reason"));
@@ -158,10 +180,7 @@ pub fn rollout(deployment: &Value, all: &[&Value], new: Option<&Value>, now: Tim
                 .and_then(|at| at.checked_add(jiff::SignedDuration::from_secs(deadline + 1)).ok());
         }
     }
-    let failure = new
-        .into_iter()
-        .chain(all.iter().copied())
-        .find_map(|set| set.condition("ReplicaFailure"));
+    let failure = new.into_iter().chain(all.iter().copied()).find_map(|set| set.condition("ReplicaFailure"));
     match failure {
         Some(failure) => put(
             &mut conditions,

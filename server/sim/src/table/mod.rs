@@ -1,24 +1,42 @@
-//! `meta.k8s.io/v1 Table`: the columns that kubectl prints.
+//! `meta.k8s.io/v1 Table`: the columns that kubectl prints (`pkg/printers/internalversion/printers.go`).
+
+mod builtin;
+mod custom;
+mod pod;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::registry::{ResourceType, Version};
 
+/// A column: name, type (`string`, `integer`, `boolean`, `date`) and whether only `-o wide` shows it.
+#[derive(Debug, Clone)]
+pub(crate) struct Column {
+    name: String,
+    kind: String,
+    format: String,
+    description: String,
+    priority: i64,
+}
+
 /// A table of objects. `include` is the query parameter `includeObject`.
 pub fn render<'a>(
-    _resource: &ResourceType,
-    _version: &Version,
+    resource: &ResourceType,
+    version: &Version,
     objects: impl Iterator<Item = &'a Value>,
     include: &str,
     now: Timestamp,
 ) -> Value {
+    let columns = match &version.custom {
+        Some(custom) => custom::columns(custom),
+        None => builtin::columns(resource),
+    };
     let rows: Vec<_> = objects
         .map(|object| {
-            let cells = json!([
-                object["metadata"]["name"],
-                age(&object["metadata"]["creationTimestamp"], now)
-            ]);
+            let cells = match &version.custom {
+                Some(custom) => custom::cells(custom, object, now),
+                None => builtin::cells(resource, object, now),
+            };
             let mut row = json!({"cells": cells});
             match include {
                 "None" => {}
@@ -34,16 +52,19 @@ pub fn render<'a>(
             row
         })
         .collect();
-    json!({
-        "kind": "Table",
-        "apiVersion": "meta.k8s.io/v1",
-        "metadata": {},
-        "columnDefinitions": [
-            {"name": "Name", "type": "string", "format": "name", "description": "Name must be unique within a namespace.", "priority": 0},
-            {"name": "Age", "type": "string", "format": "", "description": "CreationTimestamp is a timestamp representing the server time when this object was created.", "priority": 0},
-        ],
-        "rows": rows,
-    })
+    let columns: Vec<_> = columns
+        .into_iter()
+        .map(|column| {
+            json!({
+                "name": column.name,
+                "type": column.kind,
+                "format": column.format,
+                "description": column.description,
+                "priority": column.priority,
+            })
+        })
+        .collect();
+    json!({"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": {}, "columnDefinitions": columns, "rows": rows})
 }
 
 /// `5d3h`, as `k8s.io/apimachinery/pkg/util/duration` HumanDuration prints it; `<unknown>` without a time.
@@ -83,5 +104,28 @@ pub fn human_duration(seconds: i64) -> String {
             rest => format!("{}y{rest}d", hours / 24 / 365),
         },
         _ => format!("{}y", hours / 24 / 365),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_as_kubectl_prints_them() {
+        for (seconds, text) in [
+            (0, "0s"),
+            (119, "119s"),
+            (120, "2m"),
+            (125, "2m5s"),
+            (601, "10m"),
+            (3 * 3600 + 61, "3h1m"),
+            (9 * 3600, "9h"),
+            (49 * 3600, "2d1h"),
+            (9 * 86400, "9d"),
+            (800 * 86400, "2y70d"),
+        ] {
+            assert_eq!(human_duration(seconds), text);
+        }
     }
 }

@@ -1,0 +1,176 @@
+//! People, tenants and what they hold, as the API and the pages show them.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{
+    names::{ClusterId, NamespaceName, TenantName, UserName},
+    role::{PlatformRole, TenantRole},
+};
+
+macro_rules! dto {
+    ($(#[$meta:meta])* pub struct $name:ident { $($body:tt)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+        #[serde(rename_all = "camelCase")]
+        pub struct $name { $($body)* }
+    };
+}
+
+dto! {
+    /// A person with a local account.
+    pub struct User {
+        /// Never changes, never used again.
+        pub id: Uuid,
+        /// What they sign in as.
+        pub name: UserName,
+        /// What others see.
+        pub display_name: String,
+        /// Role on the platform, if any.
+        pub platform_role: Option<PlatformRole>,
+        /// May not sign in.
+        pub disabled: bool,
+        /// The password was given by somebody else and must be changed first.
+        pub must_change_password: bool,
+        /// When the account was made.
+        pub created_at: Timestamp,
+    }
+}
+
+dto! {
+    /// A signed-in browser.
+    pub struct Session {
+        /// For revoking; not the secret.
+        pub id: Uuid,
+        /// When it began.
+        pub created_at: Timestamp,
+        /// Last use, to within a minute.
+        pub last_seen_at: Timestamp,
+        /// When it ends at the latest.
+        pub expires_at: Timestamp,
+        /// What the browser called itself.
+        pub user_agent: String,
+        /// Network address at sign-in.
+        pub network: String,
+        /// The one that asks.
+        pub current: bool,
+    }
+}
+
+dto! {
+    /// What a token may do. An absent limit means: all that its owner may.
+    #[derive(Default)]
+    pub struct TokenScope {
+        /// Only reading.
+        pub read_only: bool,
+        /// Only this tenant.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub tenant: Option<TenantName>,
+        /// Only this namespace of the tenant.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub namespace: Option<NamespaceName>,
+    }
+}
+
+dto! {
+    /// An API token, without its secret.
+    pub struct ApiToken {
+        /// For revoking.
+        pub id: Uuid,
+        /// What it is for, in its owner's words.
+        pub name: String,
+        /// Its first characters, to tell tokens apart.
+        pub prefix: String,
+        /// What it may do.
+        pub scope: TokenScope,
+        /// When it was made.
+        pub created_at: Timestamp,
+        /// When it ends by itself.
+        pub expires_at: Timestamp,
+        /// Last use, to within a minute.
+        pub last_used_at: Option<Timestamp>,
+    }
+}
+
+dto! {
+    /// A team or product line.
+    pub struct Tenant {
+        /// Never changes.
+        pub id: Uuid,
+        /// Stands in URLs and in the names of its namespaces.
+        pub name: TenantName,
+        /// What people call it.
+        pub display_name: String,
+        /// When it was made.
+        pub created_at: Timestamp,
+        /// Counts changes, for `If-Match`.
+        pub version: i64,
+    }
+}
+
+dto! {
+    /// A Kubernetes namespace that belongs to one tenant.
+    pub struct Namespace {
+        /// Never changes.
+        pub id: Uuid,
+        /// Its name within the tenant.
+        pub name: NamespaceName,
+        /// The tenant.
+        pub tenant: TenantName,
+        /// The cluster it is on.
+        pub cluster: ClusterId,
+        /// Its name in the cluster.
+        pub kube_name: String,
+        /// When it was made.
+        pub created_at: Timestamp,
+        /// Counts changes, for `If-Match`.
+        pub version: i64,
+    }
+}
+
+dto! {
+    /// A person's role in a tenant.
+    pub struct Member {
+        /// Who.
+        pub user: UserName,
+        /// What others see.
+        pub display_name: String,
+        /// The role.
+        pub role: TenantRole,
+        /// Since when.
+        pub created_at: Timestamp,
+    }
+}
+
+dto! {
+    /// One entry of the audit log: a change, or a refused attempt.
+    pub struct AuditEntry {
+        /// Grows with time.
+        pub id: i64,
+        /// When.
+        pub at: Timestamp,
+        /// Who: a person's name, or `system:…`.
+        pub actor: String,
+        /// How they came in: `session`, `token:PREFIX`, `cli`.
+        pub via: String,
+        /// What: `app.create`, `session.begin`, …
+        pub action: String,
+        /// To what: `tenant/namespace/app`.
+        pub target: String,
+        /// The tenant concerned, if any.
+        pub tenant: Option<TenantName>,
+        /// `done`, `denied` or `failed`.
+        pub outcome: String,
+        /// Error code when it was not done.
+        pub reason: Option<String>,
+        /// What changed, as JSON; secrets are never part of it.
+        #[cfg_attr(feature = "schema", schema(value_type = Option<Object>))]
+        pub detail: Option<serde_json::Value>,
+        /// Finds the request in the log.
+        pub request_id: String,
+        /// Network address.
+        pub network: String,
+    }
+}

@@ -1,0 +1,101 @@
+//! Who may do what: the words of the role matrix. The matrix itself stands in `berth-core::authz::matrix`.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! words {
+    ($(#[$doc:meta])* $type:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+        #[serde(rename_all = "kebab-case")]
+        pub enum $type { $($(#[$vdoc])* $variant),+ }
+
+        impl $type {
+            /// All of them, in the order of the matrix.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The word used in the API, the database and the translations.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+
+            /// The one called `text`, if any.
+            #[must_use]
+            pub fn from_word(text: &str) -> Option<Self> {
+                match text { $($text => Some(Self::$variant),)+ _ => None }
+            }
+        }
+
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+pub(crate) use words;
+
+words!(
+    /// A role on the whole platform.
+    PlatformRole {
+        /// Keeps tenants, quotas, catalogue and people.
+        Admin = "admin",
+        /// Sees everything, changes nothing.
+        Auditor = "auditor",
+    }
+);
+
+words!(
+    /// A role in one tenant. Stronger roles come first.
+    TenantRole {
+        /// Everything, including giving the tenant away or up.
+        Owner = "owner",
+        /// Members, namespaces and quota split.
+        Admin = "admin",
+        /// Apps: deploy, change, terminal.
+        Developer = "developer",
+        /// Looks, reads logs.
+        Viewer = "viewer",
+    }
+);
+
+words!(
+    /// What an action is done to. A new one without a row in the matrix fails the build.
+    Resource {
+        /// The platform itself: settings, clusters, nodes.
+        Platform = "platform",
+        /// People and their platform roles.
+        User = "user",
+        /// The platform's audit log.
+        Audit = "audit",
+        /// A tenant.
+        Tenant = "tenant",
+        /// A person's role in a tenant.
+        Membership = "membership",
+        /// A namespace of a tenant.
+        Namespace = "namespace",
+        /// An app and its revisions.
+        App = "app",
+        /// Pods, events and what else the cluster makes of an app.
+        Workload = "workload",
+        /// What containers print.
+        Log = "log",
+        /// A shell in a container.
+        Exec = "exec",
+    }
+);
+
+words!(
+    /// What is done. Listing is reading; an action that is no plain create, read, update or delete counts as update.
+    Action {
+        /// See it and list it.
+        Read = "read",
+        /// Make a new one.
+        Create = "create",
+        /// Change it.
+        Update = "update",
+        /// Remove it.
+        Delete = "delete",
+    }
+);

@@ -1,0 +1,41 @@
+// Run by `cargo xtask test --only browser`, which builds the server and names it in BERTH_BINARY and BERTH_SITE.
+import { defineConfig } from '@playwright/test';
+
+const report = process.env.BERTH_REPORT;
+
+/** As root, in a sandbox without network: Chromium must not look for one. */
+const args = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+
+export default defineConfig({
+  testDir: 'tests',
+  outputDir: 'test-results',
+  // Two cores: the server and the browser share them.
+  workers: 1,
+  timeout: 60_000,
+  expect: { timeout: 10_000 },
+  retries: 0,
+  forbidOnly: Boolean(process.env.CI),
+  reporter: report ? [['list'], ['json', { outputFile: report }]] : [['list']],
+  use: {
+    browserName: 'chromium',
+    locale: 'en-GB',
+    timezoneId: 'UTC',
+    viewport: { width: 1280, height: 900 },
+    screenshot: 'only-on-failure',
+    trace: 'retain-on-failure',
+    launchOptions: { executablePath: process.env.BERTH_CHROMIUM || '/usr/bin/chromium', args },
+  },
+  projects: [
+    { name: 'browser', testIgnore: 'screenshots.spec.mjs' },
+    { name: 'no-js', testMatch: 'main-job.spec.mjs', use: { javaScriptEnabled: false } },
+    { name: 'screenshots', testMatch: 'screenshots.spec.mjs' },
+  ],
+});

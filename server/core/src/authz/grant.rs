@@ -1,0 +1,94 @@
+//! Grants: proof that somebody asked and was allowed.
+
+use std::{ops::Deref, sync::Arc};
+
+use berth_types::{Action, AppName, ClusterId, NamespaceName, Resource, TenantName, TenantRole};
+use uuid::Uuid;
+
+/// A thing that an actor was allowed to act on, with the right that was checked. Only [`super::Authz`] makes them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant<T> {
+    inner: T,
+    resource: Resource,
+    action: Action,
+}
+
+impl<T> Grant<T> {
+    pub(crate) fn new(inner: T, resource: Resource, action: Action) -> Self {
+        Self { inner, resource, action }
+    }
+
+    /// A grant nobody checked, for the tests of adapters.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn unchecked(inner: T, resource: Resource, action: Action) -> Self {
+        Self::new(inner, resource, action)
+    }
+
+    /// What was checked.
+    #[must_use]
+    pub fn right(&self) -> (Resource, Action) {
+        (self.resource, self.action)
+    }
+
+    /// The same right on something within.
+    pub(crate) fn map<U>(self, f: impl FnOnce(T) -> U) -> Grant<U> {
+        Grant { inner: f(self.inner), resource: self.resource, action: self.action }
+    }
+}
+
+impl<T> Deref for Grant<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.inner
+    }
+}
+
+/// The platform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlatformRef;
+
+/// A tenant that the actor may know of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TenantRef {
+    /// Its row.
+    pub id: Uuid,
+    /// Its name.
+    pub name: TenantName,
+    /// What people call it.
+    pub display_name: Arc<str>,
+    /// The actor's role in it; none for platform roles and Berth itself.
+    pub role: Option<TenantRole>,
+}
+
+/// A namespace that the actor may know of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamespaceRef {
+    /// Its tenant.
+    pub tenant: TenantRef,
+    /// Its row.
+    pub id: Uuid,
+    /// Its name within the tenant.
+    pub name: NamespaceName,
+    /// The cluster it is on.
+    pub cluster: ClusterId,
+    /// Its name there.
+    pub kube_name: Arc<str>,
+}
+
+/// An app, which may or may not exist, in a namespace that the actor may know of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppRef {
+    /// Its namespace.
+    pub namespace: NamespaceRef,
+    /// Its name.
+    pub name: AppName,
+}
+
+impl Grant<AppRef> {
+    /// The same right, seen from the app's namespace.
+    #[must_use]
+    pub fn namespace(&self) -> Grant<NamespaceRef> {
+        self.clone().map(|app| app.namespace)
+    }
+}

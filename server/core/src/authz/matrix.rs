@@ -1,0 +1,148 @@
+//! The role matrix: who may do what to what. One table, read by every check, printed by `berth role-matrix` and kept as a
+//! reviewed snapshot. A new [`Resource`] or [`Action`] without a row does not compile.
+
+use std::fmt::Write as _;
+
+use berth_types::{Action, PlatformRole, Resource, TenantRole};
+
+/// The weakest tenant role that may, and the platform roles that may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rule {
+    /// This tenant role and all stronger ones; `None`: no tenant role gives it.
+    pub tenant: Option<TenantRole>,
+    /// Platform admins may, in every tenant.
+    pub admin: bool,
+    /// Platform auditors may.
+    pub auditor: bool,
+}
+
+const fn rule(tenant: Option<TenantRole>, admin: bool, auditor: bool) -> Rule {
+    Rule { tenant, admin, auditor }
+}
+
+/// The rule for an action on a resource.
+///
+/// Platform admins keep tenants but hold no rights *inside* them beyond looking: a log or a terminal may show a tenant's
+/// data, so they join the tenant first, which is audited and visible to its members.
+#[must_use]
+pub const fn rule_for(resource: Resource, action: Action) -> Rule {
+    use Action::{Create, Delete, Read, Update};
+    use TenantRole::{Admin, Developer, Owner, Viewer};
+    match (resource, action) {
+        (Resource::Platform | Resource::User, Read) => rule(None, true, true),
+        (Resource::Platform | Resource::User, Create | Update | Delete) => rule(None, true, false),
+        (Resource::Audit, Read) => rule(None, true, true),
+        (Resource::Audit, Create | Update | Delete) => rule(None, false, false),
+        (Resource::Tenant, Read) => rule(Some(Viewer), true, true),
+        (Resource::Tenant, Create) => rule(None, true, false),
+        (Resource::Tenant, Update) => rule(Some(Admin), true, false),
+        (Resource::Tenant, Delete) => rule(Some(Owner), true, false),
+        (Resource::Membership, Read) => rule(Some(Viewer), true, true),
+        (Resource::Membership, Create | Update | Delete) => rule(Some(Admin), true, false),
+        (Resource::Namespace, Read) => rule(Some(Viewer), true, true),
+        (Resource::Namespace, Create | Update | Delete) => rule(Some(Admin), true, false),
+        (Resource::App | Resource::Workload, Read) => rule(Some(Viewer), true, true),
+        (Resource::App, Create | Update | Delete) => rule(Some(Developer), false, false),
+        (Resource::Workload, Create | Update | Delete) => rule(Some(Developer), false, false),
+        (Resource::Log, Read) => rule(Some(Viewer), false, false),
+        (Resource::Log, Create | Update | Delete) => rule(None, false, false),
+        (Resource::Exec, Create) => rule(Some(Developer), false, false),
+        (Resource::Exec, Read | Update | Delete) => rule(None, false, false),
+    }
+}
+
+/// How strong a tenant role is; larger is stronger.
+const fn rank(role: TenantRole) -> u8 {
+    match role {
+        TenantRole::Viewer => 1,
+        TenantRole::Developer => 2,
+        TenantRole::Admin => 3,
+        TenantRole::Owner => 4,
+    }
+}
+
+/// Whether `role` gives everything that `other` gives.
+#[must_use]
+pub const fn at_least(role: TenantRole, other: TenantRole) -> bool {
+    rank(role) >= rank(other)
+}
+
+/// Whether somebody with these roles may.
+#[must_use]
+pub fn allows(platform: Option<PlatformRole>, tenant: Option<TenantRole>, resource: Resource, action: Action) -> bool {
+    let rule = rule_for(resource, action);
+    let by_tenant = matches!((tenant, rule.tenant), (Some(have), Some(need)) if at_least(have, need));
+    by_tenant
+        || match platform {
+            Some(PlatformRole::Admin) => rule.admin,
+            Some(PlatformRole::Auditor) => rule.auditor,
+            None => false,
+        }
+}
+
+/// The whole matrix as a table for people, one row a resource and action.
+#[must_use]
+pub fn print() -> String {
+    let mut out =
+        String::from("resource    action  owner  admin  developer  viewer  | platform-admin  platform-auditor\n");
+    for resource in Resource::ALL {
+        for action in Action::ALL {
+            let tenant = |role| {
+                if allows(None, Some(role), *resource, *action) { "yes" } else { "-" }
+            };
+            let platform = |role| {
+                if allows(Some(role), None, *resource, *action) { "yes" } else { "-" }
+            };
+            let _ = writeln!(
+                out,
+                "{:<11} {:<7} {:<6} {:<6} {:<10} {:<7} | {:<15} {}",
+                resource.as_str(),
+                action.as_str(),
+                tenant(TenantRole::Owner),
+                tenant(TenantRole::Admin),
+                tenant(TenantRole::Developer),
+                tenant(TenantRole::Viewer),
+                platform(PlatformRole::Admin),
+                platform(PlatformRole::Auditor),
+            );
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn matrix() {
+        insta::assert_snapshot!("role_matrix", print());
+    }
+
+    #[test]
+    fn stronger_roles_may_all_that_weaker_may() {
+        for resource in Resource::ALL {
+            for action in Action::ALL {
+                for (strong, weak) in [
+                    (TenantRole::Owner, TenantRole::Admin),
+                    (TenantRole::Admin, TenantRole::Developer),
+                    (TenantRole::Developer, TenantRole::Viewer),
+                ] {
+                    assert!(
+                        allows(None, Some(strong), *resource, *action) || !allows(None, Some(weak), *resource, *action),
+                        "{resource} {action}: {weak} may, {strong} may not"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn auditors_change_nothing() {
+        for resource in Resource::ALL {
+            for action in [Action::Create, Action::Update, Action::Delete] {
+                assert!(!allows(Some(PlatformRole::Auditor), None, *resource, action));
+            }
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Authorisation: lookup and check are one call, and what comes back is a [`Grant`].
+//!
+//! 401 when nobody is signed in, 404 for what one may not know of, 403 for what one may see but not do.
+
+use std::sync::Arc;
+
+use berth_types::{Action, AppName, NamespaceName, PlatformRole, Resource, TenantName};
+
+use crate::{
+    ctx::{Actor, OpCtx, Person},
+    error::{Error, Result},
+    ports::store::{Store, TenantAccess},
+};
+
+pub mod grant;
+pub mod matrix;
+
+pub use grant::{AppRef, Grant, NamespaceRef, PlatformRef, TenantRef};
+
+/// Makes grants.
+#[derive(Clone)]
+pub struct Authz {
+    store: Arc<dyn Store>,
+}
+
+impl Authz {
+    /// Checks against the roles that `store` holds.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self { store }
+    }
+
+    /// The person who asks, who must have a password of their own.
+    ///
+    /// # Errors
+    /// Unauthenticated; forbidden while the password must be changed.
+    pub fn person<'a>(&self, ctx: &'a OpCtx) -> Result<&'a Person> {
+        let person = ctx.person().ok_or_else(Error::unauthenticated)?;
+        if person.must_change_password {
+            return Err(Error::new(berth_types::ErrorCode::Forbidden, "choose a password of your own first"));
+        }
+        Ok(person)
+    }
+
+    /// A right on the platform.
+    ///
+    /// # Errors
+    /// Unauthenticated, or not found: who has no platform role does not know of the admin console.
+    pub fn platform(&self, ctx: &OpCtx, resource: Resource, action: Action) -> Result<Grant<PlatformRef>> {
+        if let Actor::System(_) = ctx.actor {
+            return Ok(Grant::new(PlatformRef, resource, action));
+        }
+        let person = self.person(ctx)?;
+        if person.platform_role.is_none() || person.scope.tenant.is_some() {
+            return Err(Error::not_found());
+        }
+        check(person, None, resource, action)?;
+        Ok(Grant::new(PlatformRef, resource, action))
+    }
+
+    /// A right on a tenant or what belongs to it.
+    ///
+    /// # Errors
+    /// Unauthenticated, not found, forbidden.
+    pub async fn tenant(
+        &self,
+        ctx: &OpCtx,
+        tenant: &TenantName,
+        resource: Resource,
+        action: Action,
+    ) -> Result<Grant<TenantRef>> {
+        let person = self.person(ctx)?;
+        if person.scope.namespace.is_some() && !matches!((resource, action), (Resource::Tenant, Action::Read)) {
+            return Err(Error::forbidden(resource, action));
+        }
+        let tenant = self.find_tenant(person, tenant).await?;
+        check(person, tenant.role, resource, action)?;
+        Ok(Grant::new(tenant, resource, action))
+    }
+
+    /// A right on a namespace or what belongs to it.
+    ///
+    /// # Errors
+    /// Unauthenticated, not found, forbidden.
+    pub async fn namespace(
+        &self,
+        ctx: &OpCtx,
+        tenant: &TenantName,
+        namespace: &NamespaceName,
+        resource: Resource,
+        action: Action,
+    ) -> Result<Grant<NamespaceRef>> {
+        let person = self.person(ctx)?;
+        if person.scope.namespace.as_ref().is_some_and(|only| only != namespace) {
+            return Err(Error::not_found());
+        }
+        let tenant = self.find_tenant(person, tenant).await?;
+        let found = self.store.find_namespace(&tenant, namespace).await?.ok_or_else(Error::not_found)?;
+        check(person, tenant.role, resource, action)?;
+        let namespace = NamespaceRef {
+            tenant,
+            id: found.id,
+            name: found.name,
+            cluster: found.cluster,
+            kube_name: found.kube_name.into(),
+        };
+        Ok(Grant::new(namespace, resource, action))
+    }
+
+    /// A right on an app, existing or to be made.
+    ///
+    /// # Errors
+    /// Unauthenticated, not found, forbidden.
+    pub async fn app(
+        &self,
+        ctx: &OpCtx,
+        (tenant, namespace, app): (&TenantName, &NamespaceName, &AppName),
+        resource: Resource,
+        action: Action,
+    ) -> Result<Grant<AppRef>> {
+        let namespace = self.namespace(ctx, tenant, namespace, resource, action).await?;
+        Ok(namespace.map(|namespace| AppRef { namespace, name: app.clone() }))
+    }
+
+    /// All tenants that the actor may see, with the role in each.
+    ///
+    /// # Errors
+    /// Unauthenticated; the store's.
+    pub async fn visible_tenants(&self, ctx: &OpCtx) -> Result<Vec<Grant<TenantRef>>> {
+        let person = self.person(ctx)?;
+        let all = person.platform_role.is_some();
+        let rows = self.store.list_tenant_access(person.id, all).await?;
+        Ok(rows
+            .into_iter()
+            .filter(|row| person.scope.tenant.as_ref().is_none_or(|only| *only == row.tenant.name))
+            .map(|row| Grant::new(to_ref(row), Resource::Tenant, Action::Read))
+            .collect())
+    }
+
+    /// The namespaces of a tenant that the actor may see.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn visible_namespaces(&self, ctx: &OpCtx, tenant: &Grant<TenantRef>) -> Result<Vec<Grant<NamespaceRef>>> {
+        let only = self.person(ctx)?.scope.namespace.clone();
+        Ok(self
+            .store
+            .list_namespaces(tenant)
+            .await?
+            .into_iter()
+            .filter(|row| only.as_ref().is_none_or(|only| *only == row.name))
+            .map(|row| {
+                let namespace = NamespaceRef {
+                    tenant: (**tenant).clone(),
+                    id: row.id,
+                    name: row.name,
+                    cluster: row.cluster,
+                    kube_name: row.kube_name.into(),
+                };
+                Grant::new(namespace, Resource::Namespace, Action::Read)
+            })
+            .collect())
+    }
+
+    /// Whether the person of `ctx` could do this, for showing or explaining a control. Not a check: that is made again
+    /// when it is done.
+    #[must_use]
+    pub fn could(&self, ctx: &OpCtx, tenant: &TenantRef, resource: Resource, action: Action) -> bool {
+        ctx.person().is_some_and(|person| check(person, tenant.role, resource, action).is_ok())
+    }
+
+    async fn find_tenant(&self, person: &Person, name: &TenantName) -> Result<TenantRef> {
+        if person.scope.tenant.as_ref().is_some_and(|only| only != name) {
+            return Err(Error::not_found());
+        }
+        let access = self.store.find_tenant_access(person.id, name).await?.ok_or_else(Error::not_found)?;
+        if access.role.is_none() && person.platform_role.is_none() {
+            return Err(Error::not_found());
+        }
+        Ok(to_ref(access))
+    }
+}
+
+fn to_ref(access: TenantAccess) -> TenantRef {
+    TenantRef {
+        id: access.tenant.id,
+        name: access.tenant.name,
+        display_name: access.tenant.display_name.into(),
+        role: access.role,
+    }
+}
+
+fn check(person: &Person, role: Option<berth_types::TenantRole>, resource: Resource, action: Action) -> Result<()> {
+    let writes = action != Action::Read;
+    let allowed = matrix::allows(person.platform_role, role, resource, action) && !(writes && person.scope.read_only);
+    if allowed { Ok(()) } else { Err(Error::forbidden(resource, action)) }
+}
+
+/// As whom Berth acts in a cluster for a person: a user and groups, to which RoleBindings give the matrix's rights.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Impersonation {
+    /// `berth:{name}`.
+    pub user: String,
+    /// `berth:tenant:{tenant}:{role}`, `berth:platform:{role}`.
+    pub groups: Vec<String>,
+}
+
+/// As whom the actor of `ctx` acts in `tenant`'s namespaces. `None` for Berth itself and for nobody.
+#[must_use]
+pub fn impersonation(ctx: &OpCtx, tenant: &TenantRef) -> Option<Impersonation> {
+    let person = ctx.person()?;
+    let mut groups = Vec::new();
+    if let Some(role) = tenant.role {
+        groups.push(tenant_group(tenant.name.as_str(), role));
+    }
+    if let Some(role) = person.platform_role {
+        groups.push(platform_group(role));
+    }
+    Some(Impersonation { user: format!("berth:{}", person.name), groups })
+}
+
+/// The group of a tenant's members with `role`.
+#[must_use]
+pub fn tenant_group(tenant: &str, role: berth_types::TenantRole) -> String {
+    format!("berth:tenant:{tenant}:{role}")
+}
+
+/// The group of people with a platform role.
+#[must_use]
+pub fn platform_group(role: PlatformRole) -> String {
+    format!("berth:platform:{role}")
+}

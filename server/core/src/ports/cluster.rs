@@ -1,0 +1,259 @@
+//! Clusters: cached lists, details on demand, writes as the person.
+//!
+//! Lists never call the cluster. Writes impersonate the actor of the context, so that the cluster's own RBAC has the last
+//! word; an API server that is down makes them fail with `ClusterUnavailable`, while lists go on with their age.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use berth_types::{
+    ClusterId, ListQuery, Page, TenantRole,
+    rows::{AppRow, AppView, EventRow, LogLine, PodRow, RevisionRow, UsageRow},
+};
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::sync::{broadcast, mpsc};
+
+use crate::{
+    authz::{AppRef, Grant, NamespaceRef},
+    ctx::OpCtx,
+    error::Result,
+};
+
+/// How fresh the cache is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Freshness {
+    /// Since when the state is what it is.
+    pub state: CacheState,
+    /// What is shown was true then.
+    pub as_of: Option<Timestamp>,
+}
+
+/// Whether the cache follows the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CacheState {
+    /// The first list has not come yet.
+    Loading,
+    /// Watches are open.
+    Live,
+    /// The cluster has not answered since; why, in a sentence for people.
+    Stale {
+        /// Since when.
+        since: Timestamp,
+        /// Why.
+        reason: Arc<str>,
+    },
+}
+
+/// Something changed in the cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// What kind of object.
+    pub kind: ChangeKind,
+    /// Its namespace in the cluster; empty for [`ChangeKind::Freshness`].
+    pub namespace: Arc<str>,
+    /// The app concerned, where it is known.
+    pub app: Option<Arc<str>>,
+}
+
+/// What changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// An app.
+    App,
+    /// A pod.
+    Pod,
+    /// An event.
+    Event,
+    /// A quota's use.
+    Usage,
+    /// The cluster went away or came back.
+    Freshness,
+}
+
+/// Apps of a namespace at a glance.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NamespaceSummary {
+    /// Apps that are degraded.
+    pub degraded: usize,
+    /// Apps on their way.
+    pub progressing: usize,
+    /// Apps that are ready.
+    pub ready: usize,
+    /// Apps at rest.
+    pub suspended: usize,
+    /// Pods.
+    pub pods: usize,
+}
+
+/// An app as it stands in the cluster.
+#[derive(Debug, Clone)]
+pub struct AppObject {
+    /// For pages and API.
+    pub view: AppView,
+    /// The object whole, without `managedFields`: for YAML, and so that no edit drops what it does not show.
+    pub object: Arc<Value>,
+}
+
+/// Which lines are wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogQuery {
+    /// Pods of this app.
+    pub app: Option<String>,
+    /// Pods of this component.
+    pub component: Option<String>,
+    /// Only this pod.
+    pub pod: Option<String>,
+    /// Only this container.
+    pub container: Option<String>,
+    /// Of the container before the last restart.
+    pub previous: bool,
+    /// Go on as lines come, also from pods that come later.
+    pub follow: bool,
+    /// Last lines of each container to begin with; all that the cluster keeps when absent.
+    pub tail: Option<i64>,
+    /// Not older than this.
+    pub since: Option<Duration>,
+}
+
+/// What a terminal sends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExecInput {
+    /// Typed.
+    Stdin(Bytes),
+    /// The window's new size: columns, rows.
+    Resize(u16, u16),
+}
+
+/// What a terminal receives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExecOutput {
+    /// Printed.
+    Stdout(Bytes),
+    /// Printed as an error.
+    Stderr(Bytes),
+    /// The command ended, with its exit code where there is one, and what the cluster said.
+    Exit(Option<i32>, Option<String>),
+}
+
+/// A running command.
+pub struct ExecSession {
+    /// To it. Dropping it closes its standard input.
+    pub input: mpsc::Sender<ExecInput>,
+    /// From it, ending with [`ExecOutput::Exit`].
+    pub output: BoxStream<'static, ExecOutput>,
+}
+
+/// A namespace as the rows want it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DesiredNamespace {
+    /// Name in the cluster.
+    pub kube_name: String,
+    /// The tenant's name.
+    pub tenant: String,
+    /// Its name within the tenant.
+    pub name: String,
+    /// Labels it carries, Pod Security's among them.
+    pub labels: Vec<(String, String)>,
+    /// Group → ClusterRole, each a RoleBinding.
+    pub bindings: Vec<(String, String)>,
+}
+
+/// The ClusterRole that gives a tenant role its rights in a namespace.
+#[must_use]
+pub fn cluster_role(role: TenantRole) -> String {
+    format!("berth-{role}")
+}
+
+/// What one check found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What was checked.
+    pub what: String,
+    /// Whether it is as it should be.
+    pub ok: bool,
+    /// What was found.
+    pub found: String,
+    /// What mends it.
+    pub fix: Option<String>,
+}
+
+/// One cluster.
+#[async_trait]
+pub trait Cluster: Send + Sync {
+    /// Which one.
+    fn id(&self) -> &ClusterId;
+    /// How fresh its cache is.
+    fn freshness(&self) -> Freshness;
+    /// Told of every change of the cache. Who lags behind takes it as "anything may have changed".
+    fn subscribe(&self) -> broadcast::Receiver<Change>;
+
+    /// Apps of a namespace. Columns: see [`AppRow`]. An unknown sort or filter column is `Invalid`.
+    fn apps(&self, namespace: &Grant<NamespaceRef>, query: &ListQuery) -> Result<Page<AppRow>>;
+    /// Pods of a namespace. Columns: see [`PodRow`].
+    fn pods(&self, namespace: &Grant<NamespaceRef>, query: &ListQuery) -> Result<Page<PodRow>>;
+    /// Events of a namespace, newest first unless sorted. Columns: `kind`, `reason`, `object`, `app`, `count`, `last`.
+    fn events(&self, namespace: &Grant<NamespaceRef>, query: &ListQuery) -> Result<Page<EventRow>>;
+    /// Quota of a namespace, and what of it is used.
+    fn usage(&self, namespace: &Grant<NamespaceRef>) -> Vec<UsageRow>;
+    /// Apps at a glance.
+    fn summary(&self, namespace: &Grant<NamespaceRef>) -> NamespaceSummary;
+    /// An app, from the cache; `None` when there is none.
+    fn app(&self, app: &Grant<AppRef>) -> Option<AppObject>;
+
+    /// Makes an app from its `spec`. `AlreadyExists`, `Invalid` with fields, `ClusterRefused`, `ClusterUnavailable`.
+    async fn create_app(&self, ctx: &OpCtx, app: &Grant<AppRef>, spec: &Value) -> Result<AppObject>;
+    /// Replaces its `spec`, if it still has `resource_version` (when given; else the newest wins). `NotFound`, `Conflict`, and as above.
+    async fn replace_app(
+        &self,
+        ctx: &OpCtx,
+        app: &Grant<AppRef>,
+        spec: &Value,
+        resource_version: Option<&str>,
+    ) -> Result<AppObject>;
+    /// Rolls its pods without changing its spec.
+    async fn restart_app(&self, ctx: &OpCtx, app: &Grant<AppRef>) -> Result<AppObject>;
+    /// Removes it and all that was made from it.
+    async fn delete_app(&self, ctx: &OpCtx, app: &Grant<AppRef>, resource_version: Option<&str>) -> Result<()>;
+    /// Its revisions, newest first.
+    async fn revisions(&self, ctx: &OpCtx, app: &Grant<AppRef>) -> Result<Vec<RevisionRow>>;
+    /// Removes a pod, which its controller then replaces.
+    async fn delete_pod(&self, ctx: &OpCtx, namespace: &Grant<NamespaceRef>, pod: &str) -> Result<()>;
+    /// A pod as the cluster has it, without `managedFields`; `NotFound`.
+    async fn pod(&self, ctx: &OpCtx, namespace: &Grant<NamespaceRef>, pod: &str) -> Result<Value>;
+    /// What containers print, merged by time as far as it has come.
+    async fn logs(
+        &self,
+        ctx: &OpCtx,
+        namespace: &Grant<NamespaceRef>,
+        query: &LogQuery,
+    ) -> Result<BoxStream<'static, Result<LogLine>>>;
+    /// Runs a command in a container.
+    async fn exec(
+        &self,
+        ctx: &OpCtx,
+        namespace: &Grant<NamespaceRef>,
+        pod: &str,
+        container: Option<&str>,
+        command: &[String],
+        tty: bool,
+    ) -> Result<ExecSession>;
+
+    /// Makes a namespace agree with its row; whether something had to change. Only Berth itself calls this.
+    async fn ensure_namespace(&self, ctx: &OpCtx, desired: &DesiredNamespace) -> Result<bool>;
+    /// What Berth needs of the cluster, each with its fix.
+    async fn check(&self) -> Vec<Finding>;
+}
+
+/// The clusters that Berth knows.
+pub trait Clusters: Send + Sync {
+    /// The one called `id`.
+    ///
+    /// # Errors
+    /// `ClusterUnavailable` when it is not known any more.
+    fn get(&self, id: &ClusterId) -> Result<Arc<dyn Cluster>>;
+    /// All.
+    fn all(&self) -> Vec<Arc<dyn Cluster>>;
+}

@@ -1,0 +1,262 @@
+//! Rows: people, sessions, tokens, tenants, memberships, namespaces, audit, idempotency.
+//!
+//! Two adapters (SQLite, Postgres) pass one conformance suite. Finders carry whose row it must be; no unscoped query is
+//! public. Constraint violations come back as `AlreadyExists`, lost races as `Conflict`, all else as `Internal`.
+
+use async_trait::async_trait;
+use berth_types::{
+    ListQuery, NamespaceName, Page, TenantName, TenantRole, UserName,
+    people::{ApiToken, AuditEntry, Member, Namespace, Session, Tenant, TokenScope, User},
+};
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::{
+    authz::{Grant, PlatformRef, TenantRef},
+    error::Result,
+};
+
+/// A SHA-256 of a secret that is too random to be guessed: what stands in the database instead of it.
+pub type Digest = [u8; 32];
+
+/// A person with what proves who they are.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// The person.
+    pub user: User,
+    /// PHC string (`$argon2id$…`); none: may not sign in with a password.
+    pub password_hash: Option<String>,
+}
+
+/// A session as stored.
+#[derive(Debug, Clone)]
+pub struct NewSession {
+    /// For revoking.
+    pub id: Uuid,
+    /// Of the cookie's secret.
+    pub digest: Digest,
+    /// Whose.
+    pub user: Uuid,
+    /// When it began.
+    pub created_at: Timestamp,
+    /// When it ends at the latest.
+    pub expires_at: Timestamp,
+    /// What the browser called itself.
+    pub user_agent: String,
+    /// Network address.
+    pub network: String,
+}
+
+/// A token as stored.
+#[derive(Debug, Clone)]
+pub struct NewToken {
+    /// For revoking.
+    pub id: Uuid,
+    /// Of the token.
+    pub digest: Digest,
+    /// Whose.
+    pub user: Uuid,
+    /// What it is for.
+    pub name: String,
+    /// First characters.
+    pub prefix: String,
+    /// What it may do.
+    pub scope: TokenScope,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
+
+/// A tenant, and the role of the person it was looked up for.
+#[derive(Debug, Clone)]
+pub struct TenantAccess {
+    /// The tenant.
+    pub tenant: Tenant,
+    /// Their role; none when they are no member.
+    pub role: Option<TenantRole>,
+}
+
+/// An audit entry to be written.
+#[derive(Debug, Clone)]
+pub struct NewAudit {
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub actor: String,
+    /// How they came in.
+    pub via: String,
+    /// What.
+    pub action: String,
+    /// To what.
+    pub target: String,
+    /// Which tenant.
+    pub tenant: Option<TenantName>,
+    /// `done`, `denied`, `failed`.
+    pub outcome: &'static str,
+    /// Error code.
+    pub reason: Option<String>,
+    /// What changed.
+    pub detail: Option<serde_json::Value>,
+    /// Request id.
+    pub request_id: String,
+    /// Network address.
+    pub network: String,
+}
+
+/// What an idempotency key stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotentReply {
+    /// Of method, path and body.
+    pub request: Digest,
+    /// Absent while the first request is still being answered.
+    pub reply: Option<StoredReply>,
+}
+
+/// A reply that was given before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredReply {
+    /// HTTP status.
+    pub status: u16,
+    /// Headers worth repeating (`Location`, `ETag`, `Content-Type`), as JSON object.
+    pub headers: serde_json::Value,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// Failed sign-ins counted under a key (an account's or a network's).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Failures {
+    /// How many in a row.
+    pub count: i64,
+    /// When the last one was.
+    pub last_at: Timestamp,
+}
+
+/// People and what proves who they are.
+#[async_trait]
+pub trait People: Send + Sync {
+    /// Whether anybody has an account yet.
+    async fn any_user(&self) -> Result<bool>;
+    /// The account called `name`.
+    async fn find_account(&self, name: &UserName) -> Result<Option<Account>>;
+    /// The account with `id`.
+    async fn find_account_by_id(&self, id: Uuid) -> Result<Option<Account>>;
+    /// A part of all people; sort: `name`, `created`; filters: `role`, `disabled`; `q` in name and display name.
+    async fn list_users(&self, grant: &Grant<PlatformRef>, query: &ListQuery) -> Result<Page<User>>;
+    /// A new account. `AlreadyExists` when the name is taken.
+    async fn create_user(&self, account: &Account) -> Result<()>;
+    /// Sets display name, platform role and whether they may sign in; ends their sessions when they may not. `NotFound` when there is none.
+    async fn update_user(&self, grant: &Grant<PlatformRef>, user: &User) -> Result<()>;
+    /// Replaces the password hash and ends all sessions but `keep`.
+    async fn set_password(&self, user: Uuid, hash: &str, must_change: bool, keep: Option<Uuid>) -> Result<()>;
+    /// Replaces the hash alone, when the parameters have become stronger.
+    async fn rehash_password(&self, user: Uuid, old: &str, new: &str) -> Result<()>;
+
+    /// A new session.
+    async fn create_session(&self, session: &NewSession) -> Result<()>;
+    /// The session of a secret and its account, unless it has ended by `now`, was idle since `idle_before`, or the account is disabled.
+    async fn find_session(
+        &self,
+        digest: &Digest,
+        now: Timestamp,
+        idle_before: Timestamp,
+    ) -> Result<Option<(Session, Account)>>;
+    /// Notes that it was used.
+    async fn touch_session(&self, id: Uuid, now: Timestamp) -> Result<()>;
+    /// A person's sessions, newest first.
+    async fn list_sessions(&self, user: Uuid, now: Timestamp) -> Result<Vec<Session>>;
+    /// Ends one of a person's sessions. `NotFound` when it is not theirs.
+    async fn end_session(&self, user: Uuid, id: Uuid) -> Result<()>;
+    /// Ends all of a person's sessions but `keep`; how many.
+    async fn end_sessions(&self, user: Uuid, keep: Option<Uuid>) -> Result<u64>;
+
+    /// A new token. `AlreadyExists` when the person has one of that name.
+    async fn create_token(&self, token: &NewToken) -> Result<()>;
+    /// The token of a secret and its account, unless it has ended by `now` or the account is disabled.
+    async fn find_token(&self, digest: &Digest, now: Timestamp) -> Result<Option<(ApiToken, Account)>>;
+    /// Notes that it was used.
+    async fn touch_token(&self, id: Uuid, now: Timestamp) -> Result<()>;
+    /// A person's tokens, newest first.
+    async fn list_tokens(&self, user: Uuid) -> Result<Vec<ApiToken>>;
+    /// Revokes one of a person's tokens. `NotFound` when it is not theirs.
+    async fn revoke_token(&self, user: Uuid, id: Uuid) -> Result<()>;
+
+    /// Failed sign-ins under `key`.
+    async fn failures(&self, key: &str) -> Result<Option<Failures>>;
+    /// Counts one more failure, starting again at 1 when the last is older than `since`; the new count.
+    async fn count_failure(&self, key: &str, now: Timestamp, since: Timestamp) -> Result<i64>;
+    /// Forgets the failures under `key`.
+    async fn clear_failures(&self, key: &str) -> Result<()>;
+    /// Removes sessions, tokens, failures and idempotency keys that ended before `before`; how many rows.
+    async fn sweep(&self, before: Timestamp) -> Result<u64>;
+}
+
+/// Tenants, their members and namespaces.
+#[async_trait]
+pub trait Tenants: Send + Sync {
+    /// The tenant called `name`, with the person's role in it.
+    async fn find_tenant_access(&self, user: Uuid, name: &TenantName) -> Result<Option<TenantAccess>>;
+    /// The tenants the person is a member of, or `all`; by name.
+    async fn list_tenant_access(&self, user: Uuid, all: bool) -> Result<Vec<TenantAccess>>;
+    /// A new tenant with its first owner. `AlreadyExists` when the name is taken.
+    async fn create_tenant(&self, grant: &Grant<PlatformRef>, tenant: &Tenant, owner: Uuid) -> Result<()>;
+    /// Sets the display name if the version is still `tenant.version`; the new version. `Conflict` otherwise.
+    async fn update_tenant(&self, grant: &Grant<TenantRef>, display_name: &str, version: i64) -> Result<i64>;
+
+    /// The members, strongest role first, then by name.
+    async fn list_members(&self, grant: &Grant<TenantRef>) -> Result<Vec<Member>>;
+    /// Adds a member or changes their role. `NotFound` when there is no such person; `Conflict` when the last owner would go.
+    async fn set_member(
+        &self,
+        grant: &Grant<TenantRef>,
+        user: &UserName,
+        role: TenantRole,
+        now: Timestamp,
+    ) -> Result<()>;
+    /// Removes a member. `NotFound` when they are none; `Conflict` when they are the last owner.
+    async fn remove_member(&self, grant: &Grant<TenantRef>, user: &UserName) -> Result<()>;
+
+    /// A namespace of the tenant.
+    async fn find_namespace(&self, tenant: &TenantRef, name: &NamespaceName) -> Result<Option<Namespace>>;
+    /// The tenant's namespaces, by name.
+    async fn list_namespaces(&self, tenant: &TenantRef) -> Result<Vec<Namespace>>;
+    /// A new namespace. `AlreadyExists` when the name, or its name in the cluster, is taken.
+    async fn create_namespace(&self, grant: &Grant<TenantRef>, namespace: &Namespace) -> Result<()>;
+    /// Every namespace there is, for the reconciler that keeps them in the clusters.
+    async fn list_all_namespaces(&self, grant: &Grant<PlatformRef>) -> Result<Vec<Namespace>>;
+}
+
+/// What was done, and replies that may be asked for again.
+#[async_trait]
+pub trait Journal: Send + Sync {
+    /// Appends an entry.
+    async fn append_audit(&self, entry: &NewAudit) -> Result<()>;
+    /// A part of the log, newest first; filters: `actor`, `action`, `tenant`, `outcome`; `q` in target.
+    async fn list_audit(&self, grant: &Grant<PlatformRef>, query: &ListQuery) -> Result<Page<AuditEntry>>;
+    /// Claims an idempotency key for `user`: `None` when it is new and now ours, else what it stands for.
+    async fn claim_idempotency(
+        &self,
+        user: Uuid,
+        key: &str,
+        request: &Digest,
+        now: Timestamp,
+    ) -> Result<Option<IdempotentReply>>;
+    /// Keeps the reply for a claimed key.
+    async fn keep_reply(&self, user: Uuid, key: &str, reply: &StoredReply) -> Result<()>;
+    /// Gives a claim up, so that the request may be tried again.
+    async fn release_idempotency(&self, user: Uuid, key: &str) -> Result<()>;
+}
+
+/// The database itself.
+#[async_trait]
+pub trait Database: Send + Sync {
+    /// `SQLite 3.50` or `PostgreSQL 15.18`, and whether it answers.
+    async fn describe(&self) -> Result<String>;
+    /// A trivial query, for readiness.
+    async fn ping(&self) -> Result<()>;
+}
+
+/// All of it.
+pub trait Store: People + Tenants + Journal + Database {}
+impl<T: People + Tenants + Journal + Database> Store for T {}

@@ -1,0 +1,573 @@
+//! Apps: deploy, look, scale, change, roll back, delete.
+
+use std::sync::Arc;
+
+use berth_types::{
+    Action, AppName, AppSpec, ErrorCode, FieldError, ListQuery, NamespaceName, Page, Resource, TenantName,
+    rows::{AppRow, EventRow, LogLine, PodRow, RevisionRow},
+};
+use futures::stream::BoxStream;
+use serde_json::{Value, json};
+
+use super::{Done, Services, people::name};
+use crate::{
+    authz::{AppRef, Grant, NamespaceRef},
+    ctx::OpCtx,
+    error::{Error, Result},
+    ports::cluster::{AppObject, Cluster, ExecSession, Freshness, LogQuery},
+    yaml,
+};
+
+/// Where an app is: tenant, namespace, app.
+pub type AppPath<'a> = (&'a TenantName, &'a NamespaceName, &'a AppName);
+/// Where a namespace is: tenant, namespace.
+pub type NamespacePath<'a> = (&'a TenantName, &'a NamespaceName);
+
+/// A list with where it is from and how fresh it is.
+#[derive(Debug, Clone)]
+pub struct Listed<T> {
+    /// The namespace, as the actor may see it.
+    pub namespace: Grant<NamespaceRef>,
+    /// The rows.
+    pub page: Page<T>,
+    /// How fresh they are.
+    pub freshness: Freshness,
+}
+
+/// An app with where it is and how fresh that is.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Which, as the actor may see it.
+    pub app: Grant<AppRef>,
+    /// The app.
+    pub object: AppObject,
+    /// How fresh it is.
+    pub freshness: Freshness,
+}
+
+impl Services {
+    async fn namespace_for(
+        &self,
+        ctx: &OpCtx,
+        (tenant, namespace): NamespacePath<'_>,
+        resource: Resource,
+        action: Action,
+    ) -> Result<(Grant<NamespaceRef>, Arc<dyn Cluster>)> {
+        let grant = self.authz.namespace(ctx, tenant, namespace, resource, action).await?;
+        let cluster = self.clusters.get(&grant.cluster)?;
+        Ok((grant, cluster))
+    }
+
+    async fn app_for(
+        &self,
+        ctx: &OpCtx,
+        path: AppPath<'_>,
+        action: Action,
+    ) -> Result<(Grant<AppRef>, Arc<dyn Cluster>)> {
+        let grant = self.authz.app(ctx, path, Resource::App, action).await?;
+        let cluster = self.clusters.get(&grant.namespace.cluster)?;
+        Ok((grant, cluster))
+    }
+
+    /// Apps of a namespace.
+    ///
+    /// # Errors
+    /// Unauthenticated, `NotFound`, `Invalid` columns.
+    pub async fn list_apps(&self, ctx: &OpCtx, path: NamespacePath<'_>, query: &ListQuery) -> Result<Listed<AppRow>> {
+        let (namespace, cluster) = self.namespace_for(ctx, path, Resource::App, Action::Read).await?;
+        Ok(Listed { page: cluster.apps(&namespace, query)?, freshness: cluster.freshness(), namespace })
+    }
+
+    /// Pods of a namespace; filter `app` for those of an app.
+    ///
+    /// # Errors
+    /// Unauthenticated, `NotFound`, `Invalid` columns.
+    pub async fn list_pods(&self, ctx: &OpCtx, path: NamespacePath<'_>, query: &ListQuery) -> Result<Listed<PodRow>> {
+        let (namespace, cluster) = self.namespace_for(ctx, path, Resource::Workload, Action::Read).await?;
+        Ok(Listed { page: cluster.pods(&namespace, query)?, freshness: cluster.freshness(), namespace })
+    }
+
+    /// Events of a namespace; filter `app` for those of an app.
+    ///
+    /// # Errors
+    /// Unauthenticated, `NotFound`, `Invalid` columns.
+    pub async fn list_events(
+        &self,
+        ctx: &OpCtx,
+        path: NamespacePath<'_>,
+        query: &ListQuery,
+    ) -> Result<Listed<EventRow>> {
+        let (namespace, cluster) = self.namespace_for(ctx, path, Resource::Workload, Action::Read).await?;
+        Ok(Listed { page: cluster.events(&namespace, query)?, freshness: cluster.freshness(), namespace })
+    }
+
+    /// One app, from the cache.
+    ///
+    /// # Errors
+    /// Unauthenticated, `NotFound`.
+    pub async fn get_app(&self, ctx: &OpCtx, path: AppPath<'_>) -> Result<Found> {
+        let (app, cluster) = self.app_for(ctx, path, Action::Read).await?;
+        let object = cluster.app(&app).ok_or_else(Error::not_found)?;
+        Ok(Found { app, object, freshness: cluster.freshness() })
+    }
+
+    /// Makes an app from its name and `spec`.
+    ///
+    /// # Errors
+    /// `Invalid` at `name` and in `spec`, all of them at once; `AlreadyExists`; forbidden; what the cluster says.
+    pub async fn create_app(
+        &self,
+        ctx: &OpCtx,
+        (tenant, namespace): NamespacePath<'_>,
+        app: &str,
+        spec: &Value,
+    ) -> Result<AppObject> {
+        let target = format!("{tenant}/{namespace}/{}", app.chars().take(60).collect::<String>());
+        let work = async {
+            let (namespace_grant, _) =
+                self.namespace_for(ctx, (tenant, namespace), Resource::App, Action::Create).await?;
+            let (app, ()) = both(name::<AppName>("name", app, AppName::MAX), yaml::app_spec(spec).map(|_| ()))?;
+            let grant = self.authz.app(ctx, (tenant, namespace, &app), Resource::App, Action::Create).await?;
+            let cluster = self.clusters.get(&namespace_grant.cluster)?;
+            let object = cluster.create_app(ctx, &grant, spec).await?;
+            Ok(Done::with(object, json!({ "spec": redact(spec) })))
+        };
+        self.audited(ctx, "app.create", target, Some(tenant), work).await
+    }
+
+    /// Replaces an app's `spec`, if it still has `resource_version`.
+    ///
+    /// # Errors
+    /// `Invalid` in `spec`; `Conflict`; `NotFound`; forbidden; what the cluster says.
+    pub async fn update_app(
+        &self,
+        ctx: &OpCtx,
+        path: AppPath<'_>,
+        spec: &Value,
+        resource_version: Option<&str>,
+    ) -> Result<AppObject> {
+        let work = async {
+            let (app, cluster) = self.app_for(ctx, path, Action::Update).await?;
+            yaml::app_spec(spec)?;
+            let before = cluster.app(&app).map(|a| redact(&a.object["spec"]));
+            let object = cluster.replace_app(ctx, &app, spec, resource_version).await?;
+            Ok(Done::with(object, json!({ "before": before, "after": redact(spec) })))
+        };
+        self.audited(ctx, "app.update", target(path), Some(path.0), work).await
+    }
+
+    /// Changes an app's `spec` by a JSON merge patch (RFC 7396), if it still has `resource_version`; without one the
+    /// newest is changed.
+    ///
+    /// # Errors
+    /// `Invalid` in what comes out; `Conflict`; `NotFound`; forbidden; what the cluster says.
+    pub async fn patch_app(
+        &self,
+        ctx: &OpCtx,
+        path: AppPath<'_>,
+        patch: &Value,
+        resource_version: Option<&str>,
+    ) -> Result<AppObject> {
+        let work = async {
+            let (app, cluster) = self.app_for(ctx, path, Action::Update).await?;
+            let before = cluster.app(&app).ok_or_else(Error::not_found)?;
+            let object = match resource_version {
+                Some(version) => {
+                    let mut spec = before.object["spec"].clone();
+                    merge(&mut spec, patch);
+                    yaml::app_spec(&spec)?;
+                    cluster.replace_app(ctx, &app, &spec, Some(version)).await?
+                }
+                None => {
+                    let change = |spec: &mut Value| {
+                        merge(spec, patch);
+                        Ok(())
+                    };
+                    self.change_spec(ctx, &app, &cluster, change).await?
+                }
+            };
+            let (before, after) = (redact(&before.object["spec"]), redact(&object.object["spec"]));
+            Ok(Done::with(object, json!({ "before": before, "after": after })))
+        };
+        self.audited(ctx, "app.update", target(path), Some(path.0), work).await
+    }
+
+    /// Changes an app's newest `spec` by `change`, trying again when somebody else was faster.
+    async fn change_spec(
+        &self,
+        ctx: &OpCtx,
+        app: &Grant<AppRef>,
+        cluster: &Arc<dyn Cluster>,
+        change: impl Fn(&mut Value) -> Result<()>,
+    ) -> Result<AppObject> {
+        let mut last = None;
+        for _ in 0..4 {
+            let current = cluster.app(app).ok_or_else(Error::not_found)?;
+            let mut spec = current.object["spec"].clone();
+            change(&mut spec)?;
+            yaml::app_spec(&spec)?;
+            match cluster.replace_app(ctx, app, &spec, Some(&current.view.resource_version)).await {
+                Err(e) if e.code() == ErrorCode::Conflict => {
+                    // The cache follows the cluster; give it the time of one change.
+                    ctx.clock.sleep(std::time::Duration::from_millis(100)).await;
+                    last = Some(e);
+                }
+                other => return other,
+            }
+        }
+        Err(last.unwrap_or_else(Error::not_found))
+    }
+
+    /// Sets the number of pods of a component (its only one when absent).
+    ///
+    /// # Errors
+    /// `Invalid` at `component` or `replicas`; `NotFound`; forbidden; what the cluster says.
+    pub async fn scale_app(
+        &self,
+        ctx: &OpCtx,
+        path: AppPath<'_>,
+        component: Option<&str>,
+        replicas: i32,
+    ) -> Result<AppObject> {
+        let work = async {
+            let (app, cluster) = self.app_for(ctx, path, Action::Update).await?;
+            let object = self.change_spec(ctx, &app, &cluster, |spec| set_replicas(spec, component, replicas)).await?;
+            Ok(Done::with(object, json!({ "component": component, "replicas": replicas })))
+        };
+        self.audited(ctx, "app.scale", target(path), Some(path.0), work).await
+    }
+
+    /// Scales all of an app to zero, or back to what it was.
+    ///
+    /// # Errors
+    /// `NotFound`; forbidden; what the cluster says.
+    pub async fn suspend_app(&self, ctx: &OpCtx, path: AppPath<'_>, suspended: bool) -> Result<AppObject> {
+        let work = async {
+            let (app, cluster) = self.app_for(ctx, path, Action::Update).await?;
+            let change = |spec: &mut Value| {
+                if let Some(spec) = spec.as_object_mut() {
+                    if suspended {
+                        spec.insert("suspended".to_owned(), true.into())
+                    } else {
+                        spec.remove("suspended")
+                    };
+                }
+                Ok(())
+            };
+            Ok(Done::plain(self.change_spec(ctx, &app, &cluster, change).await?))
+        };
+        self.audited(ctx, if suspended { "app.suspend" } else { "app.resume" }, target(path), Some(path.0), work).await
+    }
+
+    /// Replaces all pods, step by step, by new ones of the same revision.
+    ///
+    /// # Errors
+    /// `NotFound`; forbidden; what the cluster says.
+    pub async fn restart_app(&self, ctx: &OpCtx, path: AppPath<'_>) -> Result<AppObject> {
+        let work = async {
+            let (app, cluster) = self.app_for(ctx, path, Action::Update).await?;
+            Ok(Done::plain(cluster.restart_app(ctx, &app).await?))
+        };
+        self.audited(ctx, "app.restart", target(path), Some(path.0), work).await
+    }
+
+    /// Makes an old revision's `spec` the wanted one again, as a new revision.
+    ///
+    /// # Errors
+    /// `Invalid` at `revision`; `NotFound`; forbidden; what the cluster says.
+    pub async fn rollback_app(&self, ctx: &OpCtx, path: AppPath<'_>, revision: i64) -> Result<AppObject> {
+        let work = async {
+            let (app, cluster) = self.app_for(ctx, path, Action::Update).await?;
+            let revisions = cluster.revisions(ctx, &app).await?;
+            let old = revisions.iter().find(|r| r.number == revision).ok_or_else(|| {
+                let known: Vec<String> = revisions.iter().map(|r| r.number.to_string()).collect();
+                let message = format!("there is no revision {revision}; there are {}", known.join(", "));
+                Error::field(FieldError::new("revision", "revision_unknown", message).param("value", revision))
+            })?;
+            let spec = serde_json::to_value(&old.spec).map_err(Error::internal)?;
+            let object = cluster.replace_app(ctx, &app, &spec, None).await?;
+            Ok(Done::with(object, json!({ "revision": revision })))
+        };
+        self.audited(ctx, "app.rollback", target(path), Some(path.0), work).await
+    }
+
+    /// Removes an app and all that was made from it.
+    ///
+    /// # Errors
+    /// `NotFound`; `Conflict`; forbidden; what the cluster says.
+    pub async fn delete_app(&self, ctx: &OpCtx, path: AppPath<'_>, resource_version: Option<&str>) -> Result<()> {
+        let work = async {
+            let (app, cluster) = self.app_for(ctx, path, Action::Delete).await?;
+            let before = cluster.app(&app).map(|a| redact(&a.object["spec"]));
+            cluster.delete_app(ctx, &app, resource_version).await?;
+            Ok(Done::with((), json!({ "before": before })))
+        };
+        self.audited(ctx, "app.delete", target(path), Some(path.0), work).await
+    }
+
+    /// An app's revisions, newest first.
+    ///
+    /// # Errors
+    /// `NotFound`; what the cluster says.
+    pub async fn app_revisions(&self, ctx: &OpCtx, path: AppPath<'_>) -> Result<Vec<RevisionRow>> {
+        let (app, cluster) = self.app_for(ctx, path, Action::Read).await?;
+        if cluster.app(&app).is_none() {
+            return Err(Error::not_found());
+        }
+        cluster.revisions(ctx, &app).await
+    }
+
+    /// A pod as the cluster has it.
+    ///
+    /// # Errors
+    /// `NotFound`; what the cluster says.
+    pub async fn get_pod(&self, ctx: &OpCtx, path: NamespacePath<'_>, pod: &str) -> Result<Value> {
+        let (namespace, cluster) = self.namespace_for(ctx, path, Resource::Workload, Action::Read).await?;
+        cluster.pod(ctx, &namespace, pod).await
+    }
+
+    /// Removes a pod, which is then replaced.
+    ///
+    /// # Errors
+    /// `NotFound`; forbidden; what the cluster says.
+    pub async fn delete_pod(&self, ctx: &OpCtx, path: NamespacePath<'_>, pod: &str) -> Result<()> {
+        let work = async {
+            let (namespace, cluster) = self.namespace_for(ctx, path, Resource::Workload, Action::Delete).await?;
+            cluster.delete_pod(ctx, &namespace, pod).await?;
+            Ok(Done::plain(()))
+        };
+        self.audited(ctx, "pod.delete", format!("{}/{}/{pod}", path.0, path.1), Some(path.0), work).await
+    }
+
+    /// What containers of a namespace print.
+    ///
+    /// # Errors
+    /// `NotFound`; forbidden; what the cluster says.
+    pub async fn logs(
+        &self,
+        ctx: &OpCtx,
+        path: NamespacePath<'_>,
+        query: &LogQuery,
+    ) -> Result<BoxStream<'static, Result<LogLine>>> {
+        let (namespace, cluster) = self.namespace_for(ctx, path, Resource::Log, Action::Read).await?;
+        cluster.logs(ctx, &namespace, query).await
+    }
+
+    /// Runs a command in a container.
+    ///
+    /// # Errors
+    /// `NotFound`; forbidden; what the cluster says.
+    pub async fn exec(
+        &self,
+        ctx: &OpCtx,
+        path: NamespacePath<'_>,
+        (pod, container): (&str, Option<&str>),
+        command: &[String],
+        tty: bool,
+    ) -> Result<ExecSession> {
+        let work = async {
+            let (namespace, cluster) = self.namespace_for(ctx, path, Resource::Exec, Action::Create).await?;
+            let session = cluster.exec(ctx, &namespace, pod, container, command, tty).await?;
+            Ok(Done::with(session, json!({ "container": container, "command": command })))
+        };
+        self.audited(ctx, "pod.exec", format!("{}/{}/{pod}", path.0, path.1), Some(path.0), work).await
+    }
+
+    /// What `q` finds for the command palette: tenants, namespaces and apps that the actor may see, best first.
+    ///
+    /// # Errors
+    /// Unauthenticated.
+    pub async fn search(&self, ctx: &OpCtx, q: &str, limit: usize) -> Result<Vec<Hit>> {
+        let words: Vec<String> = q.split_whitespace().map(str::to_lowercase).collect();
+        let fits = |text: &str| words.iter().all(|word| text.contains(word.as_str()));
+        let mut hits = Vec::new();
+        for tenant in self.authz.visible_tenants(ctx).await? {
+            let label = format!("{} {}", tenant.name, tenant.display_name.to_lowercase());
+            if fits(&label) {
+                hits.push(Hit { tenant: tenant.name.clone(), namespace: None, app: None });
+            }
+            for namespace in self.authz.visible_namespaces(ctx, &tenant).await? {
+                let place = format!("{label} {}", namespace.name);
+                if fits(&place) {
+                    hits.push(Hit { tenant: tenant.name.clone(), namespace: Some(namespace.name.clone()), app: None });
+                }
+                // Words that the place already answers need not occur in the app's name.
+                let rest: Vec<&str> = words.iter().map(String::as_str).filter(|word| !place.contains(*word)).collect();
+                if rest.is_empty() {
+                    continue;
+                }
+                let query = ListQuery { q: rest.join(" "), limit, ..ListQuery::default() };
+                let cluster = self.clusters.get(&namespace.cluster)?;
+                for row in cluster.apps(&namespace, &query)?.items {
+                    hits.push(Hit {
+                        tenant: tenant.name.clone(),
+                        namespace: Some(namespace.name.clone()),
+                        app: Some(row.name),
+                    });
+                }
+                if hits.len() >= limit * 4 {
+                    break;
+                }
+            }
+        }
+        hits.sort_by_cached_key(|hit| hit.rank(&words));
+        hits.truncate(limit);
+        Ok(hits)
+    }
+}
+
+/// Something that the palette found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hit {
+    /// The tenant.
+    pub tenant: TenantName,
+    /// The namespace, unless it is the tenant itself.
+    pub namespace: Option<NamespaceName>,
+    /// The app, if it is one.
+    pub app: Option<Arc<str>>,
+}
+
+impl Hit {
+    /// Names that begin with what was typed come first, then shorter ones.
+    fn rank(&self, words: &[String]) -> (bool, usize, String) {
+        let name = match (&self.app, &self.namespace) {
+            (Some(app), _) => app.to_string(),
+            (None, Some(namespace)) => namespace.to_string(),
+            (None, None) => self.tenant.to_string(),
+        };
+        let begins = words.iter().any(|word| name.starts_with(word.as_str()));
+        (!begins, name.len(), name)
+    }
+}
+
+fn target((tenant, namespace, app): AppPath<'_>) -> String {
+    format!("{tenant}/{namespace}/{app}")
+}
+
+/// Both results, or the wrong fields of both.
+fn both<A, B>(a: Result<A>, b: Result<B>) -> Result<(A, B)> {
+    match (a, b) {
+        (Ok(a), Ok(b)) => Ok((a, b)),
+        (Err(a), Err(b)) if a.code() == ErrorCode::Invalid && b.code() == ErrorCode::Invalid => {
+            Err(Error::invalid(a.fields().iter().chain(b.fields()).cloned().collect()))
+        }
+        (Err(e), _) | (_, Err(e)) => Err(e),
+    }
+}
+
+/// A `spec` for the audit log: values of environment variables may be secrets that somebody did not put into a Secret.
+fn redact(spec: &Value) -> Value {
+    let mut spec = spec.clone();
+    for component in spec["components"].as_array_mut().into_iter().flatten() {
+        redact_env(component);
+        for init in component["initContainers"].as_array_mut().into_iter().flatten() {
+            redact_env(init);
+        }
+    }
+    spec
+}
+
+fn redact_env(container: &mut Value) {
+    let Some(env) = container.get_mut("env").and_then(Value::as_array_mut) else {
+        return;
+    };
+    for var in env {
+        if let Some(value) = var.get_mut("value") {
+            *value = json!("…");
+        }
+    }
+}
+
+/// Applies a JSON merge patch (RFC 7396): objects are merged, `null` removes, all else replaces.
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    if let Some(target) = target.as_object_mut() {
+        for (key, value) in patch {
+            if value.is_null() {
+                target.shift_remove(key);
+            } else {
+                merge(target.entry(key.clone()).or_insert(Value::Null), value);
+            }
+        }
+    }
+}
+
+fn set_replicas(spec: &mut Value, component: Option<&str>, replicas: i32) -> Result<()> {
+    let typed: AppSpec = yaml::typed("spec", spec)?;
+    let index = match component {
+        Some(name) => typed.components.iter().position(|c| c.name == name),
+        None if typed.components.len() == 1 => Some(0),
+        None => None,
+    };
+    let Some(index) = index else {
+        let names: Vec<&str> = typed.components.iter().map(|c| c.name.as_str()).collect();
+        let message = format!("name one of the components: {}", names.join(", "));
+        return Err(Error::field(
+            FieldError::new("component", "component_unknown", message).param("known", names.join(", ")),
+        ));
+    };
+    if typed.components[index].autoscale.is_some() {
+        let message = "the autoscaler sets the number of pods; change its bounds instead";
+        return Err(Error::field(FieldError::new("replicas", "autoscaled", message)));
+    }
+    if !(0..=berth_types::app_validate::MAX_REPLICAS).contains(&replicas) {
+        let max = berth_types::app_validate::MAX_REPLICAS;
+        let message = format!("{replicas} is not between 0 and {max}");
+        return Err(Error::field(
+            FieldError::new("replicas", "number_range", message).param("min", 0).param("max", max),
+        ));
+    }
+    spec["components"][index]["replicas"] = replicas.into();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn scaling_keeps_all_else() {
+        let mut spec = json!({ "components": [
+            { "name": "main", "image": "a", "env": [{ "name": "A", "value": "b" }] },
+            { "name": "worker", "image": "b" },
+        ]});
+        set_replicas(&mut spec, Some("worker"), 3).unwrap();
+        assert_eq!(spec["components"][1], json!({ "name": "worker", "image": "b", "replicas": 3 }));
+        assert_eq!(set_replicas(&mut spec, None, 3).unwrap_err().fields()[0].field, "component");
+        assert_eq!(set_replicas(&mut spec, Some("main"), -1).unwrap_err().fields()[0].field, "replicas");
+    }
+
+    #[test]
+    fn merge_patches() {
+        // RFC 7396, appendix A.
+        for (target, patch, want) in [
+            (json!({"a":"b"}), json!({"a":"c"}), json!({"a":"c"})),
+            (json!({"a":"b"}), json!({"b":"c"}), json!({"a":"b","b":"c"})),
+            (json!({"a":"b","b":"c"}), json!({"a":null}), json!({"b":"c"})),
+            (json!({"a":["b"]}), json!({"a":"c"}), json!({"a":"c"})),
+            (json!({"a":{"b":"c"}}), json!({"a":{"b":"d","c":null}}), json!({"a":{"b":"d"}})),
+            (json!({"a":[{"b":"c"}]}), json!({"a":[1]}), json!({"a":[1]})),
+            (json!({"e":null}), json!({"a":1}), json!({"e":null,"a":1})),
+            (json!([1, 2]), json!({"a":"b","c":null}), json!({"a":"b"})),
+            (json!({}), json!({"a":{"bb":{"ccc":null}}}), json!({"a":{"bb":{}}})),
+        ] {
+            let mut got = target.clone();
+            merge(&mut got, &patch);
+            assert_eq!(got, want, "{target} patched by {patch}");
+        }
+    }
+
+    #[test]
+    fn audit_holds_no_values() {
+        let spec = json!({ "components": [{ "name": "main", "env": [{ "name": "A", "value": "hunter2" }],
+            "initContainers": [{ "env": [{ "name": "B", "value": "hunter3" }] }] }] });
+        assert!(!redact(&spec).to_string().contains("hunter"));
+    }
+}

@@ -1,0 +1,554 @@
+//! Proving who one is: passwords, sessions, tokens.
+//!
+//! Secrets are 256 random bits; only their SHA-256 is stored (they cannot be guessed, so a slow hash would add nothing).
+//! Passwords are hashed with Argon2id on the blocking pool. The same answer, after the same work, for a wrong name and a
+//! wrong password.
+
+use std::{sync::Arc, time::Duration};
+
+use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use berth_types::{
+    ErrorCode, FieldError, UserName,
+    people::{ApiToken, Session, TokenScope},
+};
+use jiff::{SignedDuration, Timestamp};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use super::{Done, Services};
+use crate::{
+    ctx::{Actor, OpCtx, Person, Via},
+    env::Random,
+    error::{Error, Result},
+    ports::store::{Account, Digest, NewSession, NewToken},
+};
+
+/// Shortest password.
+pub const PASSWORD_MIN: usize = 12;
+/// Longest password, in bytes: more would only cost time.
+pub const PASSWORD_MAX: usize = 256;
+/// Failures of one account after which tries are slowed down.
+const FREE_FAILURES: i64 = 5;
+/// Failures from one network after which tries are slowed down; many people may share one.
+const FREE_NETWORK_FAILURES: i64 = 30;
+/// What API tokens begin with, so that scanners find leaked ones.
+pub const TOKEN_PREFIX: &str = "berth_";
+
+/// Bounds of identity, from the configuration.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// A session ends when it was not used for so long.
+    pub session_idle: Duration,
+    /// A session ends after so long in any case.
+    pub session_absolute: Duration,
+    /// A token lives at most so long.
+    pub token_max: Duration,
+    /// Memory of one password hash, KiB.
+    pub argon2_memory_kib: u32,
+    /// Passes of one password hash.
+    pub argon2_passes: u32,
+}
+
+impl Default for Limits {
+    /// OWASP's Argon2id parameters (19 MiB, 2 passes); a working day idle, a week in all; tokens for a year.
+    fn default() -> Self {
+        Self {
+            session_idle: Duration::from_hours(12),
+            session_absolute: Duration::from_hours(7 * 24),
+            token_max: Duration::from_hours(366 * 24),
+            argon2_memory_kib: 19 * 1024,
+            argon2_passes: 2,
+        }
+    }
+}
+
+/// A new session, with its secret: shown to the browser, never stored.
+pub struct SignedIn {
+    /// For the cookie.
+    pub secret: SecretString,
+    /// Who.
+    pub person: Arc<Person>,
+    /// When it ends at the latest.
+    pub expires_at: Timestamp,
+}
+
+/// Hashes and verifies passwords, a few at a time: each takes memory and a core.
+pub struct Passwords {
+    argon2: Argon2<'static>,
+    at_once: Semaphore,
+}
+
+impl Passwords {
+    /// With the parameters of `limits`, or the library's where those are out of its bounds.
+    #[must_use]
+    pub fn new(limits: &Limits) -> Self {
+        let params = Params::new(limits.argon2_memory_kib, limits.argon2_passes, 1, None).unwrap_or_default();
+        let at_once = std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2));
+        Self { argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params), at_once: Semaphore::new(at_once) }
+    }
+
+    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(Argon2<'static>) -> T + Send + 'static) -> Result<T> {
+        let _permit = self.at_once.acquire().await.map_err(Error::internal)?;
+        let argon2 = self.argon2.clone();
+        tokio::task::spawn_blocking(move || work(argon2)).await.map_err(Error::internal)
+    }
+
+    /// A PHC string for `password`.
+    ///
+    /// # Errors
+    /// Internal, when the system has no randomness.
+    pub async fn hash(&self, password: &SecretString, random: &dyn Random) -> Result<String> {
+        let mut salt = [0; 16];
+        random.fill(&mut salt).map_err(Error::internal)?;
+        let password = password.clone();
+        self.blocking(move |argon2| hash_with(&argon2, &password, &salt)).await?
+    }
+
+    /// Whether `password` fits `hash`. Without a hash it works as long and says no.
+    ///
+    /// # Errors
+    /// Internal.
+    async fn verify(&self, password: &SecretString, hash: Option<String>) -> Result<bool> {
+        let password = password.clone();
+        self.blocking(move |argon2| match hash.as_deref().map(PasswordHash::new) {
+            Some(Ok(hash)) => argon2.verify_password(password.expose_secret().as_bytes(), &hash).is_ok(),
+            _ => {
+                let _ = hash_with(&argon2, &password, &[0; 16]);
+                false
+            }
+        })
+        .await
+    }
+
+    fn is_weaker(&self, hash: &str) -> bool {
+        let Ok(parsed) = PasswordHash::new(hash) else {
+            return true;
+        };
+        Params::try_from(&parsed).map_or(true, |have| {
+            have.m_cost() < self.argon2.params().m_cost() || have.t_cost() < self.argon2.params().t_cost()
+        })
+    }
+}
+
+fn hash_with(argon2: &Argon2<'_>, password: &SecretString, salt: &[u8; 16]) -> Result<String> {
+    argon2
+        .hash_password_with_salt(password.expose_secret().as_bytes(), salt)
+        .map(|hash| hash.to_string())
+        .map_err(|e| Error::internal(e.to_string()))
+}
+
+/// How long to wait after `failures` failures in a row: 1 s, doubling to 15 minutes.
+fn throttle(failures: i64, free: i64) -> Option<Duration> {
+    let over = u32::try_from(failures - free).ok()?;
+    Some(Duration::from_secs(1 << over.min(10)).min(Duration::from_mins(15)))
+}
+
+/// The digest that stands in the database for a secret.
+#[must_use]
+pub fn digest(secret: &str) -> Digest {
+    Sha256::digest(secret.as_bytes()).into()
+}
+
+/// 256 random bits as text.
+pub(crate) fn new_secret(random: &dyn Random) -> Result<String> {
+    let mut bytes = [0; 32];
+    random.fill(&mut bytes).map_err(Error::internal)?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
+
+fn before(now: Timestamp, span: Duration) -> Timestamp {
+    SignedDuration::try_from(span).ok().and_then(|d| now.checked_sub(d).ok()).unwrap_or(Timestamp::MIN)
+}
+
+fn after(now: Timestamp, span: Duration) -> Timestamp {
+    SignedDuration::try_from(span).ok().and_then(|d| now.checked_add(d).ok()).unwrap_or(Timestamp::MAX)
+}
+
+/// A time-ordered id made from injected time and chance.
+pub(crate) fn new_id(now: Timestamp, random: &dyn Random) -> Result<Uuid> {
+    let mut bytes = [0; 10];
+    random.fill(&mut bytes).map_err(Error::internal)?;
+    let millis = u64::try_from(now.as_millisecond()).unwrap_or_default();
+    Ok(uuid::Builder::from_unix_timestamp_millis(millis, &bytes).into_uuid())
+}
+
+/// Checks a new password.
+///
+/// # Errors
+/// Too short, too long, or made from the account's own name.
+pub fn check_password(field: &str, password: &str, name: &str) -> Result<()> {
+    let error = if password.chars().count() < PASSWORD_MIN {
+        FieldError::new(field, "password_short", format!("at least {PASSWORD_MIN} characters"))
+            .param("min", PASSWORD_MIN)
+    } else if password.len() > PASSWORD_MAX {
+        FieldError::new(field, "password_long", format!("at most {PASSWORD_MAX} bytes")).param("max", PASSWORD_MAX)
+    } else if password.to_lowercase().contains(&name.to_lowercase()) && password.len() < name.len() + 8 {
+        FieldError::new(field, "password_name", "not your own name with a little added")
+    } else if password.chars().collect::<std::collections::BTreeSet<_>>().len() < 5 {
+        FieldError::new(field, "password_repeats", "at least 5 different characters")
+    } else {
+        return Ok(());
+    };
+    Err(Error::field(error))
+}
+
+fn to_person(account: &Account, via: Via, scope: TokenScope) -> Arc<Person> {
+    Arc::new(Person {
+        id: account.user.id,
+        name: account.user.name.clone(),
+        display_name: account.user.display_name.as_str().into(),
+        platform_role: account.user.platform_role,
+        via,
+        scope,
+        must_change_password: account.user.must_change_password,
+    })
+}
+
+impl Services {
+    /// Signs in with name and password.
+    ///
+    /// # Errors
+    /// `Unauthenticated` for a wrong name, a wrong password and a disabled account alike; `RateLimited` with a time.
+    pub async fn sign_in(
+        &self,
+        ctx: &OpCtx,
+        name: &str,
+        password: &SecretString,
+        user_agent: &str,
+    ) -> Result<SignedIn> {
+        let attempt = async {
+            let now = ctx.now();
+            let keys = [
+                (format!("account:{}", name.to_lowercase()), FREE_FAILURES),
+                (format!("network:{}", ctx.network), FREE_NETWORK_FAILURES),
+            ];
+            for (key, free) in &keys {
+                if let Some(failures) = self.store.failures(key).await?
+                    && let Some(wait) = throttle(failures.count, *free)
+                    && after(failures.last_at, wait) > now
+                {
+                    return Err(Error::new(ErrorCode::RateLimited, "too many failed tries; wait before the next")
+                        .retry_after(wait));
+                }
+            }
+            let account = match name.parse::<UserName>() {
+                Ok(name) => self.store.find_account(&name).await?,
+                Err(_) => None,
+            };
+            let hash = account.as_ref().filter(|a| !a.user.disabled).and_then(|a| a.password_hash.clone());
+            let fits = self.passwords.verify(password, hash.clone()).await?;
+            let (Some(account), Some(hash), true) = (account, hash, fits) else {
+                let window = before(now, Duration::from_hours(1));
+                for (key, _) in &keys {
+                    self.store.count_failure(key, now, window).await?;
+                }
+                return Err(Error::new(ErrorCode::Unauthenticated, "name or password is wrong"));
+            };
+            self.store.clear_failures(&keys[0].0).await?;
+            if self.passwords.is_weaker(&hash) {
+                let new = self.passwords.hash(password, &*self.random).await?;
+                self.store.rehash_password(account.user.id, &hash, &new).await?;
+            }
+            let signed_in = self.begin_session(ctx, &account, user_agent).await?;
+            Ok(Done::plain(signed_in))
+        };
+        self.audited(ctx, "session.begin", name.chars().take(60).collect(), None, attempt).await
+    }
+
+    async fn begin_session(&self, ctx: &OpCtx, account: &Account, user_agent: &str) -> Result<SignedIn> {
+        let now = ctx.now();
+        let secret = new_secret(&*self.random)?;
+        let session = NewSession {
+            id: new_id(now, &*self.random)?,
+            digest: digest(&secret),
+            user: account.user.id,
+            created_at: now,
+            expires_at: after(now, self.limits.session_absolute),
+            user_agent: user_agent.chars().filter(|c| !c.is_control()).take(200).collect(),
+            network: ctx.network.to_string(),
+        };
+        self.store.create_session(&session).await?;
+        Ok(SignedIn {
+            secret: secret.into(),
+            person: to_person(account, Via::Session(session.id), TokenScope::default()),
+            expires_at: session.expires_at,
+        })
+    }
+
+    /// The person of a session's secret; `None` when it has ended or never was.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn authenticate_session(&self, now: Timestamp, secret: &str) -> Result<Option<Arc<Person>>> {
+        let idle_before = before(now, self.limits.session_idle);
+        let Some((session, account)) = self.store.find_session(&digest(secret), now, idle_before).await? else {
+            return Ok(None);
+        };
+        if after(session.last_seen_at, Duration::from_mins(1)) < now {
+            self.store.touch_session(session.id, now).await?;
+        }
+        Ok(Some(to_person(&account, Via::Session(session.id), TokenScope::default())))
+    }
+
+    /// The person of an API token; `None` when it has ended or never was.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn authenticate_token(&self, now: Timestamp, token: &str) -> Result<Option<Arc<Person>>> {
+        if !token.starts_with(TOKEN_PREFIX) {
+            return Ok(None);
+        }
+        let Some((token, account)) = self.store.find_token(&digest(token), now).await? else {
+            return Ok(None);
+        };
+        if token.last_used_at.is_none_or(|at| after(at, Duration::from_mins(1)) < now) {
+            self.store.touch_token(token.id, now).await?;
+        }
+        Ok(Some(to_person(&account, Via::Token(token.id, token.prefix.as_str().into()), token.scope)))
+    }
+
+    /// Ends the session that asks.
+    ///
+    /// # Errors
+    /// Unauthenticated.
+    pub async fn sign_out(&self, ctx: &OpCtx) -> Result<()> {
+        let work = async {
+            let person = ctx.person().ok_or_else(Error::unauthenticated)?;
+            if let Via::Session(id) = person.via {
+                self.store.end_session(person.id, id).await?;
+            }
+            Ok(Done::plain(()))
+        };
+        self.audited(ctx, "session.end", ctx.actor.to_string(), None, work).await
+    }
+
+    /// The asking person's sessions, newest first.
+    ///
+    /// # Errors
+    /// Unauthenticated.
+    pub async fn my_sessions(&self, ctx: &OpCtx) -> Result<Vec<Session>> {
+        let person = self.authz.person(ctx)?;
+        let mut sessions = self.store.list_sessions(person.id, ctx.now()).await?;
+        for session in &mut sessions {
+            session.current = person.via == Via::Session(session.id);
+        }
+        Ok(sessions)
+    }
+
+    /// Ends one of the asking person's sessions.
+    ///
+    /// # Errors
+    /// Unauthenticated, `NotFound`.
+    pub async fn end_session(&self, ctx: &OpCtx, id: Uuid) -> Result<()> {
+        let work = async {
+            let person = self.own_account(ctx)?;
+            self.store.end_session(person.id, id).await?;
+            Ok(Done::plain(()))
+        };
+        self.audited(ctx, "session.end", id.to_string(), None, work).await
+    }
+
+    /// Ends all of the asking person's sessions but the one that asks; how many.
+    ///
+    /// # Errors
+    /// Unauthenticated.
+    pub async fn sign_out_everywhere(&self, ctx: &OpCtx) -> Result<u64> {
+        let work = async {
+            let person = self.own_account(ctx)?;
+            let keep = match person.via {
+                Via::Session(id) => Some(id),
+                _ => None,
+            };
+            let ended = self.store.end_sessions(person.id, keep).await?;
+            Ok(Done::with(ended, serde_json::json!({ "ended": ended })))
+        };
+        self.audited(ctx, "session.end-all", ctx.actor.to_string(), None, work).await
+    }
+
+    /// Changes the asking person's password and ends their other sessions.
+    ///
+    /// # Errors
+    /// `Invalid` at `current` or `new`; `RateLimited`.
+    pub async fn change_password(&self, ctx: &OpCtx, current: &SecretString, new: &SecretString) -> Result<()> {
+        let work = async {
+            let person = ctx.person().ok_or_else(Error::unauthenticated)?;
+            let Via::Session(session) = person.via else {
+                return Err(Error::new(ErrorCode::Forbidden, "a password is changed in the browser, not with a token"));
+            };
+            check_password("new", new.expose_secret(), person.name.as_str())?;
+            let key = format!("password:{}", person.id);
+            let now = ctx.now();
+            if let Some(failures) = self.store.failures(&key).await?
+                && let Some(wait) = throttle(failures.count, FREE_FAILURES)
+                && after(failures.last_at, wait) > now
+            {
+                return Err(
+                    Error::new(ErrorCode::RateLimited, "too many failed tries; wait before the next").retry_after(wait)
+                );
+            }
+            let account = self.store.find_account_by_id(person.id).await?.ok_or_else(Error::unauthenticated)?;
+            if !self.passwords.verify(current, account.password_hash).await? {
+                self.store.count_failure(&key, now, before(now, Duration::from_hours(1))).await?;
+                return Err(Error::field(FieldError::new("current", "password_wrong", "this is not your password")));
+            }
+            if current.expose_secret() == new.expose_secret() {
+                return Err(Error::field(FieldError::new("new", "password_same", "choose another one than before")));
+            }
+            let hash = self.passwords.hash(new, &*self.random).await?;
+            self.store.set_password(person.id, &hash, false, Some(session)).await?;
+            self.store.clear_failures(&key).await?;
+            Ok(Done::plain(()))
+        };
+        self.audited(ctx, "password.change", ctx.actor.to_string(), None, work).await
+    }
+
+    /// The asking person's tokens, newest first.
+    ///
+    /// # Errors
+    /// Unauthenticated.
+    pub async fn my_tokens(&self, ctx: &OpCtx) -> Result<Vec<ApiToken>> {
+        let person = self.authz.person(ctx)?;
+        self.store.list_tokens(person.id).await
+    }
+
+    /// Makes a token for the asking person; the secret comes back once.
+    ///
+    /// # Errors
+    /// `Invalid` at `name`, `expiresInDays`, `scope`; forbidden for tokens, which may not make tokens.
+    pub async fn create_token(
+        &self,
+        ctx: &OpCtx,
+        name: &str,
+        scope: TokenScope,
+        lives: Duration,
+    ) -> Result<(ApiToken, SecretString)> {
+        let work = async {
+            let person = self.own_account(ctx)?;
+            let (token, secret) = self.make_token(ctx, person.id, name, scope, lives).await?;
+            let detail =
+                serde_json::json!({ "prefix": token.prefix, "scope": token.scope, "expiresAt": token.expires_at });
+            Ok(Done::with((token, secret), detail))
+        };
+        self.audited(ctx, "token.create", name.chars().take(60).collect(), None, work).await
+    }
+
+    pub(super) async fn make_token(
+        &self,
+        ctx: &OpCtx,
+        user: Uuid,
+        name: &str,
+        scope: TokenScope,
+        lives: Duration,
+    ) -> Result<(ApiToken, SecretString)> {
+        let name = name.trim();
+        if name.is_empty() || name.chars().count() > 60 || name.chars().any(char::is_control) {
+            return Err(Error::field(FieldError::new("name", "label", "1 to 60 characters").param("max", 60)));
+        }
+        if lives.is_zero() || lives > self.limits.token_max {
+            let days = self.limits.token_max.as_secs() / 86_400;
+            let message = format!("1 to {days} days");
+            return Err(Error::field(
+                FieldError::new("expiresInDays", "number_range", message).param("min", 1).param("max", days),
+            ));
+        }
+        if scope.namespace.is_some() && scope.tenant.is_none() {
+            return Err(Error::field(FieldError::new("scope.tenant", "required", "a namespace needs its tenant")));
+        }
+        let now = ctx.now();
+        let secret = format!("{TOKEN_PREFIX}{}", new_secret(&*self.random)?);
+        let prefix = secret.chars().take(TOKEN_PREFIX.len() + 6).collect::<String>();
+        let new = NewToken {
+            id: new_id(now, &*self.random)?,
+            digest: digest(&secret),
+            user,
+            name: name.to_owned(),
+            prefix: prefix.clone(),
+            scope: scope.clone(),
+            created_at: now,
+            expires_at: after(now, lives),
+        };
+        self.store.create_token(&new).await?;
+        let token = ApiToken {
+            id: new.id,
+            name: new.name,
+            prefix,
+            scope,
+            created_at: now,
+            expires_at: new.expires_at,
+            last_used_at: None,
+        };
+        Ok((token, secret.into()))
+    }
+
+    /// Revokes one of the asking person's tokens.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn revoke_token(&self, ctx: &OpCtx, id: Uuid) -> Result<()> {
+        let work = async {
+            let person = self.own_account(ctx)?;
+            self.store.revoke_token(person.id, id).await?;
+            Ok(Done::plain(()))
+        };
+        self.audited(ctx, "token.revoke", id.to_string(), None, work).await
+    }
+
+    /// The person, if they came in as themselves: a token changes nothing about its owner's account.
+    fn own_account<'a>(&self, ctx: &'a OpCtx) -> Result<&'a Person> {
+        let person = self.authz.person(ctx)?;
+        match person.via {
+            Via::Token(..) => {
+                Err(Error::new(ErrorCode::Forbidden, "an API token cannot change the account it belongs to"))
+            }
+            Via::Session(_) | Via::Cli => Ok(person),
+        }
+    }
+
+    /// A context for `person` in the request of `ctx`.
+    #[must_use]
+    pub fn as_person(&self, ctx: &OpCtx, person: Arc<Person>) -> OpCtx {
+        ctx.with_actor(Actor::Person(person))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn throttling_begins_late_and_grows() {
+        assert_eq!(throttle(4, 5), None);
+        assert_eq!(throttle(5, 5), Some(Duration::from_secs(1)));
+        assert_eq!(throttle(8, 5), Some(Duration::from_secs(8)));
+        assert_eq!(throttle(500, 5), Some(Duration::from_mins(15)));
+    }
+
+    #[test]
+    fn weak_passwords_are_refused_with_the_rule() {
+        for (password, code) in [
+            ("short", Some("password_short")),
+            ("alicealice12", Some("password_name")),
+            ("aaaaaaaaaaaaaa", Some("password_repeats")),
+            ("correct horse battery", None),
+        ] {
+            let got = check_password("new", password, "alicealice").err().map(|e| e.fields()[0].code.clone());
+            assert_eq!(got.as_deref(), code, "{password}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_hash_verifies_only_its_password() {
+        let passwords = Passwords::new(&Limits { argon2_memory_kib: 64, argon2_passes: 1, ..Limits::default() });
+        let hash = passwords.hash(&"correct horse".into(), &crate::env::SystemRandom).await.unwrap();
+        assert!(hash.starts_with("$argon2id$"));
+        assert!(passwords.verify(&"correct horse".into(), Some(hash.clone())).await.unwrap());
+        assert!(!passwords.verify(&"wrong".into(), Some(hash.clone())).await.unwrap());
+        assert!(!passwords.verify(&"correct horse".into(), None).await.unwrap());
+        assert!(!passwords.is_weaker(&hash));
+        assert!(Passwords::new(&Limits::default()).is_weaker(&hash));
+    }
+}

@@ -1,0 +1,153 @@
+//! What can be done, each in one place: REST handlers and page actions call the same functions.
+
+use std::{future::Future, sync::Arc};
+
+use berth_types::{ErrorCode, TenantName};
+
+use crate::{
+    authz::Authz,
+    ctx::{Actor, OpCtx},
+    env::{Clock, Random},
+    error::{Error, Result},
+    ports::{
+        cluster::Clusters,
+        store::{NewAudit, Store},
+    },
+};
+
+pub mod apps;
+pub mod identity;
+pub mod namespaces;
+pub mod people;
+pub mod tenants;
+
+/// All services over one store and its clusters. Cheap to clone.
+#[derive(Clone)]
+pub struct Services {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clusters: Arc<dyn Clusters>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) limits: identity::Limits,
+    authz: Authz,
+    passwords: Arc<identity::Passwords>,
+}
+
+/// What a change did, for the audit log.
+pub struct Done<T> {
+    /// The result.
+    pub value: T,
+    /// What changed, as JSON without secrets.
+    pub detail: Option<serde_json::Value>,
+}
+
+impl<T> Done<T> {
+    /// A result with what changed.
+    pub fn with(value: T, detail: serde_json::Value) -> Self {
+        Self { value, detail: Some(detail) }
+    }
+
+    /// A result that says all.
+    pub fn plain(value: T) -> Self {
+        Self { value, detail: None }
+    }
+}
+
+impl Services {
+    /// Services over these parts.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn Store>,
+        clusters: Arc<dyn Clusters>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        limits: identity::Limits,
+    ) -> Self {
+        let authz = Authz::new(store.clone());
+        let passwords = Arc::new(identity::Passwords::new(&limits));
+        Self { store, clusters, clock, random, limits, authz, passwords }
+    }
+
+    /// The checks.
+    #[must_use]
+    pub fn authz(&self) -> &Authz {
+        &self.authz
+    }
+
+    /// The clusters.
+    #[must_use]
+    pub fn clusters(&self) -> &Arc<dyn Clusters> {
+        &self.clusters
+    }
+
+    /// The database, for readiness and `doctor`.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// Randomness.
+    #[must_use]
+    pub fn random(&self) -> &Arc<dyn Random> {
+        &self.random
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// Every change goes through here: authorise and do (`work`), then write down what came of it, refusals too. A change
+    /// is confirmed only when its entry is written.
+    pub(crate) async fn audited<T>(
+        &self,
+        ctx: &OpCtx,
+        action: &str,
+        target: String,
+        tenant: Option<&TenantName>,
+        work: impl Future<Output = Result<Done<T>>>,
+    ) -> Result<T> {
+        let result = work.await;
+        let (outcome, reason, detail) = match &result {
+            Ok(done) => ("done", None, done.detail.clone()),
+            Err(e) => match e.code() {
+                ErrorCode::Unauthenticated | ErrorCode::Forbidden | ErrorCode::NotFound => {
+                    ("denied", Some(e.code().to_string()), None)
+                }
+                code => ("failed", Some(code.to_string()), Some(serde_json::json!({ "message": e.message() }))),
+            },
+        };
+        let via = match &ctx.actor {
+            Actor::Person(person) => person.via.to_string(),
+            Actor::System(_) => "system".to_owned(),
+            Actor::Anonymous => String::new(),
+        };
+        let written = self
+            .store
+            .append_audit(&NewAudit {
+                at: ctx.now(),
+                actor: ctx.actor.to_string(),
+                via,
+                action: action.to_owned(),
+                target,
+                tenant: tenant.cloned(),
+                outcome,
+                reason,
+                detail,
+                request_id: ctx.request_id.to_string(),
+                network: ctx.network.to_string(),
+            })
+            .await;
+        match (result, written) {
+            (Ok(done), Ok(())) => Ok(done.value),
+            (Ok(_), Err(e)) => Err(Error::internal(e)),
+            (Err(e), written) => {
+                if let Err(unwritten) = written {
+                    tracing::error!(error = %unwritten, "a refusal could not be written to the audit log");
+                }
+                Err(e)
+            }
+        }
+    }
+}

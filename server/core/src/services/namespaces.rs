@@ -1,0 +1,160 @@
+//! Namespaces: rows here, kept in the cluster by a level-triggered reconciler.
+
+use std::sync::Arc;
+
+use berth_types::{
+    Action, ClusterId, FieldError, NamespaceName, PlatformRole, Resource, TenantName, TenantRole,
+    names::kube_namespace, people::Namespace, rows::UsageRow,
+};
+
+use super::{Done, Services, identity::new_id, people::name};
+use crate::{
+    authz::{Grant, NamespaceRef, platform_group, tenant_group},
+    ctx::OpCtx,
+    error::{Error, Result},
+    ports::cluster::{Cluster, DesiredNamespace, Freshness, NamespaceSummary, cluster_role},
+};
+
+/// A namespace and how it is.
+#[derive(Debug, Clone)]
+pub struct NamespaceOverview {
+    /// Which.
+    pub namespace: Grant<NamespaceRef>,
+    /// Its apps at a glance.
+    pub summary: NamespaceSummary,
+    /// Its quota.
+    pub usage: Vec<UsageRow>,
+    /// How fresh that is.
+    pub freshness: Freshness,
+}
+
+impl Services {
+    /// The namespaces of a tenant, by name, each with its apps at a glance.
+    ///
+    /// # Errors
+    /// Unauthenticated, `NotFound`.
+    pub async fn list_namespaces(&self, ctx: &OpCtx, tenant: &TenantName) -> Result<Vec<NamespaceOverview>> {
+        let tenant = self.authz.tenant(ctx, tenant, Resource::Tenant, Action::Read).await?;
+        let namespaces = self.authz.visible_namespaces(ctx, &tenant).await?;
+        namespaces.into_iter().map(|namespace| self.overview(namespace)).collect()
+    }
+
+    /// One namespace at a glance.
+    ///
+    /// # Errors
+    /// Unauthenticated, `NotFound`.
+    pub async fn get_namespace(
+        &self,
+        ctx: &OpCtx,
+        tenant: &TenantName,
+        namespace: &NamespaceName,
+    ) -> Result<NamespaceOverview> {
+        let grant = self.authz.namespace(ctx, tenant, namespace, Resource::Namespace, Action::Read).await?;
+        self.overview(grant)
+    }
+
+    fn overview(&self, namespace: Grant<NamespaceRef>) -> Result<NamespaceOverview> {
+        let cluster = self.clusters.get(&namespace.cluster)?;
+        Ok(NamespaceOverview {
+            summary: cluster.summary(&namespace),
+            usage: cluster.usage(&namespace),
+            freshness: cluster.freshness(),
+            namespace,
+        })
+    }
+
+    /// Makes a namespace and waits until the cluster has it; where the cluster does not answer, the reconciler makes it later.
+    ///
+    /// # Errors
+    /// `Invalid` at `name` or `cluster`; `AlreadyExists`; forbidden.
+    pub async fn create_namespace(
+        &self,
+        ctx: &OpCtx,
+        tenant: &TenantName,
+        namespace: &str,
+        cluster: Option<&ClusterId>,
+    ) -> Result<Namespace> {
+        let work = async {
+            let grant = self.authz.tenant(ctx, tenant, Resource::Namespace, Action::Create).await?;
+            let name: NamespaceName = name("name", namespace, NamespaceName::MAX)?;
+            let cluster = match cluster {
+                Some(id) => id.clone(),
+                None => self.clusters.all().first().map_or_else(ClusterId::local, |c| c.id().clone()),
+            };
+            let adapter = self.clusters.get(&cluster).map_err(|_| {
+                Error::field(
+                    FieldError::new("cluster", "cluster_unknown", "there is no such cluster").param("value", &cluster),
+                )
+            })?;
+            let now = ctx.now();
+            let row = Namespace {
+                id: new_id(now, &*self.random)?,
+                kube_name: kube_namespace(tenant, &name),
+                name,
+                tenant: tenant.clone(),
+                cluster,
+                created_at: now,
+                version: 1,
+            };
+            self.store.create_namespace(&grant, &row).await?;
+            if let Err(e) = self.reconcile_namespace(&adapter, &row).await {
+                tracing::warn!(namespace = row.kube_name, error = %e, "the cluster does not have the namespace yet");
+            }
+            Ok(Done::plain(row))
+        };
+        let target = format!("{tenant}/{}", namespace.chars().take(60).collect::<String>());
+        self.audited(ctx, "namespace.create", target, Some(tenant), work).await
+    }
+
+    /// Makes every namespace in every cluster agree with its row; how many had to change. Failures are logged and tried
+    /// again next time.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn reconcile_namespaces(&self) -> Result<usize> {
+        let ctx = OpCtx::system(self.clock.clone(), "namespace-reconciler");
+        let grant = self.authz.platform(&ctx, Resource::Namespace, Action::Update)?;
+        let mut changed = 0;
+        for row in self.store.list_all_namespaces(&grant).await? {
+            let done = match self.clusters.get(&row.cluster) {
+                Ok(cluster) => self.reconcile_namespace(&cluster, &row).await,
+                Err(e) => Err(e),
+            };
+            match done {
+                Ok(true) => changed += 1,
+                Ok(false) => {}
+                Err(e) => {
+                    tracing::warn!(namespace = row.kube_name, error = %e, "namespace could not be reconciled")
+                }
+            }
+        }
+        Ok(changed)
+    }
+
+    async fn reconcile_namespace(&self, cluster: &Arc<dyn Cluster>, row: &Namespace) -> Result<bool> {
+        let ctx = OpCtx::system(self.clock.clone(), "namespace-reconciler");
+        cluster.ensure_namespace(&ctx, &desired(row)).await
+    }
+}
+
+/// What a namespace must be like in its cluster.
+#[must_use]
+pub fn desired(row: &Namespace) -> DesiredNamespace {
+    let tenant_roles =
+        TenantRole::ALL.iter().map(|role| (tenant_group(row.tenant.as_str(), *role), cluster_role(*role)));
+    let platform_roles =
+        PlatformRole::ALL.iter().map(|role| (platform_group(*role), "berth-platform-reader".to_owned()));
+    DesiredNamespace {
+        kube_name: row.kube_name.clone(),
+        tenant: row.tenant.to_string(),
+        name: row.name.to_string(),
+        labels: vec![
+            ("app.kubernetes.io/managed-by".to_owned(), "berth".to_owned()),
+            ("berth.dev/tenant".to_owned(), row.tenant.to_string()),
+            ("berth.dev/namespace".to_owned(), row.name.to_string()),
+            ("pod-security.kubernetes.io/enforce".to_owned(), "restricted".to_owned()),
+            ("pod-security.kubernetes.io/warn".to_owned(), "restricted".to_owned()),
+        ],
+        bindings: tenant_roles.chain(platform_roles).collect(),
+    }
+}

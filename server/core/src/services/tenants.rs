@@ -1,0 +1,158 @@
+//! Tenants and their members.
+
+use berth_types::{
+    Action, FieldError, Resource, TenantName, TenantRole, UserName,
+    people::{Member, Tenant},
+};
+
+use super::{
+    Done, Services,
+    identity::new_id,
+    people::{label, name},
+};
+use crate::{
+    authz::{Grant, TenantRef},
+    ctx::OpCtx,
+    error::{Error, Result},
+};
+
+impl Services {
+    /// The tenants that the actor may see, by name, with their role in each.
+    ///
+    /// # Errors
+    /// Unauthenticated.
+    pub async fn list_tenants(&self, ctx: &OpCtx) -> Result<Vec<Grant<TenantRef>>> {
+        self.authz.visible_tenants(ctx).await
+    }
+
+    /// One tenant, whole.
+    ///
+    /// # Errors
+    /// Unauthenticated, `NotFound`.
+    pub async fn get_tenant(&self, ctx: &OpCtx, tenant: &TenantName) -> Result<(Grant<TenantRef>, Tenant)> {
+        let grant = self.authz.tenant(ctx, tenant, Resource::Tenant, Action::Read).await?;
+        let person = self.authz.person(ctx)?;
+        let access = self.store.find_tenant_access(person.id, tenant).await?.ok_or_else(Error::not_found)?;
+        Ok((grant, access.tenant))
+    }
+
+    /// Makes a tenant; `owner` (the actor when absent) becomes its first owner.
+    ///
+    /// # Errors
+    /// `Invalid` at `name`, `displayName`, `owner`; `AlreadyExists`.
+    pub async fn create_tenant(
+        &self,
+        ctx: &OpCtx,
+        tenant_name: &str,
+        display_name: &str,
+        owner: Option<&UserName>,
+    ) -> Result<Tenant> {
+        let work = async {
+            let grant = self.authz.platform(ctx, Resource::Tenant, Action::Create)?;
+            let name: TenantName = name("name", tenant_name, TenantName::MAX)?;
+            let display = if display_name.trim().is_empty() { name.as_str() } else { display_name };
+            let owner = match owner {
+                Some(owner) => {
+                    let unknown = || {
+                        Error::field(
+                            FieldError::new("owner", "user_unknown", "there is no such person").param("value", owner),
+                        )
+                    };
+                    self.store.find_account(owner).await?.ok_or_else(unknown)?.user.id
+                }
+                None => self.authz.person(ctx)?.id,
+            };
+            let now = ctx.now();
+            let tenant = Tenant {
+                id: new_id(now, &*self.random)?,
+                display_name: label("displayName", display)?,
+                name,
+                created_at: now,
+                version: 1,
+            };
+            self.store.create_tenant(&grant, &tenant, owner).await?;
+            Ok(Done::plain(tenant))
+        };
+        self.audited(ctx, "tenant.create", tenant_name.chars().take(60).collect(), None, work).await
+    }
+
+    /// Changes what people call it, if it still has `version`.
+    ///
+    /// # Errors
+    /// `Invalid`, `Conflict`, `NotFound`, forbidden.
+    pub async fn rename_tenant(
+        &self,
+        ctx: &OpCtx,
+        tenant: &TenantName,
+        display_name: &str,
+        version: i64,
+    ) -> Result<i64> {
+        let work = async {
+            let grant = self.authz.tenant(ctx, tenant, Resource::Tenant, Action::Update).await?;
+            let display_name = label("displayName", display_name)?;
+            let version = self.store.update_tenant(&grant, &display_name, version).await?;
+            Ok(Done::with(version, serde_json::json!({ "before": &*grant.display_name, "after": display_name })))
+        };
+        self.audited(ctx, "tenant.update", tenant.to_string(), Some(tenant), work).await
+    }
+
+    /// The members, strongest role first.
+    ///
+    /// # Errors
+    /// Unauthenticated, `NotFound`.
+    pub async fn list_members(&self, ctx: &OpCtx, tenant: &TenantName) -> Result<Vec<Member>> {
+        let grant = self.authz.tenant(ctx, tenant, Resource::Membership, Action::Read).await?;
+        self.store.list_members(&grant).await
+    }
+
+    /// Adds a member or changes their role. Only owners make owners.
+    ///
+    /// # Errors
+    /// `Invalid` at `user`; `Conflict` when the last owner would go; forbidden.
+    pub async fn set_member(&self, ctx: &OpCtx, tenant: &TenantName, user: &UserName, role: TenantRole) -> Result<()> {
+        let work = async {
+            let grant = self.authz.tenant(ctx, tenant, Resource::Membership, Action::Update).await?;
+            let before = self.store.list_members(&grant).await?.into_iter().find(|m| m.user == *user).map(|m| m.role);
+            self.check_owner_change(ctx, &grant, before, Some(role))?;
+            self.store.set_member(&grant, user, role, ctx.now()).await.map_err(|e| {
+                if e.code() == berth_types::ErrorCode::NotFound {
+                    Error::field(
+                        FieldError::new("user", "user_unknown", "there is no such person").param("value", user),
+                    )
+                } else {
+                    e
+                }
+            })?;
+            Ok(Done::with((), serde_json::json!({ "user": user, "before": before, "after": role })))
+        };
+        self.audited(ctx, "member.set", format!("{tenant}/{user}"), Some(tenant), work).await
+    }
+
+    /// Removes a member.
+    ///
+    /// # Errors
+    /// `NotFound`; `Conflict` for the last owner; forbidden.
+    pub async fn remove_member(&self, ctx: &OpCtx, tenant: &TenantName, user: &UserName) -> Result<()> {
+        let work = async {
+            let grant = self.authz.tenant(ctx, tenant, Resource::Membership, Action::Delete).await?;
+            let before = self.store.list_members(&grant).await?.into_iter().find(|m| m.user == *user).map(|m| m.role);
+            self.check_owner_change(ctx, &grant, before, None)?;
+            self.store.remove_member(&grant, user).await?;
+            Ok(Done::with((), serde_json::json!({ "user": user, "before": before })))
+        };
+        self.audited(ctx, "member.remove", format!("{tenant}/{user}"), Some(tenant), work).await
+    }
+
+    /// Owners are made and unmade by owners and platform admins only: an admin must not rise by themselves.
+    fn check_owner_change(
+        &self,
+        ctx: &OpCtx,
+        tenant: &TenantRef,
+        before: Option<TenantRole>,
+        after: Option<TenantRole>,
+    ) -> Result<()> {
+        let touches_owner = before != after && (before == Some(TenantRole::Owner) || after == Some(TenantRole::Owner));
+        let may = self.authz.could(ctx, tenant, Resource::Tenant, Action::Delete);
+        if touches_owner && !may { Err(Error::forbidden(Resource::Tenant, Action::Delete)) } else { Ok(()) }
+    }
+}

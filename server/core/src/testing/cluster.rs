@@ -1,0 +1,579 @@
+//! [`FakeCluster`]: apps, pods and events in maps. What is written appears in its cache at once; no controller runs, so
+//! tests say what becomes of an app ([`FakeCluster::settle`], [`FakeCluster::set_status`]).
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_trait::async_trait;
+use berth_types::{
+    AppPhase, AppSpec, AppStatus, ClusterId, ErrorCode, ListQuery, Page,
+    app_status::ComponentStatus,
+    names::component_object,
+    rows::{AppRow, AppView, EventRow, LogLine, PodPhase, PodRow, RevisionRow, UsageRow},
+};
+use bytes::Bytes;
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::sync::{broadcast, mpsc};
+
+use super::lists::{APPS, EVENTS, PODS};
+use crate::{
+    authz::{AppRef, Grant, NamespaceRef},
+    ctx::OpCtx,
+    env::Clock,
+    error::{Error, Result},
+    ports::cluster::{
+        AppObject, CacheState, Change, ChangeKind, Cluster, Clusters, DesiredNamespace, ExecInput, ExecOutput,
+        ExecSession, Finding, Freshness, LogQuery, NamespaceSummary,
+    },
+};
+
+/// One cluster in memory.
+pub struct FakeCluster {
+    id: ClusterId,
+    clock: Arc<dyn Clock>,
+    changes: broadcast::Sender<Change>,
+    lines: broadcast::Sender<(Arc<str>, LogLine)>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    version: i64,
+    apps: BTreeMap<(String, String), App>,
+    pods: BTreeMap<(String, String), PodRow>,
+    events: Vec<(String, EventRow)>,
+    logs: Vec<(String, LogLine)>,
+    usage: BTreeMap<String, Vec<UsageRow>>,
+    namespaces: Vec<DesiredNamespace>,
+    down: Option<(Timestamp, String)>,
+}
+
+struct App {
+    object: Value,
+    revisions: Vec<RevisionRow>,
+    changed_at: Timestamp,
+}
+
+type Key = (String, String);
+
+fn key(app: &AppRef) -> Key {
+    (app.namespace.kube_name.to_string(), app.name.to_string())
+}
+
+impl App {
+    fn view(&self) -> AppView {
+        let meta = &self.object["metadata"];
+        let text = |key: &str| meta[key].as_str().unwrap_or_default().to_owned();
+        AppView {
+            name: text("name"),
+            kube_namespace: text("namespace"),
+            uid: text("uid"),
+            resource_version: text("resourceVersion"),
+            generation: meta["generation"].as_i64().unwrap_or_default(),
+            created_at: text("creationTimestamp").parse().unwrap(),
+            deleting_since: None,
+            spec: serde_json::from_value(self.object["spec"].clone()).unwrap(),
+            status: serde_json::from_value(self.object["status"].clone()).unwrap(),
+        }
+    }
+
+    fn found(&self) -> AppObject {
+        AppObject { view: self.view(), object: Arc::new(self.object.clone()) }
+    }
+
+    fn row(&self) -> AppRow {
+        let view = self.view();
+        let wanted = |status: &ComponentStatus| if view.spec.suspended { 0 } else { status.desired };
+        AppRow {
+            name: view.name.into(),
+            kube_namespace: view.kube_namespace.into(),
+            phase: view.status.phase,
+            cause: view.status.cause.as_ref().map(|c| c.message.as_str().into()),
+            cause_code: view.status.cause.as_ref().map(|c| c.code),
+            cause_params: view.status.cause.as_ref().map(|c| c.params.clone()).unwrap_or_default(),
+            image: view.spec.components.first().map(|c| c.image.as_str()).unwrap_or_default().into(),
+            components: view.spec.components.len(),
+            ready: view.status.components.iter().map(|c| c.ready).sum(),
+            desired: view.status.components.iter().map(wanted).sum(),
+            revision: view.status.revision,
+            created_at: view.created_at,
+            changed_at: self.changed_at,
+        }
+    }
+}
+
+/// A status as a controller would write it before it has looked.
+fn first_status(spec: &AppSpec, revision: i64, generation: i64) -> AppStatus {
+    let components: Vec<ComponentStatus> = spec
+        .components
+        .iter()
+        .map(|c| ComponentStatus {
+            name: c.name.clone(),
+            phase: if spec.suspended { AppPhase::Suspended } else { AppPhase::Progressing },
+            desired: if spec.suspended { 0 } else { c.wanted() },
+            image: c.image.clone(),
+            ..ComponentStatus::default()
+        })
+        .collect();
+    AppStatus {
+        observed_generation: generation,
+        phase: if spec.suspended { AppPhase::Suspended } else { AppPhase::Progressing },
+        revision,
+        components,
+        ..AppStatus::default()
+    }
+}
+
+impl FakeCluster {
+    /// An empty one.
+    #[must_use]
+    pub fn new(id: ClusterId, clock: Arc<dyn Clock>) -> Arc<Self> {
+        let state = Mutex::new(State { version: 100, ..State::default() });
+        Arc::new(Self { id, clock, changes: broadcast::channel(256).0, lines: broadcast::channel(256).0, state })
+    }
+
+    /// It stops answering, or answers again: lists go on with their age, all else fails.
+    pub fn set_down(&self, reason: Option<&str>) {
+        self.state.lock().down = reason.map(|reason| (self.clock.now(), reason.to_owned()));
+        self.tell(ChangeKind::Freshness, "", None);
+    }
+
+    /// Writes what a controller saw.
+    pub fn set_status(&self, app: &AppRef, status: &AppStatus) {
+        let now = self.clock.now();
+        {
+            let mut state = self.state.lock();
+            state.version += 1;
+            let version = state.version.to_string();
+            let app = state.apps.get_mut(&key(app)).expect("the app exists");
+            app.object["status"] = serde_json::to_value(status).unwrap();
+            app.object["metadata"]["resourceVersion"] = version.into();
+            app.changed_at = now;
+        }
+        self.tell(ChangeKind::App, &app.namespace.kube_name, Some(app.name.as_str()));
+    }
+
+    /// Makes the app as it is wanted: its pods run, its status is `Ready` (or `Suspended`).
+    pub fn settle(&self, app: &AppRef) {
+        let view = self.state.lock().apps.get(&key(app)).expect("the app exists").view();
+        let mut status = first_status(&view.spec, view.status.revision, view.generation);
+        status.phase = if view.spec.suspended { AppPhase::Suspended } else { AppPhase::Ready };
+        status.since = Some(self.clock.now());
+        self.state.lock().pods.retain(|_, pod| pod.app.as_deref() != Some(app.name.as_str()));
+        for component in &mut status.components {
+            component.phase = status.phase;
+            component.updated = component.desired;
+            component.ready = component.desired;
+            component.total = component.desired;
+            for n in 0..component.desired {
+                let name = format!("{}-5d4f8c7b9-{n:05}", component_object(app.name.as_str(), &component.name));
+                self.put_pod(PodRow {
+                    name: name.into(),
+                    kube_namespace: app.namespace.kube_name.clone(),
+                    app: Some(app.name.as_str().into()),
+                    component: Some(component.name.as_str().into()),
+                    phase: PodPhase::Running,
+                    reason: "Running".into(),
+                    message: None,
+                    ready: 1,
+                    containers: 1,
+                    restarts: 0,
+                    last_exit_code: None,
+                    last_exit_at: None,
+                    node: Some("node-1".into()),
+                    ip: Some(format!("10.42.0.{}", n + 10).into()),
+                    revision: Some(view.status.revision),
+                    created_at: self.clock.now(),
+                });
+            }
+        }
+        status.ready = format!("{0}/{0}", status.components.iter().map(|c| c.desired).sum::<i32>());
+        self.set_status(app, &status);
+    }
+
+    /// A pod appears or changes.
+    pub fn put_pod(&self, pod: PodRow) {
+        let (namespace, app) = (pod.kube_namespace.clone(), pod.app.clone());
+        self.state.lock().pods.insert((namespace.to_string(), pod.name.to_string()), pod);
+        self.tell(ChangeKind::Pod, &namespace, app.as_deref());
+    }
+
+    /// Something happens.
+    pub fn put_event(&self, namespace: &NamespaceRef, event: EventRow) {
+        let app = event.app.clone();
+        self.state.lock().events.push((namespace.kube_name.to_string(), event));
+        self.tell(ChangeKind::Event, &namespace.kube_name, app.as_deref());
+    }
+
+    /// A container prints a line. `app` of the pod decides which logs it belongs to.
+    pub fn put_line(&self, namespace: &NamespaceRef, line: LogLine) {
+        self.state.lock().logs.push((namespace.kube_name.to_string(), line.clone()));
+        let _ = self.lines.send((namespace.kube_name.clone(), line));
+    }
+
+    /// Sets the quota of a namespace and its use.
+    pub fn set_usage(&self, namespace: &NamespaceRef, usage: Vec<UsageRow>) {
+        self.state.lock().usage.insert(namespace.kube_name.to_string(), usage);
+        self.tell(ChangeKind::Usage, &namespace.kube_name, None);
+    }
+
+    /// Namespaces that were made in it.
+    #[must_use]
+    pub fn namespaces(&self) -> Vec<DesiredNamespace> {
+        self.state.lock().namespaces.clone()
+    }
+
+    fn tell(&self, kind: ChangeKind, namespace: &str, app: Option<&str>) {
+        // Nobody listens: nobody needs to know.
+        let _ = self.changes.send(Change { kind, namespace: namespace.into(), app: app.map(Into::into) });
+    }
+
+    fn up(&self) -> Result<()> {
+        match &self.state.lock().down {
+            Some((_, reason)) => Err(Error::new(ErrorCode::ClusterUnavailable, reason.clone())),
+            None => Ok(()),
+        }
+    }
+
+    fn write(
+        &self,
+        app: &AppRef,
+        by: &OpCtx,
+        change: impl FnOnce(&mut State, String) -> Result<()>,
+    ) -> Result<AppObject> {
+        self.up()?;
+        let found = {
+            let mut state = self.state.lock();
+            state.version += 1;
+            let version = state.version.to_string();
+            change(&mut state, version)?;
+            let app = state.apps.get_mut(&key(app)).ok_or_else(Error::not_found)?;
+            app.revise(by);
+            app.found()
+        };
+        self.tell(ChangeKind::App, &app.namespace.kube_name, Some(app.name.as_str()));
+        Ok(found)
+    }
+}
+
+impl App {
+    /// A new revision when the spec (but for its scale) is another one.
+    fn revise(&mut self, by: &OpCtx) {
+        let view = self.view();
+        let newest = self.revisions.last().map(|r| r.number).unwrap_or_default();
+        if self.revisions.last().is_none_or(|last| template(&last.spec) != template(&view.spec)) {
+            for old in &mut self.revisions {
+                old.current = false;
+            }
+            self.revisions.push(RevisionRow {
+                number: newest + 1,
+                created_at: by.now(),
+                by: Some(by.actor.to_string()),
+                images: view.spec.components.iter().map(|c| c.image.clone()).collect(),
+                current: true,
+                spec: view.spec.clone(),
+            });
+            let status = first_status(&view.spec, newest + 1, view.generation);
+            self.object["status"] = serde_json::to_value(status).unwrap();
+            self.changed_at = by.now();
+        }
+    }
+}
+
+fn template(spec: &AppSpec) -> AppSpec {
+    let mut spec = spec.clone();
+    spec.suspended = false;
+    for component in &mut spec.components {
+        component.replicas = None;
+    }
+    spec
+}
+
+#[async_trait]
+impl Cluster for FakeCluster {
+    fn id(&self) -> &ClusterId {
+        &self.id
+    }
+
+    fn freshness(&self) -> Freshness {
+        match &self.state.lock().down {
+            Some((since, reason)) => Freshness {
+                state: CacheState::Stale { since: *since, reason: reason.as_str().into() },
+                as_of: Some(*since),
+            },
+            None => Freshness { state: CacheState::Live, as_of: Some(self.clock.now()) },
+        }
+    }
+
+    fn subscribe(&self) -> broadcast::Receiver<Change> {
+        self.changes.subscribe()
+    }
+
+    fn apps(&self, namespace: &Grant<NamespaceRef>, query: &ListQuery) -> Result<Page<AppRow>> {
+        let state = self.state.lock();
+        let apps = state.apps.iter().filter(|((place, _), _)| *place == *namespace.kube_name);
+        APPS.page(apps.map(|(_, app)| app.row()).collect(), query)
+    }
+
+    fn pods(&self, namespace: &Grant<NamespaceRef>, query: &ListQuery) -> Result<Page<PodRow>> {
+        let state = self.state.lock();
+        let pods = state.pods.iter().filter(|((place, _), _)| *place == *namespace.kube_name);
+        PODS.page(pods.map(|(_, pod)| pod.clone()).collect(), query)
+    }
+
+    fn events(&self, namespace: &Grant<NamespaceRef>, query: &ListQuery) -> Result<Page<EventRow>> {
+        let state = self.state.lock();
+        let events = state.events.iter().enumerate().filter(|(_, (place, _))| *place == *namespace.kube_name);
+        let page = EVENTS.page(events.map(|(at, (_, event))| (at, event.clone())).collect(), query)?;
+        Ok(page.map(|(_, event)| event))
+    }
+
+    fn usage(&self, namespace: &Grant<NamespaceRef>) -> Vec<UsageRow> {
+        self.state.lock().usage.get(&*namespace.kube_name).cloned().unwrap_or_default()
+    }
+
+    fn summary(&self, namespace: &Grant<NamespaceRef>) -> NamespaceSummary {
+        let state = self.state.lock();
+        let mut summary = NamespaceSummary::default();
+        for (_, app) in state.apps.iter().filter(|((place, _), _)| *place == *namespace.kube_name) {
+            match app.row().phase {
+                AppPhase::Degraded => summary.degraded += 1,
+                AppPhase::Progressing => summary.progressing += 1,
+                AppPhase::Ready => summary.ready += 1,
+                AppPhase::Suspended => summary.suspended += 1,
+            }
+        }
+        summary.pods = state.pods.keys().filter(|(place, _)| *place == *namespace.kube_name).count();
+        summary
+    }
+
+    fn app(&self, app: &Grant<AppRef>) -> Option<AppObject> {
+        self.state.lock().apps.get(&key(app)).map(App::found)
+    }
+
+    async fn create_app(&self, ctx: &OpCtx, app: &Grant<AppRef>, spec: &Value) -> Result<AppObject> {
+        self.write(app, ctx, |state, version| {
+            if state.apps.contains_key(&key(app)) {
+                let message = format!("an app called “{}” exists already", app.name);
+                return Err(Error::new(ErrorCode::AlreadyExists, message));
+            }
+            let object = json!({
+                "apiVersion": "berth.dev/v1alpha1",
+                "kind": "App",
+                "metadata": {
+                    "name": app.name, "namespace": &*app.namespace.kube_name, "uid": format!("uid-{version}"),
+                    "resourceVersion": version, "generation": 1, "creationTimestamp": ctx.now(),
+                },
+                "spec": spec,
+                "status": AppStatus::default(),
+            });
+            state.apps.insert(key(app), App { object, revisions: Vec::new(), changed_at: ctx.now() });
+            Ok(())
+        })
+    }
+
+    async fn replace_app(
+        &self,
+        ctx: &OpCtx,
+        app: &Grant<AppRef>,
+        spec: &Value,
+        resource_version: Option<&str>,
+    ) -> Result<AppObject> {
+        self.write(app, ctx, |state, version| {
+            let found = state.apps.get_mut(&key(app)).ok_or_else(Error::not_found)?;
+            unchanged(found, resource_version)?;
+            if found.object["spec"] != *spec {
+                let meta = &mut found.object["metadata"];
+                meta["resourceVersion"] = version.into();
+                meta["generation"] = (meta["generation"].as_i64().unwrap_or_default() + 1).into();
+                found.object["spec"] = spec.clone();
+            }
+            Ok(())
+        })
+    }
+
+    async fn restart_app(&self, ctx: &OpCtx, app: &Grant<AppRef>) -> Result<AppObject> {
+        self.write(app, ctx, |state, version| {
+            let found = state.apps.get_mut(&key(app)).ok_or_else(Error::not_found)?;
+            found.object["metadata"]["resourceVersion"] = version.into();
+            found.object["metadata"]["annotations"] = json!({ "berth.dev/restarted-at": ctx.now() });
+            Ok(())
+        })
+    }
+
+    async fn delete_app(&self, _: &OpCtx, app: &Grant<AppRef>, resource_version: Option<&str>) -> Result<()> {
+        self.up()?;
+        {
+            let mut state = self.state.lock();
+            unchanged(state.apps.get(&key(app)).ok_or_else(Error::not_found)?, resource_version)?;
+            state.apps.remove(&key(app));
+            let (place, name) = key(app);
+            state.pods.retain(|(namespace, _), pod| *namespace != place || pod.app.as_deref() != Some(&*name));
+        }
+        self.tell(ChangeKind::App, &app.namespace.kube_name, Some(app.name.as_str()));
+        self.tell(ChangeKind::Pod, &app.namespace.kube_name, Some(app.name.as_str()));
+        Ok(())
+    }
+
+    async fn revisions(&self, _: &OpCtx, app: &Grant<AppRef>) -> Result<Vec<RevisionRow>> {
+        self.up()?;
+        let state = self.state.lock();
+        Ok(state.apps.get(&key(app)).map(|a| a.revisions.iter().rev().cloned().collect()).unwrap_or_default())
+    }
+
+    async fn delete_pod(&self, _: &OpCtx, namespace: &Grant<NamespaceRef>, pod: &str) -> Result<()> {
+        self.up()?;
+        let removed = self.state.lock().pods.remove(&(namespace.kube_name.to_string(), pod.to_owned()));
+        let removed = removed.ok_or_else(Error::not_found)?;
+        self.tell(ChangeKind::Pod, &namespace.kube_name, removed.app.as_deref());
+        Ok(())
+    }
+
+    async fn pod(&self, _: &OpCtx, namespace: &Grant<NamespaceRef>, pod: &str) -> Result<Value> {
+        self.up()?;
+        let state = self.state.lock();
+        let row = state.pods.get(&(namespace.kube_name.to_string(), pod.to_owned())).ok_or_else(Error::not_found)?;
+        Ok(json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": { "name": row.name, "namespace": row.kube_namespace, "creationTimestamp": row.created_at },
+            "status": { "phase": row.reason, "podIP": row.ip },
+        }))
+    }
+
+    async fn logs(
+        &self,
+        _: &OpCtx,
+        namespace: &Grant<NamespaceRef>,
+        query: &LogQuery,
+    ) -> Result<BoxStream<'static, Result<LogLine>>> {
+        self.up()?;
+        let (place, query) = (namespace.kube_name.clone(), query.clone());
+        let state = self.state.lock();
+        let pods: Vec<&PodRow> = state
+            .pods
+            .values()
+            .filter(|p| *p.kube_namespace == *place && query.app == p.app.as_deref().map(Into::into))
+            .collect();
+        if let Some(pod) = &query.pod
+            && !state.pods.contains_key(&(place.to_string(), pod.clone()))
+        {
+            return Err(Error::not_found());
+        }
+        let names: Vec<Arc<str>> = pods.iter().map(|p| p.name.clone()).collect();
+        let mine = move |line: &LogLine| {
+            query.pod.as_deref().is_none_or(|pod| *line.pod == *pod)
+                && query.container.as_deref().is_none_or(|container| *line.container == *container)
+                && (query.app.is_none() || names.contains(&line.pod))
+        };
+        let mut old: Vec<LogLine> =
+            state.logs.iter().filter(|(at, line)| **at == *place && mine(line)).map(|(_, line)| line.clone()).collect();
+        if let Some(tail) = query.tail {
+            old.drain(..old.len().saturating_sub(usize::try_from(tail).unwrap_or_default()));
+        }
+        let old = stream::iter(old.into_iter().map(Ok));
+        if !query.follow {
+            return Ok(old.boxed());
+        }
+        let lines = stream::unfold(self.lines.subscribe(), |mut lines| async {
+            loop {
+                match lines.recv().await {
+                    Ok(line) => return Some((line, lines)),
+                    Err(broadcast::error::RecvError::Lagged(_)) => {}
+                    Err(broadcast::error::RecvError::Closed) => return None,
+                }
+            }
+        });
+        let new =
+            lines.filter_map(move |(at, line)| std::future::ready((at == place && mine(&line)).then_some(Ok(line))));
+        Ok(old.chain(new).boxed())
+    }
+
+    async fn exec(
+        &self,
+        _: &OpCtx,
+        namespace: &Grant<NamespaceRef>,
+        pod: &str,
+        _: Option<&str>,
+        command: &[String],
+        _: bool,
+    ) -> Result<ExecSession> {
+        self.up()?;
+        if !self.state.lock().pods.contains_key(&(namespace.kube_name.to_string(), pod.to_owned())) {
+            return Err(Error::not_found());
+        }
+        // Echoes what is typed, after saying what it runs.
+        let (input, typed) = mpsc::channel(16);
+        let hello = ExecOutput::Stdout(Bytes::from(format!("$ {}\n", command.join(" "))));
+        let echo = stream::unfold(typed, |mut typed: mpsc::Receiver<ExecInput>| async {
+            loop {
+                match typed.recv().await? {
+                    ExecInput::Stdin(bytes) => return Some((ExecOutput::Stdout(bytes), typed)),
+                    ExecInput::Resize(..) => {}
+                }
+            }
+        });
+        let end = stream::once(async { ExecOutput::Exit(Some(0), None) });
+        let output = stream::once(async { hello }).chain(echo).chain(end).boxed();
+        Ok(ExecSession { input, output })
+    }
+
+    async fn ensure_namespace(&self, _: &OpCtx, desired: &DesiredNamespace) -> Result<bool> {
+        self.up()?;
+        let mut state = self.state.lock();
+        let known = state.namespaces.iter().position(|n| n.kube_name == desired.kube_name);
+        match known {
+            Some(at) if state.namespaces[at] == *desired => Ok(false),
+            Some(at) => {
+                state.namespaces[at] = desired.clone();
+                Ok(true)
+            }
+            None => {
+                state.namespaces.push(desired.clone());
+                Ok(true)
+            }
+        }
+    }
+
+    async fn check(&self) -> Vec<Finding> {
+        let ok = self.up().is_ok();
+        vec![Finding { what: "reachable".to_owned(), ok, found: "a fake".to_owned(), fix: None }]
+    }
+}
+
+fn unchanged(app: &App, resource_version: Option<&str>) -> Result<()> {
+    let now = app.object["metadata"]["resourceVersion"].as_str();
+    match resource_version {
+        Some(version) if now != Some(version) => {
+            Err(Error::new(ErrorCode::Conflict, "the app has changed since it was read: read it again"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Clusters in memory.
+pub struct FakeClusters(Vec<Arc<dyn Cluster>>);
+
+impl FakeClusters {
+    /// These.
+    #[must_use]
+    pub fn new<C: Cluster + 'static>(clusters: impl IntoIterator<Item = Arc<C>>) -> Self {
+        Self(clusters.into_iter().map(|c| c as Arc<dyn Cluster>).collect())
+    }
+}
+
+impl Clusters for FakeClusters {
+    fn get(&self, id: &ClusterId) -> Result<Arc<dyn Cluster>> {
+        let found = self.0.iter().find(|c| c.id() == id).cloned();
+        found.ok_or_else(|| Error::new(ErrorCode::ClusterUnavailable, format!("there is no cluster “{id}”")))
+    }
+
+    fn all(&self) -> Vec<Arc<dyn Cluster>> {
+        self.0.clone()
+    }
+}

@@ -1,0 +1,184 @@
+//! Fakes in memory for the ports, faithful enough for tests of API and pages, and a [`World`] that puts them together.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "for tests only")]
+
+use std::{sync::Arc, time::Duration};
+
+use berth_types::{
+    Action, ClusterId, PlatformRole, Resource, TenantRole,
+    names::kube_namespace,
+    people::{Namespace, Tenant, TokenScope, User},
+};
+use jiff::Timestamp;
+use secrecy::ExposeSecret;
+use uuid::Uuid;
+
+use crate::{
+    Actor, OpCtx, Person, Services, Via,
+    authz::{AppRef, Grant, NamespaceRef, PlatformRef, TenantRef},
+    env::{Clock, ManualClock, SystemRandom},
+    ports::store::{Account, People, Tenants},
+    services::identity::Limits,
+};
+
+mod cluster;
+mod lists;
+mod store;
+
+pub use cluster::{FakeCluster, FakeClusters};
+pub use store::FakeStore;
+
+/// Where a [`World`]'s clock begins.
+pub const BEGIN: &str = "2026-11-20T08:00:00Z";
+
+/// Services over fakes, with short cuts that set the scene. All of them panic on bad input.
+pub struct World {
+    /// The services.
+    pub services: Services,
+    /// Their rows.
+    pub store: Arc<FakeStore>,
+    /// Their only cluster, `local`.
+    pub cluster: Arc<FakeCluster>,
+    /// Their clock, which stands until it is moved.
+    pub clock: Arc<ManualClock>,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl World {
+    /// Nobody and nothing, at [`BEGIN`].
+    #[must_use]
+    pub fn new() -> Self {
+        let clock = ManualClock::new(BEGIN.parse().unwrap());
+        let store = Arc::new(FakeStore::default());
+        let cluster = FakeCluster::new(ClusterId::local(), clock.clone());
+        let services = Services::new(
+            store.clone(),
+            Arc::new(FakeClusters::new([cluster.clone()])),
+            clock.clone(),
+            Arc::new(SystemRandom),
+            // A hash that costs nothing: what it protects is made up.
+            Limits { argon2_memory_kib: 64, argon2_passes: 1, ..Limits::default() },
+        );
+        Self { services, store, cluster, clock }
+    }
+
+    /// A context of Berth's own.
+    #[must_use]
+    pub fn system(&self) -> OpCtx {
+        OpCtx::system(self.clock.clone(), "test")
+    }
+
+    /// A person without a password, who need not change one.
+    pub async fn person(&self, name: &str, platform_role: Option<PlatformRole>) -> User {
+        let user = User {
+            id: self.id(),
+            name: name.parse().unwrap(),
+            display_name: name.to_owned(),
+            platform_role,
+            disabled: false,
+            must_change_password: false,
+            created_at: self.clock.now(),
+        };
+        self.store.create_user(&Account { user: user.clone(), password_hash: None }).await.unwrap();
+        user
+    }
+
+    /// A context in which the person called `name` asks, as from a browser.
+    pub async fn ctx(&self, name: &str) -> OpCtx {
+        let user = self.store.find_account(&name.parse().unwrap()).await.unwrap().unwrap().user;
+        let person = Person {
+            id: user.id,
+            name: user.name,
+            display_name: user.display_name.into(),
+            platform_role: user.platform_role,
+            via: Via::Session(Uuid::nil()),
+            scope: TokenScope::default(),
+            must_change_password: user.must_change_password,
+        };
+        OpCtx::anonymous(self.clock.clone(), "test", "192.0.2.1").with_actor(Actor::Person(Arc::new(person)))
+    }
+
+    /// A token of a person, for `lives`.
+    pub async fn token_for(&self, user: &str, scope: TokenScope, lives: Duration) -> String {
+        let user = user.parse().unwrap();
+        let name = format!("test {}", self.id());
+        let made = self.services.create_token_for(&self.system(), &user, &name, scope, lives).await.unwrap();
+        made.1.expose_secret().to_owned()
+    }
+
+    /// A token of a person that may do all they may, for a day.
+    pub async fn token(&self, user: &str) -> String {
+        self.token_for(user, TokenScope::default(), Duration::from_hours(24)).await
+    }
+
+    /// A tenant; the first of `members` must be an owner.
+    pub async fn tenant(&self, name: &str, members: &[(&str, TenantRole)]) -> TenantRef {
+        let now = self.clock.now();
+        let tenant = Tenant {
+            id: self.id(),
+            name: name.parse().unwrap(),
+            display_name: name.to_owned(),
+            created_at: now,
+            version: 1,
+        };
+        let owner = self.store.find_account(&members[0].0.parse().unwrap()).await.unwrap().unwrap().user.id;
+        let platform = Grant::unchecked(PlatformRef, Resource::Tenant, Action::Create);
+        self.store.create_tenant(&platform, &tenant, owner).await.unwrap();
+        let tenant = TenantRef {
+            id: tenant.id,
+            name: tenant.name,
+            display_name: tenant.display_name.into(),
+            role: Some(TenantRole::Owner),
+        };
+        let grant = Grant::unchecked(tenant.clone(), Resource::Membership, Action::Update);
+        for (user, role) in members {
+            self.store.set_member(&grant, &user.parse().unwrap(), *role, now).await.unwrap();
+        }
+        tenant
+    }
+
+    /// A namespace of `tenant`.
+    pub async fn namespace(&self, tenant: &TenantRef, name: &str) -> NamespaceRef {
+        let name = name.parse().unwrap();
+        let row = Namespace {
+            id: self.id(),
+            kube_name: kube_namespace(&tenant.name, &name),
+            name,
+            tenant: tenant.name.clone(),
+            cluster: ClusterId::local(),
+            created_at: self.clock.now(),
+            version: 1,
+        };
+        let grant = Grant::unchecked(tenant.clone(), Resource::Namespace, Action::Create);
+        self.store.create_namespace(&grant, &row).await.unwrap();
+        NamespaceRef {
+            tenant: tenant.clone(),
+            id: row.id,
+            name: row.name,
+            cluster: row.cluster,
+            kube_name: row.kube_name.into(),
+        }
+    }
+
+    fn id(&self) -> Uuid {
+        crate::services::identity::new_id(self.clock.now(), &SystemRandom).unwrap()
+    }
+}
+
+/// An app of a namespace, as somebody who may do anything sees it.
+#[must_use]
+pub fn app_of(namespace: &NamespaceRef, app: &str) -> Grant<AppRef> {
+    let app = AppRef { namespace: namespace.clone(), name: app.parse().unwrap() };
+    Grant::unchecked(app, Resource::App, Action::Update)
+}
+
+/// A time, from RFC 3339.
+#[must_use]
+pub fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}

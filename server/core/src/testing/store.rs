@@ -1,0 +1,515 @@
+//! [`FakeStore`]: the rows, in vectors.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use berth_types::{
+    ErrorCode, FieldError, ListQuery, NamespaceName, Page, TenantName, TenantRole, UserName,
+    people::{ApiToken, AuditEntry, Member, Namespace, Session, Tenant, User},
+};
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use uuid::Uuid;
+
+use crate::{
+    authz::{Grant, PlatformRef, TenantRef},
+    error::{Error, Result},
+    listing::{Column, Key, Listing},
+    ports::store::{
+        Account, Database, Digest, Failures, IdempotentReply, Journal, NewAudit, NewSession, NewToken, People,
+        StoredReply, TenantAccess, Tenants,
+    },
+};
+
+/// All rows in memory. Constraints are those of the databases.
+#[derive(Default)]
+pub struct FakeStore {
+    rows: Mutex<Rows>,
+}
+
+#[derive(Default)]
+struct Rows {
+    accounts: Vec<Account>,
+    sessions: Vec<(NewSession, Timestamp)>,
+    tokens: Vec<(NewToken, Option<Timestamp>)>,
+    failures: HashMap<String, Failures>,
+    tenants: Vec<Tenant>,
+    members: Vec<Membership>,
+    namespaces: Vec<(Uuid, Namespace)>,
+    audit: Vec<AuditEntry>,
+    keys: HashMap<(Uuid, String), (IdempotentReply, Timestamp)>,
+    down: bool,
+}
+
+struct Membership {
+    tenant: Uuid,
+    user: Uuid,
+    role: TenantRole,
+    since: Timestamp,
+}
+
+impl FakeStore {
+    /// From now on every call fails (`Internal`), or works again.
+    pub fn set_down(&self, down: bool) {
+        self.rows.lock().down = down;
+    }
+
+    /// The audit log, oldest first.
+    #[must_use]
+    pub fn audit(&self) -> Vec<AuditEntry> {
+        self.rows.lock().audit.clone()
+    }
+
+    fn rows(&self) -> Result<parking_lot::MutexGuard<'_, Rows>> {
+        let rows = self.rows.lock();
+        if rows.down { Err(Error::internal("the fake database is down")) } else { Ok(rows) }
+    }
+}
+
+impl Rows {
+    fn account(&self, id: Uuid) -> Option<&Account> {
+        self.accounts.iter().find(|a| a.user.id == id)
+    }
+
+    fn user_named(&self, name: &UserName) -> Result<Uuid> {
+        self.accounts.iter().find(|a| a.user.name == *name).map(|a| a.user.id).ok_or_else(Error::not_found)
+    }
+
+    fn role(&self, tenant: Uuid, user: Uuid) -> Option<TenantRole> {
+        self.members.iter().find(|m| m.tenant == tenant && m.user == user).map(|m| m.role)
+    }
+
+    fn keep_an_owner(&self, tenant: Uuid, user: Uuid) -> Result<()> {
+        let another = |m: &Membership| m.tenant == tenant && m.user != user && m.role == TenantRole::Owner;
+        if self.role(tenant, user) == Some(TenantRole::Owner) && !self.members.iter().any(another) {
+            return Err(Error::new(
+                ErrorCode::Conflict,
+                "a tenant needs an owner, and this is the last one: make somebody else an owner first",
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn taken(field: &str, message: String) -> Error {
+    let error = FieldError::new(field, "taken", message.clone());
+    Error::new(ErrorCode::AlreadyExists, message).with_fields(vec![error])
+}
+
+static USERS: Listing<User> = Listing {
+    columns: &[
+        Column { name: "name", key: Some(|u| u.name.as_str().into()), value: None, facet: false },
+        Column { name: "created", key: Some(|u| u.created_at.into()), value: None, facet: false },
+        Column {
+            name: "role",
+            key: None,
+            value: Some(|u| u.platform_role.map_or_else(|| "none".to_owned(), |r| r.to_string())),
+            facet: true,
+        },
+        Column { name: "disabled", key: None, value: Some(|u| u.disabled.to_string()), facet: true },
+    ],
+    search: |u| format!("{} {}", u.name, u.display_name),
+    unique: "name",
+    descending: false,
+};
+
+static AUDIT: Listing<AuditEntry> = Listing {
+    columns: &[
+        Column { name: "at", key: Some(|e| Key::Int(e.id)), value: None, facet: false },
+        Column { name: "actor", key: None, value: Some(|e| e.actor.clone()), facet: false },
+        Column { name: "action", key: None, value: Some(|e| e.action.clone()), facet: false },
+        Column {
+            name: "tenant",
+            key: None,
+            value: Some(|e| e.tenant.as_ref().map(ToString::to_string).unwrap_or_default()),
+            facet: false,
+        },
+        Column { name: "outcome", key: None, value: Some(|e| e.outcome.clone()), facet: false },
+    ],
+    search: |e| e.target.clone(),
+    unique: "at",
+    descending: true,
+};
+
+#[async_trait]
+impl People for FakeStore {
+    async fn any_user(&self) -> Result<bool> {
+        Ok(!self.rows()?.accounts.is_empty())
+    }
+
+    async fn find_account(&self, name: &UserName) -> Result<Option<Account>> {
+        Ok(self.rows()?.accounts.iter().find(|a| a.user.name == *name).cloned())
+    }
+
+    async fn find_account_by_id(&self, id: Uuid) -> Result<Option<Account>> {
+        Ok(self.rows()?.account(id).cloned())
+    }
+
+    async fn list_users(&self, _: &Grant<PlatformRef>, query: &ListQuery) -> Result<Page<User>> {
+        let users = self.rows()?.accounts.iter().map(|a| a.user.clone()).collect();
+        USERS.page(users, query)
+    }
+
+    async fn create_user(&self, account: &Account) -> Result<()> {
+        let mut rows = self.rows()?;
+        let name = &account.user.name;
+        if rows.accounts.iter().any(|a| a.user.name == *name) {
+            return Err(taken("name", format!("a person called “{name}” exists already")));
+        }
+        rows.accounts.push(account.clone());
+        Ok(())
+    }
+
+    async fn update_user(&self, _: &Grant<PlatformRef>, user: &User) -> Result<()> {
+        let mut rows = self.rows()?;
+        let account = rows.accounts.iter_mut().find(|a| a.user.id == user.id).ok_or_else(Error::not_found)?;
+        account.user.display_name.clone_from(&user.display_name);
+        account.user.platform_role = user.platform_role;
+        account.user.disabled = user.disabled;
+        if user.disabled {
+            rows.sessions.retain(|(session, _)| session.user != user.id);
+        }
+        Ok(())
+    }
+
+    async fn set_password(&self, user: Uuid, hash: &str, must_change: bool, keep: Option<Uuid>) -> Result<()> {
+        let mut rows = self.rows()?;
+        let account = rows.accounts.iter_mut().find(|a| a.user.id == user).ok_or_else(Error::not_found)?;
+        account.password_hash = Some(hash.to_owned());
+        account.user.must_change_password = must_change;
+        rows.sessions.retain(|(session, _)| session.user != user || Some(session.id) == keep);
+        Ok(())
+    }
+
+    async fn rehash_password(&self, user: Uuid, old: &str, new: &str) -> Result<()> {
+        let mut rows = self.rows()?;
+        let account = rows.accounts.iter_mut().find(|a| a.user.id == user);
+        if let Some(account) = account.filter(|a| a.password_hash.as_deref() == Some(old)) {
+            account.password_hash = Some(new.to_owned());
+        }
+        Ok(())
+    }
+
+    async fn create_session(&self, session: &NewSession) -> Result<()> {
+        self.rows()?.sessions.push((session.clone(), session.created_at));
+        Ok(())
+    }
+
+    async fn find_session(
+        &self,
+        digest: &Digest,
+        now: Timestamp,
+        idle_before: Timestamp,
+    ) -> Result<Option<(Session, Account)>> {
+        let rows = self.rows()?;
+        let found =
+            rows.sessions.iter().find(|(s, seen)| s.digest == *digest && s.expires_at > now && *seen >= idle_before);
+        Ok(found.and_then(|(session, seen)| {
+            let account = rows.account(session.user).filter(|a| !a.user.disabled)?;
+            Some((shown(session, *seen), account.clone()))
+        }))
+    }
+
+    async fn touch_session(&self, id: Uuid, now: Timestamp) -> Result<()> {
+        for (_, seen) in self.rows()?.sessions.iter_mut().filter(|(s, _)| s.id == id) {
+            *seen = now;
+        }
+        Ok(())
+    }
+
+    async fn list_sessions(&self, user: Uuid, now: Timestamp) -> Result<Vec<Session>> {
+        let rows = self.rows()?;
+        let theirs = rows.sessions.iter().rev().filter(|(s, _)| s.user == user && s.expires_at > now);
+        Ok(theirs.map(|(session, seen)| shown(session, *seen)).collect())
+    }
+
+    async fn end_session(&self, user: Uuid, id: Uuid) -> Result<()> {
+        let mut rows = self.rows()?;
+        let at = rows.sessions.iter().position(|(s, _)| s.user == user && s.id == id);
+        rows.sessions.remove(at.ok_or_else(Error::not_found)?);
+        Ok(())
+    }
+
+    async fn end_sessions(&self, user: Uuid, keep: Option<Uuid>) -> Result<u64> {
+        let mut rows = self.rows()?;
+        let before = rows.sessions.len();
+        rows.sessions.retain(|(s, _)| s.user != user || Some(s.id) == keep);
+        Ok((before - rows.sessions.len()) as u64)
+    }
+
+    async fn create_token(&self, token: &NewToken) -> Result<()> {
+        let mut rows = self.rows()?;
+        if rows.tokens.iter().any(|(t, _)| t.user == token.user && t.name == token.name) {
+            return Err(taken("name", format!("you have a token called “{}” already", token.name)));
+        }
+        rows.tokens.push((token.clone(), None));
+        Ok(())
+    }
+
+    async fn find_token(&self, digest: &Digest, now: Timestamp) -> Result<Option<(ApiToken, Account)>> {
+        let rows = self.rows()?;
+        let found = rows.tokens.iter().find(|(t, _)| t.digest == *digest && t.expires_at > now);
+        Ok(found.and_then(|(token, used)| {
+            let account = rows.account(token.user).filter(|a| !a.user.disabled)?;
+            Some((api_token(token, *used), account.clone()))
+        }))
+    }
+
+    async fn touch_token(&self, id: Uuid, now: Timestamp) -> Result<()> {
+        for (_, used) in self.rows()?.tokens.iter_mut().filter(|(t, _)| t.id == id) {
+            *used = Some(now);
+        }
+        Ok(())
+    }
+
+    async fn list_tokens(&self, user: Uuid) -> Result<Vec<ApiToken>> {
+        let rows = self.rows()?;
+        Ok(rows.tokens.iter().rev().filter(|(t, _)| t.user == user).map(|(t, used)| api_token(t, *used)).collect())
+    }
+
+    async fn revoke_token(&self, user: Uuid, id: Uuid) -> Result<()> {
+        let mut rows = self.rows()?;
+        let at = rows.tokens.iter().position(|(t, _)| t.user == user && t.id == id);
+        rows.tokens.remove(at.ok_or_else(Error::not_found)?);
+        Ok(())
+    }
+
+    async fn failures(&self, key: &str) -> Result<Option<Failures>> {
+        Ok(self.rows()?.failures.get(key).copied())
+    }
+
+    async fn count_failure(&self, key: &str, now: Timestamp, since: Timestamp) -> Result<i64> {
+        let mut rows = self.rows()?;
+        let failures = rows.failures.entry(key.to_owned()).or_insert(Failures { count: 0, last_at: now });
+        failures.count = if failures.last_at < since { 1 } else { failures.count + 1 };
+        failures.last_at = now;
+        Ok(failures.count)
+    }
+
+    async fn clear_failures(&self, key: &str) -> Result<()> {
+        self.rows()?.failures.remove(key);
+        Ok(())
+    }
+
+    async fn sweep(&self, before: Timestamp) -> Result<u64> {
+        let mut rows = self.rows()?;
+        let count = |r: &Rows| r.sessions.len() + r.tokens.len() + r.failures.len() + r.keys.len();
+        let had = count(&rows);
+        rows.sessions.retain(|(s, _)| s.expires_at >= before);
+        rows.tokens.retain(|(t, _)| t.expires_at >= before);
+        rows.failures.retain(|_, f| f.last_at >= before);
+        rows.keys.retain(|_, (_, claimed)| *claimed >= before);
+        Ok((had - count(&rows)) as u64)
+    }
+}
+
+fn shown(session: &NewSession, seen: Timestamp) -> Session {
+    Session {
+        id: session.id,
+        created_at: session.created_at,
+        last_seen_at: seen,
+        expires_at: session.expires_at,
+        user_agent: session.user_agent.clone(),
+        network: session.network.clone(),
+        current: false,
+    }
+}
+
+fn api_token(token: &NewToken, last_used_at: Option<Timestamp>) -> ApiToken {
+    ApiToken {
+        id: token.id,
+        name: token.name.clone(),
+        prefix: token.prefix.clone(),
+        scope: token.scope.clone(),
+        created_at: token.created_at,
+        expires_at: token.expires_at,
+        last_used_at,
+    }
+}
+
+#[async_trait]
+impl Tenants for FakeStore {
+    async fn find_tenant_access(&self, user: Uuid, name: &TenantName) -> Result<Option<TenantAccess>> {
+        let rows = self.rows()?;
+        let tenant = rows.tenants.iter().find(|t| t.name == *name);
+        Ok(tenant.map(|t| TenantAccess { tenant: t.clone(), role: rows.role(t.id, user) }))
+    }
+
+    async fn list_tenant_access(&self, user: Uuid, all: bool) -> Result<Vec<TenantAccess>> {
+        let rows = self.rows()?;
+        let access = rows.tenants.iter().map(|t| TenantAccess { tenant: t.clone(), role: rows.role(t.id, user) });
+        let mut access: Vec<TenantAccess> = access.filter(|a| all || a.role.is_some()).collect();
+        access.sort_by(|a, b| a.tenant.name.cmp(&b.tenant.name));
+        Ok(access)
+    }
+
+    async fn create_tenant(&self, _: &Grant<PlatformRef>, tenant: &Tenant, owner: Uuid) -> Result<()> {
+        let mut rows = self.rows()?;
+        if rows.tenants.iter().any(|t| t.name == tenant.name) {
+            return Err(taken("name", format!("a tenant called “{}” exists already", tenant.name)));
+        }
+        rows.tenants.push(tenant.clone());
+        let since = tenant.created_at;
+        rows.members.push(Membership { tenant: tenant.id, user: owner, role: TenantRole::Owner, since });
+        Ok(())
+    }
+
+    async fn update_tenant(&self, grant: &Grant<TenantRef>, display_name: &str, version: i64) -> Result<i64> {
+        let mut rows = self.rows()?;
+        match rows.tenants.iter_mut().find(|t| t.id == grant.id && t.version == version) {
+            Some(tenant) => {
+                display_name.clone_into(&mut tenant.display_name);
+                tenant.version += 1;
+                Ok(tenant.version)
+            }
+            None => Err(Error::new(ErrorCode::Conflict, "the tenant has changed since it was read: read it again")),
+        }
+    }
+
+    async fn list_members(&self, grant: &Grant<TenantRef>) -> Result<Vec<Member>> {
+        let rows = self.rows()?;
+        let mut members: Vec<Member> = rows
+            .members
+            .iter()
+            .filter(|m| m.tenant == grant.id)
+            .filter_map(|m| {
+                let user = &rows.account(m.user)?.user;
+                Some(Member {
+                    user: user.name.clone(),
+                    display_name: user.display_name.clone(),
+                    role: m.role,
+                    created_at: m.since,
+                })
+            })
+            .collect();
+        members.sort_by(|a, b| (a.role, &a.user).cmp(&(b.role, &b.user)));
+        Ok(members)
+    }
+
+    async fn set_member(
+        &self,
+        grant: &Grant<TenantRef>,
+        user: &UserName,
+        role: TenantRole,
+        now: Timestamp,
+    ) -> Result<()> {
+        let mut rows = self.rows()?;
+        let user = rows.user_named(user)?;
+        if role != TenantRole::Owner {
+            rows.keep_an_owner(grant.id, user)?;
+        }
+        match rows.members.iter_mut().find(|m| m.tenant == grant.id && m.user == user) {
+            Some(member) => member.role = role,
+            None => rows.members.push(Membership { tenant: grant.id, user, role, since: now }),
+        }
+        Ok(())
+    }
+
+    async fn remove_member(&self, grant: &Grant<TenantRef>, user: &UserName) -> Result<()> {
+        let mut rows = self.rows()?;
+        let user = rows.user_named(user)?;
+        rows.keep_an_owner(grant.id, user)?;
+        let at = rows.members.iter().position(|m| m.tenant == grant.id && m.user == user);
+        rows.members.remove(at.ok_or_else(Error::not_found)?);
+        Ok(())
+    }
+
+    async fn find_namespace(&self, tenant: &TenantRef, name: &NamespaceName) -> Result<Option<Namespace>> {
+        let rows = self.rows()?;
+        Ok(rows.namespaces.iter().find(|(t, n)| *t == tenant.id && n.name == *name).map(|(_, n)| n.clone()))
+    }
+
+    async fn list_namespaces(&self, tenant: &TenantRef) -> Result<Vec<Namespace>> {
+        let rows = self.rows()?;
+        let theirs = rows.namespaces.iter().filter(|(t, _)| *t == tenant.id);
+        let mut namespaces: Vec<Namespace> = theirs.map(|(_, n)| n.clone()).collect();
+        namespaces.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(namespaces)
+    }
+
+    async fn create_namespace(&self, grant: &Grant<TenantRef>, namespace: &Namespace) -> Result<()> {
+        let mut rows = self.rows()?;
+        let same_place = |n: &Namespace| n.cluster == namespace.cluster && n.kube_name == namespace.kube_name;
+        if rows.namespaces.iter().any(|(t, n)| (*t == grant.id && n.name == namespace.name) || same_place(n)) {
+            return Err(taken("name", format!("a namespace called “{}” exists already", namespace.name)));
+        }
+        rows.namespaces.push((grant.id, namespace.clone()));
+        Ok(())
+    }
+
+    async fn list_all_namespaces(&self, _: &Grant<PlatformRef>) -> Result<Vec<Namespace>> {
+        Ok(self.rows()?.namespaces.iter().map(|(_, n)| n.clone()).collect())
+    }
+}
+
+#[async_trait]
+impl Journal for FakeStore {
+    async fn append_audit(&self, entry: &NewAudit) -> Result<()> {
+        let mut rows = self.rows()?;
+        let id = rows.audit.len() as i64 + 1;
+        let entry = entry.clone();
+        rows.audit.push(AuditEntry {
+            id,
+            at: entry.at,
+            actor: entry.actor,
+            via: entry.via,
+            action: entry.action,
+            target: entry.target,
+            tenant: entry.tenant,
+            outcome: entry.outcome.to_owned(),
+            reason: entry.reason,
+            detail: entry.detail,
+            request_id: entry.request_id,
+            network: entry.network,
+        });
+        Ok(())
+    }
+
+    async fn list_audit(&self, _: &Grant<PlatformRef>, query: &ListQuery) -> Result<Page<AuditEntry>> {
+        let entries = self.rows()?.audit.clone();
+        AUDIT.page(entries, query)
+    }
+
+    async fn claim_idempotency(
+        &self,
+        user: Uuid,
+        key: &str,
+        request: &Digest,
+        now: Timestamp,
+    ) -> Result<Option<IdempotentReply>> {
+        let mut rows = self.rows()?;
+        let at = (user, key.to_owned());
+        if let Some((known, _)) = rows.keys.get(&at) {
+            return Ok(Some(known.clone()));
+        }
+        rows.keys.insert(at, (IdempotentReply { request: *request, reply: None }, now));
+        Ok(None)
+    }
+
+    async fn keep_reply(&self, user: Uuid, key: &str, reply: &StoredReply) -> Result<()> {
+        let mut rows = self.rows()?;
+        let claim = rows.keys.get_mut(&(user, key.to_owned())).filter(|(c, _)| c.reply.is_none());
+        claim.ok_or_else(Error::not_found)?.0.reply = Some(reply.clone());
+        Ok(())
+    }
+
+    async fn release_idempotency(&self, user: Uuid, key: &str) -> Result<()> {
+        let mut rows = self.rows()?;
+        let at = (user, key.to_owned());
+        if rows.keys.get(&at).is_some_and(|(claim, _)| claim.reply.is_none()) {
+            rows.keys.remove(&at);
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Database for FakeStore {
+    async fn describe(&self) -> Result<String> {
+        self.rows().map(|_| "memory".to_owned())
+    }
+
+    async fn ping(&self) -> Result<()> {
+        self.rows().map(drop)
+    }
+}

@@ -1,0 +1,119 @@
+//! YAML that people type or paste: bounded before it is understood, and errors that name the line.
+
+use berth_types::{AppSpec, ErrorCode, FieldError};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+
+/// Most bytes of a document.
+pub const MAX_BYTES: usize = 256 * 1024;
+/// Deepest nesting.
+pub const MAX_DEPTH: usize = 32;
+
+/// Reads one YAML (or JSON) document into JSON. Aliases, merge keys, duplicate keys, several documents, deep and large ones
+/// are refused: none of them is needed for an app, and each has been used for attacks.
+///
+/// # Errors
+/// `TooLarge`; `Invalid` at `yaml` with the line.
+pub fn parse(text: &str) -> Result<Value> {
+    if text.len() > MAX_BYTES {
+        let message = format!("at most {} KiB are accepted", MAX_BYTES / 1024);
+        return Err(Error::new(ErrorCode::TooLarge, message));
+    }
+    let budget = serde_saphyr::budget! {
+        max_depth: MAX_DEPTH,
+        max_aliases: 0,
+        max_anchors: 0,
+        max_documents: 1,
+        max_nodes: 20_000,
+    };
+    let options = serde_saphyr::options! {
+        budget: budget,
+        duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::Error,
+        with_snippet: false,
+    };
+    serde_saphyr::from_str_with_options::<Value>(text, options)
+        .map_err(|e| Error::field(FieldError::new("yaml", "yaml", e.to_string()).param("reason", &e)))
+}
+
+/// Writes JSON as YAML.
+///
+/// # Errors
+/// Internal: JSON can always be written.
+pub fn print(value: &impl serde::Serialize) -> Result<String> {
+    serde_saphyr::to_string(value).map_err(|e| Error::internal(e.to_string()))
+}
+
+/// Reads `value` as `T`; an error stands at its field below `root` (which may be empty).
+///
+/// # Errors
+/// `Invalid` at the field.
+pub fn typed<T: DeserializeOwned>(root: &str, value: &Value) -> Result<T> {
+    serde_path_to_error::deserialize(value).map_err(|e| {
+        let path = e.path().to_string();
+        let inner = e.into_inner().to_string();
+        let unknown = inner.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
+        let (path, code) = match (path.as_str(), unknown) {
+            (".", Some(name)) => (name.to_owned(), "unknown_field"),
+            (".", None) => (String::new(), "type"),
+            (path, Some(name)) if !path.ends_with(name) => (format!("{path}.{name}"), "unknown_field"),
+            (path, Some(_)) => (path.to_owned(), "unknown_field"),
+            (path, None) => (path.to_owned(), "type"),
+        };
+        let field = if root.is_empty() || path.is_empty() { format!("{root}{path}") } else { format!("{root}.{path}") };
+        Error::field(FieldError::new(field, code, inner.clone()).param("reason", inner))
+    })
+}
+
+/// Reads and checks an app's `spec`.
+///
+/// # Errors
+/// `Invalid` with every wrong field.
+pub fn app_spec(value: &Value) -> Result<AppSpec> {
+    let spec: AppSpec = typed("spec", value)?;
+    match spec.validate() {
+        errors if errors.is_empty() => Ok(spec),
+        errors => Err(Error::invalid(errors)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn code(text: &str) -> String {
+        let error = parse(text).unwrap_err();
+        error.fields().first().map_or_else(|| error.code().to_string(), |f| f.code.clone())
+    }
+
+    #[test]
+    fn bombs_are_refused() {
+        assert_eq!(code("a: &a [1]\nb: [*a, *a]\n"), "yaml");
+        assert_eq!(code(&"[".repeat(100)), "yaml");
+        assert_eq!(code(&format!("a: \"{}\"", "x".repeat(MAX_BYTES))), "too-large");
+        assert_eq!(code("a: 1\na: 2\n"), "yaml");
+        assert_eq!(code("a: 1\n---\nb: 2\n"), "yaml");
+        assert_eq!(code("a: [1\n"), "yaml");
+    }
+
+    #[test]
+    fn round_trip() {
+        let value = parse("a: 1\nb: [x, 'yes', null]\nc: {d: 1.5}\n").unwrap();
+        assert_eq!(parse(&print(&value).unwrap()).unwrap(), value);
+    }
+
+    #[test]
+    fn unknown_and_mistyped_fields_stand_at_their_place() {
+        for (yaml, field, code) in [
+            ("components: [{name: main, image: a, replica: 1}]", "spec.components[0].replica", "unknown_field"),
+            ("components: [{name: main, image: a, replicas: many}]", "spec.components[0].replicas", "type"),
+            ("component: []", "spec.component", "unknown_field"),
+        ] {
+            let error = app_spec(&parse(yaml).unwrap()).unwrap_err();
+            let got = &error.fields()[0];
+            assert_eq!((got.field.as_str(), got.code.as_str()), (field, code), "{yaml}: {got:?}");
+        }
+    }
+}

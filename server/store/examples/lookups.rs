@@ -1,0 +1,156 @@
+//! How many pages a second the three lookups of every page allow: session, tenant, namespace.
+//!
+//! `cargo run --release -p berth-store --example lookups [DATABASE-URL]`; without a URL a SQLite file of its own. The
+//! database is filled with 10,000 people (a session each), 1,000 tenants of 10 members and 3 namespaces.
+
+use std::{sync::Arc, time::Instant};
+
+use berth_core::{
+    authz::{Grant, PlatformRef, TenantRef},
+    ports::store::{Account, NewSession, Store},
+};
+use berth_store::{Options, connect};
+use berth_types::{
+    Action, ClusterId, Resource, TenantName, TenantRole, UserName,
+    people::{Namespace, Tenant, User},
+};
+use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+const PEOPLE: u32 = 10_000;
+const TENANTS: u32 = 1_000;
+const MEMBERS: u32 = 10;
+const PAGES: u32 = 5_000;
+
+fn start() -> Timestamp {
+    Timestamp::UNIX_EPOCH + SignedDuration::from_hours(480_000)
+}
+
+fn id(kind: u32, number: u32) -> Uuid {
+    Uuid::from_u64_pair(kind.into(), number.into())
+}
+
+fn digest(number: u32) -> [u8; 32] {
+    let mut digest = [0; 32];
+    digest[..4].copy_from_slice(&number.to_le_bytes());
+    digest
+}
+
+fn user_name(number: u32) -> Result<UserName, Failure> {
+    Ok(format!("user-{number}").parse()?)
+}
+
+fn tenant_name(number: u32) -> Result<TenantName, Failure> {
+    Ok(format!("tenant-{number}").parse()?)
+}
+
+async fn fill(store: &dyn Store) -> Result<(), Failure> {
+    let platform = Grant::unchecked(PlatformRef, Resource::Platform, Action::Create);
+    for number in 0..PEOPLE {
+        let user = User {
+            id: id(1, number),
+            name: user_name(number)?,
+            display_name: format!("Person {number}"),
+            platform_role: None,
+            disabled: false,
+            must_change_password: false,
+            created_at: start(),
+        };
+        store.create_user(&Account { user, password_hash: Some("$argon2id$".repeat(10)) }).await?;
+        let session = NewSession {
+            id: id(2, number),
+            digest: digest(number),
+            user: id(1, number),
+            created_at: start(),
+            expires_at: start() + SignedDuration::from_hours(24),
+            user_agent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0".to_owned(),
+            network: "192.0.2.1".to_owned(),
+        };
+        store.create_session(&session).await?;
+    }
+    for number in 0..TENANTS {
+        let name = tenant_name(number)?;
+        let tenant = Tenant {
+            id: id(3, number),
+            name: name.clone(),
+            display_name: format!("Tenant {number}"),
+            created_at: start(),
+            version: 1,
+        };
+        store.create_tenant(&platform, &tenant, id(1, number * MEMBERS)).await?;
+        let tenant = TenantRef {
+            id: tenant.id,
+            name: name.clone(),
+            display_name: tenant.display_name.into(),
+            role: Some(TenantRole::Owner),
+        };
+        let grant = Grant::unchecked(tenant, Resource::Tenant, Action::Update);
+        for member in 1..MEMBERS {
+            let user = user_name(number * MEMBERS + member)?;
+            store.set_member(&grant, &user, TenantRole::Developer, start()).await?;
+        }
+        for (at, stage) in (0..).zip(["dev", "staging", "prod"]) {
+            let namespace = Namespace {
+                id: id(4, number * 3 + at),
+                name: stage.parse()?,
+                tenant: name.clone(),
+                cluster: ClusterId::local(),
+                kube_name: format!("{name}-{stage}"),
+                created_at: start(),
+                version: 1,
+            };
+            store.create_namespace(&grant, &namespace).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn page(store: &dyn Store, number: u32) -> Result<(), Failure> {
+    let user = number.wrapping_mul(7919) % PEOPLE;
+    let now = start() + SignedDuration::from_mins(1);
+    let idle_before = start() - SignedDuration::from_hours(1);
+    let (_, account) = store.find_session(&digest(user), now, idle_before).await?.ok_or("no session")?;
+    let name = tenant_name(user / MEMBERS)?;
+    let access = store.find_tenant_access(account.user.id, &name).await?.ok_or("no tenant")?;
+    let tenant =
+        TenantRef { id: access.tenant.id, name, display_name: access.tenant.display_name.into(), role: access.role };
+    store.find_namespace(&tenant, &"prod".parse()?).await?.ok_or("no namespace")?;
+    Ok(())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Failure> {
+    let folder = tempfile::tempdir()?;
+    let url =
+        std::env::args().nth(1).unwrap_or_else(|| format!("sqlite://{}", folder.path().join("berth.db").display()));
+    let store = connect(&url, &Options::default()).await?;
+    let begun = Instant::now();
+    if !store.any_user().await? {
+        fill(&*store).await?;
+        println!("{}: filled in {:.1} s", store.describe().await?, begun.elapsed().as_secs_f64());
+    }
+    for tasks in [1, 8] {
+        let begun = Instant::now();
+        let work = (0..tasks).map(|task| {
+            let store: Arc<dyn Store> = store.clone();
+            tokio::spawn(async move {
+                for number in (task..PAGES).step_by(tasks as usize) {
+                    page(&*store, number).await?;
+                }
+                Ok::<(), Failure>(())
+            })
+        });
+        for done in futures::future::try_join_all(work).await? {
+            done?;
+        }
+        let seconds = begun.elapsed().as_secs_f64();
+        println!(
+            "{tasks} at once: {:.0} pages/s, {:.0} µs of lookups a page",
+            f64::from(PAGES) / seconds,
+            seconds * f64::from(tasks) * 1e6 / f64::from(PAGES)
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,298 @@
+//! The narrow waist between the store's code and the two drivers: statements with values in, rows out.
+//!
+//! Everything above knows one bound, [`Engine`]; sqlx's own trait bounds end here. sqlx's `Any` driver is no way out, since
+//! it lacks prepared statement types that both databases share with us (see `docs/adr/0002-sql.md`).
+
+use std::{future::Future, str::FromStr};
+
+use berth_core::{
+    error::{Error, Result},
+    ports::store::Digest,
+};
+use berth_types::ErrorCode;
+use jiff::Timestamp;
+use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
+use uuid::Uuid;
+
+use crate::migrations::Dialect;
+
+/// A value that both databases keep alike.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Value {
+    Bool(bool),
+    Int(Option<i64>),
+    Text(Option<String>),
+    Bytes(Option<Vec<u8>>),
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(value: i64) -> Self {
+        Self::Int(Some(value))
+    }
+}
+
+/// Postgres has no NUL in text; it is replaced, so that both databases keep the same.
+impl From<Option<&str>> for Value {
+    fn from(value: Option<&str>) -> Self {
+        Self::Text(value.map(|text| text.replace('\0', "\u{fffd}")))
+    }
+}
+
+impl From<&str> for Value {
+    fn from(value: &str) -> Self {
+        Some(value).into()
+    }
+}
+
+impl From<Uuid> for Value {
+    fn from(value: Uuid) -> Self {
+        Self::Text(Some(value.to_string()))
+    }
+}
+
+impl From<Timestamp> for Value {
+    fn from(value: Timestamp) -> Self {
+        Self::Int(Some(value.as_microsecond()))
+    }
+}
+
+impl From<&[u8]> for Value {
+    fn from(value: &[u8]) -> Self {
+        Self::Bytes(Some(value.to_vec()))
+    }
+}
+
+impl From<&Digest> for Value {
+    fn from(value: &Digest) -> Self {
+        value.as_slice().into()
+    }
+}
+
+/// SQL with the values of `$1`, `$2`, …
+#[derive(Debug)]
+pub(crate) struct Statement {
+    pub(crate) sql: SqlStr,
+    pub(crate) values: Vec<Value>,
+}
+
+/// A statement whose text is known when Berth is built.
+pub(crate) fn sql(text: &'static str) -> Statement {
+    Statement { sql: text.into_sql_str(), values: Vec::new() }
+}
+
+impl Statement {
+    /// A statement put together at run time. The parts of `text` must be constants of this crate: what comes from outside
+    /// belongs in `values`.
+    pub(crate) fn composed(text: String, values: Vec<Value>) -> Self {
+        Self { sql: AssertSqlSafe(text).into_sql_str(), values }
+    }
+
+    /// Adds the next value.
+    pub(crate) fn bind(mut self, value: impl Into<Value>) -> Self {
+        self.values.push(value.into());
+        self
+    }
+}
+
+/// A row of a driver, by position.
+pub(crate) trait Columns {
+    fn bool(&self, at: usize) -> sqlx::Result<bool>;
+    fn int(&self, at: usize) -> sqlx::Result<Option<i64>>;
+    fn text(&self, at: usize) -> sqlx::Result<Option<&str>>;
+    fn bytes(&self, at: usize) -> sqlx::Result<Option<&[u8]>>;
+}
+
+/// A database that answers.
+pub(crate) trait Engine: Send + Sync + 'static {
+    type Row: Columns + Send + Sync;
+    type Transaction: Transaction<Row = Self::Row>;
+
+    /// Which text of a migration it takes.
+    const DIALECT: Dialect;
+    /// Taken first by the transaction that migrates, so that only one does at a time.
+    const MIGRATION_LOCK: Option<&'static str>;
+    /// Name and version, in one column.
+    const DESCRIBE: &'static str;
+
+    /// The rows of a statement that changes nothing.
+    fn read(&self, statement: Statement) -> impl Future<Output = Result<Vec<Self::Row>>> + Send;
+    /// The rows that a changing statement returns, once it is committed.
+    fn write(&self, statement: Statement) -> impl Future<Output = Result<Vec<Self::Row>>> + Send;
+    /// Changes rows; how many, once that is committed.
+    fn execute(&self, statement: Statement) -> impl Future<Output = Result<u64>> + Send;
+    /// Several statements, all of them or none. Dropped without `commit`, none.
+    fn begin(&self) -> impl Future<Output = Result<Self::Transaction>> + Send;
+}
+
+/// Statements that are committed together.
+pub(crate) trait Transaction: Send {
+    type Row: Columns + Send + Sync;
+
+    fn fetch(&mut self, statement: Statement) -> impl Future<Output = Result<Vec<Self::Row>>> + Send;
+    fn execute(&mut self, statement: Statement) -> impl Future<Output = Result<u64>> + Send;
+    /// Several statements in one text, without values.
+    fn script(&mut self, text: &'static str) -> impl Future<Output = Result<()>> + Send;
+    fn commit(self) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// What a driver's error means to the caller: a value that is taken, or our fault.
+pub(crate) fn failure(error: sqlx::Error) -> Error {
+    match &error {
+        sqlx::Error::Database(cause) if cause.is_unique_violation() => {
+            Error::new(ErrorCode::AlreadyExists, "something of that name exists already").caused_by(error)
+        }
+        _ => Error::internal(error),
+    }
+}
+
+/// Implements the waist for one sqlx driver: the same words, since sqlx's traits differ only in the types they name.
+macro_rules! driver {
+    ($db:ty, $row:ty) => {
+        impl $crate::engine::Columns for $row {
+            fn bool(&self, at: usize) -> sqlx::Result<bool> {
+                sqlx::Row::try_get(self, at)
+            }
+            fn int(&self, at: usize) -> sqlx::Result<Option<i64>> {
+                sqlx::Row::try_get(self, at)
+            }
+            fn text(&self, at: usize) -> sqlx::Result<Option<&str>> {
+                sqlx::Row::try_get(self, at)
+            }
+            fn bytes(&self, at: usize) -> sqlx::Result<Option<&[u8]>> {
+                sqlx::Row::try_get(self, at)
+            }
+        }
+
+        impl $crate::engine::Transaction for sqlx::Transaction<'static, $db> {
+            type Row = $row;
+
+            async fn fetch(&mut self, statement: Statement) -> Result<Vec<$row>> {
+                bound(statement).fetch_all(&mut **self).await.map_err(failure)
+            }
+            async fn execute(&mut self, statement: Statement) -> Result<u64> {
+                let done = bound(statement).execute(&mut **self).await.map_err(failure)?;
+                Ok(done.rows_affected())
+            }
+            async fn script(&mut self, text: &'static str) -> Result<()> {
+                sqlx::raw_sql(text).execute(&mut **self).await.map_err(failure)?;
+                Ok(())
+            }
+            async fn commit(self) -> Result<()> {
+                sqlx::Transaction::commit(self).await.map_err(failure)
+            }
+        }
+
+        /// The statement as sqlx takes it; prepared once a connection, then kept.
+        fn bound(statement: Statement) -> sqlx::query::Query<'static, $db, <$db as sqlx::Database>::Arguments> {
+            let mut query = sqlx::query::<$db>(statement.sql);
+            for value in statement.values {
+                query = match value {
+                    $crate::engine::Value::Bool(v) => query.bind(v),
+                    $crate::engine::Value::Int(v) => query.bind(v),
+                    $crate::engine::Value::Text(v) => query.bind(v),
+                    $crate::engine::Value::Bytes(v) => query.bind(v),
+                };
+            }
+            query
+        }
+    };
+}
+pub(crate) use driver;
+
+/// Reads a row from left to right. An unexpected value is our fault: the schema checks what is written.
+pub(crate) struct Reader<'r> {
+    row: &'r dyn Columns,
+    at: usize,
+}
+
+impl<'r> Reader<'r> {
+    pub(crate) fn new(row: &'r impl Columns) -> Self {
+        Self { row, at: 0 }
+    }
+
+    fn next<T>(&mut self, get: impl FnOnce(&'r dyn Columns, usize) -> sqlx::Result<T>) -> Result<T> {
+        let at = self.at;
+        self.at += 1;
+        get(self.row, at).map_err(Error::internal)
+    }
+
+    /// The column just read does not hold what it should.
+    fn bad(&self, what: impl std::fmt::Display) -> Error {
+        Error::internal(format!("column {} of a row: {what}", self.at))
+    }
+
+    pub(crate) fn bool(&mut self) -> Result<bool> {
+        self.next(|row, at| row.bool(at))
+    }
+
+    pub(crate) fn int_or_null(&mut self) -> Result<Option<i64>> {
+        self.next(|row, at| row.int(at))
+    }
+
+    pub(crate) fn int(&mut self) -> Result<i64> {
+        self.int_or_null()?.ok_or_else(|| self.bad("is null"))
+    }
+
+    fn str_or_null(&mut self) -> Result<Option<&'r str>> {
+        self.next(|row, at| row.text(at))
+    }
+
+    fn str(&mut self) -> Result<&'r str> {
+        self.str_or_null()?.ok_or_else(|| self.bad("is null"))
+    }
+
+    pub(crate) fn text_or_null(&mut self) -> Result<Option<String>> {
+        Ok(self.str_or_null()?.map(str::to_owned))
+    }
+
+    pub(crate) fn text(&mut self) -> Result<String> {
+        Ok(self.str()?.to_owned())
+    }
+
+    pub(crate) fn bytes_or_null(&mut self) -> Result<Option<Vec<u8>>> {
+        Ok(self.next(|row, at| row.bytes(at))?.map(<[u8]>::to_vec))
+    }
+
+    pub(crate) fn digest(&mut self) -> Result<Digest> {
+        let bytes = self.next(|row, at| row.bytes(at))?.unwrap_or_default();
+        bytes.try_into().map_err(|_| self.bad("is no digest of 32 bytes"))
+    }
+
+    /// A name, an id: what is kept as text and checked when parsed.
+    pub(crate) fn parsed_or_null<T: FromStr<Err: std::fmt::Display>>(&mut self) -> Result<Option<T>> {
+        self.str_or_null()?.map(|text| text.parse().map_err(|e| self.bad(format!("“{text}”: {e}")))).transpose()
+    }
+
+    pub(crate) fn parsed<T: FromStr<Err: std::fmt::Display>>(&mut self) -> Result<T> {
+        self.parsed_or_null()?.ok_or_else(|| self.bad("is null"))
+    }
+
+    /// One of a list of words, such as a role.
+    pub(crate) fn word_or_null<T>(&mut self, from: fn(&str) -> Option<T>) -> Result<Option<T>> {
+        self.str_or_null()?
+            .map(|text| from(text).ok_or_else(|| self.bad(format!("“{text}” is no known word"))))
+            .transpose()
+    }
+
+    pub(crate) fn word<T>(&mut self, from: fn(&str) -> Option<T>) -> Result<T> {
+        self.word_or_null(from)?.ok_or_else(|| self.bad("is null"))
+    }
+
+    pub(crate) fn time_or_null(&mut self) -> Result<Option<Timestamp>> {
+        self.int_or_null()?.map(|micros| Timestamp::from_microsecond(micros).map_err(|e| self.bad(e))).transpose()
+    }
+
+    pub(crate) fn time(&mut self) -> Result<Timestamp> {
+        self.time_or_null()?.ok_or_else(|| self.bad("is null"))
+    }
+
+    pub(crate) fn json_or_null(&mut self) -> Result<Option<serde_json::Value>> {
+        self.str_or_null()?.map(|text| serde_json::from_str(text).map_err(|e| self.bad(e))).transpose()
+    }
+}

@@ -1,0 +1,138 @@
+//! The audit log, and replies that may be asked for again.
+
+use async_trait::async_trait;
+use berth_core::{
+    authz::{Grant, PlatformRef},
+    error::{Error, Result},
+    ports::store::{Digest, IdempotentReply, Journal, NewAudit, StoredReply},
+};
+use berth_types::{ErrorCode, ListQuery, Page, people::AuditEntry};
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::{
+    engine::{Engine, Reader, sql},
+    list::{Filter, Key, Listing, Sort},
+    store::{SqlStore, found},
+};
+
+fn entry(row: &mut Reader<'_>) -> Result<AuditEntry> {
+    Ok(AuditEntry {
+        id: row.int()?,
+        at: row.time()?,
+        actor: row.text()?,
+        via: row.text()?,
+        action: row.text()?,
+        target: row.text()?,
+        tenant: row.parsed_or_null()?,
+        outcome: row.text()?,
+        reason: row.text_or_null()?,
+        detail: row.json_or_null()?,
+        request_id: row.text()?,
+        network: row.text()?,
+    })
+}
+
+/// No facets: the log has no bound, and counting all of it for each page would take ever longer.
+static AUDIT: Listing<AuditEntry> = Listing {
+    columns: "a.id, a.at, a.actor, a.via, a.action, a.target, a.tenant, a.outcome, a.reason, a.detail, a.request_id, \
+              a.network",
+    from: "audit a",
+    // Targets are names, hence ASCII.
+    search: "LOWER(a.target)",
+    filters: &[
+        Filter { field: "actor", sql: "a.actor", values: &[], facet: false },
+        Filter { field: "action", sql: "a.action", values: &[], facet: false },
+        Filter { field: "tenant", sql: "a.tenant", values: &[], facet: false },
+        Filter { field: "outcome", sql: "a.outcome", values: &["done", "denied", "failed"], facet: false },
+    ],
+    // Entries get their ids in the order in which they are written, which is the order of time.
+    sorts: &[Sort { field: "at", sql: "a.id", key: |entry| Key::Int(entry.id) }],
+    unique: "at",
+    unique_descending: true,
+    read: entry,
+};
+
+fn reply(row: &mut Reader<'_>) -> Result<IdempotentReply> {
+    let request = row.digest()?;
+    let status = row.int_or_null()?;
+    let headers = row.json_or_null()?;
+    let body = row.bytes_or_null()?;
+    let reply = match (status, headers, body) {
+        (Some(status), Some(headers), Some(body)) => {
+            Some(StoredReply { status: u16::try_from(status).map_err(Error::internal)?, headers, body })
+        }
+        _ => None,
+    };
+    Ok(IdempotentReply { request, reply })
+}
+
+/// How often a claim is tried that is neither new nor there: only somebody else's giving it up in between explains that.
+const CLAIM_TRIES: usize = 5;
+
+#[async_trait]
+impl<E: Engine> Journal for SqlStore<E> {
+    async fn append_audit(&self, entry: &NewAudit) -> Result<()> {
+        const SQL: &str = "INSERT INTO audit (at, actor, via, action, target, tenant, outcome, reason, detail, \
+                           request_id, network) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+        let detail = entry.detail.as_ref().map(ToString::to_string);
+        let statement = sql(SQL)
+            .bind(entry.at)
+            .bind(entry.actor.as_str())
+            .bind(entry.via.as_str())
+            .bind(entry.action.as_str())
+            .bind(entry.target.as_str())
+            .bind(entry.tenant.as_ref().map(|name| name.as_str()))
+            .bind(entry.outcome)
+            .bind(entry.reason.as_deref())
+            .bind(detail.as_deref())
+            .bind(entry.request_id.as_str())
+            .bind(entry.network.as_str());
+        self.engine.execute(statement).await.map(drop)
+    }
+
+    async fn list_audit(&self, _: &Grant<PlatformRef>, query: &ListQuery) -> Result<Page<AuditEntry>> {
+        AUDIT.page(&self.engine, query).await
+    }
+
+    async fn claim_idempotency(
+        &self,
+        user: Uuid,
+        key: &str,
+        request: &Digest,
+        now: Timestamp,
+    ) -> Result<Option<IdempotentReply>> {
+        const CLAIM: &str = "INSERT INTO idempotency_keys (user_id, key, request, created_at) VALUES ($1, $2, $3, $4) \
+                             ON CONFLICT (user_id, key) DO NOTHING";
+        const FIND: &str =
+            "SELECT request, status, headers, body FROM idempotency_keys WHERE user_id = $1 AND key = $2";
+        for _ in 0..CLAIM_TRIES {
+            let claim = sql(CLAIM).bind(user).bind(key).bind(request).bind(now);
+            if self.engine.execute(claim).await? == 1 {
+                return Ok(None);
+            }
+            if let Some(known) = self.one(sql(FIND).bind(user).bind(key), reply).await? {
+                return Ok(Some(known));
+            }
+        }
+        Err(Error::new(ErrorCode::Conflict, "another request with this idempotency key keeps failing: try again"))
+    }
+
+    async fn keep_reply(&self, user: Uuid, key: &str, reply: &StoredReply) -> Result<()> {
+        const SQL: &str = "UPDATE idempotency_keys SET status = $3, headers = $4, body = $5 \
+                           WHERE user_id = $1 AND key = $2 AND status IS NULL";
+        let statement = sql(SQL)
+            .bind(user)
+            .bind(key)
+            .bind(i64::from(reply.status))
+            .bind(reply.headers.to_string().as_str())
+            .bind(reply.body.as_slice());
+        found(self.engine.execute(statement).await?)
+    }
+
+    async fn release_idempotency(&self, user: Uuid, key: &str) -> Result<()> {
+        // A reply that was kept stays.
+        const SQL: &str = "DELETE FROM idempotency_keys WHERE user_id = $1 AND key = $2 AND status IS NULL";
+        self.engine.execute(sql(SQL).bind(user).bind(key)).await.map(drop)
+    }
+}

@@ -1,0 +1,74 @@
+//! Postgres: a pool, for installations with more than one replica.
+
+use std::time::Duration;
+
+use berth_core::error::Result;
+use sqlx::{
+    Connection, PgPool, Postgres,
+    postgres::{PgConnectOptions, PgPoolOptions, PgRow},
+};
+
+use crate::{
+    Options,
+    engine::{Engine, Statement, driver, failure},
+    migrations::Dialect,
+};
+
+/// A connection that rested for longer is tried before it is used; asking each time would double the round trips.
+const TRUSTED_FOR: Duration = Duration::from_secs(5);
+
+/// A Postgres database. Statements run at READ COMMITTED; where a decision rests on rows it read, the transaction first
+/// takes the row lock that serialises it (by an update that changes nothing, which SQLite understands too).
+#[derive(Clone)]
+pub(crate) struct PgEngine {
+    pool: PgPool,
+}
+
+impl PgEngine {
+    pub(crate) async fn open(connect: PgConnectOptions, options: &Options) -> sqlx::Result<Self> {
+        let pool = PgPoolOptions::new()
+            .max_connections(options.max_connections.max(1))
+            .acquire_timeout(options.acquire_timeout)
+            .test_before_acquire(false)
+            .before_acquire(|connection, meta| {
+                Box::pin(async move {
+                    if meta.idle_for > TRUSTED_FOR {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
+            .connect_with(connect.application_name("berth"))
+            .await?;
+        Ok(Self { pool })
+    }
+}
+
+driver!(Postgres, PgRow);
+
+impl Engine for PgEngine {
+    type Row = PgRow;
+    type Transaction = sqlx::Transaction<'static, Postgres>;
+
+    const DIALECT: Dialect = Dialect::Postgres;
+    /// The number is "berth" in ASCII; let go when the transaction ends, however it ends.
+    const MIGRATION_LOCK: Option<&'static str> = Some("SELECT pg_advisory_xact_lock(422608794728)");
+    const DESCRIBE: &'static str = "SELECT 'PostgreSQL ' || split_part(current_setting('server_version'), ' ', 1)";
+
+    async fn read(&self, statement: Statement) -> Result<Vec<PgRow>> {
+        bound(statement).fetch_all(&self.pool).await.map_err(failure)
+    }
+
+    async fn write(&self, statement: Statement) -> Result<Vec<PgRow>> {
+        bound(statement).fetch_all(&self.pool).await.map_err(failure)
+    }
+
+    async fn execute(&self, statement: Statement) -> Result<u64> {
+        let done = bound(statement).execute(&self.pool).await.map_err(failure)?;
+        Ok(done.rows_affected())
+    }
+
+    async fn begin(&self) -> Result<Self::Transaction> {
+        self.pool.begin().await.map_err(failure)
+    }
+}

@@ -1,0 +1,236 @@
+//! Tenants, their members and namespaces.
+
+use async_trait::async_trait;
+use berth_core::{
+    authz::{Grant, PlatformRef, TenantRef},
+    error::{Error, Result},
+    ports::store::{TenantAccess, Tenants},
+};
+use berth_types::{
+    ErrorCode, NamespaceName, TenantName, TenantRole, UserName,
+    people::{Member, Namespace, Tenant},
+};
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::{
+    engine::{Engine, Reader, Transaction, sql},
+    store::{SqlStore, found, taken},
+};
+
+/// The columns that [`access`] reads, from `tenants t` and `memberships m`.
+macro_rules! access_columns {
+    () => {
+        "t.id, t.name, t.display_name, t.created_at, t.version, m.role"
+    };
+}
+
+/// The columns that [`namespace`] reads, from `namespaces n` and `tenants t`.
+macro_rules! namespace_columns {
+    () => {
+        "n.id, n.name, t.name, n.cluster, n.kube_name, n.created_at, n.version"
+    };
+}
+
+fn access(row: &mut Reader<'_>) -> Result<TenantAccess> {
+    Ok(TenantAccess {
+        tenant: Tenant {
+            id: row.parsed()?,
+            name: row.parsed()?,
+            display_name: row.text()?,
+            created_at: row.time()?,
+            version: row.int()?,
+        },
+        role: row.word_or_null(TenantRole::from_word)?,
+    })
+}
+
+fn namespace(row: &mut Reader<'_>) -> Result<Namespace> {
+    Ok(Namespace {
+        id: row.parsed()?,
+        name: row.parsed()?,
+        tenant: row.parsed()?,
+        cluster: row.parsed()?,
+        kube_name: row.text()?,
+        created_at: row.time()?,
+        version: row.int()?,
+    })
+}
+
+/// A member's current place.
+struct Place {
+    user: Uuid,
+    role: Option<TenantRole>,
+}
+
+/// Where the person called `user` stands in the tenant, which stays as it is until the transaction ends. Locking the
+/// tenant's row makes changes of its members follow one another, so that two of its owners cannot both go at once.
+async fn locked_place(transaction: &mut impl Transaction, tenant: &TenantRef, user: &UserName) -> Result<Place> {
+    const LOCK: &str = "UPDATE tenants SET version = version WHERE id = $1";
+    const FIND: &str = "SELECT u.id, m.role FROM users u \
+                        LEFT JOIN memberships m ON m.user_id = u.id AND m.tenant_id = $1 WHERE u.name = $2";
+    found(transaction.execute(sql(LOCK).bind(tenant.id)).await?)?;
+    let rows = transaction.fetch(sql(FIND).bind(tenant.id).bind(user.as_str())).await?;
+    let mut row = Reader::new(rows.first().ok_or_else(Error::not_found)?);
+    Ok(Place { user: row.parsed()?, role: row.word_or_null(TenantRole::from_word)? })
+}
+
+/// `Conflict` when the tenant has no owner but `user`.
+async fn keep_an_owner(transaction: &mut impl Transaction, tenant: &TenantRef, user: Uuid) -> Result<()> {
+    const OTHERS: &str = "SELECT 1 FROM memberships WHERE tenant_id = $1 AND role = 'owner' AND user_id <> $2 LIMIT 1";
+    if transaction.fetch(sql(OTHERS).bind(tenant.id).bind(user)).await?.is_empty() {
+        return Err(Error::new(
+            ErrorCode::Conflict,
+            "a tenant needs an owner, and this is the last one: make somebody else an owner first",
+        ));
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl<E: Engine> Tenants for SqlStore<E> {
+    async fn find_tenant_access(&self, user: Uuid, name: &TenantName) -> Result<Option<TenantAccess>> {
+        const SQL: &str = concat!(
+            "SELECT ",
+            access_columns!(),
+            " FROM tenants t LEFT JOIN memberships m ON m.tenant_id = t.id AND m.user_id = $1 WHERE t.name = $2"
+        );
+        self.one(sql(SQL).bind(user).bind(name.as_str()), access).await
+    }
+
+    async fn list_tenant_access(&self, user: Uuid, all: bool) -> Result<Vec<TenantAccess>> {
+        const ALL: &str = concat!(
+            "SELECT ",
+            access_columns!(),
+            " FROM tenants t LEFT JOIN memberships m ON m.tenant_id = t.id AND m.user_id = $1 ORDER BY t.name"
+        );
+        const THEIRS: &str = concat!(
+            "SELECT ",
+            access_columns!(),
+            " FROM memberships m JOIN tenants t ON t.id = m.tenant_id WHERE m.user_id = $1 ORDER BY t.name"
+        );
+        self.all(sql(if all { ALL } else { THEIRS }).bind(user), access).await
+    }
+
+    async fn create_tenant(&self, _: &Grant<PlatformRef>, tenant: &Tenant, owner: Uuid) -> Result<()> {
+        const TENANT: &str =
+            "INSERT INTO tenants (id, name, display_name, created_at, version) VALUES ($1, $2, $3, $4, $5)";
+        const OWNER: &str =
+            "INSERT INTO memberships (tenant_id, user_id, role, created_at) VALUES ($1, $2, 'owner', $3)";
+        let row = sql(TENANT)
+            .bind(tenant.id)
+            .bind(tenant.name.as_str())
+            .bind(tenant.display_name.as_str())
+            .bind(tenant.created_at)
+            .bind(tenant.version);
+        let named = taken("name", || format!("a tenant called “{}” exists already", tenant.name));
+        let mut transaction = self.engine.begin().await?;
+        transaction.execute(row).await.map_err(named)?;
+        transaction.execute(sql(OWNER).bind(tenant.id).bind(owner).bind(tenant.created_at)).await?;
+        transaction.commit().await
+    }
+
+    async fn update_tenant(&self, grant: &Grant<TenantRef>, display_name: &str, version: i64) -> Result<i64> {
+        const SQL: &str = "UPDATE tenants SET display_name = $3, version = version + 1 \
+                           WHERE id = $1 AND version = $2 RETURNING version";
+        let rows = self.engine.write(sql(SQL).bind(grant.id).bind(version).bind(display_name)).await?;
+        match rows.first() {
+            Some(row) => Reader::new(row).int(),
+            None => Err(Error::new(ErrorCode::Conflict, "the tenant has changed since it was read: read it again")),
+        }
+    }
+
+    async fn list_members(&self, grant: &Grant<TenantRef>) -> Result<Vec<Member>> {
+        const SQL: &str = "SELECT u.name, u.display_name, m.role, m.created_at FROM memberships m \
+                           JOIN users u ON u.id = m.user_id WHERE m.tenant_id = $1";
+        let mut members = self
+            .all(sql(SQL).bind(grant.id), |row| {
+                Ok(Member {
+                    user: row.parsed()?,
+                    display_name: row.text()?,
+                    role: row.word(TenantRole::from_word)?,
+                    created_at: row.time()?,
+                })
+            })
+            .await?;
+        members.sort_by(|a, b| (a.role, &a.user).cmp(&(b.role, &b.user)));
+        Ok(members)
+    }
+
+    async fn set_member(
+        &self,
+        grant: &Grant<TenantRef>,
+        user: &UserName,
+        role: TenantRole,
+        now: Timestamp,
+    ) -> Result<()> {
+        const SQL: &str = "INSERT INTO memberships (tenant_id, user_id, role, created_at) VALUES ($1, $2, $3, $4) \
+                           ON CONFLICT (tenant_id, user_id) DO UPDATE SET role = excluded.role";
+        let mut transaction = self.engine.begin().await?;
+        let place = locked_place(&mut transaction, grant, user).await?;
+        if place.role == Some(TenantRole::Owner) && role != TenantRole::Owner {
+            keep_an_owner(&mut transaction, grant, place.user).await?;
+        }
+        transaction.execute(sql(SQL).bind(grant.id).bind(place.user).bind(role.as_str()).bind(now)).await?;
+        transaction.commit().await
+    }
+
+    async fn remove_member(&self, grant: &Grant<TenantRef>, user: &UserName) -> Result<()> {
+        const SQL: &str = "DELETE FROM memberships WHERE tenant_id = $1 AND user_id = $2";
+        let mut transaction = self.engine.begin().await?;
+        let place = locked_place(&mut transaction, grant, user).await?;
+        if place.role == Some(TenantRole::Owner) {
+            keep_an_owner(&mut transaction, grant, place.user).await?;
+        }
+        found(transaction.execute(sql(SQL).bind(grant.id).bind(place.user)).await?)?;
+        transaction.commit().await
+    }
+
+    async fn find_namespace(&self, tenant: &TenantRef, name: &NamespaceName) -> Result<Option<Namespace>> {
+        const SQL: &str = concat!(
+            "SELECT ",
+            namespace_columns!(),
+            " FROM namespaces n JOIN tenants t ON t.id = n.tenant_id WHERE n.tenant_id = $1 AND n.name = $2"
+        );
+        self.one(sql(SQL).bind(tenant.id).bind(name.as_str()), namespace).await
+    }
+
+    async fn list_namespaces(&self, tenant: &TenantRef) -> Result<Vec<Namespace>> {
+        const SQL: &str = concat!(
+            "SELECT ",
+            namespace_columns!(),
+            " FROM namespaces n JOIN tenants t ON t.id = n.tenant_id WHERE n.tenant_id = $1 ORDER BY n.name"
+        );
+        self.all(sql(SQL).bind(tenant.id), namespace).await
+    }
+
+    async fn create_namespace(&self, grant: &Grant<TenantRef>, namespace: &Namespace) -> Result<()> {
+        const SQL: &str = "INSERT INTO namespaces (id, tenant_id, name, cluster, kube_name, created_at, version) \
+                           VALUES ($1, $2, $3, $4, $5, $6, $7)";
+        if namespace.tenant != grant.name {
+            return Err(Error::internal(format!("a namespace of {} granted for {}", namespace.tenant, grant.name)));
+        }
+        let statement = sql(SQL)
+            .bind(namespace.id)
+            .bind(grant.id)
+            .bind(namespace.name.as_str())
+            .bind(namespace.cluster.as_str())
+            .bind(namespace.kube_name.as_str())
+            .bind(namespace.created_at)
+            .bind(namespace.version);
+        let named = taken("name", || {
+            let Namespace { name, cluster, kube_name, .. } = namespace;
+            format!("a namespace called “{name}”, or “{kube_name}” on cluster “{cluster}”, exists already")
+        });
+        self.engine.execute(statement).await.map(drop).map_err(named)
+    }
+
+    async fn list_all_namespaces(&self, _: &Grant<PlatformRef>) -> Result<Vec<Namespace>> {
+        const SQL: &str = concat!(
+            "SELECT ",
+            namespace_columns!(),
+            " FROM namespaces n JOIN tenants t ON t.id = n.tenant_id ORDER BY t.name, n.name"
+        );
+        self.all(sql(SQL), namespace).await
+    }
+}

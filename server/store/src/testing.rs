@@ -1,0 +1,168 @@
+//! A throw-away Postgres server, for tests of this crate and of others.
+
+use std::{
+    io::{self, Write as _},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use sqlx::{Connection as _, PgConnection};
+
+/// The variable that names a server to use instead (`postgres://…`, whose user may create databases), or `skip`.
+pub const VARIABLE: &str = "BERTH_TEST_POSTGRES";
+
+/// A server for tests: a fresh one, stopped and removed with this value, or the one that [`VARIABLE`] names.
+#[derive(Debug)]
+pub struct Postgres {
+    /// Without the database's name.
+    url: String,
+    /// Ends the server when its standard input closes, so when this process ends, however it does.
+    keeper: Option<Child>,
+    made: AtomicU32,
+}
+
+impl Postgres {
+    /// A server that answers; `None` when [`VARIABLE`] is `skip`.
+    ///
+    /// # Errors
+    /// There is no PostgreSQL here, or it does not start; says what to do.
+    pub fn start() -> io::Result<Option<Self>> {
+        match std::env::var(VARIABLE) {
+            Ok(skip) if skip == "skip" => Ok(None),
+            Ok(url) if !url.is_empty() => {
+                let end = url.rfind('/').filter(|at| *at > url.find("://").map_or(0, |scheme| scheme + 2));
+                let url = url[..end.unwrap_or(url.len())].to_owned();
+                Ok(Some(Self { url, keeper: None, made: AtomicU32::new(0) }))
+            }
+            _ => Self::own().map(Some),
+        }
+    }
+
+    fn own() -> io::Result<Self> {
+        let bin = binaries().ok_or_else(|| {
+            io::Error::other(format!(
+                "the store's tests need PostgreSQL: apt-get install postgresql (or set {VARIABLE} to postgres://… or skip)"
+            ))
+        })?;
+        // /tmp and not TMPDIR: the path of a Unix socket must be short, and the server's user must reach it.
+        let folder = tempfile::Builder::new().prefix("berth-pg-").tempdir_in("/tmp")?.keep();
+        let data = folder.join("data");
+        let port = free_port()?;
+        if as_root() {
+            run(Command::new("chown").arg("postgres").arg(&folder))?;
+        }
+        run(server_command(&bin.join("initdb"))
+            .args(["--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--username=berth", "-D"])
+            .arg(&data))?;
+        // Durability is not what is tested here, and costs time.
+        let settings = format!(
+            "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off \
+             -c synchronous_commit=off -c full_page_writes=off -c max_connections=200 -c shared_buffers=32MB"
+        );
+        let started = run(server_command(&bin.join("pg_ctl"))
+            .args(["start", "--wait", "--silent", "-o", &settings, "-l"])
+            .arg(folder.join("log"))
+            .arg("-D")
+            .arg(&data));
+        if let Err(error) = started {
+            let log = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
+            return Err(io::Error::other(format!("{error}\n{log}")));
+        }
+        let keeper = Command::new("sh")
+            .args(["-c", r#"cat; "$@" >&2; rm -rf "$0""#])
+            .arg(&folder)
+            .args(words(
+                server_command(&bin.join("pg_ctl")).args(["stop", "--mode=immediate", "--silent", "-D"]).arg(&data),
+            ))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let url = format!("postgres://berth@127.0.0.1:{port}");
+        Ok(Self { url, keeper: Some(keeper), made: AtomicU32::new(0) })
+    }
+
+    /// The URL of a new, empty database.
+    ///
+    /// # Errors
+    /// The server refuses.
+    pub async fn database(&self) -> Result<String, sqlx::Error> {
+        let name = format!("berth_{}_{}", std::process::id(), self.made.fetch_add(1, Ordering::Relaxed));
+        let mut admin = PgConnection::connect(&format!("{}/postgres", self.url)).await?;
+        // A name left behind by an earlier process with this id, on a server that lives on.
+        for text in [format!("DROP DATABASE IF EXISTS {name}"), format!("CREATE DATABASE {name}")] {
+            sqlx::raw_sql(sqlx::AssertSqlSafe(text)).execute(&mut admin).await?;
+        }
+        admin.close().await?;
+        Ok(format!("{}/{name}", self.url))
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        if let Some(mut keeper) = self.keeper.take() {
+            drop(keeper.stdin.take());
+            if let Err(error) = keeper.wait() {
+                // Nobody else can be told any more.
+                let _ = writeln!(io::stderr(), "the test server could not be stopped: {error}");
+            }
+        }
+    }
+}
+
+/// Where `initdb` and `pg_ctl` are: on the path, or where Debian puts the newest version.
+fn binaries() -> Option<PathBuf> {
+    let mut versions: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin"))))
+        .collect();
+    versions.sort();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    versions
+        .into_iter()
+        .rev()
+        .map(|(_, bin)| bin)
+        .chain(std::env::split_paths(&path))
+        .find(|bin| bin.join("initdb").is_file() && bin.join("pg_ctl").is_file())
+}
+
+fn as_root() -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0)
+}
+
+/// `program`, run as `postgres` when we are root, since the server refuses to be.
+fn server_command(program: &Path) -> Command {
+    let mut command = if as_root() {
+        let mut command = Command::new("runuser");
+        command.args(["-u", "postgres", "--"]).arg(program);
+        command
+    } else {
+        Command::new(program)
+    };
+    command.current_dir("/");
+    command
+}
+
+fn words(command: &Command) -> Vec<&std::ffi::OsStr> {
+    std::iter::once(command.get_program()).chain(command.get_args()).collect()
+}
+
+fn run(command: &mut Command) -> io::Result<()> {
+    // Files instead of pipes would be needed if the server inherited them: pg_ctl gives it the log file.
+    let output = command.stdin(Stdio::null()).output()?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    Err(io::Error::other(format!("{command:?} failed: {}", said.trim())))
+}
+
+/// A port that is free just now.
+fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}

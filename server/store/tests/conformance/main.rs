@@ -1,0 +1,91 @@
+//! One suite for every database: SQLite in memory, SQLite in a file, Postgres. A case gets an empty store of its own.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod fixture;
+mod journal;
+mod people;
+mod sign_in;
+mod tenants;
+mod upkeep;
+
+use std::sync::Arc;
+
+use berth_core::ports::store::Store;
+use berth_store::{Options, connect, testing::Postgres};
+use futures::future::BoxFuture;
+
+type Case = fn(Arc<dyn Store>) -> BoxFuture<'static, ()>;
+
+/// Every case as a test of its own on SQLite, and in a list for Postgres, where they share a server.
+macro_rules! suite {
+    ($($area:ident::$case:ident),+ $(,)?) => {
+        mod memory {
+            $(#[tokio::test]
+            async fn $case() {
+                super::$area::$case(super::open("sqlite::memory:").await).await;
+            })+
+        }
+        mod file {
+            $(#[tokio::test]
+            async fn $case() {
+                let folder = tempfile::tempdir().unwrap();
+                let url = format!("sqlite://{}", folder.path().join("berth.db").display());
+                super::$area::$case(super::open(&url).await).await;
+            })+
+        }
+        const CASES: &[(&str, Case)] = &[$((stringify!($case), |store| Box::pin($area::$case(store)))),+];
+    };
+}
+
+suite![
+    people::accounts,
+    people::changes_of_an_account,
+    people::passwords,
+    people::list_is_sorted,
+    people::list_is_filtered,
+    people::list_is_searched,
+    people::list_goes_on_from_a_cursor,
+    people::list_refuses_what_it_does_not_know,
+    sign_in::sessions,
+    sign_in::sessions_end,
+    sign_in::disabled_people_are_out,
+    sign_in::tokens,
+    sign_in::failures,
+    sign_in::failures_at_once,
+    sign_in::sweep,
+    tenants::tenants,
+    tenants::tenant_versions,
+    tenants::members,
+    tenants::members_of_another_tenant,
+    tenants::last_owner_stays,
+    tenants::last_two_owners_cannot_both_go,
+    tenants::namespaces,
+    tenants::namespace_names_are_unique,
+    journal::audit,
+    journal::audit_is_filtered,
+    journal::audit_is_paged_while_it_grows,
+    journal::replies_are_kept,
+    journal::one_claim_wins,
+    upkeep::answers,
+    upkeep::text_is_kept_as_it_is,
+    upkeep::dropped_work_leaves_no_trace,
+];
+
+async fn open(url: &str) -> Arc<dyn Store> {
+    connect(url, &Options::default()).await.expect("opens")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres() {
+    let Some(server) = Postgres::start().expect("a server for the tests") else { return };
+    let mut failed = Vec::new();
+    for (name, case) in CASES {
+        let url = server.database().await.expect("a database");
+        let store = connect(&url, &Options { max_connections: 4, ..Options::default() }).await.expect("opens");
+        // In a task, so that a failing case does not keep the others from being tried.
+        if tokio::spawn(case(store)).await.is_err() {
+            failed.push(*name);
+        }
+    }
+    assert!(failed.is_empty(), "failed on Postgres: {}", failed.join(", "));
+}

@@ -1,0 +1,155 @@
+//! Tenants, members, namespaces.
+
+use std::sync::Arc;
+
+use berth_core::ports::store::Store;
+use berth_types::{ErrorCode, TenantRole, people::Namespace};
+
+use crate::fixture::{add_tenant, add_users, at, grant, id, name, namespace, platform, refused, tenant};
+
+pub async fn tenants(store: Arc<dyn Store>) {
+    add_users(&*store, &["ann", "bob"]).await;
+    add_tenant(&*store, 10, "shop", id(1)).await;
+    add_tenant(&*store, 11, "bank", id(2)).await;
+    add_tenant(&*store, 12, "club", id(1)).await;
+    store.set_member(&grant(&tenant(11, "bank")), &name("ann"), TenantRole::Viewer, at(5)).await.unwrap();
+
+    let shop = store.find_tenant_access(id(1), &"shop".parse().unwrap()).await.unwrap().expect("found");
+    assert_eq!((shop.tenant, shop.role), (tenant(10, "shop"), Some(TenantRole::Owner)));
+    let foreign = store.find_tenant_access(id(2), &"shop".parse().unwrap()).await.unwrap().expect("found");
+    assert_eq!(foreign.role, None);
+    assert!(store.find_tenant_access(id(1), &"pub".parse().unwrap()).await.unwrap().is_none());
+
+    let list = async |user, all| -> Vec<(String, Option<TenantRole>)> {
+        let rows = store.list_tenant_access(id(user), all).await.unwrap();
+        rows.into_iter().map(|row| (row.tenant.name.to_string(), row.role)).collect()
+    };
+    let row = |name: &str, role| (name.to_owned(), role);
+    let owner = Some(TenantRole::Owner);
+    let viewer = Some(TenantRole::Viewer);
+    assert_eq!(list(1, false).await, [row("bank", viewer), row("club", owner), row("shop", owner)]);
+    assert_eq!(list(2, false).await, [row("bank", owner)]);
+    assert_eq!(list(2, true).await, [row("bank", owner), row("club", None), row("shop", None)]);
+    assert_eq!(list(3, false).await, []);
+
+    let again = store.create_tenant(&platform(), &tenant(13, "shop"), id(2)).await;
+    let error = refused(again, ErrorCode::AlreadyExists);
+    assert_eq!(error.fields()[0].field, "name");
+    // Its owner does not exist: neither does the tenant.
+    refused(store.create_tenant(&platform(), &tenant(14, "ghost"), id(77)).await, ErrorCode::Internal);
+    assert!(store.find_tenant_access(id(1), &"ghost".parse().unwrap()).await.unwrap().is_none());
+}
+
+pub async fn tenant_versions(store: Arc<dyn Store>) {
+    add_users(&*store, &["ann"]).await;
+    let shop = add_tenant(&*store, 10, "shop", id(1)).await;
+    let bank = add_tenant(&*store, 11, "bank", id(1)).await;
+    assert_eq!(store.update_tenant(&shop, "The Shop", 1).await.unwrap(), 2);
+    refused(store.update_tenant(&shop, "Late", 1).await, ErrorCode::Conflict);
+    assert_eq!(store.update_tenant(&shop, "Shop", 2).await.unwrap(), 3);
+    let found = store.find_tenant_access(id(1), &shop.name).await.unwrap().expect("found").tenant;
+    assert_eq!((found.display_name.as_str(), found.version), ("Shop", 3));
+    let other = store.find_tenant_access(id(1), &bank.name).await.unwrap().expect("found").tenant;
+    assert_eq!(other, tenant(11, "bank"), "untouched");
+}
+
+pub async fn members(store: Arc<dyn Store>) {
+    add_users(&*store, &["zoe", "bob", "cid", "ann"]).await;
+    let shop = add_tenant(&*store, 10, "shop", id(1)).await;
+    for (who, role) in [("bob", TenantRole::Viewer), ("cid", TenantRole::Developer), ("ann", TenantRole::Viewer)] {
+        store.set_member(&shop, &name(who), role, at(5)).await.unwrap();
+    }
+    let list = async || -> Vec<String> {
+        let members = store.list_members(&shop).await.unwrap();
+        members.iter().map(|m| format!("{} {}", m.user, m.role)).collect()
+    };
+    assert_eq!(list().await, ["zoe owner", "cid developer", "ann viewer", "bob viewer"]);
+
+    store.set_member(&shop, &name("bob"), TenantRole::Admin, at(9)).await.unwrap();
+    let bob = store.list_members(&shop).await.unwrap().into_iter().find(|m| m.user == name("bob")).expect("there");
+    assert_eq!((bob.role, bob.created_at, bob.display_name.as_str()), (TenantRole::Admin, at(5), "bob the 2."));
+
+    refused(store.set_member(&shop, &name("nobody"), TenantRole::Viewer, at(5)).await, ErrorCode::NotFound);
+    store.remove_member(&shop, &name("ann")).await.unwrap();
+    refused(store.remove_member(&shop, &name("ann")).await, ErrorCode::NotFound);
+    refused(store.remove_member(&shop, &name("nobody")).await, ErrorCode::NotFound);
+    assert_eq!(list().await, ["zoe owner", "bob admin", "cid developer"]);
+}
+
+pub async fn members_of_another_tenant(store: Arc<dyn Store>) {
+    add_users(&*store, &["ann", "bob"]).await;
+    let shop = add_tenant(&*store, 10, "shop", id(1)).await;
+    let bank = add_tenant(&*store, 11, "bank", id(2)).await;
+    refused(store.remove_member(&shop, &name("bob")).await, ErrorCode::NotFound);
+    assert_eq!(store.list_members(&shop).await.unwrap().len(), 1);
+    assert_eq!(store.list_members(&bank).await.unwrap()[0].user, name("bob"));
+    // Owners elsewhere do not count here.
+    refused(store.remove_member(&shop, &name("ann")).await, ErrorCode::Conflict);
+    let gone = grant(&tenant(12, "gone"));
+    refused(store.set_member(&gone, &name("ann"), TenantRole::Owner, at(0)).await, ErrorCode::NotFound);
+    assert_eq!(store.list_members(&gone).await.unwrap(), []);
+}
+
+pub async fn last_owner_stays(store: Arc<dyn Store>) {
+    add_users(&*store, &["ann", "bob"]).await;
+    let shop = add_tenant(&*store, 10, "shop", id(1)).await;
+    store.set_member(&shop, &name("bob"), TenantRole::Admin, at(5)).await.unwrap();
+    refused(store.remove_member(&shop, &name("ann")).await, ErrorCode::Conflict);
+    refused(store.set_member(&shop, &name("ann"), TenantRole::Admin, at(5)).await, ErrorCode::Conflict);
+    store.set_member(&shop, &name("ann"), TenantRole::Owner, at(5)).await.unwrap();
+
+    store.set_member(&shop, &name("bob"), TenantRole::Owner, at(5)).await.unwrap();
+    store.set_member(&shop, &name("ann"), TenantRole::Viewer, at(5)).await.unwrap();
+    store.remove_member(&shop, &name("ann")).await.unwrap();
+    refused(store.remove_member(&shop, &name("bob")).await, ErrorCode::Conflict);
+}
+
+pub async fn last_two_owners_cannot_both_go(store: Arc<dyn Store>) {
+    add_users(&*store, &["ann", "bob"]).await;
+    for round in 0..10 {
+        let shop = add_tenant(&*store, 10 + round, &format!("shop{round}"), id(1)).await;
+        store.set_member(&shop, &name("bob"), TenantRole::Owner, at(5)).await.unwrap();
+        let (ann, bob) = (name("ann"), name("bob"));
+        let (a, b) =
+            tokio::join!(store.remove_member(&shop, &ann), store.set_member(&shop, &bob, TenantRole::Viewer, at(6)),);
+        assert!(a.is_ok() != b.is_ok(), "one of them: {a:?} {b:?}");
+        let owners = store.list_members(&shop).await.unwrap();
+        assert_eq!(owners.iter().filter(|m| m.role == TenantRole::Owner).count(), 1);
+    }
+}
+
+pub async fn namespaces(store: Arc<dyn Store>) {
+    add_users(&*store, &["ann"]).await;
+    let shop = add_tenant(&*store, 10, "shop", id(1)).await;
+    let bank = add_tenant(&*store, 11, "bank", id(1)).await;
+    let prod = namespace(20, "shop", "prod");
+    let dev = namespace(21, "shop", "dev");
+    let theirs = namespace(22, "bank", "prod");
+    store.create_namespace(&shop, &prod).await.unwrap();
+    store.create_namespace(&shop, &dev).await.unwrap();
+    store.create_namespace(&bank, &theirs).await.unwrap();
+
+    assert_eq!(store.find_namespace(&shop, &prod.name).await.unwrap().as_ref(), Some(&prod));
+    assert_eq!(store.find_namespace(&bank, &dev.name).await.unwrap(), None, "another tenant's");
+    assert_eq!(store.find_namespace(&bank, &prod.name).await.unwrap().as_ref(), Some(&theirs));
+    assert_eq!(store.list_namespaces(&shop).await.unwrap(), [dev.clone(), prod.clone()]);
+    assert_eq!(store.list_namespaces(&bank).await.unwrap(), [theirs.clone()]);
+    assert_eq!(store.list_all_namespaces(&platform()).await.unwrap(), [theirs, dev, prod]);
+}
+
+pub async fn namespace_names_are_unique(store: Arc<dyn Store>) {
+    add_users(&*store, &["ann"]).await;
+    let a = add_tenant(&*store, 10, "a", id(1)).await;
+    let ab = add_tenant(&*store, 11, "a-b", id(1)).await;
+    store.create_namespace(&a, &namespace(20, "a", "b-c")).await.unwrap();
+    let error = refused(store.create_namespace(&a, &namespace(21, "a", "b-c")).await, ErrorCode::AlreadyExists);
+    assert_eq!(error.fields()[0].field, "name");
+    // `a` + `b-c` and `a-b` + `c` would be the same namespace of the cluster.
+    refused(store.create_namespace(&ab, &namespace(22, "a-b", "c")).await, ErrorCode::AlreadyExists);
+    assert_eq!(store.list_namespaces(&ab).await.unwrap(), []);
+    let elsewhere = Namespace { cluster: "east".parse().unwrap(), ..namespace(23, "a-b", "c") };
+    store.create_namespace(&ab, &elsewhere).await.unwrap();
+    // A grant for one tenant makes no namespace of another.
+    refused(store.create_namespace(&a, &namespace(24, "a-b", "d")).await, ErrorCode::Internal);
+    assert_eq!(store.list_namespaces(&ab).await.unwrap(), [elsewhere]);
+}

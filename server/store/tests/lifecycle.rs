@@ -1,0 +1,309 @@
+//! A database from its first start to its upgrades: migrations, refusals, several processes, sudden ends.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+};
+
+use berth_core::{
+    authz::{Grant, PlatformRef},
+    ports::store::{NewAudit, Store},
+};
+use berth_store::{OpenError, Options, Step, connect, latest, migrate, pending, testing::Postgres};
+use berth_types::{Action, ListQuery, Resource};
+use jiff::Timestamp;
+use sqlx::Connection as _;
+
+fn entry(number: usize) -> NewAudit {
+    NewAudit {
+        at: Timestamp::from_second(1_750_000_000).unwrap(),
+        actor: "ann".to_owned(),
+        via: "cli".to_owned(),
+        action: "test".to_owned(),
+        target: format!("n{number}"),
+        tenant: None,
+        outcome: "done",
+        reason: None,
+        detail: None,
+        request_id: String::new(),
+        network: String::new(),
+    }
+}
+
+async fn open(url: &str) -> Arc<dyn Store> {
+    connect(url, &Options::default()).await.expect("opens")
+}
+
+async fn entries(store: &dyn Store) -> Vec<String> {
+    let grant = Grant::unchecked(PlatformRef, Resource::Audit, Action::Read);
+    let mut query = ListQuery { sort: ListQuery::parse_sort("at"), limit: 500, ..ListQuery::default() };
+    let mut targets = Vec::new();
+    loop {
+        let page = store.list_audit(&grant, &query).await.unwrap();
+        targets.extend(page.items.into_iter().map(|entry| entry.target));
+        match page.next {
+            Some(next) => query.cursor = Some(next),
+            None => return targets,
+        }
+    }
+}
+
+fn file_url(folder: &Path) -> String {
+    format!("sqlite://{}", folder.join("berth.db").display())
+}
+
+/// Runs `script` on the database behind Berth's back.
+async fn tamper(url: &str, script: &str) {
+    let script = sqlx::raw_sql(sqlx::AssertSqlSafe(script.to_owned()));
+    if url.starts_with("sqlite") {
+        let mut connection = sqlx::SqliteConnection::connect(&format!("{url}?mode=rwc")).await.unwrap();
+        script.execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    } else {
+        let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
+        script.execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    }
+}
+
+/// Tells a test that it runs in a process of its own, on this database.
+const CHILD: &str = "BERTH_STORE_TEST_CHILD";
+
+/// This program again, running only `test`, which finds `url` in [`CHILD`].
+fn child(test: &str, url: &str) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env(CHILD, url)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn confirmed_writes_survive_kill_nine() {
+    if let Ok(url) = std::env::var(CHILD) {
+        let store = open(&url).await;
+        for number in 0.. {
+            store.append_audit(&entry(number)).await.unwrap();
+            println!("confirmed n{number}");
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let url = file_url(folder.path());
+    for round in 1..=3 {
+        let mut writer = child("confirmed_writes_survive_kill_nine", &url);
+        let lines = BufReader::new(writer.stdout.take().unwrap()).lines();
+        let mut confirmed = Vec::new();
+        for line in lines {
+            // The harness may have begun the line.
+            if let Some((_, target)) = line.unwrap().split_once("confirmed ") {
+                confirmed.push(target.to_owned());
+            }
+            if confirmed.len() == 40 * round {
+                writer.kill().unwrap();
+            }
+        }
+        writer.wait().unwrap();
+        assert!(confirmed.len() >= 40 * round, "the writer ended by itself");
+        let store = open(&url).await;
+        let kept = entries(&*store).await;
+        let last = kept.iter().rposition(|target| target == "n0").unwrap();
+        let kept = &kept[last..];
+        assert_eq!(kept[..confirmed.len()], confirmed[..], "round {round}");
+        assert!(kept.len() <= confirmed.len() + 1, "at most the one under way is there unconfirmed");
+    }
+}
+
+#[tokio::test]
+async fn a_store_dropped_without_a_word_keeps_what_it_confirmed() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = file_url(folder.path());
+    let store = open(&url).await;
+    store.append_audit(&entry(1)).await.unwrap();
+    // The log alone, as another process would find it now.
+    let copy = tempfile::tempdir().unwrap();
+    for file in ["berth.db", "berth.db-wal"] {
+        std::fs::copy(folder.path().join(file), copy.path().join(file)).unwrap();
+    }
+    drop(store);
+    for folder in [folder.path(), copy.path()] {
+        assert_eq!(entries(&*open(&file_url(folder)).await).await, ["n1"]);
+    }
+}
+
+#[tokio::test]
+async fn two_processes_may_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = file_url(folder.path());
+    let (a, b) = (open(&url).await, open(&url).await);
+    let write = |store: Arc<dyn Store>| async move {
+        for number in 0..100 {
+            store.append_audit(&entry(number)).await.expect("waits for its turn");
+        }
+    };
+    tokio::join!(write(a.clone()), write(b.clone()));
+    assert_eq!(entries(&*a).await.len(), 200);
+    assert_eq!(entries(&*b).await.len(), 200);
+}
+
+/// Starts four processes on an empty database, lets them go at once, and looks whether all of them got a store.
+async fn start_together(test: &str, url: &str) {
+    let mut children: Vec<Child> = (0..4).map(|_| child(test, url)).collect();
+    let mut ready: Vec<_> = children.iter_mut().map(|c| BufReader::new(c.stdout.take().unwrap()).lines()).collect();
+    for lines in &mut ready {
+        assert!(lines.any(|line| line.unwrap().contains("ready")), "the child has come up");
+    }
+    for child in &mut children {
+        child.stdin.as_mut().unwrap().write_all(b"go\n").unwrap();
+    }
+    for (mut child, lines) in children.into_iter().zip(ready) {
+        let said: Vec<String> = lines.map(Result::unwrap).collect();
+        assert!(child.wait().unwrap().success(), "{said:?}");
+    }
+    assert_eq!(pending(url, &Options::default()).await.unwrap(), []);
+    assert_eq!(entries(&*open(url).await).await.len(), 4);
+}
+
+/// What such a process does.
+async fn start_when_told(url: &str) {
+    println!("ready");
+    std::io::stdin().read_line(&mut String::new()).unwrap();
+    open(url).await.append_audit(&entry(0)).await.unwrap();
+}
+
+#[tokio::test]
+async fn replicas_start_together_on_sqlite() {
+    if let Ok(url) = std::env::var(CHILD) {
+        return start_when_told(&url).await;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    start_together("replicas_start_together_on_sqlite", &file_url(folder.path())).await;
+}
+
+#[tokio::test]
+async fn life_on_postgres() {
+    if let Ok(url) = std::env::var(CHILD) {
+        return start_when_told(&url).await;
+    }
+    let Some(server) = Postgres::start().expect("a server for the tests") else { return };
+    start_together("life_on_postgres", &server.database().await.unwrap()).await;
+    newer_is_refused(&server.database().await.unwrap()).await;
+    altered_is_refused(&server.database().await.unwrap()).await;
+    a_failed_step_changes_nothing(&server.database().await.unwrap()).await;
+    pending_is_told(&server.database().await.unwrap()).await;
+}
+
+#[tokio::test]
+async fn life_on_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = |name: &str| format!("sqlite://{}", folder.path().join(name).display());
+    newer_is_refused(&url("newer")).await;
+    altered_is_refused(&url("altered")).await;
+    a_failed_step_changes_nothing(&url("failed")).await;
+    pending_is_told(&url("pending")).await;
+    assert_eq!(pending(&url("missing"), &Options::default()).await.unwrap().len(), steps());
+    assert!(!folder.path().join("missing").exists(), "looking makes no file");
+}
+
+fn steps() -> usize {
+    usize::try_from(latest()).unwrap()
+}
+
+async fn newer_is_refused(url: &str) {
+    let options = Options::default();
+    drop(open(url).await);
+    let newer = latest() + 3;
+    let row = format!("SELECT {newer}, 'loans', checksum FROM migrations WHERE version = 1");
+    tamper(url, &format!("INSERT INTO migrations (version, name, checksum) {row}")).await;
+    let checked = Options { migrate: false, ..options.clone() };
+    for refusal in [
+        connect(url, &options).await.err(),
+        connect(url, &checked).await.err(),
+        migrate(url, &options).await.err(),
+        pending(url, &options).await.err(),
+    ] {
+        let message = refusal.expect("refused").to_string();
+        for part in [format!("version {newer} (loans)"), format!("up to {}", latest())] {
+            assert!(message.contains(&part), "{message}");
+        }
+    }
+}
+
+async fn altered_is_refused(url: &str) {
+    drop(open(url).await);
+    tamper(
+        url,
+        "UPDATE migrations SET checksum = (SELECT checksum FROM migrations WHERE version = 1) WHERE version = 2",
+    )
+    .await;
+    let error = connect(url, &Options::default()).await.err().expect("refused");
+    assert!(matches!(error, OpenError::Altered { version: 2, .. }), "{error}");
+}
+
+async fn a_failed_step_changes_nothing(url: &str) {
+    let options = Options::default();
+    tamper(url, "CREATE TABLE tenants (mine TEXT)").await;
+    let error = connect(url, &options).await.err().expect("refused");
+    assert!(matches!(error, OpenError::Step { version: 2, .. }), "{error}");
+    let message = error.to_string();
+    assert!(message.contains("nothing was changed") && message.contains("tenants"), "{message}");
+    assert_eq!(pending(url, &options).await.unwrap().len(), steps(), "not even the first");
+    tamper(url, "DROP TABLE tenants").await;
+    assert_eq!(migrate(url, &options).await.unwrap().len(), steps());
+}
+
+async fn pending_is_told(url: &str) {
+    let options = Options::default();
+    let checked = Options { migrate: false, ..options.clone() };
+    let error = connect(url, &checked).await.err().expect("refused");
+    assert!(matches!(error, OpenError::Pending(missing) if missing == steps()), "{error}");
+    assert!(error.to_string().contains("berth migrate"), "{error}");
+    assert_eq!(pending(url, &options).await.unwrap().len(), steps(), "looking changes nothing");
+
+    let done = migrate(url, &options).await.unwrap();
+    assert_eq!(done[0], Step { version: 1, name: "people".to_owned() });
+    assert_eq!((done.len(), done.last().unwrap().version), (steps(), latest()));
+    assert_eq!(pending(url, &options).await.unwrap(), []);
+    assert_eq!(migrate(url, &options).await.unwrap(), []);
+    connect(url, &checked).await.expect("up to date").ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn bad_urls_say_what_to_do() {
+    let options = Options { acquire_timeout: std::time::Duration::from_millis(500), ..Options::default() };
+    for (url, part) in [
+        ("", "no URL"),
+        ("berth.db", "no URL"),
+        ("mysql://root:hunter2@db/berth", "“mysql:”"),
+        ("sqlite://", "path"),
+        ("sqlite:///tmp/x.db?mode=ro", "no options"),
+        ("sqlite:///no/such/folder/berth.db", "/no/such/folder/berth.db"),
+        ("postgres://ann:hunter2@127.0.0.1:1/berth", "berth on 127.0.0.1:1"),
+        ("postgres://ann:hunter2@127.0.0.1:port/berth", "port"),
+        ("postgres://ann:hunter2@127.0.0.1:1/berth?sslmode=perhaps", "perhaps"),
+    ] {
+        let error = connect(url, &options).await.err().expect("refused").to_string();
+        assert!(error.contains(part), "{url}: {error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn only_the_owner_reads_the_file() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&file_url(folder.path())).await;
+    store.append_audit(&entry(1)).await.unwrap();
+    let mut files = 0;
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let file = file.unwrap();
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", file.path());
+        files += 1;
+    }
+    assert_eq!(files, 3, "the database, its log and the log's index");
+}

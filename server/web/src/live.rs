@@ -1,0 +1,87 @@
+//! `/live?path=…&path=…`: one event stream for the live parts of one page, or of the pages of several tabs.
+//!
+//! Events: `fragments` with `{"page": PATH, "fragments": [{"id", "html"}]}`, `gone` with `{"page", "code", "status"}` when a
+//! page may not be followed any more (the others go on), `bye` when the whole stream ends and may be opened again.
+
+use std::{convert::Infallible, time::Duration};
+
+use axum::{
+    extract::{Request, State},
+    http::{StatusCode, Uri},
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use berth_core::{Error, OpCtx, ports::pages::Fragment};
+use futures::{StreamExt, stream};
+use serde::Serialize;
+
+use crate::{WebState, guard::Nonce, pages, session};
+
+/// Most pages of one stream.
+const MAX_PAGES: usize = 16;
+/// Proxies cut what is silent for long.
+const BEAT: Duration = Duration::from_secs(15);
+
+#[derive(Serialize)]
+struct Fragments<'a> {
+    page: &'a str,
+    fragments: Vec<Item<'a>>,
+}
+
+#[derive(Serialize)]
+struct Item<'a> {
+    id: &'a str,
+    html: &'a str,
+}
+
+#[derive(Serialize)]
+struct Gone<'a> {
+    page: &'a str,
+    code: &'a str,
+    status: u16,
+}
+
+fn event(page: &str, item: Result<Vec<Fragment>, Error>) -> Event {
+    let (name, data) = match &item {
+        Ok(fragments) => {
+            let fragments = fragments.iter().map(|f| Item { id: &f.id, html: &f.html }).collect();
+            ("fragments", serde_json::to_string(&Fragments { page, fragments }))
+        }
+        Err(e) => ("gone", serde_json::to_string(&Gone { page, code: e.code().as_str(), status: e.code().status() })),
+    };
+    Event::default().event(name).data(data.unwrap_or_default())
+}
+
+/// The stream.
+pub async fn live(State(state): State<WebState>, request: Request) -> Response {
+    let Some(ctx) = request.extensions().get::<OpCtx>().cloned() else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    if ctx.person().is_none() {
+        return pages::problem(&ctx, &Error::unauthenticated());
+    }
+    let asked = pages::page_request(request.uri(), request.headers(), request.extensions().get::<Nonce>());
+    let mut followed = Vec::new();
+    for (_, path) in asked.query.iter().filter(|(key, _)| key == "path").take(MAX_PAGES) {
+        let Ok(uri) = path.parse::<Uri>() else { continue };
+        let page = pages::page_request(&uri, request.headers(), None);
+        let path = path.clone();
+        match state.pages.live(&ctx, page).await {
+            Ok(fragments) => followed.push(fragments.map(move |item| event(&path, item)).boxed()),
+            Err(e) => followed.push(stream::once(async move { event(&path, Err(e)) }).boxed()),
+        }
+    }
+    let ended = session::until_ended(state.clone(), ctx, request.headers().clone());
+    // Opened at once, so that the browser knows it is connected before anything changes.
+    let hello = stream::once(async { Event::default().event("hello").retry(Duration::from_secs(1)).data("{}") });
+    let events = hello
+        .chain(stream::select_all(followed).chain(stream::pending()).take_until(ended))
+        .chain(stream::once(async { Event::default().event("bye").data("{}") }))
+        .map(Ok::<_, Infallible>);
+    let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(BEAT)).into_response();
+    // nginx and its kin would hold events back.
+    response.headers_mut().insert("x-accel-buffering", axum::http::HeaderValue::from_static("no"));
+    response
+}

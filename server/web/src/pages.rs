@@ -1,0 +1,236 @@
+//! Requests to pages and back.
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{Query, Request, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+};
+use berth_core::{
+    Error, OpCtx, RequestMeta,
+    ports::pages::{PageRequest, PageResponse, SessionChange},
+};
+use berth_types::ErrorCode;
+use http_body_util::{BodyExt, Limited};
+use percent_encoding::percent_decode_str;
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+
+use crate::{WebState, cookies, guard::Nonce, session};
+
+/// A page that takes longer than this answers 504.
+const PAGE_TIME: Duration = Duration::from_secs(20);
+
+fn pairs(text: &[u8]) -> Vec<(String, String)> {
+    text.split(|b| *b == b'&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let mut halves = pair.splitn(2, |b| *b == b'=');
+            let mut half = || {
+                let plus = halves.next().unwrap_or_default().iter().map(|b| if *b == b'+' { b' ' } else { *b });
+                let bytes: Vec<u8> = plus.collect();
+                percent_encoding::percent_decode(&bytes).decode_utf8_lossy().into_owned()
+            };
+            (half(), half())
+        })
+        .collect()
+}
+
+/// What the browser asked, without its form.
+pub fn page_request(uri: &Uri, headers: &HeaderMap, nonce: Option<&Nonce>) -> PageRequest {
+    PageRequest {
+        path: percent_decode_str(uri.path()).decode_utf8_lossy().into_owned(),
+        query: pairs(uri.query().unwrap_or_default().as_bytes()),
+        form: None,
+        language: cookies::language(headers),
+        theme: cookies::theme(headers),
+        nonce: nonce.map(|n| n.0.clone()).unwrap_or_default(),
+        flash: cookies::flash(headers),
+        user_agent: headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned(),
+    }
+}
+
+/// Every path that nobody else answers.
+pub async fn page(State(state): State<WebState>, request: Request) -> Response {
+    let Some(ctx) = request.extensions().get::<OpCtx>().cloned() else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let mut asked = page_request(request.uri(), request.headers(), request.extensions().get::<Nonce>());
+    let had_flash = asked.flash.is_some();
+    let head = request.method() == Method::HEAD;
+    let refused = match *request.method() {
+        Method::GET | Method::HEAD => None,
+        Method::POST => match read_form(&state, request).await {
+            Ok(form) => {
+                asked.form = Some(form);
+                None
+            }
+            Err(e) => Some(e),
+        },
+        _ => Some(Error::new(ErrorCode::MethodNotAllowed, "pages are read with GET and changed with POST")),
+    };
+    let answer = match refused {
+        Some(error) => state.pages.error(&ctx, asked, error).await,
+        None => match tokio::time::timeout(PAGE_TIME, state.pages.respond(&ctx, asked.clone())).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                let error = Error::new(
+                    ErrorCode::Timeout,
+                    "this took too long; it may still have been done: look before trying again",
+                );
+                state.pages.error(&ctx, asked, error).await
+            }
+        },
+    };
+    into_response(&state, &ctx, answer, had_flash, head)
+}
+
+/// An error page for a request that never reached the pages.
+pub async fn refusal(state: &WebState, request: Request, error: Error) -> Response {
+    let (ctx, asked) = {
+        let extensions = request.extensions();
+        let ctx = extensions.get::<OpCtx>().cloned();
+        let ctx = ctx.unwrap_or_else(|| session::anonymous(state, extensions.get::<RequestMeta>()));
+        (ctx, page_request(request.uri(), request.headers(), extensions.get::<Nonce>()))
+    };
+    drop(request);
+    let answer = state.pages.error(&ctx, asked, error).await;
+    into_response(state, &ctx, answer, false, false)
+}
+
+async fn read_form(state: &WebState, request: Request) -> Result<Vec<(String, String)>, Error> {
+    let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+    let is_form = request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|v| v.as_bytes().to_ascii_lowercase().starts_with(form.as_bytes()));
+    if !is_form {
+        return Err(Error::new(ErrorCode::UnsupportedMediaType, "forms are sent as application/x-www-form-urlencoded"));
+    }
+    let max = state.options.max_form_bytes;
+    match Limited::new(request.into_body(), max).collect().await {
+        Ok(body) => {
+            let bytes: Bytes = body.to_bytes();
+            Ok(pairs(&bytes))
+        }
+        Err(e) if e.is::<http_body_util::LengthLimitError>() => Err(Error::new(
+            ErrorCode::TooLarge,
+            format!("at most {} KiB are accepted; nothing was changed", max / 1024),
+        )),
+        Err(e) => {
+            Err(Error::new(ErrorCode::Malformed, "the form did not arrive whole; nothing was changed").caused_by(e))
+        }
+    }
+}
+
+fn into_response(state: &WebState, ctx: &OpCtx, answer: PageResponse, had_flash: bool, head: bool) -> Response {
+    let secure = state.options.secure;
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut cookies_set = Vec::new();
+    match &answer.session {
+        SessionChange::Keep => {}
+        SessionChange::Begin { secret, expires_at } => {
+            cookies_set.extend(cookies::set_session(secret.expose_secret(), ctx.now(), *expires_at, secure));
+        }
+        SessionChange::End => cookies_set.extend(cookies::end_session(secure)),
+    }
+    match &answer.flash {
+        Some(text) => cookies_set.extend(cookies::set_flash(text, secure)),
+        None if had_flash && answer.redirect.is_none() => cookies_set.extend(cookies::clear_flash(secure)),
+        None => {}
+    }
+    cookies_set.extend(answer.language.and_then(|l| cookies::set_language(l, secure)));
+    cookies_set.extend(answer.theme.and_then(|t| cookies::set_theme(t, secure)));
+
+    let location =
+        answer.redirect.as_deref().map(|to| if to.starts_with('/') && !to.starts_with("//") { to } else { "/" });
+    let body = if head || location.is_some() { String::new() } else { answer.html };
+    let mut response = (status, body).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(header::VARY, HeaderValue::from_static("Cookie, Accept-Language"));
+    if let Some(location) = location.and_then(|to| HeaderValue::try_from(to).ok()) {
+        headers.insert(header::LOCATION, location);
+    }
+    if let Some(wait) = answer.retry_after {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(wait));
+    }
+    for cookie in cookies_set {
+        headers.append(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// An error of something that is no page, for scripts of ours.
+pub fn problem(ctx: &OpCtx, error: &Error) -> Response {
+    let status = StatusCode::from_u16(error.code().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = (status, Json(error.problem(&ctx.request_id))).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    response
+}
+
+#[derive(Debug, Deserialize)]
+pub struct PaletteQuery {
+    #[serde(default)]
+    q: String,
+}
+
+#[derive(Debug, Serialize)]
+struct PaletteHit {
+    kind: &'static str,
+    label: String,
+    place: String,
+    href: String,
+}
+
+/// What the palette finds: `[{kind: app|namespace|tenant, label, place, href}]`.
+pub async fn palette(State(state): State<WebState>, Query(query): Query<PaletteQuery>, request: Request) -> Response {
+    let Some(ctx) = request.extensions().get::<OpCtx>() else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    let q: String = query.q.chars().take(100).collect();
+    match state.services.search(ctx, &q, 20).await {
+        Ok(hits) => {
+            let rows: Vec<PaletteHit> = hits
+                .into_iter()
+                .map(|hit| match (hit.namespace, hit.app) {
+                    (Some(n), Some(app)) => PaletteHit {
+                        kind: "app",
+                        href: format!("/t/{}/n/{n}/apps/{app}", hit.tenant),
+                        place: format!("{} / {n}", hit.tenant),
+                        label: app.to_string(),
+                    },
+                    (Some(n), None) => PaletteHit {
+                        kind: "namespace",
+                        href: format!("/t/{}/n/{n}", hit.tenant),
+                        place: hit.tenant.to_string(),
+                        label: n.to_string(),
+                    },
+                    (None, _) => PaletteHit {
+                        kind: "tenant",
+                        href: format!("/t/{}", hit.tenant),
+                        place: String::new(),
+                        label: hit.tenant.to_string(),
+                    },
+                })
+                .collect();
+            Json(rows).into_response()
+        }
+        Err(e) => problem(ctx, &e),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_are_decoded() {
+        let got = pairs("a=1+2&b=%E4%B8%AD&c&=x&a=3".as_bytes());
+        let want = [("a", "1 2"), ("b", "中"), ("c", ""), ("", "x"), ("a", "3")];
+        assert_eq!(got, want.map(|(k, v)| (k.to_owned(), v.to_owned())));
+    }
+}

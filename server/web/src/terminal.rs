@@ -1,0 +1,127 @@
+//! `/t/{tenant}/n/{namespace}/pods/{pod}/exec`: a shell in a container over a WebSocket.
+//!
+//! Query: `container`, `command` (repeated; default a shell). From the browser: binary = typed, text = `{"resize": [columns,
+//! rows]}`. To the browser: binary = printed, text = `{"exit": code, "message": …}` at the end.
+
+use axum::{
+    body::Bytes,
+    extract::{
+        Path, Query, Request, State, WebSocketUpgrade,
+        ws::{Message, WebSocket},
+    },
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use berth_core::{
+    Error, OpCtx,
+    ports::cluster::{ExecInput, ExecOutput, ExecSession},
+};
+use berth_types::{Action, NamespaceName, Resource, TenantName};
+use futures::StreamExt;
+use serde_json::{Value, json};
+
+use crate::{WebState, pages, session};
+
+/// Most bytes of one message.
+const MAX_MESSAGE: usize = 64 * 1024;
+
+/// The best shell an image has: bash where there is one.
+const SHELL: [&str; 3] = ["sh", "-c", "command -v bash >/dev/null 2>&1 && exec bash || exec sh"];
+
+/// Opens the terminal.
+pub async fn exec(
+    State(state): State<WebState>,
+    Path((tenant, namespace, pod)): Path<(String, String, String)>,
+    Query(query): Query<Vec<(String, String)>>,
+    upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
+    request: Request,
+) -> Response {
+    let Some(ctx) = request.extensions().get::<OpCtx>().cloned() else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    if ctx.person().is_none() {
+        return pages::problem(&ctx, &Error::unauthenticated());
+    }
+    let (Ok(tenant), Ok(namespace)) = (tenant.parse::<TenantName>(), namespace.parse::<NamespaceName>()) else {
+        return pages::problem(&ctx, &Error::not_found());
+    };
+    let path = (&tenant, &namespace);
+    if let Err(e) = state.services.authz().namespace(&ctx, path.0, path.1, Resource::Exec, Action::Create).await {
+        return pages::problem(&ctx, &e);
+    }
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade,
+        Err(rejection) => return rejection.into_response(),
+    };
+    let container = query.iter().find(|(k, v)| k == "container" && !v.is_empty()).map(|(_, v)| v.as_str());
+    let mut command: Vec<String> = query.iter().filter(|(k, _)| k == "command").map(|(_, v)| v.clone()).collect();
+    if command.is_empty() {
+        command = SHELL.map(str::to_owned).to_vec();
+    }
+    let running = match state.services.exec(&ctx, path, (&pod, container), &command, true).await {
+        Ok(running) => running,
+        Err(e) => return pages::problem(&ctx, &e),
+    };
+    let headers = request.headers().clone();
+    let ended = async move {
+        let session = session::until_ended(state.clone(), ctx.clone(), headers);
+        let rights = async {
+            loop {
+                ctx.clock.sleep(session::RECHECK).await;
+                let right = state.services.authz().namespace(&ctx, &tenant, &namespace, Resource::Exec, Action::Create);
+                if let Err(e) = right.await {
+                    return e;
+                }
+            }
+        };
+        tokio::select! { e = session => e, e = rights => e }
+    };
+    upgrade.max_message_size(MAX_MESSAGE).on_upgrade(move |socket| run(socket, running, ended))
+}
+
+fn input(message: Message) -> Option<ExecInput> {
+    match message {
+        Message::Binary(bytes) => Some(ExecInput::Stdin(bytes)),
+        Message::Text(text) => {
+            let value: Value = serde_json::from_str(&text).ok()?;
+            let size = value.get("resize")?;
+            let number = |i: usize| size.get(i).and_then(Value::as_u64).and_then(|n| u16::try_from(n).ok());
+            Some(ExecInput::Resize(number(0)?.clamp(1, 1000), number(1)?.clamp(1, 1000)))
+        }
+        _ => None,
+    }
+}
+
+async fn run(mut socket: WebSocket, mut running: ExecSession, ended: impl Future<Output = Error>) {
+    tokio::pin!(ended);
+    loop {
+        let out = tokio::select! {
+            message = socket.recv() => match message {
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+                Some(Ok(message)) => {
+                    if let Some(input) = input(message)
+                        && running.input.send(input).await.is_err()
+                    {
+                        // The command has gone; its exit is on the way.
+                        continue;
+                    }
+                    continue;
+                }
+            },
+            output = running.output.next() => output,
+            error = &mut ended => Some(ExecOutput::Exit(None, Some(error.message().to_owned()))),
+        };
+        let (message, last) = match out {
+            Some(ExecOutput::Stdout(bytes) | ExecOutput::Stderr(bytes)) => (Message::Binary(bytes), false),
+            Some(ExecOutput::Exit(code, message)) => {
+                (Message::text(json!({ "exit": code, "message": message }).to_string()), true)
+            }
+            None => (Message::text(json!({ "exit": null }).to_string()), true),
+        };
+        if socket.send(message).await.is_err() || last {
+            break;
+        }
+    }
+    let _ = socket.send(Message::Binary(Bytes::new())).await;
+    let _ = socket.send(Message::Close(None)).await;
+}
