@@ -1,5 +1,6 @@
 //! An embedded Kubernetes API with its controllers and a simulated kubelet.
 
+pub mod admission;
 pub mod clock;
 pub mod cluster;
 pub mod controllers;
@@ -12,6 +13,7 @@ pub mod kubelet;
 pub mod patch;
 pub mod protobuf;
 pub mod quantity;
+pub mod rbac;
 pub mod registry;
 pub mod scheduler;
 pub mod schema;

@@ -1,15 +1,28 @@
 //! The control plane behind the API: controllers, scheduler and kubelets, all on the cluster's clock.
 
+pub mod cron;
+pub mod cronjob;
+pub mod daemonset;
 pub mod deployment;
+pub mod disruption;
+pub mod endpoints;
 pub mod engine;
 pub mod fields;
+pub mod gc;
+pub mod hpa;
 pub mod index;
+pub mod job;
+pub mod namespaces;
 pub mod nodes;
 pub mod pods;
+pub mod quota;
 pub mod recorder;
 pub mod replicaset;
 pub mod resources;
+pub mod revisions;
 pub mod selector;
+pub mod statefulset;
+pub mod volumes;
 
 use std::sync::Arc;
 
@@ -17,8 +30,10 @@ use parking_lot::Mutex;
 
 use self::engine::{Controller, Engine, EngineHandle};
 use crate::{
+    admission,
     cluster::Cluster,
-    kubelet::{Kubelets, Nodes, config::Timing},
+    kubelet::{Kubelets, Nodes, config::Timing, server::Server},
+    rbac,
     scheduler::Scheduler,
 };
 
@@ -29,11 +44,13 @@ pub struct Options {
     pub nodes: Vec<nodes::NodeShape>,
     /// How long kubelets take for things.
     pub timing: Timing,
+    /// PEM of the API server's certificate authority, for `kube-root-ca.crt`.
+    pub certificate: String,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { nodes: nodes::shapes(3), timing: Timing::default() }
+        Self { nodes: nodes::shapes(3), timing: Timing::default(), certificate: String::new() }
     }
 }
 
@@ -49,14 +66,33 @@ impl ControlPlane {
     #[must_use]
     pub fn start(cluster: &Cluster, options: &Options) -> Self {
         let kubelets = Arc::new(Mutex::new(Nodes::default()));
+        cluster.set_admission(admission::plugins(cluster));
+        cluster.set_authorizer(Arc::new(rbac::Rbac::new(cluster)));
+        rbac::bootstrap(cluster);
+        volumes::bootstrap(cluster);
         nodes::bootstrap(cluster, &options.nodes);
         let controllers: Vec<Box<dyn Controller>> = vec![
             Box::new(deployment::Deployments),
             Box::new(replicaset::ReplicaSets),
+            Box::new(statefulset::StatefulSets),
+            Box::new(daemonset::DaemonSets),
+            Box::new(job::Jobs),
+            Box::new(cronjob::CronJobs),
+            Box::new(disruption::Disruptions),
+            Box::new(hpa::Autoscalers::new(kubelets.clone())),
             Box::<Scheduler>::default(),
-            Box::new(Kubelets::new(kubelets, options.timing.clone())),
+            Box::new(Kubelets::new(kubelets.clone(), options.timing.clone())),
             Box::new(nodes::NodeLifecycle),
+            Box::new(endpoints::Endpoints),
+            Box::new(gc::GarbageCollector),
+            Box::new(namespaces::NamespaceDefaults { certificate: options.certificate.clone() }),
+            Box::new(namespaces::NamespaceTermination),
+            Box::new(quota::Quotas),
+            Box::new(volumes::ClaimBinder),
+            Box::new(volumes::Protection),
+            Box::new(rbac::Aggregation),
         ];
+        cluster.set_kubelet(Arc::new(Server::new(cluster, kubelets)));
         Self { engine: EngineHandle::spawn(Engine::new(cluster, controllers)) }
     }
 }

@@ -5,9 +5,12 @@ pub mod config;
 pub mod container;
 pub mod environment;
 pub mod image;
+pub mod logs;
+pub mod metrics;
 pub mod parse;
 pub mod probe;
 pub mod script;
+pub mod server;
 pub mod shell;
 pub mod status;
 

@@ -139,6 +139,15 @@ impl Machine {
         (!self.unknown).then_some(outcome)
     }
 
+    /// Runs a command given as words, with something on its standard input.
+    pub fn argv_with(&mut self, words: &[String], input: &str) -> Outcome {
+        let outcome = self.command(words, input);
+        if let Outcome::Code(code) | Outcome::Exit(code) = outcome {
+            self.last = code;
+        }
+        outcome
+    }
+
     /// Runs a line of script.
     pub fn line(&mut self, script: &str) -> Outcome {
         match parse(script) {
