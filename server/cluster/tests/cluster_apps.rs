@@ -158,7 +158,6 @@ async fn the_cluster_has_the_last_word() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "the embedded cluster does not check custom resources against their schema yet"]
 async fn the_schema_names_the_field() {
     let harbour = Harbour::open().await;
     let ada = harbour.person("ada");

@@ -51,14 +51,14 @@ async fn down_and_up() {
             &json!({"propagationPolicy": "Background"}),
         )
         .await;
-    let app = json!({"apiVersion": "berth.dev/v1alpha1", "kind": "App", "metadata": {"name": "new"}, "spec": spec()});
+    let app = json!({"apiVersion": "berth.dev/v1alpha1", "kind": "App", "metadata": {"name": "fresh"}, "spec": spec()});
     harbour.send("POST", "/apis/berth.dev/v1alpha1/namespaces/shop-dev/apps", "application/json", &app).await;
-    assert!(harbour.cluster.app(&harbour.app("new")).is_none());
+    assert!(harbour.cluster.app(&harbour.app("fresh")).is_none());
 
     harbour.cut.send_replace(false);
     let live = harbour.wait("live", || (harbour.cluster.freshness().state == CacheState::Live).then_some(())).await;
     assert!(live.is_some(), "{:?}", harbour.cluster.freshness());
-    harbour.wait_app("new", "ready", |a| a.view.status.phase == AppPhase::Ready).await;
+    harbour.wait_app("fresh", "ready", |a| a.view.status.phase == AppPhase::Ready).await;
     let gone = harbour.wait("gone", || harbour.cluster.app(&harbour.app("web")).is_none().then_some(())).await;
     assert!(gone.is_some(), "a missed deletion");
 }
