@@ -246,7 +246,11 @@ impl Sync<'_> {
             let (mut kept, mut counted) = (BTreeSet::new(), 0);
             for uid in &listed {
                 let tracked = own.iter().any(|pod| pod.uid() == uid && pod.has_finalizer(TRACKING));
-                if tracked { drop(kept.insert(uid.clone())) } else { counted += 1 }
+                if tracked {
+                    kept.insert(uid.clone());
+                } else {
+                    counted += 1;
+                }
             }
             for pod in own.iter().filter(|pod| pod.has_finalizer(TRACKING)) {
                 let phase = pod.text("/status/phase");
