@@ -130,6 +130,7 @@ pub fn document(frame: Frame, page: Page) -> String {
     });
     let scripts = scripts(&frame);
     let css = frame.assets.css.clone();
+    let texts = frame.assets.islands.is_some().then(|| island_texts(lang));
     let view = view! {
         <html lang=lang.tag() data-theme=theme>
             <head>
@@ -141,7 +142,7 @@ pub fn document(frame: Frame, page: Page) -> String {
                 <link rel="icon" href=FAVICON />
                 {scripts}
             </head>
-            <body class=class>
+            <body class=class data-texts=texts>
                 <a class="skip" href="#main">{tr::common::skip(lang)}</a>
                 {top_bar(&frame, &place, crumbs)}
                 {nav}
@@ -172,6 +173,19 @@ fn scripts(frame: &Frame) -> Option<AnyView> {
         }
         .into_any(),
     )
+}
+
+/// The words that islands say, as JSON.
+fn island_texts(lang: Language) -> String {
+    const KEYS: &[&str] = &[
+        "now", "seconds", "minutes", "hours", "days", "months", "years", "find", "live", "reconnecting", "ended", "pause",
+        "resume", "wrap", "download", "missed", "log", "output", "command", "meant", "closed",
+    ];
+    let texts = KEYS.iter().filter_map(|key| {
+        let text = tr::template(lang, "common", key).or_else(|| tr::template(lang, "islands", key))?;
+        Some(((*key).to_owned(), serde_json::Value::from(text)))
+    });
+    serde_json::Value::Object(texts.collect()).to_string()
 }
 
 /// A banner when the cluster does not answer: what is shown is from then.

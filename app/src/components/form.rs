@@ -261,6 +261,7 @@ pub fn field(ui: Ui, form: &Form, field: Field) -> AnyView {
         ids.join(" ")
     };
     let class = if field.mono { "mono" } else { "" };
+    let texts = field.check.map(|kind| check_texts(ui, kind));
     let name = field.name.clone().into_owned();
     let hint = field.hint.map(|hint| view! { <p class="hint" id=format!("{id}-hint")>{hint}</p> });
     let errors = view! { <div class="errs" id=format!("{id}-err")>{error_lines(ui, errors)}</div> };
@@ -332,6 +333,7 @@ pub fn field(ui: Ui, form: &Form, field: Field) -> AnyView {
                 aria-invalid=invalid
                 aria-describedby=described
                 data-check=field.check
+                data-texts=texts
             />
         }
         .into_any(),
@@ -353,16 +355,40 @@ pub fn field(ui: Ui, form: &Form, field: Field) -> AnyView {
     .into_any()
 }
 
-/// Errors with what was likely meant: the browser part turns a suggestion into a button that fills it in.
+/// What the browser part says about a field that it checks, in the reader's language: code and text, as JSON.
+fn check_texts(ui: Ui, kind: &str) -> String {
+    let codes: &[&str] = match kind {
+        "image" => {
+            &["image_empty", "image_space", "image_scheme", "image_repository", "image_tag", "image_digest"]
+        }
+        "quantity" => &["quantity_empty", "quantity_number", "quantity_unit", "quantity_range"],
+        _ => &["name_empty", "name_too_long", "name_character", "name_edge", "name_reserved"],
+    };
+    let texts = codes.iter().filter_map(|code| Some((*code, tr::template(ui.lang, "fields", code)?.into())));
+    serde_json::Value::Object(texts.map(|(code, text): (_, serde_json::Value)| (code.to_owned(), text)).collect())
+        .to_string()
+}
+
+/// Errors with what was likely meant. A suggestion is a button that sends `fix={field}={value}`, so that pages whose fields
+/// have suggestions can take them without scripts; the browser part fills the value in instead of sending.
 fn error_lines(ui: Ui, errors: Vec<FieldError>) -> Vec<AnyView> {
     errors
         .into_iter()
         .map(|e| {
             let text = tr::field_error(ui.lang, &e);
+            let field = e.field;
             let meant: Vec<_> = e
                 .suggestions
                 .into_iter()
-                .map(|s| view! { " " <button type="button" class="meant" data-fill=s.clone()>{s.clone()}</button> })
+                .map(|s| {
+                    let (fix, fill) = (format!("{field}={s}"), s.clone());
+                    view! {
+                        " "
+                        <button type="submit" class="meant" name="fix" value=fix formnovalidate data-fill=fill>
+                            {s}
+                        </button>
+                    }
+                })
                 .collect();
             view! {
                 <p class="err">

@@ -81,7 +81,6 @@ impl Api {
 
 /// The API, with absolute paths: `/api/v1/…`, `/api/v1/openapi.json`, `/api/docs`. All other paths below `/api` are
 /// answered with a problem too, so it can be merged into a router that has a fallback of its own.
-#[must_use]
 pub fn router(services: Services, options: Options) -> Router {
     let streams = streams::Places::new(options.max_streams, options.max_streams_per_person);
     let api = Api(Arc::new(Shared { services, options, streams }));

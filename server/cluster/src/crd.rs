@@ -13,9 +13,9 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     KubeCluster,
-    error::Target,
+    error::{Target, unavailable},
     meta,
-    rest::{Kind, query},
+    rest::{Kind, Rest, query},
 };
 
 /// Version of the schemas; grows with each change of them, so that an older Berth does not take fields from a newer one.
@@ -208,17 +208,25 @@ impl KubeCluster {
             wanted["apiVersion"] = json!(Kind::CRD.api_version);
             wanted["kind"] = json!(Kind::CRD.kind);
             let apply = query(&path, &[("fieldManager", meta::CONTROLLER), ("force", "true")]);
-            let mut now = rest.apply(&target, &apply, &wanted).await?;
-            for _ in 0..100 {
-                let conditions = now["status"]["conditions"].as_array();
-                if conditions.is_some_and(|c| c.iter().any(|c| c["type"] == "Established" && c["status"] == "True")) {
-                    break;
-                }
-                crate::cache::pause(Duration::from_millis(100)).await;
-                now = rest.get(&target, &path).await?;
-            }
+            rest.apply(&target, &apply, &wanted).await?;
+            self.wait_until_served(&rest, &crd).await?;
         }
         Ok(())
+    }
+
+    /// A definition is served a moment after it is there.
+    async fn wait_until_served(&self, rest: &Rest, crd: &CustomResourceDefinition) -> Result<()> {
+        let path = format!("/apis/{GROUP}/{VERSION}");
+        for _ in 0..100 {
+            let served = rest.get::<Value>(&Target::new("the definitions", GROUP), &path).await;
+            let resources = served.as_ref().ok().and_then(|s| s["resources"].as_array());
+            if resources.is_some_and(|list| list.iter().any(|r| r["name"] == crd.spec.names.plural.as_str())) {
+                return Ok(());
+            }
+            crate::cache::pause(Duration::from_millis(100)).await;
+        }
+        let what = crd.metadata.name.as_deref().unwrap_or_default();
+        Err(unavailable(format!("the definition of {what} is not served after 10 s")))
     }
 }
 

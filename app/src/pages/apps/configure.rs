@@ -150,6 +150,6 @@ fn components(head: &Head, editor: &Editor) -> AnyView {
 fn whole(ui: Ui, found: &Found) -> AnyView {
     let text = yaml::print(&*found.object.object).unwrap_or_default();
     let title = tr::apps::as_the_cluster_has_it(ui.lang);
-    view! { <details class="whole"><summary>{title}</summary>{card(title, None, code(text, title).into_any())}</details> }
+    view! { <details class="more"><summary>{title}</summary>{card(title, None, code(text, title).into_any())}</details> }
         .into_any()
 }

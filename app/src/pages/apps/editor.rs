@@ -76,7 +76,7 @@ impl Sent {
         if face == Face::Yaml {
             return Self::from_text(base, component, value("yaml").replace("\r\n", "\n"), app, to);
         }
-        let mut form = AppForm::from_fields(fields, component);
+        let mut form = AppForm::from_fields(fields, &base, component);
         if let Some(name) = app {
             name.clone_into(&mut form.name);
         }
@@ -257,7 +257,7 @@ pub fn view(ui: Ui, m: &Editor) -> AnyView {
         Some(_) => (tr::apps::save(l), Icon::Ok),
     };
     view! {
-        <form class="editor" method="post" novalidate>
+        <form class="stack editor" method="post" novalidate>
             // Enter in a field does the first button of a form: this one, not the switch of faces.
             <button class="sr" type="submit" tabindex="-1" aria-hidden="true"></button>
             {hidden("view", m.face.as_str())}
@@ -408,14 +408,14 @@ fn fields(ui: Ui, m: &Editor) -> AnyView {
                     {put(of(Part::CpuRequest, tr::apps::cpu_each(l)).hint(tr::apps::cpu_hint(l)).placeholder("100m").checked_as("quantity"))}
                     {put(of(Part::MemoryRequest, tr::apps::memory_each(l)).hint(tr::apps::memory_hint(l)).placeholder("128Mi").checked_as("quantity"))}
                 </div>
-                <details open=open(&limits)>
+                <details class="more" open=open(&limits)>
                     <summary>{tr::apps::limits(l)}</summary>
                     <div class="row">
                         {put(of(Part::CpuLimit, tr::apps::cpu_limit(l)).hint(tr::apps::cpu_limit_hint(l)).checked_as("quantity"))}
                         {put(of(Part::MemoryLimit, tr::apps::memory_limit(l)).hint(tr::apps::memory_limit_hint(l)).checked_as("quantity"))}
                     </div>
                 </details>
-                <details open=open(&auto)>
+                <details class="more" open=open(&auto)>
                     <summary>{tr::apps::autoscale(l)}</summary>
                     {put(Field::check(Part::Autoscale.name(), tr::apps::autoscale_on(l)).hint(tr::apps::autoscale_hint(l)))}
                     <div class="row">
@@ -454,7 +454,7 @@ fn fields(ui: Ui, m: &Editor) -> AnyView {
         <section class="card">
             <header><h2>{tr::apps::rollout(l)}</h2></header>
             <div class="in">
-                <details open=open(&roll)>
+                <details class="more" open=open(&roll)>
                     <summary>{tr::apps::rollout_summary(l)}</summary>
                     <div class="row">
                         {put(Field::select(Part::Strategy.name(), tr::apps::strategy(l), strategies))}

@@ -102,7 +102,7 @@ pub fn table(ui: Ui, events: &[EventRow], sort: Option<(&ListUrl, &ListQuery)>) 
                 <tr>
                     <td>{status(tone, word)}</td>
                     <td><b>{event.reason.to_string()}</b></td>
-                    <td class="text">{message}</td>
+                    <td class="wrap">{message}</td>
                     <td class="muted mono hide">{event.object.to_string()}</td>
                     <td class="num muted">{event.count}</td>
                     <td class="num muted">{ago(ui, event.last_at)}</td>

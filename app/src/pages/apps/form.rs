@@ -118,21 +118,25 @@ impl AppForm {
         Self { name: String::new(), component, values }
     }
 
-    /// What a browser sent: `fields` in order, the first of each name counts.
+    /// What a browser sent: `fields` in order, the first of each name counts. A field that was not sent is as in `base`, so
+    /// that half a form changes half of it; but a check box that is off is not sent with the rest of its group.
     #[must_use]
-    pub fn from_fields(fields: &[(String, String)], component: usize) -> Self {
-        let typed = |name: &str| {
+    pub fn from_fields(fields: &[(String, String)], base: &Value, component: usize) -> Self {
+        let sent = |name: &str| {
             let found = fields.iter().find(|(key, _)| key == name);
-            found.map(|(_, value)| value.replace("\r\n", "\n")).unwrap_or_default()
+            found.map(|(_, value)| value.replace("\r\n", "\n"))
         };
+        let before = Self::from_spec(base, component);
         let values = Field::ALL
             .iter()
-            .map(|field| match field {
-                Field::Env => typed(field.name()),
-                _ => typed(field.name()).trim().to_owned(),
+            .map(|field| match (field, sent(field.name())) {
+                (Field::Env, Some(typed)) => typed,
+                (_, Some(typed)) => typed.trim().to_owned(),
+                (Field::Autoscale, None) if sent(Field::AutoscaleMin.name()).is_some() => String::new(),
+                (_, None) => before.get(*field).to_owned(),
             })
             .collect();
-        Self { name: typed("name").trim().to_owned(), component, values }
+        Self { name: sent("name").unwrap_or_default().trim().to_owned(), component, values }
     }
 
     /// The text of a field.

@@ -82,7 +82,12 @@ fn a_browser_sends_the_same_form() {
     let form = AppForm::from_spec(&full(), 0);
     let fields: Vec<(String, String)> =
         Field::ALL.iter().map(|f| (f.name().to_owned(), form.get(*f).replace('\n', "\r\n"))).collect();
-    assert_eq!(AppForm::from_fields(&fields, 0), form);
+    assert_eq!(AppForm::from_fields(&fields, &full(), 0), form);
+    assert_eq!(AppForm::from_fields(&fields, &blank(), 0), form);
+    let half = AppForm::from_fields(&[("replicas".to_owned(), "9".to_owned())], &full(), 0);
+    assert_eq!(difference(&full(), &half.apply(&full()).unwrap()), ["/components/0/replicas"]);
+    let off: Vec<_> = fields.into_iter().filter(|(name, _)| name != "autoscale").collect();
+    assert_eq!(AppForm::from_fields(&off, &full(), 0).get(Field::Autoscale), "");
 }
 
 #[test]

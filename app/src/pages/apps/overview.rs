@@ -145,7 +145,7 @@ fn remarks(ui: Ui, m: &Overview) -> AnyView {
 fn pods_body(ui: Ui, m: &Overview) -> AnyView {
     let more = (m.pods_total > m.pods.len()).then(|| {
         let href = m.head.spot.tab_url(&m.head.app.name, "pods");
-        view! { <p class="more small"><a href=href>{tr::apps::all_n_pods(ui.lang, m.pods_total)}</a></p> }
+        view! { <p class="in small"><a href=href>{tr::apps::all_n_pods(ui.lang, m.pods_total)}</a></p> }
     });
     view! { {pods::table(ui, &m.head.spot, &m.pods, None)} {more} }.into_any()
 }
@@ -210,7 +210,7 @@ fn moment_view(ui: Ui, m: &Overview, moment: &Moment) -> AnyView {
             let reason = view! { <b>{reason.clone()}</b> }.into_any();
             let times = (*count > 1).then(|| tr::apps::times(l, *count));
             let text = printable(message).into_owned();
-            let title = view! { {reason}" "<span class="clip" title=text.clone()>{text.clone()}</span> }.into_any();
+            let title = view! { {reason}" "<span>{text}</span> }.into_any();
             (title, times)
         }
     };
@@ -233,13 +233,13 @@ fn resources(ui: Ui, spec: &AppSpec) -> AnyView {
                 let amounts = if limits { resources.limits.as_ref() } else { resources.requests.as_ref() }?;
                 if cpu { amounts.cpu.clone() } else { amounts.memory.clone() }
             };
-            let line = |cpu: bool| {
-                let none = || tr::apps::unset(l).to_owned();
-                let asked = part(false, cpu).or_else(|| part(true, cpu)).unwrap_or_else(none);
-                tr::apps::asks_and_most(l, asked, part(true, cpu).unwrap_or_else(none))
+            let line = |cpu: bool| match (part(false, cpu).or_else(|| part(true, cpu)), part(true, cpu)) {
+                (Some(asked), Some(most)) => tr::apps::asks_and_most(l, asked, most),
+                (Some(asked), None) => tr::apps::asks_no_limit(l, asked),
+                (None, _) => tr::apps::unset(l).to_owned(),
             };
             let name = (spec.components.len() > 1).then(|| {
-                view! { <dt class="wide"><code>{component.name.clone()}</code></dt> }
+                view! { <dt><code>{component.name.clone()}</code></dt><dd></dd> }
             });
             view! {
                 {name}

@@ -204,7 +204,7 @@ fn container(ui: Ui, c: &ContainerFacts) -> impl IntoView + use<> {
         <tr>
             <td><span class="name mono">{c.name.clone()}</span>{init}</td>
             <td>{status(tone, word)}</td>
-            <td class="text muted">{why}{since.map(|at| ago(ui, at))}{last}</td>
+            <td class="wrap muted">{why}{since.map(|at| ago(ui, at))}{last}</td>
             <td class="mono muted hide" title=c.image.clone()>{super::words::image_short(&c.image)}</td>
             <td class="num">{c.restarts}</td>
         </tr>
@@ -213,7 +213,7 @@ fn container(ui: Ui, c: &ContainerFacts) -> impl IntoView + use<> {
 
 fn conditions(ui: Ui, m: &PodPage) -> AnyView {
     let items: Vec<_> = m.pod.conditions.iter().map(|c| condition(ui, c)).collect();
-    view! { <ul class="conditions small">{items}</ul> }.into_any()
+    view! { <ul class="stack small">{items}</ul> }.into_any()
 }
 
 fn condition(ui: Ui, c: &ConditionFacts) -> impl IntoView + use<> {

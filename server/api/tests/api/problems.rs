@@ -160,3 +160,19 @@ async fn a_change_under_way_is_completed_when_time_is_up() {
     }
     assert!(done() && site.world.cluster.app(&app_of(&site.prod, "web")).is_some());
 }
+
+#[tokio::test]
+async fn beside_pages_with_a_fallback_of_their_own() {
+    let mut site = Site::new().await;
+    let pages = || axum::Router::new().fallback(|| async { "a page" });
+    let api = site.router.clone();
+    for router in [pages().merge(api.clone()), api.merge(pages())] {
+        site.router = router;
+        assert_eq!(site.ask("viewer", "GET", "/elsewhere").send().await.text(), "a page");
+        for uri in ["/api/nothing", "/api/v1/nothing", "/api/v1/tenants/shop/nothing"] {
+            assert_eq!(site.ask("viewer", "GET", uri).send().await.problem().0, "not-found", "{uri}");
+        }
+        assert_eq!(site.ask("viewer", "PATCH", APPS).send().await.problem().0, "method-not-allowed");
+        assert_eq!(site.get("viewer", APPS).await["total"], 1);
+    }
+}

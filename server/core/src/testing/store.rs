@@ -75,6 +75,10 @@ impl Rows {
         self.accounts.iter().find(|a| a.user.name == *name).map(|a| a.user.id).ok_or_else(Error::not_found)
     }
 
+    fn tenant(&self, id: Uuid) -> Result<&Tenant> {
+        self.tenants.iter().find(|t| t.id == id).ok_or_else(Error::not_found)
+    }
+
     fn role(&self, tenant: Uuid, user: Uuid) -> Option<TenantRole> {
         self.members.iter().find(|m| m.tenant == tenant && m.user == user).map(|m| m.role)
     }
@@ -203,7 +207,7 @@ impl People for FakeStore {
     ) -> Result<Option<(Session, Account)>> {
         let rows = self.rows()?;
         let found =
-            rows.sessions.iter().find(|(s, seen)| s.digest == *digest && s.expires_at > now && *seen >= idle_before);
+            rows.sessions.iter().find(|(s, seen)| s.digest == *digest && s.expires_at > now && *seen > idle_before);
         Ok(found.and_then(|(session, seen)| {
             let account = rows.account(session.user).filter(|a| !a.user.disabled)?;
             Some((shown(session, *seen), account.clone()))
@@ -212,7 +216,7 @@ impl People for FakeStore {
 
     async fn touch_session(&self, id: Uuid, now: Timestamp) -> Result<()> {
         for (_, seen) in self.rows()?.sessions.iter_mut().filter(|(s, _)| s.id == id) {
-            *seen = now;
+            *seen = now.max(*seen);
         }
         Ok(())
     }
@@ -257,7 +261,7 @@ impl People for FakeStore {
 
     async fn touch_token(&self, id: Uuid, now: Timestamp) -> Result<()> {
         for (_, used) in self.rows()?.tokens.iter_mut().filter(|(t, _)| t.id == id) {
-            *used = Some(now);
+            *used = Some(now).max(*used);
         }
         Ok(())
     }
@@ -348,6 +352,7 @@ impl Tenants for FakeStore {
         if rows.tenants.iter().any(|t| t.name == tenant.name) {
             return Err(taken("name", format!("a tenant called “{}” exists already", tenant.name)));
         }
+        rows.account(owner).ok_or_else(|| Error::internal("the owner must exist"))?;
         rows.tenants.push(tenant.clone());
         let since = tenant.created_at;
         rows.members.push(Membership { tenant: tenant.id, user: owner, role: TenantRole::Owner, since });
@@ -394,6 +399,7 @@ impl Tenants for FakeStore {
         now: Timestamp,
     ) -> Result<()> {
         let mut rows = self.rows()?;
+        rows.tenant(grant.id)?;
         let user = rows.user_named(user)?;
         if role != TenantRole::Owner {
             rows.keep_an_owner(grant.id, user)?;
@@ -407,6 +413,7 @@ impl Tenants for FakeStore {
 
     async fn remove_member(&self, grant: &Grant<TenantRef>, user: &UserName) -> Result<()> {
         let mut rows = self.rows()?;
+        rows.tenant(grant.id)?;
         let user = rows.user_named(user)?;
         rows.keep_an_owner(grant.id, user)?;
         let at = rows.members.iter().position(|m| m.tenant == grant.id && m.user == user);
@@ -429,6 +436,9 @@ impl Tenants for FakeStore {
 
     async fn create_namespace(&self, grant: &Grant<TenantRef>, namespace: &Namespace) -> Result<()> {
         let mut rows = self.rows()?;
+        if namespace.tenant != grant.name {
+            return Err(Error::internal(format!("a namespace of {} granted for {}", namespace.tenant, grant.name)));
+        }
         let same_place = |n: &Namespace| n.cluster == namespace.cluster && n.kube_name == namespace.kube_name;
         if rows.namespaces.iter().any(|(t, n)| (*t == grant.id && n.name == namespace.name) || same_place(n)) {
             return Err(taken("name", format!("a namespace called “{}” exists already", namespace.name)));
@@ -438,7 +448,9 @@ impl Tenants for FakeStore {
     }
 
     async fn list_all_namespaces(&self, _: &Grant<PlatformRef>) -> Result<Vec<Namespace>> {
-        Ok(self.rows()?.namespaces.iter().map(|(_, n)| n.clone()).collect())
+        let mut namespaces: Vec<Namespace> = self.rows()?.namespaces.iter().map(|(_, n)| n.clone()).collect();
+        namespaces.sort_by(|a, b| (&a.tenant, &a.name).cmp(&(&b.tenant, &b.name)));
+        Ok(namespaces)
     }
 }
 

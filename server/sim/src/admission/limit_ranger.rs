@@ -1,7 +1,7 @@
 //! LimitRanges: defaults for containers, bounds for containers, pods and claims
 //! (`plugin/pkg/admission/limitranger`).
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{creates_pod, forbidden};
 use crate::{
@@ -234,6 +234,8 @@ fn bounds(limit: &Value, kind: &str, requests: &Amounts, limits: &Amounts, fault
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use serde_json::json;
+
     use super::*;
 
     fn range(limits: Value) -> Value {

@@ -1,5 +1,6 @@
 //! Admission: what changes or refuses objects between decoding and storing (`plugin/pkg/admission`).
 
+pub mod jobs;
 pub mod limit_ranger;
 pub mod pod_security;
 pub mod pods;
@@ -24,6 +25,7 @@ use crate::{
 pub fn plugins(cluster: &Cluster) -> Vec<Arc<dyn Admission>> {
     vec![
         Arc::new(NamespaceLifecycle),
+        Arc::new(jobs::JobSelector),
         Arc::new(limit_ranger::LimitRanger),
         Arc::new(pods::ServiceAccount),
         Arc::new(pods::DefaultTolerations),

@@ -1,11 +1,17 @@
 //! The control plane behind the API: controllers, scheduler and kubelets, all on the cluster's clock.
 
+pub mod cron;
+pub mod cronjob;
+pub mod daemonset;
 pub mod deployment;
+pub mod disruption;
 pub mod endpoints;
 pub mod engine;
 pub mod fields;
 pub mod gc;
+pub mod hpa;
 pub mod index;
+pub mod job;
 pub mod namespaces;
 pub mod nodes;
 pub mod pods;
@@ -13,7 +19,9 @@ pub mod quota;
 pub mod recorder;
 pub mod replicaset;
 pub mod resources;
+pub mod revisions;
 pub mod selector;
+pub mod statefulset;
 pub mod volumes;
 
 use std::sync::Arc;
@@ -66,6 +74,12 @@ impl ControlPlane {
         let controllers: Vec<Box<dyn Controller>> = vec![
             Box::new(deployment::Deployments),
             Box::new(replicaset::ReplicaSets),
+            Box::new(statefulset::StatefulSets),
+            Box::new(daemonset::DaemonSets),
+            Box::new(job::Jobs),
+            Box::new(cronjob::CronJobs),
+            Box::new(disruption::Disruptions),
+            Box::new(hpa::Autoscalers::new(kubelets.clone())),
             Box::<Scheduler>::default(),
             Box::new(Kubelets::new(kubelets.clone(), options.timing.clone())),
             Box::new(nodes::NodeLifecycle),

@@ -14,6 +14,7 @@ use super::{May, Spot, head::Head};
 use crate::{components::ListUrl, ui::Ui};
 
 mod editors;
+mod flows;
 mod lists;
 mod overviews;
 
@@ -49,7 +50,15 @@ fn outline(html: &str) -> String {
     text.push_str(rest);
     let mut out = String::new();
     let mut depth = 0_usize;
-    for piece in text.split('<').filter(|piece| !piece.is_empty() && !piece.starts_with('!')) {
+    for piece in text.split('<').filter(|piece| !piece.is_empty()) {
+        if piece.starts_with('!') {
+            // A marker between two texts.
+            let after = piece.split_once('>').map_or("", |(_, after)| after).trim();
+            if !after.is_empty() {
+                out.push_str(&format!("{}{after}\n", "  ".repeat(depth)));
+            }
+            continue;
+        }
         let void = ["input", "br", "meta", "link"].iter().any(|name| piece.starts_with(name));
         if let Some(end) = piece.strip_prefix('/') {
             depth = depth.saturating_sub(1);

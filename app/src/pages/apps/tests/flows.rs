@@ -1,0 +1,309 @@
+//! The main job, form by form, over services that are real and a cluster in memory.
+
+use berth_core::{
+    OpCtx,
+    authz::NamespaceRef,
+    ports::pages::{PageRequest, PageResponse, Pages},
+    testing::{World, app_of},
+};
+use berth_types::{TenantRole, app_status::CauseCode};
+use futures::{FutureExt, StreamExt, executor::block_on};
+
+use super::*;
+use crate::{AppPages, Assets};
+
+struct Scene {
+    world: World,
+    pages: AppPages,
+    namespace: NamespaceRef,
+    alice: OpCtx,
+    victor: OpCtx,
+    mallory: OpCtx,
+}
+
+const APPS: &str = "/t/payments/n/staging/apps";
+
+/// A tenant with a developer (alice) and a viewer (victor), and a person of another one (mallory).
+fn scene() -> Scene {
+    block_on(async {
+        let world = World::new();
+        for name in ["alice", "victor", "mallory"] {
+            world.person(name, None).await;
+        }
+        let members = [("alice", TenantRole::Owner), ("victor", TenantRole::Viewer)];
+        let tenant = world.tenant("payments", &members).await;
+        world.tenant("other", &[("mallory", TenantRole::Owner)]).await;
+        let namespace = world.namespace(&tenant, "staging").await;
+        world.cluster.set_usage(&namespace, usage());
+        let pages = AppPages::new(world.services.clone(), Assets::default());
+        let (alice, victor, mallory) =
+            (world.ctx("alice").await, world.ctx("victor").await, world.ctx("mallory").await);
+        Scene { world, pages, namespace, alice, victor, mallory }
+    })
+}
+
+fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
+    list.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+}
+
+impl Scene {
+    fn get(&self, ctx: &OpCtx, path: &str, query: &[(&str, &str)]) -> PageResponse {
+        let request = PageRequest { path: path.to_owned(), query: pairs(query), ..PageRequest::default() };
+        block_on(self.pages.respond(ctx, request))
+    }
+
+    fn post(&self, ctx: &OpCtx, path: &str, form: &[(&str, &str)]) -> PageResponse {
+        let request = PageRequest { path: path.to_owned(), form: Some(pairs(form)), ..PageRequest::default() };
+        block_on(self.pages.respond(ctx, request))
+    }
+
+    fn page(&self, path: &str) -> String {
+        let response = self.get(&self.alice, path, &[]);
+        assert_eq!(response.status, 200, "{path}: {}", response.html);
+        response.html
+    }
+
+    fn deploy(&self, name: &str) -> String {
+        let form = [("view", "form"), ("name", name), ("image", "nginx:1.27"), ("replicas", "2"), ("port", "8080")];
+        let response = self.post(&self.alice, &format!("{APPS}/new"), &form);
+        assert_eq!(response.redirect.as_deref(), Some(format!("{APPS}/{name}").as_str()), "{}", response.html);
+        self.world.cluster.settle(&app_of(&self.namespace, name));
+        format!("{APPS}/{name}")
+    }
+
+    fn spec(&self, name: &str) -> serde_json::Value {
+        let path = (&self.namespace.tenant.name, &self.namespace.name, &name.parse().unwrap());
+        block_on(self.world.services.get_app(&self.alice, path)).unwrap().object.object["spec"].clone()
+    }
+}
+
+/// The value of a hidden field.
+fn hidden(html: &str, name: &str) -> String {
+    let from = html.split_once(&format!("name=\"{name}\" value=\"")).unwrap().1;
+    from.split_once('"')
+        .unwrap()
+        .0
+        .replace("&quot;", "\"")
+        .replace("&amp;", "&")
+        .replace("&lt;", "<")
+        .replace("&gt;", ">")
+}
+
+#[test]
+fn deploy_look_scale_change_roll_back_delete() {
+    let s = scene();
+    assert!(s.page(APPS).contains("No apps here yet"));
+    let web = s.deploy("web");
+    assert!(s.page(APPS).contains("2/2"));
+    let overview = s.page(&web);
+    assert!(overview.contains("2 of 2 ready") && overview.contains("web-5d4f8c7b9-00001"), "{overview}");
+    for tab in ["pods", "events", "logs", "configuration", "yaml", "revisions", "scale", "delete"] {
+        s.page(&format!("{web}/{tab}"));
+    }
+
+    let scaled = s.post(&s.alice, &format!("{web}/scale"), &[("component", "main"), ("replicas", "5")]);
+    assert_eq!((scaled.status, scaled.redirect.as_deref()), (303, Some(web.as_str())));
+    assert_eq!(scaled.flash.as_deref(), Some("web goes to 5 pods."));
+    assert_eq!(s.spec("web")["components"][0]["replicas"], 5);
+
+    let configuration = s.page(&format!("{web}/configuration"));
+    let base = hidden(&configuration, "base");
+    let form = [
+        ("view", "form"),
+        ("base", &base),
+        ("image", "nginx:1.28"),
+        ("replicas", "5"),
+        ("port", "8080"),
+        ("expose", "None"),
+        ("strategy", "Rolling"),
+    ];
+    let saved = s.post(&s.alice, &format!("{web}/configuration"), &form);
+    assert_eq!(saved.redirect.as_deref(), Some(web.as_str()), "{}", saved.html);
+    assert_eq!(s.spec("web")["components"][0]["image"], "nginx:1.28");
+    let revisions = s.page(&format!("{web}/revisions"));
+    assert!(revisions.contains("- ") && revisions.contains("nginx:1.27") && revisions.contains("nginx:1.28"));
+
+    let confirm = s.get(&s.alice, &format!("{web}/rollback"), &[("revision", "1")]);
+    assert!(confirm.html.contains("Back to revision 1?") && confirm.html.contains("nginx:1.27"), "{}", confirm.html);
+    let back = s.post(&s.alice, &format!("{web}/rollback"), &[("revision", "1")]);
+    assert_eq!(back.redirect.as_deref(), Some(web.as_str()), "{}", back.html);
+    assert_eq!(s.spec("web")["components"][0]["image"], "nginx:1.27");
+    assert_eq!(s.get(&s.alice, &format!("{web}/rollback"), &[("revision", "99")]).status, 404);
+
+    for (action, flash) in [
+        ("restart", "web restarts, pod by pod."),
+        ("suspend", "web is suspended. Resume it when you need it."),
+        ("resume", "web starts again."),
+    ] {
+        let done = s.post(&s.alice, &format!("{web}/{action}"), &[]);
+        assert_eq!((done.status, done.flash.as_deref()), (303, Some(flash)), "{}", done.html);
+    }
+
+    let refused = s.post(&s.alice, &format!("{web}/delete"), &[("name", "wob")]);
+    assert_eq!(refused.status, 422);
+    assert!(refused.html.contains("value=\"wob\"") && refused.html.contains("Type web to confirm"), "{}", refused.html);
+    let gone = s.post(&s.alice, &format!("{web}/delete"), &[("name", "web")]);
+    assert_eq!((gone.status, gone.redirect.as_deref()), (303, Some(APPS)));
+    assert_eq!(s.get(&s.alice, &web, &[]).status, 404);
+}
+
+#[test]
+fn a_refused_form_changes_nothing_and_keeps_what_was_typed() {
+    let s = scene();
+    let form = [("view", "form"), ("name", "Web"), ("image", ""), ("memory_request", "1Gb")];
+    let refused = s.post(&s.alice, &format!("{APPS}/new"), &form);
+    assert_eq!(refused.status, 422);
+    assert!(refused.html.contains("value=\"1Gb\"") && refused.html.contains("value=\"Web\""), "{}", refused.html);
+    assert!(s.page(APPS).contains("No apps here yet"));
+
+    s.deploy("web");
+    let taken = s.post(&s.alice, &format!("{APPS}/new"), &[("view", "form"), ("name", "web"), ("image", "other:1")]);
+    assert_eq!(taken.status, 422);
+    assert!(taken.html.contains("There is an app called “web” already."), "{}", taken.html);
+    assert_eq!(s.spec("web")["components"][0]["image"], "nginx:1.27");
+
+    let many = s.post(&s.alice, &format!("{APPS}/web/scale"), &[("component", "main"), ("replicas", "1e3")]);
+    assert_eq!(many.status, 422);
+    assert!(many.html.contains("value=\"1e3\""), "{}", many.html);
+}
+
+#[test]
+fn the_other_view_is_no_deed() {
+    let s = scene();
+    let form = [("view", "form"), ("name", "web"), ("image", "nginx:1"), ("to", "yaml")];
+    let yaml = s.post(&s.alice, &format!("{APPS}/new"), &form);
+    assert_eq!(yaml.status, 200);
+    assert!(yaml.html.contains("kind: App") && yaml.html.contains("image: nginx:1"), "{}", yaml.html);
+    let checked = s.post(
+        &s.alice,
+        &format!("{APPS}/new"),
+        &[("view", "form"), ("name", "web"), ("image", "nginx:1"), ("to", "check")],
+    );
+    assert!(checked.html.contains("All right. Nothing is saved yet."), "{}", checked.html);
+    assert!(s.page(APPS).contains("No apps here yet"));
+}
+
+#[test]
+fn what_others_saved_meanwhile_is_shown_not_lost() {
+    let s = scene();
+    let web = s.deploy("web");
+    let configuration = format!("{web}/configuration");
+    let base = hidden(&s.page(&configuration), "base");
+    s.post(&s.alice, &format!("{web}/scale"), &[("component", "main"), ("replicas", "4")]);
+    let typed = [
+        ("view", "form"),
+        ("base", base.as_str()),
+        ("image", "nginx:2"),
+        ("replicas", "2"),
+        ("port", "8080"),
+        ("expose", "None"),
+        ("strategy", "Rolling"),
+    ];
+    let conflict = s.post(&s.alice, &configuration, &typed);
+    assert_eq!(conflict.status, 409);
+    assert!(conflict.html.contains("Somebody changed this app meanwhile"), "{}", conflict.html);
+    assert!(conflict.html.contains("value=\"nginx:2\""), "what was typed is kept: {}", conflict.html);
+    assert!(conflict.html.contains("name=\"replicas\" value=\"4\""), "what was not touched follows: {}", conflict.html);
+    assert_eq!(s.spec("web")["components"][0]["image"], "nginx:1.27", "nothing is changed by a conflict");
+    let base = hidden(&conflict.html, "base");
+    let again = [
+        ("view", "form"),
+        ("base", base.as_str()),
+        ("image", "nginx:2"),
+        ("replicas", "4"),
+        ("port", "8080"),
+        ("expose", "None"),
+        ("strategy", "Rolling"),
+    ];
+    assert_eq!(s.post(&s.alice, &configuration, &again).status, 303);
+    assert_eq!(s.spec("web")["components"][0]["replicas"], 4);
+}
+
+#[test]
+fn a_status_that_moves_is_no_conflict() {
+    let s = scene();
+    let web = s.deploy("web");
+    let base = hidden(&s.page(&format!("{web}/configuration")), "base");
+    s.world.cluster.set_status(&app_of(&s.namespace, "web"), &with_cause(CauseCode::ImagePull).status);
+    let typed = [
+        ("view", "form"),
+        ("base", base.as_str()),
+        ("image", "nginx:2"),
+        ("replicas", "2"),
+        ("port", "8080"),
+        ("expose", "None"),
+        ("strategy", "Rolling"),
+    ];
+    assert_eq!(s.post(&s.alice, &format!("{web}/configuration"), &typed).status, 303);
+}
+
+#[test]
+fn rights() {
+    let s = scene();
+    let web = s.deploy("web");
+    for path in [format!("{APPS}/new"), format!("{web}/scale"), format!("{web}/delete"), format!("{web}/rollback")] {
+        assert_eq!(s.get(&s.victor, &path, &[]).status, 403, "{path}");
+    }
+    for action in ["scale", "delete", "rollback", "restart", "suspend", "configuration", "yaml"] {
+        let form = [("name", "web"), ("replicas", "0"), ("revision", "1"), ("component", "main"), ("image", "evil:1")];
+        let refused = s.post(&s.victor, &format!("{web}/{action}"), &form);
+        assert_eq!(refused.status, 403, "{action}: {}", refused.html);
+        assert_eq!(s.post(&s.mallory, &format!("{web}/{action}"), &form).status, 404, "{action}");
+    }
+    let looks = s.get(&s.victor, &format!("{web}/configuration"), &[]);
+    assert!(looks.html.contains("Your role can look.") && !looks.html.contains("name=\"image\""), "{}", looks.html);
+    assert_eq!(s.get(&s.mallory, &web, &[]).status, 404);
+}
+
+#[test]
+fn a_cluster_that_does_not_answer_leaves_the_pages() {
+    let s = scene();
+    let web = s.deploy("web");
+    s.world.cluster.set_down(Some("connection refused"));
+    for path in [APPS.to_owned(), web.clone(), format!("{web}/pods"), format!("{web}/logs"), format!("{web}/revisions")]
+    {
+        let html = s.page(&path);
+        assert!(html.contains("The cluster does not answer."), "{path} does not say how old it is: {html}");
+    }
+    let base = hidden(&s.page(&format!("{web}/configuration")), "base");
+    let typed = [
+        ("view", "form"),
+        ("base", base.as_str()),
+        ("image", "nginx:2"),
+        ("replicas", "2"),
+        ("port", "8080"),
+        ("expose", "None"),
+        ("strategy", "Rolling"),
+    ];
+    let refused = s.post(&s.alice, &format!("{web}/configuration"), &typed);
+    assert!(refused.status == 422 && refused.html.contains("value=\"nginx:2\""), "{} {}", refused.status, refused.html);
+}
+
+#[test]
+fn pages_follow_the_cluster() {
+    let s = scene();
+    let web = s.deploy("web");
+    let request = PageRequest { path: web, ..PageRequest::default() };
+    let mut stream = block_on(s.pages.live(&s.alice, request)).unwrap();
+    let first = block_on(stream.next()).unwrap().unwrap();
+    let ids: Vec<_> = first.iter().map(|f| f.id.as_str()).collect();
+    assert_eq!(ids, ["app-state", "app-do", "app-finding", "app-pods", "app-history", "app-addresses", "stale"]);
+    assert!(stream.next().now_or_never().is_none(), "nothing changed yet");
+
+    s.world.cluster.put_pod(PodRow {
+        app: Some("web".into()),
+        ..pod("web-5d4f8c7b9-00000", PodPhase::Failing, "CrashLoopBackOff")
+    });
+    let mut next = None;
+    // On the clock: well within the 300 ms that a click may take to be seen.
+    for _ in 0..30 {
+        next = stream.next().now_or_never();
+        if next.is_some() {
+            break;
+        }
+        s.world.clock.advance(std::time::Duration::from_millis(10));
+    }
+    let changed = next.unwrap().unwrap().unwrap();
+    assert_eq!(changed.iter().map(|f| f.id.as_str()).collect::<Vec<_>>(), ["app-pods"]);
+    assert!(changed[0].html.contains("CrashLoopBackOff"));
+}
