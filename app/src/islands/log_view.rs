@@ -191,7 +191,8 @@ fn row(line: &Line) -> Option<HtmlElement> {
         ("span", "pod", line.pod.as_str()),
         ("span", level::of(&line.text).class(), line.text.as_str()),
     ] {
-        row.append_child(&dom::make(tag, class, text)?).ok()?;
+        let part = dom::make(tag, class, text)?;
+        row.append_child(&part).ok()?;
     }
     Some(row)
 }
