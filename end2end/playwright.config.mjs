@@ -31,6 +31,8 @@ export default defineConfig({
     viewport: { width: 1280, height: 900 },
     screenshot: 'only-on-failure',
     trace: 'retain-on-failure',
+    actionTimeout: 10_000,
+    navigationTimeout: 20_000,
     launchOptions: { executablePath: process.env.BERTH_CHROMIUM || '/usr/bin/chromium', args },
   },
   projects: [

@@ -242,7 +242,13 @@ fn top_bar(frame: &Frame, place: &Place, crumbs: Vec<(String, String)>) -> impl 
     let places: Vec<AnyView> = place_steps(frame, place).into_iter().chain(steps).collect();
     let find = frame.person.is_some().then(|| {
         view! {
-            <a class="find" href=paths::SEARCH data-island="palette" aria-keyshortcuts="Control+K Meta+K">
+            <a
+                class="find"
+                href=paths::SEARCH
+                aria-label=tr::common::find(lang)
+                data-island="palette"
+                aria-keyshortcuts="Control+K Meta+K"
+            >
                 {icon(Icon::Search)}
                 <span>{tr::common::find(lang)}</span>
                 <kbd aria-hidden="true">"Ctrl K"</kbd>

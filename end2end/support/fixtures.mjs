@@ -18,7 +18,12 @@ export async function signInFirst(page, portal, name, oneTime) {
   await page.getByLabel('New password', { exact: true }).fill(PASSWORD);
   await page.getByLabel('New password, once more').fill(PASSWORD);
   await page.getByRole('button', { name: 'Set password' }).click();
-  await expect(page.getByRole('link', { name: `Account of ${name}` }).or(page.getByText(name)).first()).toBeVisible();
+  await expect(account(page, name)).toBeVisible();
+}
+
+/** The menu of the one who is signed in. */
+export function account(page, name) {
+  return page.getByLabel(`Account of ${name}`);
 }
 
 /** The cookies of a new session of `name`, whose password is set on the way; by forms, without a browser. */

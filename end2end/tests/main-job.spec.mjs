@@ -1,5 +1,5 @@
 // The main job, start to end, as a person does it: with JavaScript (project `browser`) and without (`no-js`).
-import { expect, signInFirst, test } from '../support/fixtures.mjs';
+import { account, expect, signInFirst, test } from '../support/fixtures.mjs';
 
 const GOOD = 'registry.example/shop/web:1.0.0';
 const MISSING = 'registry.example/shop/web:missing';
@@ -28,11 +28,12 @@ test('from the first sign-in to an app that is deployed, watched, mended, change
 
   await test.step('make a tenant and a namespace', async () => {
     await page.goto(`${portal.url}/admin/tenants/new`);
-    await main.getByLabel('Name', { exact: true }).fill(tenant);
-    await main.getByRole('button', { name: 'Create' }).click();
+    await main.getByLabel('Name in URLs').fill(tenant);
+    await main.getByLabel('Display name').fill(`The ${tenant} team`);
+    await main.getByRole('button', { name: 'Create tenant' }).click();
     await page.goto(`${portal.url}/t/${tenant}/namespaces/new`);
     await main.getByLabel('Name', { exact: true }).fill('dev');
-    await main.getByRole('button', { name: 'Create' }).click();
+    await main.getByRole('button', { name: 'Create namespace' }).click();
     await page.goto(`${here}/apps`);
     await expect(main).toContainText('No apps here yet');
   });
@@ -78,8 +79,8 @@ test('from the first sign-in to an app that is deployed, watched, mended, change
 
   await test.step('roll back by the button beside the cause', async () => {
     await main.getByRole('link', { name: 'Back to revision 1' }).click();
-    await expect(main).toContainText('What would change');
-    await main.getByRole('button', { name: 'Back to revision 1' }).or(main.getByRole('button', { name: 'Go back' })).first().click();
+    await expect(main).toContainText(`image: ${MISSING}`);
+    await main.getByRole('button', { name: 'Back to revision 1' }).click();
     await expect(page).toHaveURL(new RegExp(`${here}/apps/web`));
     await eventually((within) => expect(main.locator('#app-state')).toContainText('Ready', within));
     await sides(page).getByRole('link', { name: 'Revisions' }).click();
@@ -89,7 +90,7 @@ test('from the first sign-in to an app that is deployed, watched, mended, change
   await test.step('scale', async () => {
     await main.getByRole('link', { name: 'Scale' }).click();
     await main.getByLabel('Pods', { exact: true }).fill('3');
-    await main.getByRole('button', { name: 'Scale' }).click();
+    await main.getByRole('button', { name: 'Scale', exact: true }).click();
     await page.goto(`${here}/apps/web`);
     await eventually((within) => expect(main).toContainText('3 of 3 ready', within));
   });
@@ -117,9 +118,8 @@ test('from the first sign-in to an app that is deployed, watched, mended, change
 
   await test.step('sign out', async () => {
     await page.goto(`${portal.url}/account`);
-    const leave = page.getByRole('button', { name: 'Sign out', exact: true }).first();
-    if (!(await leave.isVisible())) await page.getByText(captain).first().click();
-    await leave.click();
+    await account(page, captain).click();
+    await page.getByRole('banner').getByRole('button', { name: 'Sign out', exact: true }).click();
     await expect(page).toHaveURL(/\/sign-in/);
     await page.goto(`${here}/apps`);
     await expect(page).toHaveURL(/\/sign-in/);

@@ -113,7 +113,7 @@ test('languages: the same page in English and in Chinese, kept for the next page
 test('colours: chosen ones win over the system, also on the next page', async ({ signedIn: page }) => {
   await page.emulateMedia({ colorScheme: 'light' });
   await page.goto('/');
-  const background = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  const background = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
   const light = await background();
   await page.getByRole('button', { name: 'Switch to dark' }).click();
   await expect(page.locator('html')).toHaveAttribute('data-theme', 'dark');

@@ -12,7 +12,9 @@ pub fn crds() -> anyhow::Result<String> {
     let mut out = String::new();
     for crd in berth_cluster::crds() {
         let text = berth_core::yaml::print(&crd).map_err(anyhow::Error::new)?;
-        out.push_str("---\n");
+        if !out.is_empty() {
+            out.push_str("---\n");
+        }
         out.push_str(&text);
     }
     Ok(out)

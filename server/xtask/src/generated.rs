@@ -15,7 +15,7 @@ const FILES: &[(&str, &[&str])] = &[
     ("server/api/openapi.json", &["openapi"]),
     ("server/docs/role-matrix.txt", &["role-matrix"]),
     ("server/docs/CONFIG.md", &["config-reference"]),
-    ("deploy/crds/berth.dev.yaml", &["crds"]),
+    ("deploy/crds/apps.yaml", &["crds"]),
 ];
 
 /// What `cargo xtask regenerate` takes.
