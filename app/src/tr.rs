@@ -7,7 +7,13 @@ use std::fmt::Display;
 use berth_core::ports::pages::Language;
 use berth_types::{ErrorCode, FieldError};
 
-include!(concat!(env!("OUT_DIR"), "/texts.rs"));
+/// Made by `build.rs`.
+#[allow(clippy::all, missing_docs, unused_imports)]
+mod texts {
+    use super::*;
+    include!(concat!(env!("OUT_DIR"), "/texts.rs"));
+}
+pub use texts::*;
 
 /// The text with its parameters filled in; `None` when there is no such text, or `param` lacks what it names.
 pub fn filled<'a>(

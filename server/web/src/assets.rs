@@ -75,7 +75,7 @@ fn collect(dir: &Path, prefix: &str, files: &mut BTreeMap<String, File>) -> io::
         let path = entry.path();
         if entry.file_type()?.is_dir() {
             collect(&path, &format!("{prefix}{name}/"), files)?;
-        } else if !Path::new(&name).extension().is_some_and(|e| e == "br") {
+        } else if Path::new(&name).extension().is_none_or(|e| e != "br") {
             let mut compressed = path.clone().into_os_string();
             compressed.push(".br");
             let brotli = match fs::read(&compressed) {

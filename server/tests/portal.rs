@@ -1,0 +1,236 @@
+//! The portal whole: store, embedded cluster, services, pages and API in one process, asked over its router.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use std::time::Duration;
+
+use axum::{
+    body::Body,
+    http::{Method, Request, StatusCode, header},
+};
+use berth::{config, serve::Portal};
+use berth_core::{OpCtx, services::people::NewUser};
+use berth_types::{PlatformRole, TenantRole, people::TokenScope};
+use http_body_util::BodyExt;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+struct Running {
+    portal: Portal,
+    _data: tempfile::TempDir,
+}
+
+impl Running {
+    async fn start() -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let flags = config::Flags {
+            data: Some(data.path().to_owned()),
+            sim: Some(true),
+            ..config::Flags::default()
+        };
+        let settings = config::load(&flags).unwrap();
+        let metrics = PrometheusBuilder::new().build_recorder().handle();
+        Self { portal: Portal::start(&settings, metrics).await.unwrap(), _data: data }
+    }
+
+    fn system(&self) -> OpCtx {
+        OpCtx::system(self.portal.services.clock().clone(), "test")
+    }
+
+    /// A person who has chosen a password; a token and a session cookie of theirs.
+    async fn person(&self, name: &str, role: Option<PlatformRole>) -> (String, String) {
+        let services = &self.portal.services;
+        let new = NewUser { name: name.into(), display_name: String::new(), platform_role: role, password: None };
+        let (user, password) = services.create_user(&self.system(), &new).await.unwrap();
+        let anonymous = OpCtx::anonymous(services.clock().clone(), "test", "192.0.2.1");
+        let first = services.sign_in(&anonymous, name, &password, "test").await.unwrap();
+        let own = services.as_person(&anonymous, first.person);
+        services.change_password(&own, &password, &"correct horse battery".into()).await.unwrap();
+        let session = services.sign_in(&anonymous, name, &"correct horse battery".into(), "test").await.unwrap();
+        let (_, token) = services
+            .create_token_for(&self.system(), &user.name, "test", TokenScope::default(), Duration::from_hours(1))
+            .await
+            .unwrap();
+        (token.expose_secret().to_owned(), format!("berth-plain={}", session.secret.expose_secret()))
+    }
+
+    async fn ask(&self, method: Method, path: &str, token: &str, body: Option<Value>) -> (StatusCode, Value) {
+        let mut request = Request::builder().method(method).uri(path).header(header::AUTHORIZATION, format!("Bearer {token}"));
+        let body = match body {
+            Some(body) => {
+                request = request.header(header::CONTENT_TYPE, "application/json");
+                Body::from(body.to_string())
+            }
+            None => Body::empty(),
+        };
+        let answer = self.portal.router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
+        let status = answer.status();
+        let bytes = answer.into_body().collect().await.unwrap().to_bytes();
+        let value = serde_json::from_slice(&bytes).unwrap_or_else(|_| json!(String::from_utf8_lossy(&bytes)));
+        (status, value)
+    }
+
+    /// Asks until `wanted` holds; fails with the last answer after a minute.
+    async fn until(&self, path: &str, token: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let mut changes = self.portal.services.clusters().all()[0].subscribe();
+        let mut last = Value::Null;
+        let found = tokio::time::timeout(Duration::from_secs(60), async {
+            loop {
+                last = self.ask(Method::GET, path, token, None).await.1;
+                if wanted(&last) {
+                    return;
+                }
+                // Woken by a change, or by the clock where the condition needs none.
+                let _ = tokio::time::timeout(Duration::from_millis(500), changes.recv()).await;
+            }
+        });
+        assert!(found.await.is_ok(), "{path} stayed {last:#}");
+        last
+    }
+
+    async fn stream_status(&self, path: &str, cookie: Option<&str>) -> StatusCode {
+        let mut request = Request::builder().uri(path);
+        if let Some(cookie) = cookie {
+            request = request.header(header::COOKIE, cookie);
+        }
+        self.portal.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap().status()
+    }
+}
+
+fn spec(image: &str, replicas: i32) -> Value {
+    json!({ "components": [{
+        "name": "main", "image": image, "replicas": replicas,
+        "ports": [{ "port": 8080 }], "expose": { "type": "Internal" },
+        "resources": { "requests": { "cpu": "100m", "memory": "64Mi" }, "limits": { "memory": "128Mi" } },
+    }] })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_main_job_through_the_api() {
+    let running = Running::start().await;
+    let (token, _) = running.person("root", Some(PlatformRole::Admin)).await;
+    let t = token.as_str();
+    let base = "/api/v1/tenants/shop/namespaces/dev/apps";
+    let post = async |path: &str, body: Value| running.ask(Method::POST, path, t, Some(body)).await;
+
+    assert_eq!(post("/api/v1/tenants", json!({ "name": "shop" })).await.0, StatusCode::CREATED);
+    assert_eq!(post("/api/v1/tenants/shop/namespaces", json!({ "name": "dev" })).await.0, StatusCode::CREATED);
+    let (status, made) = post(base, json!({ "name": "web", "spec": spec("registry.example.com/shop/web:1", 2) })).await;
+    assert_eq!(status, StatusCode::CREATED, "{made:#}");
+    let app = format!("{base}/web");
+    running.until(&app, t, |a| a["status"]["phase"] == "Ready" && a["status"]["ready"] == "2/2").await;
+    let pods = running.ask(Method::GET, "/api/v1/tenants/shop/namespaces/dev/pods?app=web", t, None).await.1;
+    assert_eq!(pods["total"], 2);
+    let (status, log) = running.ask(Method::GET, &format!("{app}/logs?tail=5"), t, None).await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(log.as_str().is_some_and(|text| !text.is_empty()), "{log}");
+
+    // A revision that fails says why, in a sentence.
+    let version = running.ask(Method::GET, &app, t, None).await.1;
+    let body = json!({ "spec": spec("registry.example.com/shop/web:missing", 2) });
+    let put = Request::builder()
+        .method(Method::PUT)
+        .uri(&app)
+        .header(header::AUTHORIZATION, format!("Bearer {t}"))
+        .header(header::IF_MATCH, format!("\"{}\"", version["resourceVersion"].as_str().unwrap()))
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Body::from(body.to_string()))
+        .unwrap();
+    assert_eq!(running.portal.router.clone().oneshot(put).await.unwrap().status(), StatusCode::OK);
+    let failing = running.until(&app, t, |a| a["status"]["phase"] == "Degraded").await;
+    assert_eq!(failing["status"]["cause"]["code"], "image-pull", "{failing:#}");
+
+    assert_eq!(post(&format!("{app}/rollback"), json!({ "revision": 1 })).await.0, StatusCode::OK);
+    let back = running.until(&app, t, |a| a["status"]["phase"] == "Ready").await;
+    assert_eq!(back["spec"]["components"][0]["image"], "registry.example.com/shop/web:1");
+    assert_eq!(back["status"]["revision"], 3);
+
+    assert_eq!(post(&format!("{app}/scale"), json!({ "replicas": 3 })).await.0, StatusCode::OK);
+    running.until(&app, t, |a| a["status"]["ready"] == "3/3").await;
+
+    // Bad input stands at its field and changes nothing.
+    let (status, refused) = post(base, json!({ "name": "Web!", "spec": spec("HTTP://x", 1) })).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    let fields: Vec<&str> = refused["errors"].as_array().unwrap().iter().filter_map(|e| e["field"].as_str()).collect();
+    assert_eq!(fields, ["name", "spec.components[0].image"], "{refused:#}");
+
+    let delete = Request::builder()
+        .method(Method::DELETE)
+        .uri(&app)
+        .header(header::AUTHORIZATION, format!("Bearer {t}"))
+        .body(Body::empty())
+        .unwrap();
+    assert_eq!(running.portal.router.clone().oneshot(delete).await.unwrap().status(), StatusCode::NO_CONTENT);
+    running.until(base, t, |list| list["total"] == 0).await;
+    running.until("/api/v1/tenants/shop/namespaces/dev/pods", t, |list| list["total"] == 0).await;
+    running.portal.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_without_rights() {
+    let running = Running::start().await;
+    let (admin, _) = running.person("root", Some(PlatformRole::Admin)).await;
+    let (_, stranger) = running.person("stranger", None).await;
+    let (_, viewer) = running.person("viewer", None).await;
+    running.ask(Method::POST, "/api/v1/tenants", &admin, Some(json!({ "name": "shop" }))).await;
+    running.ask(Method::POST, "/api/v1/tenants/shop/namespaces", &admin, Some(json!({ "name": "dev" }))).await;
+    let role = json!({ "role": TenantRole::Viewer });
+    let (status, _) = running.ask(Method::PUT, "/api/v1/tenants/shop/members/viewer", &admin, Some(role)).await;
+    assert!(status.is_success(), "{status}");
+
+    // What nobody, a stranger and a viewer get. A new stream without a row here fails.
+    let expected = |pattern: &str| match pattern {
+        "/live" | "/palette.json" => (401, 200, 200),
+        "/t/{tenant}/n/{namespace}/logs/stream" => (401, 404, 200),
+        "/t/{tenant}/n/{namespace}/pods/{pod}/exec" => (401, 404, 403),
+        other => panic!("{other} has no row in this test"),
+    };
+    for pattern in berth_web::STREAMS {
+        let path = pattern.replace("{tenant}", "shop").replace("{namespace}", "dev").replace("{pod}", "web-1");
+        let absent = pattern.replace("{tenant}", "nowhere").replace("{namespace}", "dev").replace("{pod}", "web-1");
+        let (nobody, other, member) = expected(pattern);
+        assert_eq!(running.stream_status(&path, None).await, nobody, "{pattern} as nobody");
+        assert_eq!(running.stream_status(&path, Some(&stranger)).await, other, "{pattern} as a stranger");
+        assert_eq!(running.stream_status(&absent, Some(&stranger)).await, other, "{pattern}, absent, as a stranger");
+        assert_eq!(running.stream_status(&path, Some(&viewer)).await, member, "{pattern} as a viewer");
+    }
+    running.portal.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forms_from_other_sites_change_nothing() {
+    let running = Running::start().await;
+    let (_, cookie) = running.person("root", Some(PlatformRole::Admin)).await;
+    let send = |site: &'static str| {
+        Request::builder()
+            .method(Method::POST)
+            .uri("/sign-out")
+            .header(header::COOKIE, &cookie)
+            .header("sec-fetch-site", site)
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(Body::empty())
+            .unwrap()
+    };
+    let refused = running.portal.router.clone().oneshot(send("cross-site")).await.unwrap();
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+    assert_eq!(running.stream_status("/palette.json", Some(&cookie)).await, 200, "still signed in");
+    let done = running.portal.router.clone().oneshot(send("same-origin")).await.unwrap();
+    assert_eq!(done.status(), StatusCode::SEE_OTHER);
+    assert_eq!(running.stream_status("/palette.json", Some(&cookie)).await, 401, "signed out");
+    running.portal.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn security_headers_stand_on_every_page() {
+    let running = Running::start().await;
+    let request = Request::builder().uri("/sign-in").body(Body::empty()).unwrap();
+    let answer = running.portal.router.clone().oneshot(request).await.unwrap();
+    let headers = answer.headers();
+    let csp = headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
+    assert!(csp.contains("frame-ancestors 'none'") && !csp.contains("script-src 'unsafe-inline'"), "{csp}");
+    assert_eq!(headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
+    assert_eq!(headers[header::CACHE_CONTROL], "no-store");
+    assert!(headers.contains_key("x-request-id"));
+    running.portal.stop().await;
+}
