@@ -11,6 +11,7 @@ mod reviews;
 mod selector;
 mod stream;
 mod subresource;
+mod upgrade;
 mod watching;
 mod write;
 
@@ -109,7 +110,7 @@ impl Api {
     /// A service whose requests speak for `user` unless they carry credentials of their own.
     #[must_use]
     pub fn router_as(&self, user: UserInfo) -> Router {
-        self.router_for(Some(user))
+        upgrade::in_process(self.router_for(Some(user)))
     }
 
     fn router_for(&self, user: Option<UserInfo>) -> Router {
