@@ -43,7 +43,10 @@ async fn a_quota_is_charged_refused_and_given_back() {
     assert_eq!(unstated.message, "pods \"c\" is forbidden: failed quota: q: must specify requests.cpu for: main");
     world.create(&gr::CONFIG_MAPS, json!({"metadata": {"name": "one"}}));
     let third = world.try_create(&gr::CONFIG_MAPS, json!({"metadata": {"name": "two"}})).unwrap_err();
-    assert_eq!(third.message, "configmaps \"two\" is forbidden: exceeded quota: q, requested: count/configmaps=1, used: count/configmaps=2, limited: count/configmaps=2");
+    assert_eq!(
+        third.message,
+        "configmaps \"two\" is forbidden: exceeded quota: q, requested: count/configmaps=1, used: count/configmaps=2, limited: count/configmaps=2"
+    );
     world.advance(Duration::from_secs(2));
     world.delete(&gr::PODS, "a");
     world.advance(Duration::from_secs(2));
@@ -81,7 +84,11 @@ async fn a_refused_pod_shows_on_its_deployment() {
     let web = world.get(&gr::DEPLOYMENTS, "web");
     let failure = web.condition("ReplicaFailure").unwrap();
     assert_eq!(failure.text("/reason"), "FailedCreate");
-    assert!(failure.text("/message").ends_with("is forbidden: exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1"));
+    assert!(
+        failure
+            .text("/message")
+            .ends_with("is forbidden: exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1")
+    );
     let set = world.list(&gr::REPLICA_SETS).remove(0);
     let event = world.events(set.name()).into_iter().find(|event| event.text("/reason") == "FailedCreate").unwrap();
     assert!(event.text("/message").starts_with("Error creating: pods \"web-"), "{event:?}");
@@ -95,7 +102,10 @@ async fn limits_fill_in_and_refuse() {
         json!({"metadata": {"name": "l"}, "spec": {"limits": [{"type": "Container", "default": {"cpu": "500m"}, "defaultRequest": {"cpu": "100m"}, "max": {"cpu": "1"}}]}}),
     );
     let made = world.create(&gr::PODS, pod("a", "web"));
-    assert_eq!(made.at("/spec/containers/0/resources"), &json!({"limits": {"cpu": "500m"}, "requests": {"cpu": "100m"}}));
+    assert_eq!(
+        made.at("/spec/containers/0/resources"),
+        &json!({"limits": {"cpu": "500m"}, "requests": {"cpu": "100m"}})
+    );
     let mut big = pod("b", "web");
     big["spec"]["containers"][0]["resources"] = json!({"limits": {"cpu": "2"}, "requests": {"cpu": "2"}});
     assert_eq!(
@@ -109,7 +119,10 @@ async fn pods_get_an_account_and_must_be_secure_enough() {
     let world = World::new();
     let made = world.create(&gr::PODS, pod("a", "web"));
     assert_eq!(made.text("/spec/serviceAccountName"), "default");
-    assert_eq!(made.text("/spec/containers/0/volumeMounts/0/mountPath"), "/var/run/secrets/kubernetes.io/serviceaccount");
+    assert_eq!(
+        made.text("/spec/containers/0/volumeMounts/0/mountPath"),
+        "/var/run/secrets/kubernetes.io/serviceaccount"
+    );
     let mut stranger = pod("b", "web");
     stranger["spec"]["serviceAccountName"] = json!("nobody");
     assert_eq!(
@@ -123,7 +136,12 @@ async fn pods_get_an_account_and_must_be_secure_enough() {
     let mut insecure = pod("c", "web");
     insecure["metadata"]["namespace"] = json!("strict");
     let refused = world.try_create(&gr::PODS, insecure).unwrap_err();
-    assert!(refused.message.starts_with("pods \"c\" is forbidden: violates PodSecurity \"restricted:latest\": allowPrivilegeEscalation != false ("), "{refused}");
+    assert!(
+        refused.message.starts_with(
+            "pods \"c\" is forbidden: violates PodSecurity \"restricted:latest\": allowPrivilegeEscalation != false ("
+        ),
+        "{refused}"
+    );
 }
 
 fn somebody(name: &str) -> UserInfo {

@@ -44,7 +44,9 @@ async fn a_stateful_set_comes_up_in_order_with_its_volumes() {
     assert_eq!(claims.iter().map(|claim| claim.name()).collect::<Vec<_>>(), ["data-db-0", "data-db-1", "data-db-2"]);
     assert!(claims.iter().all(|claim| claim.text("/status/phase") == "Bound"));
 
-    world.modify(&gr::STATEFUL_SETS, "db", |set| set["spec"]["template"]["spec"]["containers"][0]["image"] = json!("mysql:10"));
+    world.modify(&gr::STATEFUL_SETS, "db", |set| {
+        set["spec"]["template"]["spec"]["containers"][0]["image"] = json!("mysql:10")
+    });
     let first = world.pods("default").into_iter().find(|pod| pod.deleting()).unwrap();
     assert_eq!(first.name(), "db-2", "the highest ordinal is replaced first");
     world.advance(seconds(20));
@@ -71,7 +73,9 @@ async fn a_daemon_set_runs_on_every_node() {
     world.advance(seconds(3));
     let set = world.get(&gr::DAEMON_SETS, "agent");
     assert_eq!(set.int("/status/numberReady"), Some(3), "{set:?}");
-    world.modify(&gr::DAEMON_SETS, "agent", |set| set["spec"]["template"]["spec"]["containers"][0]["image"] = json!("agent:2"));
+    world.modify(&gr::DAEMON_SETS, "agent", |set| {
+        set["spec"]["template"]["spec"]["containers"][0]["image"] = json!("agent:2")
+    });
     world.advance(seconds(10));
     assert!(world.pods("default").iter().all(|pod| pod.text("/spec/containers/0/image") == "agent:2"));
     assert_eq!(world.get(&gr::DAEMON_SETS, "agent").int("/status/updatedNumberScheduled"), Some(3));
@@ -91,7 +95,10 @@ fn job(name: &str, command: &str, extra: Value) -> Value {
 #[tokio::test]
 async fn jobs_complete_fail_and_expire() {
     let world = World::new();
-    world.create(&gr::JOBS, job("good", "echo hello; sleep 2", json!({"completions": 3, "parallelism": 2, "ttlSecondsAfterFinished": 60})));
+    world.create(
+        &gr::JOBS,
+        job("good", "echo hello; sleep 2", json!({"completions": 3, "parallelism": 2, "ttlSecondsAfterFinished": 60})),
+    );
     world.create(&gr::JOBS, job("bad", "exit 3", json!({"backoffLimit": 1})));
     world.create(&gr::JOBS, job("slow", "sleep 1000", json!({"activeDeadlineSeconds": 20})));
     world.advance(seconds(10));
@@ -99,7 +106,8 @@ async fn jobs_complete_fail_and_expire() {
     assert!(good.condition_is_true("Complete"), "{good:?}");
     assert_eq!(good.int("/status/succeeded"), Some(3));
     assert!(good.time("/status/completionTime").is_some());
-    let count = |world: &World, name: &str| world.pods("default").iter().filter(|pod| pod.name().starts_with(name)).count();
+    let count =
+        |world: &World, name: &str| world.pods("default").iter().filter(|pod| pod.name().starts_with(name)).count();
     assert_eq!(count(&world, "good"), 3);
     world.advance(seconds(50));
     let bad = world.get(&gr::JOBS, "bad");
@@ -148,7 +156,9 @@ async fn claims_are_provisioned_grow_and_are_protected() {
     assert_eq!(claim.text("/spec/storageClassName"), "standard");
     assert_eq!(claim.text("/status/phase"), "Bound");
     assert_eq!(claim.text("/status/capacity/storage"), "1Gi");
-    world.modify(&gr::PERSISTENT_VOLUME_CLAIMS, "data", |claim| claim["spec"]["resources"]["requests"]["storage"] = json!("2Gi"));
+    world.modify(&gr::PERSISTENT_VOLUME_CLAIMS, "data", |claim| {
+        claim["spec"]["resources"]["requests"]["storage"] = json!("2Gi")
+    });
     assert_eq!(world.get(&gr::PERSISTENT_VOLUME_CLAIMS, "data").text("/status/capacity/storage"), "2Gi");
 
     let mut pod = common::pod("user", "web");
@@ -174,7 +184,12 @@ async fn a_disruption_budget_counts() {
     world.advance(seconds(3));
     let budget = world.get(&gr::POD_DISRUPTION_BUDGETS, "web");
     assert_eq!(
-        [budget.int("/status/currentHealthy"), budget.int("/status/desiredHealthy"), budget.int("/status/disruptionsAllowed"), budget.int("/status/expectedPods")],
+        [
+            budget.int("/status/currentHealthy"),
+            budget.int("/status/desiredHealthy"),
+            budget.int("/status/disruptionsAllowed"),
+            budget.int("/status/expectedPods")
+        ],
         [Some(3), Some(2), Some(1), Some(3)]
     );
 }

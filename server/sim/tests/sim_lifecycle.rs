@@ -88,7 +88,8 @@ async fn a_namespace_begins_with_its_account_and_ends_with_its_contents() {
 async fn endpoints_name_ready_pods() {
     let world = World::new();
     let mut web = deployment("web", "sim.berth.dev/slow-start:20s", 2);
-    web["spec"]["template"]["spec"]["containers"][0]["readinessProbe"] = json!({"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 5});
+    web["spec"]["template"]["spec"]["containers"][0]["readinessProbe"] =
+        json!({"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 5});
     world.create(&gr::DEPLOYMENTS, web);
     world.create(
         &gr::SERVICES,

@@ -27,10 +27,7 @@ async fn a_deployment_becomes_available() {
         assert!(pod.condition_is_true("Ready"));
         assert!(pod.text("/status/podIP").starts_with("10.244."));
         assert_eq!(pod.text("/status/containerStatuses/0/image"), "docker.io/library/nginx:1.27");
-        assert_eq!(
-            world.event_reasons(pod.name()),
-            ["Scheduled", "Pulling", "Pulled", "Created", "Started"]
-        );
+        assert_eq!(world.event_reasons(pod.name()), ["Scheduled", "Pulling", "Pulled", "Created", "Started"]);
     }
     let web = world.get(&gr::DEPLOYMENTS, "web");
     assert_eq!(web.int("/status/availableReplicas"), Some(3));
@@ -45,7 +42,9 @@ async fn a_rollout_keeps_what_it_promises_and_can_be_rolled_back() {
     let world = World::new();
     world.create(&gr::DEPLOYMENTS, deployment("web", "web:1", 4));
     world.advance(Duration::from_secs(5));
-    world.modify(&gr::DEPLOYMENTS, "web", |web| web["spec"]["template"]["spec"]["containers"][0]["image"] = json!("web:2"));
+    world.modify(&gr::DEPLOYMENTS, "web", |web| {
+        web["spec"]["template"]["spec"]["containers"][0]["image"] = json!("web:2")
+    });
     for _ in 0..200 {
         world.advance(Duration::from_millis(50));
         let available = world.get(&gr::DEPLOYMENTS, "web").int("/status/availableReplicas").unwrap_or_default();
@@ -58,7 +57,9 @@ async fn a_rollout_keeps_what_it_promises_and_can_be_rolled_back() {
     assert_eq!(images(&world), ["web:2"; 4]);
     assert_eq!(world.get(&gr::DEPLOYMENTS, "web").annotation("deployment.kubernetes.io/revision"), Some("2"));
 
-    world.modify(&gr::DEPLOYMENTS, "web", |web| web["spec"]["template"]["spec"]["containers"][0]["image"] = json!("web:1"));
+    world.modify(&gr::DEPLOYMENTS, "web", |web| {
+        web["spec"]["template"]["spec"]["containers"][0]["image"] = json!("web:1")
+    });
     world.advance(Duration::from_secs(10));
     assert_eq!(images(&world), ["web:1"; 4]);
     assert_eq!(world.list(&gr::REPLICA_SETS).len(), 2, "the old ReplicaSet is used again");
@@ -76,7 +77,10 @@ async fn a_rollout_that_cannot_pull_says_why_and_times_out() {
     assert_eq!(pod.text("/status/phase"), "Pending");
     let waiting = "/status/containerStatuses/0/state/waiting";
     assert_eq!(pod.text(&format!("{waiting}/reason")), "ImagePullBackOff");
-    assert!(pod.text(&format!("{waiting}/message")).starts_with("Back-off pulling image \"sim.berth.dev/missing\": ErrImagePull: rpc error: code = NotFound"));
+    assert!(
+        pod.text(&format!("{waiting}/message"))
+            .starts_with("Back-off pulling image \"sim.berth.dev/missing\": ErrImagePull: rpc error: code = NotFound")
+    );
     world.advance(Duration::from_secs(70));
     let web = world.get(&gr::DEPLOYMENTS, "web");
     let progressing = web.condition("Progressing").unwrap();

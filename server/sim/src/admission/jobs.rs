@@ -14,7 +14,8 @@ pub struct JobSelector;
 
 impl Admission for JobSelector {
     fn admit(&self, request: &AdmissionRequest<'_>, job: &mut Value) -> Result<()> {
-        if request.resource.id != gr::JOBS || request.operation != Operation::Create || job.flag("/spec/manualSelector") {
+        if request.resource.id != gr::JOBS || request.operation != Operation::Create || job.flag("/spec/manualSelector")
+        {
             return Ok(());
         }
         let (uid, mut name) = (job.uid().to_owned(), job.name().to_owned());

@@ -35,7 +35,9 @@ impl Admission for LimitRanger {
     fn validate(&self, request: &AdmissionRequest<'_>, object: &Value) -> Result<()> {
         let claim = request.resource.id == gr::PERSISTENT_VOLUME_CLAIMS;
         let concerned = creates_pod(request)
-            || claim && matches!(request.operation, Operation::Create | Operation::Update) && request.subresource.is_none();
+            || claim
+                && matches!(request.operation, Operation::Create | Operation::Update)
+                && request.subresource.is_none();
         if !concerned {
             return Ok(());
         }
@@ -90,7 +92,9 @@ fn default_pod(range: &Value, pod: &mut Value) {
             let mut fill = |field: &str, defaults: &Amounts| {
                 let missing: Vec<_> = defaults
                     .iter()
-                    .filter(|(name, _)| container.at("/resources").get(field).and_then(|list| list.get(name.as_str())).is_none())
+                    .filter(|(name, _)| {
+                        container.at("/resources").get(field).and_then(|list| list.get(name.as_str())).is_none()
+                    })
                     .collect();
                 for (name, amount) in &missing {
                     set(container, &["resources", field, name.as_str()], amount.to_json());
@@ -107,7 +111,11 @@ fn default_pod(range: &Value, pod: &mut Value) {
         }
     }
     if !said.is_empty() {
-        set(pod, &["metadata", "annotations", "kubernetes.io/limit-ranger"], format!("LimitRanger plugin set: {}", said.join("; ")));
+        set(
+            pod,
+            &["metadata", "annotations", "kubernetes.io/limit-ranger"],
+            format!("LimitRanger plugin set: {}", said.join("; ")),
+        );
     }
 }
 
@@ -150,18 +158,26 @@ fn check_claim(range: &Value, claim: &Value) -> Vec<String> {
     for limit in range.items("/spec/limits").iter().filter(|limit| limit.text("/type") == "PersistentVolumeClaim") {
         for (name, enforced) in amounts(limit.at("/min")) {
             match requests.get(&name) {
-                None => faults.push(format!("minimum {name} usage per PersistentVolumeClaim is {enforced}.  No request is specified")),
+                None => faults.push(format!(
+                    "minimum {name} usage per PersistentVolumeClaim is {enforced}.  No request is specified"
+                )),
                 Some(asked) if *asked < enforced => {
-                    faults.push(format!("minimum {name} usage per PersistentVolumeClaim is {enforced}, but request is {asked}"));
+                    faults.push(format!(
+                        "minimum {name} usage per PersistentVolumeClaim is {enforced}, but request is {asked}"
+                    ));
                 }
                 Some(_) => {}
             }
         }
         for (name, enforced) in amounts(limit.at("/max")) {
             match requests.get(&name) {
-                None => faults.push(format!("maximum {name} usage per PersistentVolumeClaim is {enforced}.  No request is specified")),
+                None => faults.push(format!(
+                    "maximum {name} usage per PersistentVolumeClaim is {enforced}.  No request is specified"
+                )),
                 Some(asked) if *asked > enforced => {
-                    faults.push(format!("maximum {name} usage per PersistentVolumeClaim is {enforced}, but request is {asked}"));
+                    faults.push(format!(
+                        "maximum {name} usage per PersistentVolumeClaim is {enforced}, but request is {asked}"
+                    ));
                 }
                 Some(_) => {}
             }
@@ -173,7 +189,9 @@ fn check_claim(range: &Value, claim: &Value) -> Vec<String> {
 fn bounds(limit: &Value, kind: &str, requests: &Amounts, limits: &Amounts, faults: &mut Vec<String>) {
     for (name, enforced) in amounts(limit.at("/min")) {
         match (requests.get(&name), limits.get(&name)) {
-            (None, _) => faults.push(format!("minimum {name} usage per {kind} is {enforced}.  No request is specified")),
+            (None, _) => {
+                faults.push(format!("minimum {name} usage per {kind} is {enforced}.  No request is specified"))
+            }
             (Some(asked), _) if *asked < enforced => {
                 faults.push(format!("minimum {name} usage per {kind} is {enforced}, but request is {asked}"));
             }
@@ -232,13 +250,20 @@ mod tests {
 
     #[test]
     fn defaults() {
-        let range = range(json!([{"type": "Container", "default": {"cpu": "500m", "memory": "256Mi"}, "defaultRequest": {"cpu": "100m"}}]));
+        let range = range(
+            json!([{"type": "Container", "default": {"cpu": "500m", "memory": "256Mi"}, "defaultRequest": {"cpu": "100m"}}]),
+        );
         let mut plain = pod(json!({}));
         default_pod(&range, &mut plain);
-        assert_eq!(plain.at("/spec/containers/0/resources"), &json!({"limits": {"cpu": "500m", "memory": "256Mi"}, "requests": {"cpu": "100m", "memory": "256Mi"}}));
+        assert_eq!(
+            plain.at("/spec/containers/0/resources"),
+            &json!({"limits": {"cpu": "500m", "memory": "256Mi"}, "requests": {"cpu": "100m", "memory": "256Mi"}})
+        );
         assert_eq!(
             plain.annotation("kubernetes.io/limit-ranger"),
-            Some("LimitRanger plugin set: cpu, memory request for container main; cpu, memory limit for container main")
+            Some(
+                "LimitRanger plugin set: cpu, memory request for container main; cpu, memory limit for container main"
+            )
         );
         let mut own = pod(json!({"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "1", "memory": "1Gi"}}));
         let before = own.clone();
@@ -252,10 +277,22 @@ mod tests {
             {"type": "Container", "min": {"cpu": "100m"}, "max": {"memory": "1Gi"}, "maxLimitRequestRatio": {"cpu": "2"}},
         ]));
         let cases = [
-            (json!({"requests": {"cpu": "50m"}, "limits": {"cpu": "100m", "memory": "1Gi"}}), vec!["minimum cpu usage per Container is 100m, but request is 50m"]),
-            (json!({"requests": {"cpu": "100m"}, "limits": {"cpu": "200m", "memory": "2Gi"}}), vec!["maximum memory usage per Container is 1Gi, but limit is 2Gi"]),
-            (json!({"requests": {"cpu": "100m"}, "limits": {"cpu": "400m", "memory": "1Gi"}}), vec!["cpu max limit to request ratio per Container is 2, but provided ratio is 4.000000"]),
-            (json!({"requests": {"cpu": "100m"}, "limits": {"cpu": "200m"}}), vec!["maximum memory usage per Container is 1Gi.  No limit is specified"]),
+            (
+                json!({"requests": {"cpu": "50m"}, "limits": {"cpu": "100m", "memory": "1Gi"}}),
+                vec!["minimum cpu usage per Container is 100m, but request is 50m"],
+            ),
+            (
+                json!({"requests": {"cpu": "100m"}, "limits": {"cpu": "200m", "memory": "2Gi"}}),
+                vec!["maximum memory usage per Container is 1Gi, but limit is 2Gi"],
+            ),
+            (
+                json!({"requests": {"cpu": "100m"}, "limits": {"cpu": "400m", "memory": "1Gi"}}),
+                vec!["cpu max limit to request ratio per Container is 2, but provided ratio is 4.000000"],
+            ),
+            (
+                json!({"requests": {"cpu": "100m"}, "limits": {"cpu": "200m"}}),
+                vec!["maximum memory usage per Container is 1Gi.  No limit is specified"],
+            ),
             (json!({"requests": {"cpu": "100m"}, "limits": {"cpu": "200m", "memory": "1Gi"}}), vec![]),
         ];
         for (resources, expected) in cases {

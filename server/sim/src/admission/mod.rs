@@ -15,8 +15,8 @@ use crate::{
     cluster::Cluster,
     controllers::fields::Fields,
     hooks::{Admission, AdmissionRequest, Operation},
-    registry::builtin::gr,
     rbac::EscalationGuard,
+    registry::builtin::gr,
     status::{Cause, Result, Status},
 };
 
@@ -60,7 +60,10 @@ impl Admission for NamespaceLifecycle {
         {
             return Err(Status::forbidden("", "namespaces", request.name, "this namespace may not be deleted"));
         }
-        if request.operation != Operation::Create || request.namespace.is_empty() || request.resource.id == gr::NAMESPACES {
+        if request.operation != Operation::Create
+            || request.namespace.is_empty()
+            || request.resource.id == gr::NAMESPACES
+        {
             return Ok(());
         }
         let Some(namespace) = request.cluster.find(&gr::NAMESPACES, "", request.namespace) else {
@@ -70,7 +73,8 @@ impl Admission for NamespaceLifecycle {
         if access_review || !namespace.deleting() && namespace.text("/status/phase") != "Terminating" {
             return Ok(());
         }
-        let why = format!("unable to create new content in namespace {} because it is being terminated", request.namespace);
+        let why =
+            format!("unable to create new content in namespace {} because it is being terminated", request.namespace);
         let mut status = forbidden(request, object, &why);
         if let Some(details) = status.details.as_mut() {
             details.causes.push(Cause {

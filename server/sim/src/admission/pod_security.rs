@@ -15,19 +15,40 @@ use crate::{
 const LABEL: &str = "pod-security.kubernetes.io/";
 /// Capabilities that the baseline lets containers add.
 const BASELINE_CAPABILITIES: &[&str] = &[
-    "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "SETFCAP", "SETGID", "SETPCAP",
-    "SETUID", "SYS_CHROOT",
+    "AUDIT_WRITE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "MKNOD",
+    "NET_BIND_SERVICE",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYS_CHROOT",
 ];
 /// Volume types that the restricted level allows.
-const RESTRICTED_VOLUMES: &[&str] =
-    &["configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret", "image"];
+const RESTRICTED_VOLUMES: &[&str] = &[
+    "configMap",
+    "csi",
+    "downwardAPI",
+    "emptyDir",
+    "ephemeral",
+    "persistentVolumeClaim",
+    "projected",
+    "secret",
+    "image",
+];
 
 /// The plug-in.
 pub struct PodSecurity;
 
 impl Admission for PodSecurity {
     fn validate(&self, request: &AdmissionRequest<'_>, object: &Value) -> Result<()> {
-        let changes = matches!(request.operation, Operation::Create | Operation::Update) && request.subresource.is_none();
+        let changes =
+            matches!(request.operation, Operation::Create | Operation::Update) && request.subresource.is_none();
         if !changes || request.namespace.is_empty() {
             return Ok(());
         }
@@ -65,7 +86,9 @@ impl Admission for PodSecurity {
 /// The pod template of a workload, whose own namespace level only warns.
 fn template_of<'a>(request: &AdmissionRequest<'_>, object: &'a Value) -> Option<&'a Value> {
     let pointer = match &*request.resource.id.resource {
-        "deployments" | "replicasets" | "statefulsets" | "daemonsets" | "jobs" | "replicationcontrollers" => "/spec/template",
+        "deployments" | "replicasets" | "statefulsets" | "daemonsets" | "jobs" | "replicationcontrollers" => {
+            "/spec/template"
+        }
         "cronjobs" => "/spec/jobTemplate/spec/template",
         "podtemplates" => "/template",
         _ => return None,
@@ -74,7 +97,9 @@ fn template_of<'a>(request: &AdmissionRequest<'_>, object: &'a Value) -> Option<
 }
 
 fn containers(pod: &Value) -> impl Iterator<Item = &Value> {
-    ["/spec/initContainers", "/spec/containers", "/spec/ephemeralContainers"].into_iter().flat_map(|list| pod.items(list))
+    ["/spec/initContainers", "/spec/containers", "/spec/ephemeralContainers"]
+        .into_iter()
+        .flat_map(|list| pod.items(list))
 }
 
 fn plural<'a>(one: &'a str, many: &'a str, count: usize) -> &'a str {
@@ -131,11 +156,12 @@ fn baseline(pod: &Value, stricter: bool) -> Vec<String> {
             ));
         }
     }
-    let host: Vec<&str> = [("hostNetwork", "hostNetwork=true"), ("hostPID", "hostPID=true"), ("hostIPC", "hostIPC=true")]
-        .into_iter()
-        .filter(|(field, _)| pod.at("/spec").get(field).and_then(Value::as_bool).unwrap_or_default())
-        .map(|(_, text)| text)
-        .collect();
+    let host: Vec<&str> =
+        [("hostNetwork", "hostNetwork=true"), ("hostPID", "hostPID=true"), ("hostIPC", "hostIPC=true")]
+            .into_iter()
+            .filter(|(field, _)| pod.at("/spec").get(field).and_then(Value::as_bool).unwrap_or_default())
+            .map(|(_, text)| text)
+            .collect();
     if !host.is_empty() {
         faults.push(format!("host namespaces ({})", host.join(", ")));
     }
@@ -147,7 +173,11 @@ fn baseline(pod: &Value, stricter: bool) -> Vec<String> {
             .map(|volume| volume.text("/name"))
             .collect();
         if !paths.is_empty() {
-            faults.push(format!("hostPath volumes ({} {})", plural("volume", "volumes", paths.len()), quoted(paths.iter().copied())));
+            faults.push(format!(
+                "hostPath volumes ({} {})",
+                plural("volume", "volumes", paths.len()),
+                quoted(paths.iter().copied())
+            ));
         }
     }
     let ports = |container: &Value| -> Vec<i64> {
@@ -190,7 +220,8 @@ fn baseline(pod: &Value, stricter: bool) -> Vec<String> {
 
 fn restricted(pod: &Value) -> Vec<String> {
     let mut faults = Vec::new();
-    let bad = those(pod, |container| container.at("/securityContext/allowPrivilegeEscalation").as_bool() != Some(false));
+    let bad =
+        those(pod, |container| container.at("/securityContext/allowPrivilegeEscalation").as_bool() != Some(false));
     if !bad.is_empty() {
         faults.push(format!(
             "allowPrivilegeEscalation != false ({} must set securityContext.allowPrivilegeEscalation=false)",
@@ -198,7 +229,8 @@ fn restricted(pod: &Value) -> Vec<String> {
         ));
     }
 
-    let undropped = those(pod, |container| !container.items("/securityContext/capabilities/drop").iter().any(|name| name == "ALL"));
+    let undropped =
+        those(pod, |container| !container.items("/securityContext/capabilities/drop").iter().any(|name| name == "ALL"));
     let more = |container: &Value| -> Vec<String> {
         container
             .items("/securityContext/capabilities/add")
@@ -233,8 +265,12 @@ fn restricted(pod: &Value) -> Vec<String> {
             .map(|(key, _)| key.clone())
             .find(|key| key != "name" && !RESTRICTED_VOLUMES.contains(&key.as_str()))
     };
-    let bad: Vec<&str> =
-        pod.items("/spec/volumes").iter().filter(|volume| kind(volume).is_some()).map(|volume| volume.text("/name")).collect();
+    let bad: Vec<&str> = pod
+        .items("/spec/volumes")
+        .iter()
+        .filter(|volume| kind(volume).is_some())
+        .map(|volume| volume.text("/name"))
+        .collect();
     if !bad.is_empty() {
         let kinds: BTreeSet<String> = pod.items("/spec/volumes").iter().filter_map(kind).collect();
         faults.push(format!(
@@ -275,7 +311,10 @@ fn non_root(pod: &Value) -> Option<String> {
         setters.push(named(&explicit));
     }
     if !setters.is_empty() {
-        return Some(format!("runAsNonRoot != true ({} must not set securityContext.runAsNonRoot=false)", setters.join(" and ")));
+        return Some(format!(
+            "runAsNonRoot != true ({} must not set securityContext.runAsNonRoot=false)",
+            setters.join(" and ")
+        ));
     }
     let silent = those(pod, |container| of(container).is_none() && whole != Some(true));
     (!silent.is_empty())

@@ -29,7 +29,11 @@ impl Admission for ServiceAccount {
         if account.is_none() && name == "default" && !request.dry_run {
             // The controller would make it in a moment; nobody has to lose that race here.
             let value = json!({"metadata": {"name": "default"}});
-            account = request.cluster.component("kube-controller-manager").create(&gr::SERVICE_ACCOUNTS, request.namespace, value).ok();
+            account = request
+                .cluster
+                .component("kube-controller-manager")
+                .create(&gr::SERVICE_ACCOUNTS, request.namespace, value)
+                .ok();
         }
         let Some(account) = account else {
             let why = format!(
@@ -114,7 +118,8 @@ impl Admission for DefaultTolerations {
                     && matches!(toleration.text("/effect"), "" | "NoExecute")
             });
             if !covered {
-                let toleration = json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300});
+                let toleration =
+                    json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300});
                 push(&mut pod["spec"], "tolerations", toleration);
             }
         }
@@ -146,7 +151,10 @@ impl Admission for Priority {
                     pod["spec"]["priorityClassName"] = class["metadata"]["name"].clone();
                 }
                 let policy = class.text("/preemptionPolicy");
-                (class.int("/value").unwrap_or_default(), if policy.is_empty() { "PreemptLowerPriority" } else { policy }.to_owned())
+                (
+                    class.int("/value").unwrap_or_default(),
+                    if policy.is_empty() { "PreemptLowerPriority" } else { policy }.to_owned(),
+                )
             }
             None => (0, "PreemptLowerPriority".to_owned()),
         };

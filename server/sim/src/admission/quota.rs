@@ -24,12 +24,26 @@ use crate::{
 pub struct Quota;
 
 /// Resources that a quota may count by their plain name.
-const PLAIN: &[&str] =
-    &["pods", "services", "replicationcontrollers", "resourcequotas", "secrets", "configmaps", "persistentvolumeclaims"];
+const PLAIN: &[&str] = &[
+    "pods",
+    "services",
+    "replicationcontrollers",
+    "resourcequotas",
+    "secrets",
+    "configmaps",
+    "persistentvolumeclaims",
+];
 
 /// Names that a pod must state itself when a quota limits them.
 const MUST_STATE: &[&str] = &[
-    "cpu", "memory", "ephemeral-storage", "requests.cpu", "requests.memory", "requests.ephemeral-storage", "limits.cpu", "limits.memory",
+    "cpu",
+    "memory",
+    "ephemeral-storage",
+    "requests.cpu",
+    "requests.memory",
+    "requests.ephemeral-storage",
+    "limits.cpu",
+    "limits.memory",
     "limits.ephemeral-storage",
 ];
 
@@ -38,7 +52,11 @@ const MUST_STATE: &[&str] = &[
 pub fn usage(resource: &GroupResource, object: &Value) -> Amounts {
     let one = Quantity::from_units(1);
     let mut used = Amounts::new();
-    let counted = if resource.group.is_empty() { resource.resource.to_string() } else { format!("{}.{}", resource.resource, resource.group) };
+    let counted = if resource.group.is_empty() {
+        resource.resource.to_string()
+    } else {
+        format!("{}.{}", resource.resource, resource.group)
+    };
     used.insert(format!("count/{counted}"), one);
     if resource.group.is_empty() && PLAIN.contains(&&*resource.resource) && resource != &gr::PODS {
         used.insert(resource.resource.to_string(), one);
@@ -75,7 +93,8 @@ pub fn usage(resource: &GroupResource, object: &Value) -> Amounts {
                 used.insert("services.nodeports".to_owned(), Quantity::from_units(ports));
             }
             "LoadBalancer" => {
-                let nodeports = if object.at("/spec/allocateLoadBalancerNodePorts").as_bool() == Some(false) { 0 } else { ports };
+                let nodeports =
+                    if object.at("/spec/allocateLoadBalancerNodePorts").as_bool() == Some(false) { 0 } else { ports };
                 used.insert("services.loadbalancers".to_owned(), one);
                 used.insert("services.nodeports".to_owned(), Quantity::from_units(nodeports));
             }
@@ -101,7 +120,11 @@ fn expired(pod: &Value) -> bool {
 /// Whether the scopes of a quota include an object.
 #[must_use]
 pub fn matches_scopes(quota: &Value, resource: &GroupResource, object: &Value) -> bool {
-    let simple = quota.items("/spec/scopes").iter().filter_map(Value::as_str).map(|scope| json!({"scopeName": scope, "operator": "Exists"}));
+    let simple = quota
+        .items("/spec/scopes")
+        .iter()
+        .filter_map(Value::as_str)
+        .map(|scope| json!({"scopeName": scope, "operator": "Exists"}));
     let all: Vec<Value> = simple.chain(quota.items("/spec/scopeSelector/matchExpressions").iter().cloned()).collect();
     if all.is_empty() {
         return true;
@@ -125,7 +148,8 @@ pub fn matches_scopes(quota: &Value, resource: &GroupResource, object: &Value) -
             }
         }
         "CrossNamespacePodAffinity" => {
-            let crosses = |term: &Value| !term.items("/namespaces").is_empty() || term.at("/namespaceSelector").is_object();
+            let crosses =
+                |term: &Value| !term.items("/namespaces").is_empty() || term.at("/namespaceSelector").is_object();
             ["podAffinity", "podAntiAffinity"].iter().any(|kind| {
                 let affinity = object.at("/spec/affinity").get(kind).cloned().unwrap_or_default();
                 affinity.items("/requiredDuringSchedulingIgnoredDuringExecution").iter().any(crosses)
@@ -205,13 +229,21 @@ impl Admission for Quota {
         let mut charges = Vec::new();
         for quota in quotas {
             let hard = amounts(quota.at("/spec/hard"));
-            if !hard.keys().any(|name| asked.contains_key(name) || resource == &gr::PODS && MUST_STATE.contains(&name.as_str())) || !matches_scopes(&quota, resource, object) {
+            if !hard
+                .keys()
+                .any(|name| asked.contains_key(name) || resource == &gr::PODS && MUST_STATE.contains(&name.as_str()))
+                || !matches_scopes(&quota, resource, object)
+            {
                 continue;
             }
             if *resource == gr::PODS && request.operation == Operation::Create {
                 let unstated = unstated(&hard, object);
                 if !unstated.is_empty() {
-                    return Err(forbidden(request, object, &format!("failed quota: {}: must specify {unstated}", quota.name())));
+                    return Err(forbidden(
+                        request,
+                        object,
+                        &format!("failed quota: {}: must specify {unstated}", quota.name()),
+                    ));
                 }
             }
             let counted_before = request.old.is_some_and(|old| matches_scopes(&quota, resource, old));
@@ -232,12 +264,20 @@ impl Admission for Quota {
             let exceeded: BTreeSet<&String> = delta.keys().filter(|name| after.get(*name) > hard.get(*name)).collect();
             if !exceeded.is_empty() {
                 let only = |list: &Amounts| {
-                    let some: BTreeMap<String, Quantity> =
-                        list.iter().filter(|(name, _)| exceeded.contains(name)).map(|(name, amount)| (name.clone(), *amount)).collect();
+                    let some: BTreeMap<String, Quantity> = list
+                        .iter()
+                        .filter(|(name, _)| exceeded.contains(name))
+                        .map(|(name, amount)| (name.clone(), *amount))
+                        .collect();
                     resources::print(&some)
                 };
-                let why =
-                    format!("exceeded quota: {}, requested: {}, used: {}, limited: {}", quota.name(), only(&delta), only(&used), only(&hard));
+                let why = format!(
+                    "exceeded quota: {}, requested: {}, used: {}, limited: {}",
+                    quota.name(),
+                    only(&delta),
+                    only(&used),
+                    only(&hard)
+                );
                 return Err(forbidden(request, object, &why));
             }
             charges.push((quota, after));
@@ -295,7 +335,10 @@ mod tests {
     fn what_objects_take() {
         let pod = json!({"spec": {"containers": [{"name": "a", "resources": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "2"}}}]}});
         let printed = |resource: &GroupResource, object: &Value| resources::print(&usage(resource, object));
-        assert_eq!(printed(&gr::PODS, &pod), "count/pods=1,cpu=1,limits.cpu=2,memory=1Gi,pods=1,requests.cpu=1,requests.memory=1Gi");
+        assert_eq!(
+            printed(&gr::PODS, &pod),
+            "count/pods=1,cpu=1,limits.cpu=2,memory=1Gi,pods=1,requests.cpu=1,requests.memory=1Gi"
+        );
         let mut done = pod;
         done["status"] = json!({"phase": "Succeeded"});
         assert_eq!(printed(&gr::PODS, &done), "count/pods=1");
@@ -305,14 +348,18 @@ mod tests {
             "count/persistentvolumeclaims=1,fast.storageclass.storage.k8s.io/persistentvolumeclaims=1,fast.storageclass.storage.k8s.io/requests.storage=5Gi,persistentvolumeclaims=1,requests.storage=5Gi"
         );
         let service = json!({"spec": {"type": "LoadBalancer", "ports": [{}, {}]}});
-        assert_eq!(printed(&gr::SERVICES, &service), "count/services=1,services=1,services.loadbalancers=1,services.nodeports=2");
+        assert_eq!(
+            printed(&gr::SERVICES, &service),
+            "count/services=1,services=1,services.loadbalancers=1,services.nodeports=2"
+        );
         assert_eq!(printed(&gr::DEPLOYMENTS, &json!({})), "count/deployments.apps=1");
     }
 
     #[test]
     fn what_pods_must_state() {
         let hard = amounts(&json!({"limits.cpu": "1", "requests.memory": "1Gi", "pods": "3"}));
-        let pod = json!({"spec": {"containers": [{"name": "b"}, {"name": "a", "resources": {"limits": {"cpu": "1"}}}]}});
+        let pod =
+            json!({"spec": {"containers": [{"name": "b"}, {"name": "a", "resources": {"limits": {"cpu": "1"}}}]}});
         assert_eq!(unstated(&hard, &pod), "limits.cpu for: b; requests.memory for: a,b");
     }
 }

@@ -49,7 +49,10 @@ pub struct Resize;
 
 impl Admission for Resize {
     fn validate(&self, request: &AdmissionRequest<'_>, claim: &Value) -> Result<()> {
-        if request.resource.id != gr::PERSISTENT_VOLUME_CLAIMS || request.operation != Operation::Update || request.subresource.is_some() {
+        if request.resource.id != gr::PERSISTENT_VOLUME_CLAIMS
+            || request.operation != Operation::Update
+            || request.subresource.is_some()
+        {
             return Ok(());
         }
         let Some(old) = request.old else { return Ok(()) };

@@ -35,9 +35,19 @@ impl Schedule {
             other => other,
         };
         if let Some(every) = whole.strip_prefix("@every ") {
-            let duration = crate::kubelet::image::duration(every).ok_or_else(|| format!("failed to parse duration {whole}"))?;
+            let duration =
+                crate::kubelet::image::duration(every).ok_or_else(|| format!("failed to parse duration {whole}"))?;
             let seconds = i64::try_from(duration.as_secs()).unwrap_or(1).max(1);
-            return Ok(Self { minutes: 0, hours: 0, days: 0, months: 0, weekdays: 0, any_day: true, any_weekday: true, every: Some(seconds) });
+            return Ok(Self {
+                minutes: 0,
+                hours: 0,
+                days: 0,
+                months: 0,
+                weekdays: 0,
+                any_day: true,
+                any_weekday: true,
+                every: Some(seconds),
+            });
         }
         let fields: Vec<&str> = whole.split_whitespace().collect();
         let [minutes, hours, days, months, weekdays] = fields.as_slice() else {
@@ -100,7 +110,9 @@ fn set(field: &str, low: u32, high: u32, names: &[&str]) -> Result<u64, String> 
     let mut bits = 0;
     for part in field.split(',') {
         let (range, step) = match part.split_once('/') {
-            Some((range, step)) => (range, step.parse::<u32>().map_err(|_| format!("failed to parse int from {step}"))?),
+            Some((range, step)) => {
+                (range, step.parse::<u32>().map_err(|_| format!("failed to parse int from {step}"))?)
+            }
             None => (part, 1),
         };
         if step == 0 {
@@ -110,7 +122,8 @@ fn set(field: &str, low: u32, high: u32, names: &[&str]) -> Result<u64, String> 
             if let Some(at) = names.iter().position(|name| name.eq_ignore_ascii_case(text)) {
                 return Ok(u32::try_from(at).unwrap_or_default() + low);
             }
-            text.parse().map_err(|_| format!("failed to parse int from {text}: strconv.Atoi: parsing {text:?}: invalid syntax"))
+            text.parse()
+                .map_err(|_| format!("failed to parse int from {text}: strconv.Atoi: parsing {text:?}: invalid syntax"))
         };
         let (from, to) = if matches!(range, "*" | "?") {
             (low, if high == 7 { 6 } else { high })

@@ -57,7 +57,11 @@ impl Controller for CronJobs {
         }
         note_finished(cx, &cron, &jobs, &mut status);
         clean_up(cx, &cron, &jobs)?;
-        let outcome = if cron.deleting() || cron.flag("/spec/suspend") { Ok(None) } else { schedule(cx, &cron, &jobs, &mut status) };
+        let outcome = if cron.deleting() || cron.flag("/spec/suspend") {
+            Ok(None)
+        } else {
+            schedule(cx, &cron, &jobs, &mut status)
+        };
         if status != *cron.at("/status") {
             cx.cluster.modify_status(&gr::CRON_JOBS, &key.namespace, &key.name, |value| value["status"] = status)?;
         }
@@ -87,7 +91,11 @@ fn note_finished(cx: &Context<'_>, cron: &Value, jobs: &[ObjectRef], status: &mu
         }
         !finished(job)
     });
-    let last = jobs.iter().filter(|job| job.condition_is_true("Complete")).filter_map(|job| job.time("/status/completionTime")).max();
+    let last = jobs
+        .iter()
+        .filter(|job| job.condition_is_true("Complete"))
+        .filter_map(|job| job.time("/status/completionTime"))
+        .max();
     if let Some(last) = last.filter(|last| status.time("/lastSuccessfulTime").is_none_or(|known| *last > known)) {
         status["lastSuccessfulTime"] = json!(format_time(last));
     }
@@ -105,7 +113,9 @@ fn put_active(status: &mut Value, active: Vec<Value>) {
 fn delete(cx: &Context<'_>, cron: &Value, job: &Value) -> Result<()> {
     let options = DeleteOptions { propagation: Some(Propagation::Background), ..DeleteOptions::default() };
     match cx.cluster.delete(&gr::JOBS, job.namespace(), job.name(), &options) {
-        Ok(_) => cx.recorder.event(cron, "Normal", "SuccessfulDelete", &format!("Deleted job {}", job.name()), COMPONENT),
+        Ok(_) => {
+            cx.recorder.event(cron, "Normal", "SuccessfulDelete", &format!("Deleted job {}", job.name()), COMPONENT)
+        }
         Err(status) if status.is_not_found() => {}
         Err(status) => {
             cx.recorder.event(cron, "Warning", "FailedDelete", &format!("Deleted job: {status}"), COMPONENT);
@@ -116,9 +126,12 @@ fn delete(cx: &Context<'_>, cron: &Value, job: &Value) -> Result<()> {
 }
 
 fn clean_up(cx: &Context<'_>, cron: &Value, jobs: &[ObjectRef]) -> Result<()> {
-    for (condition, field, default) in [("Complete", "/spec/successfulJobsHistoryLimit", 3), ("Failed", "/spec/failedJobsHistoryLimit", 1)] {
+    for (condition, field, default) in
+        [("Complete", "/spec/successfulJobsHistoryLimit", 3), ("Failed", "/spec/failedJobsHistoryLimit", 1)]
+    {
         let limit = usize::try_from(cron.int(field).unwrap_or(default)).unwrap_or_default();
-        let mut ended: Vec<&ObjectRef> = jobs.iter().filter(|job| job.condition_is_true(condition) && !job.deleting()).collect();
+        let mut ended: Vec<&ObjectRef> =
+            jobs.iter().filter(|job| job.condition_is_true(condition) && !job.deleting()).collect();
         ended.sort_by_key(|job| (job.time("/status/startTime"), job.name().to_owned()));
         for job in ended.iter().take(ended.len().saturating_sub(limit)) {
             delete(cx, cron, job)?;
@@ -157,7 +170,9 @@ fn schedule(cx: &Context<'_>, cron: &ObjectRef, jobs: &[ObjectRef], status: &mut
         return Ok(next);
     }
     let name = format!("{}-{}", cron.name(), due.as_second() / 60);
-    if status.items("/active").iter().any(|entry| entry.text("/name") == name) || jobs.iter().any(|job| job.name() == name) {
+    if status.items("/active").iter().any(|entry| entry.text("/name") == name)
+        || jobs.iter().any(|job| job.name() == name)
+    {
         status["lastScheduleTime"] = json!(format_time(due));
         return Ok(next);
     }

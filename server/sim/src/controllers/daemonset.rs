@@ -36,10 +36,13 @@ impl Controller for DaemonSets {
         } else if event.resource == gr::NODES {
             let same = event.kind == EventKind::Modified
                 && event.previous.as_deref().is_some_and(|old| {
-                    old.at("/metadata/labels") == event.object.at("/metadata/labels") && old.at("/spec") == event.object.at("/spec")
+                    old.at("/metadata/labels") == event.object.at("/metadata/labels")
+                        && old.at("/spec") == event.object.at("/spec")
                 });
             if !same {
-                wake.extend(cx.cluster.list(&gr::DAEMON_SETS, None).iter().map(|set| Key::new(set.namespace(), set.name())));
+                wake.extend(
+                    cx.cluster.list(&gr::DAEMON_SETS, None).iter().map(|set| Key::new(set.namespace(), set.name())),
+                );
             }
         }
     }
@@ -105,9 +108,12 @@ fn pod_for(daemon: &Value, node: &str, hash: &str) -> Value {
         term,
     );
     let mut tolerations = pod.items("/spec/tolerations").to_vec();
-    tolerations.extend(TOLERATED.iter().map(|(key, effect)| json!({"key": key, "operator": "Exists", "effect": effect})));
+    tolerations
+        .extend(TOLERATED.iter().map(|(key, effect)| json!({"key": key, "operator": "Exists", "effect": effect})));
     if pod.flag("/spec/hostNetwork") {
-        tolerations.push(json!({"key": "node.kubernetes.io/network-unavailable", "operator": "Exists", "effect": "NoSchedule"}));
+        tolerations.push(
+            json!({"key": "node.kubernetes.io/network-unavailable", "operator": "Exists", "effect": "NoSchedule"}),
+        );
     }
     pod["spec"]["tolerations"] = json!(tolerations);
     pod
@@ -126,7 +132,8 @@ fn suits(daemon: &Value, node: &Value) -> bool {
     let pod = daemon.at("/spec/template");
     let own = TOLERATED.iter().map(|(key, _)| *key).collect::<Vec<_>>();
     let tolerated = |taint: &Value| {
-        own.contains(&taint.text("/key")) || tolerates(pod, taint.text("/key"), taint.text("/value"), taint.text("/effect"))
+        own.contains(&taint.text("/key"))
+            || tolerates(pod, taint.text("/key"), taint.text("/value"), taint.text("/effect"))
     };
     matches_node_affinity(pod, node)
         && node.items("/spec/taints").iter().filter(|taint| taint.text("/effect") != "PreferNoSchedule").all(tolerated)
@@ -144,7 +151,8 @@ fn update(
         return Ok(());
     }
     let total = i64::try_from(wanted.len()).unwrap_or_default();
-    let most = int_or_percent(daemon.at("/spec/updateStrategy/rollingUpdate/maxUnavailable"), total, true).unwrap_or(1).max(1);
+    let most =
+        int_or_percent(daemon.at("/spec/updateStrategy/rollingUpdate/maxUnavailable"), total, true).unwrap_or(1).max(1);
     let min_ready = daemon.int("/spec/minReadySeconds").unwrap_or_default();
     let (mut unavailable, mut old) = (0, Vec::new());
     for node in wanted {
@@ -200,7 +208,8 @@ fn write_status(
         }
     }
     if status != *daemon.at("/status") {
-        cx.cluster.modify_status(&gr::DAEMON_SETS, daemon.namespace(), daemon.name(), |value| value["status"] = status)?;
+        cx.cluster
+            .modify_status(&gr::DAEMON_SETS, daemon.namespace(), daemon.name(), |value| value["status"] = status)?;
     }
     Ok(())
 }

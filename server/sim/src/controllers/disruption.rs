@@ -31,7 +31,12 @@ impl Controller for Disruptions {
         if event.resource != gr::PODS && !scalable {
             return;
         }
-        if scalable && event.previous.as_deref().is_some_and(|old| old.at("/spec/replicas") == event.object.at("/spec/replicas")) {
+        if scalable
+            && event
+                .previous
+                .as_deref()
+                .is_some_and(|old| old.at("/spec/replicas") == event.object.at("/spec/replicas"))
+        {
             return;
         }
         for budget in cx.cluster.list(&gr::POD_DISRUPTION_BUDGETS, Some(&event.namespace)) {
@@ -42,7 +47,9 @@ impl Controller for Disruptions {
     }
 
     fn reconcile(&mut self, key: &Key, cx: &Context<'_>) -> Outcome {
-        let Some(budget) = cx.cluster.find(&gr::POD_DISRUPTION_BUDGETS, &key.namespace, &key.name) else { return Ok(None) };
+        let Some(budget) = cx.cluster.find(&gr::POD_DISRUPTION_BUDGETS, &key.namespace, &key.name) else {
+            return Ok(None);
+        };
         let chosen: Vec<ObjectRef> =
             cx.cluster.list(&gr::PODS, Some(&key.namespace)).into_iter().filter(|pod| selects(&budget, pod)).collect();
         if chosen.is_empty() {
@@ -72,14 +79,19 @@ impl Controller for Disruptions {
         });
         let disrupted = budget.at("/status/disruptedPods");
         if let Some(map) = disrupted.as_object() {
-            let still: serde_json::Map<String, Value> =
-                map.iter().filter(|(name, _)| live.iter().any(|pod| pod.name() == name.as_str())).map(|(name, at)| (name.clone(), at.clone())).collect();
+            let still: serde_json::Map<String, Value> = map
+                .iter()
+                .filter(|(name, _)| live.iter().any(|pod| pod.name() == name.as_str()))
+                .map(|(name, at)| (name.clone(), at.clone()))
+                .collect();
             if !still.is_empty() {
                 fresh["disruptedPods"] = Value::Object(still);
             }
         }
         if fresh != *budget.at("/status") {
-            cx.cluster.modify_status(&gr::POD_DISRUPTION_BUDGETS, &key.namespace, &key.name, |value| value["status"] = fresh)?;
+            cx.cluster.modify_status(&gr::POD_DISRUPTION_BUDGETS, &key.namespace, &key.name, |value| {
+                value["status"] = fresh
+            })?;
         }
         Ok(None)
     }
@@ -119,7 +131,9 @@ fn scale_of(cx: &Context<'_>, live: &[&ObjectRef]) -> i64 {
         };
         let mut at = cx.index.locate(owner.text("/uid"));
         let mut object = at.and_then(|at| cx.cluster.find(&at.resource, &at.namespace, &at.name));
-        if let Some(above) = object.as_ref().and_then(|object| object.controller().map(|owner| owner.text("/uid").to_owned())) {
+        if let Some(above) =
+            object.as_ref().and_then(|object| object.controller().map(|owner| owner.text("/uid").to_owned()))
+        {
             at = cx.index.locate(&above);
             object = at.and_then(|at| cx.cluster.find(&at.resource, &at.namespace, &at.name)).or(object);
         }

@@ -33,14 +33,24 @@ impl Controller for Endpoints {
             wake.push(Key::of(event));
         } else if event.resource == gr::PODS {
             let relevant = |pod: &Value| {
-                (pod.text("/status/podIP").to_owned(), pods::is_ready(pod), pods::is_finished(pod), pod.deleting(), pod.at("/metadata/labels").clone())
+                (
+                    pod.text("/status/podIP").to_owned(),
+                    pods::is_ready(pod),
+                    pods::is_finished(pod),
+                    pod.deleting(),
+                    pod.at("/metadata/labels").clone(),
+                )
             };
-            if event.kind == EventKind::Modified && event.previous.as_deref().is_some_and(|old| relevant(old) == relevant(&event.object)) {
+            if event.kind == EventKind::Modified
+                && event.previous.as_deref().is_some_and(|old| relevant(old) == relevant(&event.object))
+            {
                 return;
             }
             for service in cx.cluster.list(&gr::SERVICES, Some(&event.namespace)) {
                 let selects = |pod: &Value| matches_map(service.at("/spec/selector"), pod.at("/metadata/labels"));
-                if has_selector(&service) && (selects(&event.object) || event.previous.as_deref().is_some_and(|old| selects(old))) {
+                if has_selector(&service)
+                    && (selects(&event.object) || event.previous.as_deref().is_some_and(|old| selects(old)))
+                {
                     wake.push(Key::new(&event.namespace, service.name()));
                 }
             }
@@ -129,7 +139,11 @@ fn write_endpoints(cx: &Context<'_>, service: &Value, chosen: &[ObjectRef]) -> R
             subsets.len() - 1
         });
         if let Some((_, good, bad)) = subsets.get_mut(at) {
-            if ready { good.push(address) } else if !pod.deleting() { bad.push(address) }
+            if ready {
+                good.push(address)
+            } else if !pod.deleting() {
+                bad.push(address)
+            }
         }
     }
     let subsets: Vec<Value> = subsets
@@ -174,7 +188,11 @@ fn write_endpoints(cx: &Context<'_>, service: &Value, chosen: &[ObjectRef]) -> R
 }
 
 fn set_last_change(value: &mut Value, cx: &Context<'_>) {
-    super::fields::set(value, &["metadata", "annotations", "endpoints.kubernetes.io/last-change-trigger-time"], format_time(cx.now));
+    super::fields::set(
+        value,
+        &["metadata", "annotations", "endpoints.kubernetes.io/last-change-trigger-time"],
+        format_time(cx.now),
+    );
 }
 
 fn write_slice(cx: &Context<'_>, service: &Value, chosen: &[ObjectRef]) -> Result<(), Status> {
@@ -206,9 +224,10 @@ fn write_slice(cx: &Context<'_>, service: &Value, chosen: &[ObjectRef]) -> Resul
         .items("/spec/ports")
         .iter()
         .filter_map(|port| {
-            let mut out = chosen.iter().find_map(|pod| target(port, pod)).or_else(|| {
-                chosen.is_empty().then(|| target(port, &Value::Null)).flatten()
-            })?;
+            let mut out = chosen
+                .iter()
+                .find_map(|pod| target(port, pod))
+                .or_else(|| chosen.is_empty().then(|| target(port, &Value::Null)).flatten())?;
             if out.get("name").is_none() {
                 out["name"] = json!("");
             }

@@ -28,7 +28,11 @@ fn key(at: &Location) -> Key {
 fn location(key: &Key) -> Option<Location> {
     let mut parts = key.name.splitn(3, '/');
     let (group, resource, name) = (parts.next()?, parts.next()?, parts.next()?);
-    Some(Location { resource: GroupResource::owned(group, resource), namespace: key.namespace.to_string(), name: name.to_owned() })
+    Some(Location {
+        resource: GroupResource::owned(group, resource),
+        namespace: key.namespace.to_string(),
+        name: name.to_owned(),
+    })
 }
 
 impl Controller for GarbageCollector {
@@ -40,7 +44,8 @@ impl Controller for GarbageCollector {
         if event.resource == gr::EVENTS {
             return;
         }
-        let own = Location { resource: event.resource.clone(), namespace: event.namespace.clone(), name: event.name.clone() };
+        let own =
+            Location { resource: event.resource.clone(), namespace: event.namespace.clone(), name: event.name.clone() };
         if event.kind == EventKind::Deleted {
             wake.extend(cx.index.dependents(event.object.uid()).map(key));
             // Owners that wait for this one.
@@ -50,7 +55,8 @@ impl Controller for GarbageCollector {
             return;
         }
         let owned = !event.object.items("/metadata/ownerReferences").is_empty();
-        let waits = event.object.deleting() && (event.object.has_finalizer(FOREGROUND) || event.object.has_finalizer(ORPHAN));
+        let waits =
+            event.object.deleting() && (event.object.has_finalizer(FOREGROUND) || event.object.has_finalizer(ORPHAN));
         let owners_changed = event
             .previous
             .as_deref()
@@ -123,7 +129,9 @@ fn collect(cx: &Context<'_>, at: &Location, object: &ObjectRef) -> Result<()> {
             return Ok(());
         }
         let kept: Vec<Value> = solid.into_iter().cloned().collect();
-        return ignore_missing(cx.cluster.modify(&at.resource, &at.namespace, &at.name, |value| value["metadata"]["ownerReferences"] = json!(kept)));
+        return ignore_missing(cx.cluster.modify(&at.resource, &at.namespace, &at.name, |value| {
+            value["metadata"]["ownerReferences"] = json!(kept)
+        }));
     }
     let has_dependents = cx.index.dependents(object.uid()).next().is_some();
     let propagation = if !waiting.is_empty() && has_dependents || object.has_finalizer(FOREGROUND) {
@@ -133,8 +141,11 @@ fn collect(cx: &Context<'_>, at: &Location, object: &ObjectRef) -> Result<()> {
     } else {
         Propagation::Background
     };
-    let options =
-        DeleteOptions { uid: Some(object.uid().to_owned()), propagation: Some(propagation), ..DeleteOptions::default() };
+    let options = DeleteOptions {
+        uid: Some(object.uid().to_owned()),
+        propagation: Some(propagation),
+        ..DeleteOptions::default()
+    };
     ignore_missing(cx.cluster.delete(&at.resource, &at.namespace, &at.name, &options))
 }
 

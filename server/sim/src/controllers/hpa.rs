@@ -1,10 +1,6 @@
 //! HorizontalPodAutoscalers over the simulated metrics (`pkg/controller/podautoscaler`).
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -62,7 +58,12 @@ pub struct Sample {
 /// How many replicas a resource metric asks for, and the usage it saw: percent of the request and average.
 /// `None` when no pod has a sample.
 #[must_use]
-pub fn replicas_for(samples: &[Sample], current: i64, utilization: Option<i64>, average: Option<i64>) -> Option<(i64, i64, i64)> {
+pub fn replicas_for(
+    samples: &[Sample],
+    current: i64,
+    utilization: Option<i64>,
+    average: Option<i64>,
+) -> Option<(i64, i64, i64)> {
     let counted: Vec<&Sample> = samples.iter().filter(|sample| sample.ready && sample.used.is_some()).collect();
     if counted.is_empty() {
         return None;
@@ -132,7 +133,9 @@ impl Controller for Autoscalers {
         fresh["conditions"] = json!(status.conditions);
         fresh["observedGeneration"] = json!(scaler.generation());
         if fresh != *scaler.at("/status") {
-            cx.cluster.modify_status(&gr::HORIZONTAL_POD_AUTOSCALERS, &key.namespace, &key.name, |value| value["status"] = fresh)?;
+            cx.cluster.modify_status(&gr::HORIZONTAL_POD_AUTOSCALERS, &key.namespace, &key.name, |value| {
+                value["status"] = fresh
+            })?;
         }
         Ok(cx.now.checked_add(PERIOD).ok())
     }
@@ -157,20 +160,43 @@ fn target_of(cx: &Context<'_>, scaler: &Value) -> Option<(GroupResource, ObjectR
 }
 
 impl Autoscalers {
-    fn look(&mut self, key: &Key, cx: &Context<'_>, scaler: &ObjectRef, report: &mut Report, status: &mut Value) -> crate::status::Result<()> {
+    fn look(
+        &mut self,
+        key: &Key,
+        cx: &Context<'_>,
+        scaler: &ObjectRef,
+        report: &mut Report,
+        status: &mut Value,
+    ) -> crate::status::Result<()> {
         let Some((resource, target)) = target_of(cx, scaler) else {
             let reference = scaler.at("/spec/scaleTargetRef");
             let why = format!("{} \"{}\" not found", plural(reference), reference.text("/name"));
-            report.put("AbleToScale", false, "FailedGetScale", &format!("the HPA controller was unable to get the target's current scale: {why}"));
+            report.put(
+                "AbleToScale",
+                false,
+                "FailedGetScale",
+                &format!("the HPA controller was unable to get the target's current scale: {why}"),
+            );
             cx.recorder.event(scaler, "Warning", "FailedGetScale", &why, COMPONENT);
             return Ok(());
         };
-        report.put("AbleToScale", true, "SucceededGetScale", "the HPA controller was able to get the target's current scale");
+        report.put(
+            "AbleToScale",
+            true,
+            "SucceededGetScale",
+            "the HPA controller was able to get the target's current scale",
+        );
         let current = target.int("/spec/replicas").unwrap_or(1);
-        let (least, most) = (scaler.int("/spec/minReplicas").unwrap_or(1), scaler.int("/spec/maxReplicas").unwrap_or(1));
+        let (least, most) =
+            (scaler.int("/spec/minReplicas").unwrap_or(1), scaler.int("/spec/maxReplicas").unwrap_or(1));
         status["currentReplicas"] = json!(target.int("/status/replicas").unwrap_or_default());
         let (desired, reason) = if current == 0 {
-            report.put("ScalingActive", false, "ScalingDisabled", "scaling is disabled since the replica count of the target is zero");
+            report.put(
+                "ScalingActive",
+                false,
+                "ScalingDisabled",
+                "scaling is disabled since the replica count of the target is zero",
+            );
             status["desiredReplicas"] = json!(0);
             return Ok(());
         } else if current > most {
@@ -178,30 +204,60 @@ impl Autoscalers {
         } else if current < least {
             (least, "Current number of replicas below Spec.MinReplicas".to_owned())
         } else {
-            let Some((proposed, metric)) = self.propose(cx, scaler, &target, current, report, status) else { return Ok(()) };
+            let Some((proposed, metric)) = self.propose(cx, scaler, &target, current, report, status) else {
+                return Ok(());
+            };
             let stable = self.stabilize(key, cx.now, proposed, current, scaler);
             if stable > proposed {
-                report.put("AbleToScale", true, "ScaleDownStabilized", "recent recommendations were higher than current one, applying the highest recent recommendation");
+                report.put(
+                    "AbleToScale",
+                    true,
+                    "ScaleDownStabilized",
+                    "recent recommendations were higher than current one, applying the highest recent recommendation",
+                );
             } else {
                 report.put("AbleToScale", true, "ReadyForNewScale", "recommended size matches current size");
             }
             let desired = limit(stable, current, least, most, scaler, report);
-            let reason = if desired > current { format!("{metric} above target") } else { "All metrics below target".to_owned() };
+            let reason = if desired > current {
+                format!("{metric} above target")
+            } else {
+                "All metrics below target".to_owned()
+            };
             (desired, reason)
         };
         status["desiredReplicas"] = json!(desired);
         if desired == current {
             return Ok(());
         }
-        match cx.cluster.modify(&resource, scaler.namespace(), target.name(), |value| value["spec"]["replicas"] = json!(desired)) {
+        match cx
+            .cluster
+            .modify(&resource, scaler.namespace(), target.name(), |value| value["spec"]["replicas"] = json!(desired))
+        {
             Ok(_) => {
-                report.put("AbleToScale", true, "SucceededRescale", &format!("the HPA controller was able to update the target scale to {desired}"));
+                report.put(
+                    "AbleToScale",
+                    true,
+                    "SucceededRescale",
+                    &format!("the HPA controller was able to update the target scale to {desired}"),
+                );
                 status["lastScaleTime"] = json!(format_time(cx.now));
-                cx.recorder.event(scaler, "Normal", "SuccessfulRescale", &format!("New size: {desired}; reason: {reason}"), COMPONENT);
+                cx.recorder.event(
+                    scaler,
+                    "Normal",
+                    "SuccessfulRescale",
+                    &format!("New size: {desired}; reason: {reason}"),
+                    COMPONENT,
+                );
                 Ok(())
             }
             Err(refused) => {
-                report.put("AbleToScale", false, "FailedUpdateScale", &format!("the HPA controller was unable to update the target scale: {refused}"));
+                report.put(
+                    "AbleToScale",
+                    false,
+                    "FailedUpdateScale",
+                    &format!("the HPA controller was unable to update the target scale: {refused}"),
+                );
                 let message = format!("New size: {desired}; reason: {reason}; error: {refused}");
                 cx.recorder.event(scaler, "Warning", "FailedRescale", &message, COMPONENT);
                 Ok(())
@@ -210,7 +266,15 @@ impl Autoscalers {
     }
 
     /// The largest number that any metric asks for, and which.
-    fn propose(&self, cx: &Context<'_>, scaler: &ObjectRef, target: &Value, current: i64, report: &mut Report, status: &mut Value) -> Option<(i64, String)> {
+    fn propose(
+        &self,
+        cx: &Context<'_>,
+        scaler: &ObjectRef,
+        target: &Value,
+        current: i64,
+        report: &mut Report,
+        status: &mut Value,
+    ) -> Option<(i64, String)> {
         let own: Vec<ObjectRef> = cx
             .cluster
             .list(&gr::PODS, Some(scaler.namespace()))
@@ -233,13 +297,19 @@ impl Autoscalers {
             let samples = match self.samples(&own, name, cx.now) {
                 Ok(samples) => samples,
                 Err(why) if metric.int("/resource/target/averageUtilization").is_some() => {
-                    failure = Some(("FailedGetResourceMetric".to_owned(), format!("failed to get {name} utilization: {why}")));
+                    failure = Some((
+                        "FailedGetResourceMetric".to_owned(),
+                        format!("failed to get {name} utilization: {why}"),
+                    ));
                     continue;
                 }
                 Err(_) => Vec::new(),
             };
             let utilization = metric.int("/resource/target/averageUtilization");
-            let average = metric.at("/resource/target").get("averageValue").map(|value| scaled(name, Quantity::lenient(Some(value))));
+            let average = metric
+                .at("/resource/target")
+                .get("averageValue")
+                .map(|value| scaled(name, Quantity::lenient(Some(value))));
             match replicas_for(&samples, current, utilization, average) {
                 Some((desired, percent, mean)) => {
                     let mut seen = json!({"averageValue": if name == "cpu" { Quantity::from_millis(mean) } else { Quantity::from_bytes(mean) }.to_string()});
@@ -256,7 +326,9 @@ impl Autoscalers {
                 None => {
                     failure = Some((
                         "FailedGetResourceMetric".to_owned(),
-                        format!("failed to get {name} utilization: unable to get metrics for resource {name}: no metrics returned from resource metrics API"),
+                        format!(
+                            "failed to get {name} utilization: unable to get metrics for resource {name}: no metrics returned from resource metrics API"
+                        ),
                     ));
                 }
             }
@@ -273,7 +345,12 @@ impl Autoscalers {
                 None
             }
             (Some((_, label)), _) => {
-                report.put("ScalingActive", true, "ValidMetricFound", &format!("the HPA was able to successfully calculate a replica count from {label}"));
+                report.put(
+                    "ScalingActive",
+                    true,
+                    "ValidMetricFound",
+                    &format!("the HPA was able to successfully calculate a replica count from {label}"),
+                );
                 best
             }
             (None, None) => None,
@@ -283,7 +360,10 @@ impl Autoscalers {
     fn say_failure(&self, cx: &Context<'_>, scaler: &Value, report: &mut Report, reason: &str, why: &str) {
         report.put("ScalingActive", false, reason, &format!("the HPA was unable to compute the replica count: {why}"));
         cx.recorder.event(scaler, "Warning", reason, why, COMPONENT);
-        let message = format!("invalid metrics (1 invalid out of {}), first error is: {why}", scaler.items("/spec/metrics").len());
+        let message = format!(
+            "invalid metrics (1 invalid out of {}), first error is: {why}",
+            scaler.items("/spec/metrics").len()
+        );
         cx.recorder.event(scaler, "Warning", "FailedComputeMetricsReplicas", &message, COMPONENT);
     }
 
@@ -294,13 +374,21 @@ impl Autoscalers {
                 let mut requested = 0;
                 for container in pod.items("/spec/containers") {
                     let Some(amount) = amounts(container.at("/resources/requests")).get(name).copied() else {
-                        return Err(format!("missing request for {name} in container {} of Pod {}", container.text("/name"), pod.name()));
+                        return Err(format!(
+                            "missing request for {name} in container {} of Pod {}",
+                            container.text("/name"),
+                            pod.name()
+                        ));
                     };
                     requested += scaled(name, amount);
                 }
-                let used = nodes.pod(pod.namespace(), pod.name()).map(|state| metrics::containers(state, pod, now)).filter(|list| !list.is_empty()).map(
-                    |list| list.iter().map(|(_, cpu, memory)| if name == "cpu" { cpu / 1_000_000 } else { *memory }).sum(),
-                );
+                let used = nodes
+                    .pod(pod.namespace(), pod.name())
+                    .map(|state| metrics::containers(state, pod, now))
+                    .filter(|list| !list.is_empty())
+                    .map(|list| {
+                        list.iter().map(|(_, cpu, memory)| if name == "cpu" { cpu / 1_000_000 } else { *memory }).sum()
+                    });
                 Ok(Sample { used, requested, ready: pods::is_ready(pod) })
             })
             .collect()
@@ -371,7 +459,11 @@ mod tests {
             (vec![pod(90), pod(90), fresh], 3, 50, 4),
             (vec![pod(60), fresh], 2, 50, 2),
         ] {
-            assert_eq!(replicas_for(&samples, current, Some(target), None).map(|(desired, _, _)| desired), Some(expected), "{samples:?}");
+            assert_eq!(
+                replicas_for(&samples, current, Some(target), None).map(|(desired, _, _)| desired),
+                Some(expected),
+                "{samples:?}"
+            );
         }
         assert_eq!(replicas_for(&[fresh], 1, Some(50), None), None);
         assert_eq!(replicas_for(&[pod(300)], 1, None, Some(100)).map(|(desired, _, _)| desired), Some(3));

@@ -64,7 +64,8 @@ pub fn finished(job: &Value) -> bool {
 /// Pods of a job that is gone must not wait to be counted.
 fn release_orphans(cx: &Context<'_>, key: &Key) -> Result<()> {
     for pod in cx.cluster.list(&gr::PODS, Some(&key.namespace)) {
-        let owned = pod.controller().is_some_and(|owner| owner.text("/kind") == "Job" && owner.text("/name") == &*key.name);
+        let owned =
+            pod.controller().is_some_and(|owner| owner.text("/kind") == "Job" && owner.text("/name") == &*key.name);
         if owned && pod.has_finalizer(TRACKING) {
             untrack(cx, &pod)?;
         }
@@ -94,7 +95,9 @@ fn after_the_end(cx: &Context<'_>, job: &ObjectRef) -> Outcome {
         .iter()
         .filter_map(|kind| job.condition(kind).filter(|condition| condition.text("/status") == "True"))
         .find_map(|condition| condition.time("/lastTransitionTime"));
-    let Some(due) = ended.and_then(|ended| ended.checked_add(Duration::from_secs(ttl.unsigned_abs())).ok()) else { return Ok(None) };
+    let Some(due) = ended.and_then(|ended| ended.checked_add(Duration::from_secs(ttl.unsigned_abs())).ok()) else {
+        return Ok(None);
+    };
     if due > cx.now {
         return Ok(Some(due));
     }
@@ -158,7 +161,8 @@ impl Sync<'_> {
                 pods::delete(cx, pod, job, COMPONENT)?;
             }
             alive = 0;
-            let counted = uids(self.status.at("/uncountedTerminatedPods/succeeded")).len() + uids(self.status.at("/uncountedTerminatedPods/failed")).len();
+            let counted = uids(self.status.at("/uncountedTerminatedPods/succeeded")).len()
+                + uids(self.status.at("/uncountedTerminatedPods/failed")).len();
             if active.is_empty() && terminating == 0 && counted == 0 {
                 self.condition(if complete { "Complete" } else { "Failed" }, reason, message);
                 if complete {
@@ -255,7 +259,8 @@ impl Sync<'_> {
             for pod in own.iter().filter(|pod| pod.has_finalizer(TRACKING)) {
                 let phase = pod.text("/status/phase");
                 let ended_well = phase == "Succeeded";
-                let ended_badly = phase == "Failed" || pod.deleting() && !ended_well && !pods::is_active(pod) && phase != "Running";
+                let ended_badly =
+                    phase == "Failed" || pod.deleting() && !ended_well && !pods::is_active(pod) && phase != "Running";
                 if list == "succeeded" && ended_well {
                     match index_of(pod) {
                         Some(index) if self.indexed() => {
@@ -296,11 +301,13 @@ impl Sync<'_> {
         if self.indexed() {
             return self.count("/succeeded");
         }
-        self.count("/succeeded") + i64::try_from(uids(self.status.at("/uncountedTerminatedPods/succeeded")).len()).unwrap_or_default()
+        self.count("/succeeded")
+            + i64::try_from(uids(self.status.at("/uncountedTerminatedPods/succeeded")).len()).unwrap_or_default()
     }
 
     fn failures(&self, own: &[ObjectRef]) -> i64 {
-        let pods = self.count("/failed") + i64::try_from(uids(self.status.at("/uncountedTerminatedPods/failed")).len()).unwrap_or_default();
+        let pods = self.count("/failed")
+            + i64::try_from(uids(self.status.at("/uncountedTerminatedPods/failed")).len()).unwrap_or_default();
         if self.job.text("/spec/template/spec/restartPolicy") != "OnFailure" {
             return pods;
         }
@@ -309,8 +316,14 @@ impl Sync<'_> {
 
     /// Whether the job is over: well or badly, and why.
     fn verdict(&mut self, failed: i64, active: &[&ObjectRef]) -> Option<(bool, &'static str, &'static str)> {
-        if self.status.items("/conditions").iter().any(|condition| condition.text("/type") == "FailureTarget" && condition.text("/status") == "True") {
-            let known = self.status.items("/conditions").iter().find(|condition| condition.text("/type") == "FailureTarget")?;
+        if self
+            .status
+            .items("/conditions")
+            .iter()
+            .any(|condition| condition.text("/type") == "FailureTarget" && condition.text("/status") == "True")
+        {
+            let known =
+                self.status.items("/conditions").iter().find(|condition| condition.text("/type") == "FailureTarget")?;
             return Some(if known.text("/reason") == "DeadlineExceeded" {
                 (false, "DeadlineExceeded", "Job was active longer than specified deadline")
             } else {
@@ -323,7 +336,10 @@ impl Sync<'_> {
         }
         let deadline = self.job.int("/spec/activeDeadlineSeconds").filter(|_| !self.job.flag("/spec/suspend"));
         if let Some(deadline) = deadline
-            && let Some(due) = self.status.time("/startTime").and_then(|start| start.checked_add(Duration::from_secs(deadline.unsigned_abs())).ok())
+            && let Some(due) = self
+                .status
+                .time("/startTime")
+                .and_then(|start| start.checked_add(Duration::from_secs(deadline.unsigned_abs())).ok())
         {
             if due <= self.cx.now {
                 return Some((false, "DeadlineExceeded", "Job was active longer than specified deadline"));
@@ -372,7 +388,8 @@ impl Sync<'_> {
         if self.indexed() {
             let mut taken = parse_indexes(self.status.text("/completedIndexes"));
             taken.extend(active.iter().filter_map(|pod| index_of(pod)));
-            free = (0..job.int("/spec/completions").unwrap_or_default()).filter(|index| !taken.contains(index)).collect();
+            free =
+                (0..job.int("/spec/completions").unwrap_or_default()).filter(|index| !taken.contains(index)).collect();
         }
         let mut made = 0;
         for number in 0..usize::try_from(wanted - running).unwrap_or_default() {
@@ -428,9 +445,11 @@ fn pod_for(job: &Value, index: Option<i64>) -> Value {
 
 /// When the next pod may start, after those that failed last.
 fn back_off(own: &[ObjectRef]) -> Option<Timestamp> {
-    let mut failed: Vec<Timestamp> = own.iter().filter(|pod| pod.text("/status/phase") == "Failed").filter_map(|pod| ended_at(pod)).collect();
+    let mut failed: Vec<Timestamp> =
+        own.iter().filter(|pod| pod.text("/status/phase") == "Failed").filter_map(|pod| ended_at(pod)).collect();
     failed.sort();
-    let since_success = own.iter().filter(|pod| pod.text("/status/phase") == "Succeeded").filter_map(|pod| ended_at(pod)).max();
+    let since_success =
+        own.iter().filter(|pod| pod.text("/status/phase") == "Succeeded").filter_map(|pod| ended_at(pod)).max();
     let recent: Vec<Timestamp> = failed.into_iter().filter(|at| since_success.is_none_or(|good| *at > good)).collect();
     let last = recent.last()?;
     let doublings = u32::try_from(recent.len() - 1).unwrap_or(16).min(16);
@@ -438,7 +457,11 @@ fn back_off(own: &[ObjectRef]) -> Option<Timestamp> {
 }
 
 fn ended_at(pod: &Value) -> Option<Timestamp> {
-    pod.items("/status/containerStatuses").iter().filter_map(|status| status.time("/state/terminated/finishedAt")).max().or_else(|| pod.created())
+    pod.items("/status/containerStatuses")
+        .iter()
+        .filter_map(|status| status.time("/state/terminated/finishedAt"))
+        .max()
+        .or_else(|| pod.created())
 }
 
 /// `0-2,5` as a set.

@@ -93,7 +93,8 @@ impl Controller for NamespaceTermination {
 
     fn reconcile(&mut self, key: &Key, cx: &Context<'_>) -> Outcome {
         let name = &*key.name;
-        let Some(namespace) = cx.cluster.find(&gr::NAMESPACES, "", name).filter(|namespace| namespace.deleting()) else {
+        let Some(namespace) = cx.cluster.find(&gr::NAMESPACES, "", name).filter(|namespace| namespace.deleting())
+        else {
             return Ok(None);
         };
         if !namespace.items("/spec/finalizers").iter().any(|finalizer| finalizer == "kubernetes") {
@@ -114,8 +115,12 @@ impl Controller for NamespaceTermination {
         report(cx, &namespace, &left, &failures)?;
         if left.is_empty() && failures.is_empty() {
             let finalized = cx.cluster.modify(&gr::NAMESPACES, "", name, |value| {
-                let kept: Vec<Value> =
-                    value.items("/spec/finalizers").iter().filter(|finalizer| *finalizer != "kubernetes").cloned().collect();
+                let kept: Vec<Value> = value
+                    .items("/spec/finalizers")
+                    .iter()
+                    .filter(|finalizer| *finalizer != "kubernetes")
+                    .cloned()
+                    .collect();
                 value["spec"]["finalizers"] = json!(kept);
             });
             return match finalized {
@@ -137,25 +142,41 @@ fn contents(cx: &Context<'_>, namespace: &str) -> Vec<(crate::store::GroupResour
         .filter(|resource| resource.namespaced)
         .flat_map(|resource| {
             let id = resource.id.clone();
-            cx.cluster.list(&id, Some(namespace)).into_iter().map(move |object| (id.clone(), object)).collect::<Vec<_>>()
+            cx.cluster
+                .list(&id, Some(namespace))
+                .into_iter()
+                .map(move |object| (id.clone(), object))
+                .collect::<Vec<_>>()
         })
         .collect();
     out.sort_by_key(|(resource, _)| *resource == gr::PODS);
     out
 }
 
-fn report(cx: &Context<'_>, namespace: &Value, left: &[(crate::store::GroupResource, ObjectRef)], failures: &[String]) -> Result<()> {
+fn report(
+    cx: &Context<'_>,
+    namespace: &Value,
+    left: &[(crate::store::GroupResource, ObjectRef)],
+    failures: &[String],
+) -> Result<()> {
     let mut conditions = namespace.items("/status/conditions").to_vec();
     let mut put = |kind: &str, bad: Option<(&str, String)>, good: (&str, &str)| match bad {
         Some((reason, message)) => set_condition(&mut conditions, kind, "True", reason, &message, cx.now),
         None => set_condition(&mut conditions, kind, "False", good.0, good.1, cx.now),
     };
     put("NamespaceDeletionDiscoveryFailure", None, ("ResourcesDiscovered", "All resources successfully discovered"));
-    put("NamespaceDeletionGroupVersionParsingFailure", None, ("ParsedGroupVersions", "All legacy kube types successfully parsed"));
+    put(
+        "NamespaceDeletionGroupVersionParsingFailure",
+        None,
+        ("ParsedGroupVersions", "All legacy kube types successfully parsed"),
+    );
     put(
         "NamespaceDeletionContentFailure",
         (!failures.is_empty()).then(|| {
-            ("ContentDeletionFailed", format!("Failed to delete all resource types, {} remaining: {}", failures.len(), failures.join(", ")))
+            (
+                "ContentDeletionFailed",
+                format!("Failed to delete all resource types, {} remaining: {}", failures.len(), failures.join(", ")),
+            )
         }),
         ("ContentDeleted", "All content successfully deleted, may be waiting on finalization"),
     );
@@ -174,7 +195,8 @@ fn report(cx: &Context<'_>, namespace: &Value, left: &[(crate::store::GroupResou
     .collect();
     put(
         "NamespaceContentRemaining",
-        (!remaining.is_empty()).then(|| ("SomeResourcesRemain", format!("Some resources are remaining: {}", remaining.join(", ")))),
+        (!remaining.is_empty())
+            .then(|| ("SomeResourcesRemain", format!("Some resources are remaining: {}", remaining.join(", ")))),
         ("ContentRemoved", "All content successfully removed"),
     );
     let finalizers: Vec<String> = count(&|(_, object)| {
@@ -185,14 +207,21 @@ fn report(cx: &Context<'_>, namespace: &Value, left: &[(crate::store::GroupResou
     .collect();
     put(
         "NamespaceFinalizersRemaining",
-        (!finalizers.is_empty())
-            .then(|| ("SomeFinalizersRemain", format!("Some content in the namespace has finalizers remaining: {}", finalizers.join(", ")))),
+        (!finalizers.is_empty()).then(|| {
+            (
+                "SomeFinalizersRemain",
+                format!("Some content in the namespace has finalizers remaining: {}", finalizers.join(", ")),
+            )
+        }),
         ("ContentHasNoFinalizers", "All content-preserving finalizers finished"),
     );
     if namespace.items("/status/conditions") == conditions.as_slice() {
         return Ok(());
     }
-    match cx.cluster.modify_status(&gr::NAMESPACES, "", namespace.name(), |value| value["status"]["conditions"] = json!(conditions)) {
+    match cx
+        .cluster
+        .modify_status(&gr::NAMESPACES, "", namespace.name(), |value| value["status"]["conditions"] = json!(conditions))
+    {
         Err(status) if !status.is_not_found() => Err(status),
         _ => Ok(()),
     }

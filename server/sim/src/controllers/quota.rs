@@ -48,7 +48,8 @@ impl Controller for Quotas {
         let Some(quota) = cx.cluster.find(&gr::RESOURCE_QUOTAS, &key.namespace, &key.name) else { return Ok(None) };
         let status = json!({"hard": quota.at("/spec/hard"), "used": tidy(&recount(cx.cluster, &quota))});
         if *quota.at("/status") != status {
-            cx.cluster.modify_status(&gr::RESOURCE_QUOTAS, &key.namespace, &key.name, |value| value["status"] = status)?;
+            cx.cluster
+                .modify_status(&gr::RESOURCE_QUOTAS, &key.namespace, &key.name, |value| value["status"] = status)?;
         }
         Ok(None)
     }

@@ -76,9 +76,15 @@ pub fn present(cx: &Context<'_>, owner: &Value, api_version: &str, kind: &str) -
 /// What the API refused.
 pub fn trim(cx: &Context<'_>, owner: &Value, used: &[&str]) -> Result<()> {
     let limit = usize::try_from(owner.int("/spec/revisionHistoryLimit").unwrap_or(10)).unwrap_or(10);
-    let idle: Vec<ObjectRef> = list(cx, owner).into_iter().filter(|revision| !used.contains(&revision.name())).collect();
+    let idle: Vec<ObjectRef> =
+        list(cx, owner).into_iter().filter(|revision| !used.contains(&revision.name())).collect();
     for revision in idle.iter().take(idle.len().saturating_sub(limit)) {
-        match cx.cluster.delete(&gr::CONTROLLER_REVISIONS, owner.namespace(), revision.name(), &DeleteOptions::default()) {
+        match cx.cluster.delete(
+            &gr::CONTROLLER_REVISIONS,
+            owner.namespace(),
+            revision.name(),
+            &DeleteOptions::default(),
+        ) {
             Err(status) if !status.is_not_found() => return Err(status),
             _ => {}
         }

@@ -37,20 +37,26 @@ pub fn bootstrap(cluster: &Cluster) {
             "allowVolumeExpansion": true,
         })
     };
-    let priority = |name: &str, value: i64, about: &str| {
-        json!({"metadata": {"name": name}, "value": value, "description": about, "preemptionPolicy": "PreemptLowerPriority"})
-    };
+    let priority = |name: &str, value: i64, about: &str| json!({"metadata": {"name": name}, "value": value, "description": about, "preemptionPolicy": "PreemptLowerPriority"});
     let system = cluster.component("kube-apiserver");
     for (resource, object) in [
         (gr::STORAGE_CLASSES, class("standard", true, "Immediate")),
         (gr::STORAGE_CLASSES, class("local", false, "WaitForFirstConsumer")),
         (
             gr::PRIORITY_CLASSES,
-            priority("system-cluster-critical", 2_000_000_000, "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary."),
+            priority(
+                "system-cluster-critical",
+                2_000_000_000,
+                "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
+            ),
         ),
         (
             gr::PRIORITY_CLASSES,
-            priority("system-node-critical", 2_000_001_000, "Used for system critical pods that must not be moved from their current node."),
+            priority(
+                "system-node-critical",
+                2_000_001_000,
+                "Used for system critical pods that must not be moved from their current node.",
+            ),
         ),
     ] {
         if system.find(&resource, "", object.name()).is_none()
@@ -97,7 +103,9 @@ impl Controller for ClaimBinder {
         if key.namespace.is_empty() {
             return reclaim(cx, &key.name).map(|()| None);
         }
-        let Some(claim) = cx.cluster.find(&gr::PERSISTENT_VOLUME_CLAIMS, &key.namespace, &key.name) else { return Ok(None) };
+        let Some(claim) = cx.cluster.find(&gr::PERSISTENT_VOLUME_CLAIMS, &key.namespace, &key.name) else {
+            return Ok(None);
+        };
         if claim.annotation(BIND_COMPLETED).is_some() || claim.text("/status/phase") == "Bound" {
             return bound(cx, &claim).map(|()| None);
         }
@@ -146,7 +154,8 @@ fn best_match(cx: &Context<'_>, claim: &Value) -> Option<ObjectRef> {
         .into_iter()
         .filter(|volume| {
             let reserved = volume.at("/spec/claimRef").is_object();
-            let modes = claim.items("/spec/accessModes").iter().all(|mode| volume.items("/spec/accessModes").contains(mode));
+            let modes =
+                claim.items("/spec/accessModes").iter().all(|mode| volume.items("/spec/accessModes").contains(mode));
             let selected = claim.at("/spec/selector").is_null()
                 || super::selector::matches(claim.at("/spec/selector"), volume.at("/metadata/labels"));
             !volume.deleting()
@@ -158,7 +167,8 @@ fn best_match(cx: &Context<'_>, claim: &Value) -> Option<ObjectRef> {
                 && capacity(volume) >= asked(claim)
         })
         .collect();
-    fitting.sort_by_key(|volume| (!volume.at("/spec/claimRef").is_object(), capacity(volume), volume.name().to_owned()));
+    fitting
+        .sort_by_key(|volume| (!volume.at("/spec/claimRef").is_object(), capacity(volume), volume.name().to_owned()));
     fitting.into_iter().next()
 }
 
@@ -193,7 +203,9 @@ fn bind(cx: &Context<'_>, claim: &Value, volume: &Value) -> Result<()> {
         "accessModes": volume["spec"]["accessModes"],
         "capacity": volume["spec"]["capacity"],
     });
-    cx.cluster.modify_status(&gr::PERSISTENT_VOLUME_CLAIMS, claim.namespace(), claim.name(), |value| value["status"] = status)?;
+    cx.cluster.modify_status(&gr::PERSISTENT_VOLUME_CLAIMS, claim.namespace(), claim.name(), |value| {
+        value["status"] = status
+    })?;
     Ok(())
 }
 
@@ -232,7 +244,10 @@ fn provision(cx: &Context<'_>, claim: &ObjectRef) -> Result<()> {
     }
     let source = format!("{PROVISIONER}_sim");
     let narrate = |reason: &str, message: &str| cx.recorder.event(claim, "Normal", reason, message, &source);
-    narrate("Provisioning", &format!("External provisioner is provisioning volume for claim \"{}/{}\"", claim.namespace(), claim.name()));
+    narrate(
+        "Provisioning",
+        &format!("External provisioner is provisioning volume for claim \"{}/{}\"", claim.namespace(), claim.name()),
+    );
     let volume_name = format!("pvc-{}", claim.uid());
     let mut spec = json!({
         "capacity": {"storage": asked(claim).to_string()},
@@ -270,7 +285,8 @@ fn bound(cx: &Context<'_>, claim: &ObjectRef) -> Result<()> {
         return Ok(());
     };
     let wanted = asked(claim);
-    if wanted > Quantity::lenient(claim.at("/status/capacity").get("storage")) && claim.text("/status/phase") == "Bound" {
+    if wanted > Quantity::lenient(claim.at("/status/capacity").get("storage")) && claim.text("/status/phase") == "Bound"
+    {
         let class = cx.cluster.find(&gr::STORAGE_CLASSES, "", claim.text("/spec/storageClassName"));
         if class.is_some_and(|class| class.flag("/allowVolumeExpansion")) {
             let source = format!("external-resizer {PROVISIONER}");
@@ -311,7 +327,10 @@ fn reclaim(cx: &Context<'_>, name: &str) -> Result<()> {
         return if uid.is_empty() { phase("Available") } else { Ok(()) };
     }
     phase("Released")?;
-    if volume.text("/spec/persistentVolumeReclaimPolicy") == "Delete" && !volume.deleting() && volume.annotation(PROVISIONED_BY).is_some() {
+    if volume.text("/spec/persistentVolumeReclaimPolicy") == "Delete"
+        && !volume.deleting()
+        && volume.annotation(PROVISIONED_BY).is_some()
+    {
         match cx.cluster.delete(&gr::PERSISTENT_VOLUMES, "", name, &DeleteOptions::default()) {
             Err(status) if !status.is_not_found() => return Err(status),
             _ => {}
@@ -337,14 +356,21 @@ impl Controller for Protection {
             if event.kind == EventKind::Deleted {
                 wake.push(Key::new("", event.object.text("/spec/volumeName")));
             }
-        } else if event.resource == gr::PERSISTENT_VOLUMES && event.object.deleting() && event.kind != EventKind::Deleted
+        } else if event.resource == gr::PERSISTENT_VOLUMES
+            && event.object.deleting()
+            && event.kind != EventKind::Deleted
             || event.resource == gr::PERSISTENT_VOLUMES && event.object.text("/status/phase") == "Released"
         {
             wake.push(Key::new("", &event.name));
         } else if event.resource == gr::PODS && (event.kind == EventKind::Deleted || pods::is_finished(&event.object)) {
             for volume in event.object.items("/spec/volumes") {
                 let name = volume.text("/persistentVolumeClaim/claimName");
-                if !name.is_empty() && cx.cluster.find(&gr::PERSISTENT_VOLUME_CLAIMS, &event.namespace, name).is_some_and(|claim| claim.deleting()) {
+                if !name.is_empty()
+                    && cx
+                        .cluster
+                        .find(&gr::PERSISTENT_VOLUME_CLAIMS, &event.namespace, name)
+                        .is_some_and(|claim| claim.deleting())
+                {
                     wake.push(Key::new(&event.namespace, name));
                 }
             }
@@ -352,8 +378,11 @@ impl Controller for Protection {
     }
 
     fn reconcile(&mut self, key: &Key, cx: &Context<'_>) -> Outcome {
-        let (resource, finalizer) =
-            if key.namespace.is_empty() { (&gr::PERSISTENT_VOLUMES, PV_PROTECTION) } else { (&gr::PERSISTENT_VOLUME_CLAIMS, PVC_PROTECTION) };
+        let (resource, finalizer) = if key.namespace.is_empty() {
+            (&gr::PERSISTENT_VOLUMES, PV_PROTECTION)
+        } else {
+            (&gr::PERSISTENT_VOLUME_CLAIMS, PVC_PROTECTION)
+        };
         let Some(object) = cx.cluster.find(resource, &key.namespace, &key.name) else { return Ok(None) };
         if !object.deleting() || !object.has_finalizer(finalizer) {
             return Ok(None);
@@ -363,7 +392,10 @@ impl Controller for Protection {
         } else {
             cx.cluster.list(&gr::PODS, Some(&key.namespace)).iter().any(|pod| {
                 !pods::is_finished(pod)
-                    && pod.items("/spec/volumes").iter().any(|volume| volume.text("/persistentVolumeClaim/claimName") == &*key.name)
+                    && pod
+                        .items("/spec/volumes")
+                        .iter()
+                        .any(|volume| volume.text("/persistentVolumeClaim/claimName") == &*key.name)
             })
         };
         if !used {

@@ -68,20 +68,26 @@ pub struct Writer<'a> {
 pub fn lines(writer: &Writer<'_>, run: &Run, since: Option<Timestamp>, until: Timestamp) -> Vec<Line> {
     let until = run.finished.map_or(until, |finished| finished.min(until));
     let begin = run.started;
-    let mut out: Vec<Line> = opening(writer, run).into_iter().map(|(after, line)| (later(begin, after), line)).collect();
+    let mut out: Vec<Line> =
+        opening(writer, run).into_iter().map(|(after, line)| (later(begin, after), line)).collect();
     if let Some((length, count)) = rhythm(run) {
         let turns = |at: Timestamp| at.duration_since(begin).as_millis() / i128::from(length.as_millis() as u64).max(1);
         let last = i64::try_from(turns(until)).unwrap_or_default();
-        let first = since.map_or(0, |since| i64::try_from(turns(since)).unwrap_or_default()).max(last - KEEP_LINES / count.max(1)).max(0);
+        let first = since
+            .map_or(0, |since| i64::try_from(turns(since)).unwrap_or_default())
+            .max(last - KEEP_LINES / count.max(1))
+            .max(0);
         for turn in first..=last {
             let from = later(begin, length.saturating_mul(u32::try_from(turn).unwrap_or(u32::MAX)));
             out.extend(during(writer, run, turn, from, length));
         }
     }
     if let Some(finished) = run.finished {
-        out.extend(closing(run).into_iter().map(|(before, line)| {
-            (finished.checked_sub(before).unwrap_or(finished).max(begin), line)
-        }));
+        out.extend(
+            closing(run)
+                .into_iter()
+                .map(|(before, line)| (finished.checked_sub(before).unwrap_or(finished).max(begin), line)),
+        );
     }
     out.retain(|(at, _)| *at <= until && since.is_none_or(|since| *at > since));
     out.sort_by_key(|(at, _)| *at);
@@ -110,10 +116,9 @@ fn opening(writer: &Writer<'_>, run: &Run) -> Vec<(Duration, String)> {
             ]
         }
         Voice::Task => vec![at(0, format!("{name} {version}: started")), at(20, "reading input".to_owned())],
-        Voice::Leak => vec![
-            at(0, format!("starting {name} {version}, 2 workers")),
-            at(5, "cache: no limit configured".to_owned()),
-        ],
+        Voice::Leak => {
+            vec![at(0, format!("starting {name} {version}, 2 workers")), at(5, "cache: no limit configured".to_owned())]
+        }
         _ => {
             let mut list = vec![
                 at(0, format!("starting {name} {version}, 2 workers")),
@@ -123,7 +128,10 @@ fn opening(writer: &Writer<'_>, run: &Run) -> Vec<(Duration, String)> {
                 list.push(at(10, "warming up".to_owned()));
             }
             if run.behaviour.never_ready {
-                list.push(at(30, "WARN  dependency \"inventory\" is not reachable, answering 503 to /readyz".to_owned()));
+                list.push(at(
+                    30,
+                    "WARN  dependency \"inventory\" is not reachable, answering 503 to /readyz".to_owned(),
+                ));
             }
             if !matches!(run.behaviour.voice, Voice::Crash) {
                 let ready = run.behaviour.serves_after + Duration::from_millis(20);
@@ -173,12 +181,24 @@ fn rhythm(run: &Run) -> Option<(Duration, i64)> {
 fn during(writer: &Writer<'_>, run: &Run, turn: i64, from: Timestamp, length: Duration) -> Vec<Line> {
     if let Voice::Script(script) = &run.behaviour.voice {
         let Some(round) = &script.round else { return Vec::new() };
-        return round.lines.iter().map(|(after, line)| (later(later(from, round.from), *after), line.clone())).collect();
+        return round
+            .lines
+            .iter()
+            .map(|(after, line)| (later(later(from, round.from), *after), line.clone()))
+            .collect();
     }
-    let mut dice = Dice::new(&[writer.uid.as_bytes(), writer.container.as_bytes(), &run.attempt.to_le_bytes(), &turn.to_le_bytes()]);
+    let mut dice = Dice::new(&[
+        writer.uid.as_bytes(),
+        writer.container.as_bytes(),
+        &run.attempt.to_le_bytes(),
+        &turn.to_le_bytes(),
+    ]);
     if matches!(run.behaviour.voice, Voice::Leak) {
         let used = 64 + turn * 61;
-        return vec![(later(from, Duration::from_millis(400)), format!("cache: {used} MiB used, {} entries", turn * 40_000 + 1))];
+        return vec![(
+            later(from, Duration::from_millis(400)),
+            format!("cache: {used} MiB used, {} entries", turn * 40_000 + 1),
+        )];
     }
     let chatty = matches!(run.behaviour.voice, Voice::Chatty);
     let count = if chatty { 20 + dice.roll(11) } else { 6 + dice.roll(7) };
@@ -197,7 +217,15 @@ fn during(writer: &Writer<'_>, run: &Run, turn: i64, from: Timestamp, length: Du
 }
 
 fn request(dice: &mut Dice) -> String {
-    let path = dice.pick(&["/api/orders", "/api/orders/7f3a", "/api/cart", "/api/products?page=2", "/healthz", "/api/session", "/metrics"]);
+    let path = dice.pick(&[
+        "/api/orders",
+        "/api/orders/7f3a",
+        "/api/cart",
+        "/api/products?page=2",
+        "/healthz",
+        "/api/session",
+        "/metrics",
+    ]);
     let method = if path == "/api/cart" { "POST" } else { "GET" };
     let (status, level) = match dice.roll(60) {
         0 => (500, "ERROR"),
@@ -210,15 +238,16 @@ fn request(dice: &mut Dice) -> String {
 /// The run whose log is asked for, with the container's name.
 fn find_run(container: &Container, pod: &Value, previous: bool) -> Result<Run> {
     let name = &container.name;
-    let waits = |why: &str| Status::bad_request(format!("container \"{name}\" in pod \"{}\" is waiting to start: {why}", pod.name()));
+    let waits = |why: &str| {
+        Status::bad_request(format!("container \"{name}\" in pod \"{}\" is waiting to start: {why}", pod.name()))
+    };
     let present = container.is_running() || matches!(container.state, State::Ended { .. });
     let runs = &container.runs;
     if previous {
         let before = if present { runs.len().checked_sub(2) } else { runs.len().checked_sub(1) };
-        return before
-            .and_then(|at| runs.get(at))
-            .cloned()
-            .ok_or_else(|| Status::bad_request(format!("previous terminated container \"{name}\" in pod \"{}\" not found", pod.name())));
+        return before.and_then(|at| runs.get(at)).cloned().ok_or_else(|| {
+            Status::bad_request(format!("previous terminated container \"{name}\" in pod \"{}\" not found", pod.name()))
+        });
     }
     if let Some(run) = runs.last() {
         return Ok(run.clone());

@@ -41,7 +41,10 @@ pub fn usage(run: &Run, uid: &str, spec: &Value, now: Timestamp) -> (i64, i64) {
         100 * (half - (at - half).abs()) / half
     };
     let base_cpu = amount(&requested, "cpu").map_or(20, Quantity::milli_value);
-    let percent = match (&run.behaviour.voice, variable("SIM_LOAD").and_then(|load| load.trim_end_matches('%').parse::<i64>().ok())) {
+    let percent = match (
+        &run.behaviour.voice,
+        variable("SIM_LOAD").and_then(|load| load.trim_end_matches('%').parse::<i64>().ok()),
+    ) {
         (_, Some(load)) => load,
         (Voice::Script(script), _) if script.end.is_none() => 1,
         (Voice::Chatty, _) => 70 + wave(300, seed) / 5,

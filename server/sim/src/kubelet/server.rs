@@ -51,7 +51,9 @@ impl Server {
             .and_then(|state| state.containers.iter().find(|own| own.name == container))
             .filter(|state| state.is_running());
         let Some(run) = state.and_then(|state| state.runs.last()) else {
-            return Err(Status::internal(format!("error executing command in container: container {container} is not running")));
+            return Err(Status::internal(format!(
+                "error executing command in container: container {container} is not running"
+            )));
         };
         let hostname = match pod.text("/spec/hostname") {
             "" => pod.name(),
@@ -64,11 +66,16 @@ impl Server {
             .find_map(|pointer| spec.int(pointer))
             .or_else(|| pod.int("/spec/securityContext/runAsUser"))
             .unwrap_or_default();
-        let group = spec.int("/securityContext/runAsGroup").or_else(|| pod.int("/spec/securityContext/runAsGroup")).unwrap_or(user);
+        let group = spec
+            .int("/securityContext/runAsGroup")
+            .or_else(|| pod.int("/spec/securityContext/runAsGroup"))
+            .unwrap_or(user);
         world.user = (u32::try_from(user).unwrap_or_default(), u32::try_from(group).unwrap_or_default());
-        let words = |pointer: &str| spec.items(pointer).iter().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>();
+        let words =
+            |pointer: &str| spec.items(pointer).iter().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>();
         let command = [words("/command"), words("/args")].concat().join(" ");
-        let short = super::image::Reference::parse(spec.text("/image")).map_or_else(String::new, |image| image.short().to_owned());
+        let short = super::image::Reference::parse(spec.text("/image"))
+            .map_or_else(String::new, |image| image.short().to_owned());
         world.main = if command.is_empty() { format!("/app/{short}") } else { command };
         if !spec.text("/workingDir").is_empty() {
             world.directory = spec.text("/workingDir").to_owned();
@@ -104,7 +111,9 @@ fn files(cluster: &Cluster, pod: &Value, spec: &Value, hostname: &str, short: &s
     files.insert(format!("/app/{short}"), String::new());
     for mount in spec.items("/volumeMounts") {
         let path = mount.text("/mountPath").trim_end_matches('/');
-        let Some(volume) = pod.items("/spec/volumes").iter().find(|volume| volume["name"] == mount["name"]) else { continue };
+        let Some(volume) = pod.items("/spec/volumes").iter().find(|volume| volume["name"] == mount["name"]) else {
+            continue;
+        };
         let mut put = |key: &str, text: String| {
             let sub = mount.text("/subPath");
             if sub.is_empty() {
@@ -113,7 +122,9 @@ fn files(cluster: &Cluster, pod: &Value, spec: &Value, hostname: &str, short: &s
                 files.insert(path.to_owned(), text);
             }
         };
-        let data = |resource: &crate::store::GroupResource, name: &str| cluster.find(resource, namespace, name).map(|object| environment::data(&object)).unwrap_or_default();
+        let data = |resource: &crate::store::GroupResource, name: &str| {
+            cluster.find(resource, namespace, name).map(|object| environment::data(&object)).unwrap_or_default()
+        };
         let mut some = false;
         for (resource, name) in
             [(&gr::CONFIG_MAPS, volume.text("/configMap/name")), (&gr::SECRETS, volume.text("/secret/secretName"))]
@@ -240,7 +251,11 @@ async fn read_typed<R: tokio::io::AsyncBufRead + Unpin + Send>(input: &mut R, io
                 return Ok(Some(String::new()));
             }
             8 | 127 => {
-                if line.pop().is_some() { "\u{8} \u{8}".to_owned() } else { String::new() }
+                if line.pop().is_some() {
+                    "\u{8} \u{8}".to_owned()
+                } else {
+                    String::new()
+                }
             }
             21 => {
                 let erased = "\u{8} \u{8}".repeat(line.len());

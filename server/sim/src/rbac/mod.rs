@@ -70,7 +70,9 @@ impl Rbac {
     /// Calls `visit` with each grant until it says stop.
     fn visit(&self, user: &UserInfo, namespace: &str, visit: &mut dyn FnMut(Grant) -> bool) {
         for binding in self.cluster.list(&gr::CLUSTER_ROLE_BINDINGS, None) {
-            let Some(subject) = binding.items("/subjects").iter().find(|subject| applies(subject, user, "")) else { continue };
+            let Some(subject) = binding.items("/subjects").iter().find(|subject| applies(subject, user, "")) else {
+                continue;
+            };
             let grant = self.grant("ClusterRoleBinding", &binding, subject, "");
             if grant.is_some_and(&mut *visit) {
                 return;
@@ -80,7 +82,10 @@ impl Rbac {
             return;
         }
         for binding in self.cluster.list(&gr::ROLE_BINDINGS, Some(namespace)) {
-            let Some(subject) = binding.items("/subjects").iter().find(|subject| applies(subject, user, namespace)) else { continue };
+            let Some(subject) = binding.items("/subjects").iter().find(|subject| applies(subject, user, namespace))
+            else {
+                continue;
+            };
             let grant = self.grant("RoleBinding", &binding, subject, namespace);
             if grant.is_some_and(&mut *visit) {
                 return;
@@ -98,7 +103,8 @@ impl Rbac {
             }
             kind => format!("{kind} \"{}\"", subject.text("/name")),
         };
-        let bound = if namespace.is_empty() { binding.name().to_owned() } else { format!("{}/{namespace}", binding.name()) };
+        let bound =
+            if namespace.is_empty() { binding.name().to_owned() } else { format!("{}/{namespace}", binding.name()) };
         Some(Grant {
             rules: Rule::all_of(&role),
             reason: format!("RBAC: allowed by {kind} \"{bound}\" of {role_kind} \"{name}\" to {who}"),
@@ -195,7 +201,14 @@ impl EscalationGuard {
         Self { rbac: Rbac::new(cluster) }
     }
 
-    fn may(&self, request: &AdmissionRequest<'_>, verb: &str, resource: &GroupResource, namespace: &str, name: &str) -> bool {
+    fn may(
+        &self,
+        request: &AdmissionRequest<'_>,
+        verb: &str,
+        resource: &GroupResource,
+        namespace: &str,
+        name: &str,
+    ) -> bool {
         self.rbac
             .authorize(&Attributes {
                 user: request.user.clone(),
@@ -238,26 +251,39 @@ impl Admission for EscalationGuard {
         }
         let id = &request.resource.id;
         if *id == gr::ROLES || *id == gr::CLUSTER_ROLES {
-            if request.old.is_some_and(|old| old.at("/rules") == object.at("/rules") && old.at("/aggregationRule") == object.at("/aggregationRule")) {
+            if request.old.is_some_and(|old| {
+                old.at("/rules") == object.at("/rules") && old.at("/aggregationRule") == object.at("/aggregationRule")
+            }) {
                 return Ok(());
             }
             if self.may(request, "escalate", id, request.namespace, object.name()) {
                 return Ok(());
             }
             if object.at("/aggregationRule").is_object() {
-                let everything = [json!({"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}), json!({"nonResourceURLs": ["*"], "verbs": ["*"]})];
+                let everything = [
+                    json!({"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}),
+                    json!({"nonResourceURLs": ["*"], "verbs": ["*"]}),
+                ];
                 let owned = self.rbac.rules_of(request.user, "");
                 if !missing(&owned, &everything.iter().map(Rule::of).collect::<Vec<_>>()).is_empty() {
-                    return Err(Status::forbidden(GROUP, &id.resource, object.name(), "must have cluster-admin privileges to use the aggregationRule"));
+                    return Err(Status::forbidden(
+                        GROUP,
+                        &id.resource,
+                        object.name(),
+                        "must have cluster-admin privileges to use the aggregationRule",
+                    ));
                 }
             }
             return self.confirm(request, object, &Rule::all_of(object));
         }
-        if request.old.is_some_and(|old| old.at("/roleRef") == object.at("/roleRef") && old.at("/subjects") == object.at("/subjects")) {
+        if request.old.is_some_and(|old| {
+            old.at("/roleRef") == object.at("/roleRef") && old.at("/subjects") == object.at("/subjects")
+        }) {
             return Ok(());
         }
         let (kind, name) = (object.text("/roleRef/kind"), object.text("/roleRef/name"));
-        let (resource, namespace) = if kind == "ClusterRole" { (gr::CLUSTER_ROLES, "") } else { (gr::ROLES, request.namespace) };
+        let (resource, namespace) =
+            if kind == "ClusterRole" { (gr::CLUSTER_ROLES, "") } else { (gr::ROLES, request.namespace) };
         if self.may(request, "bind", &resource, request.namespace, name) {
             return Ok(());
         }
@@ -295,7 +321,9 @@ impl Controller for Aggregation {
         }
         let mut rules: Vec<Value> = Vec::new();
         for other in cx.cluster.list(&gr::CLUSTER_ROLES, None) {
-            if other.name() == role.name() || !selectors.iter().any(|selector| matches(selector, other.at("/metadata/labels"))) {
+            if other.name() == role.name()
+                || !selectors.iter().any(|selector| matches(selector, other.at("/metadata/labels")))
+            {
                 continue;
             }
             for rule in other.items("/rules") {

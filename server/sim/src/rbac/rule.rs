@@ -76,8 +76,11 @@ impl Rule {
             }
             for group in &self.groups {
                 for resource in &self.resources {
-                    let names: Vec<Vec<String>> =
-                        if self.names.is_empty() { vec![Vec::new()] } else { self.names.iter().map(|name| vec![name.clone()]).collect() };
+                    let names: Vec<Vec<String>> = if self.names.is_empty() {
+                        vec![Vec::new()]
+                    } else {
+                        self.names.iter().map(|name| vec![name.clone()]).collect()
+                    };
                     for names in names {
                         parts.push(Self {
                             groups: vec![group.clone()],
@@ -102,7 +105,11 @@ impl Rule {
             None => self.resources.iter().any(|own| own == "*" || own == resource),
         });
         let paths = part.paths.iter().all(|path| self.paths.iter().any(|own| path_matches(own, path)));
-        let names = if self.names.is_empty() { true } else { !part.names.is_empty() && part.names.iter().all(|name| self.names.contains(name)) };
+        let names = if self.names.is_empty() {
+            true
+        } else {
+            !part.names.is_empty() && part.names.iter().all(|name| self.names.contains(name))
+        };
         verbs && groups && resources && paths && names
     }
 }
@@ -120,7 +127,10 @@ pub fn missing(owned: &[Rule], wanted: &[Rule]) -> Vec<Rule> {
     let mut compact: Vec<Rule> = Vec::new();
     for part in lacking {
         let same = compact.iter_mut().find(|rule| {
-            rule.paths.is_empty() && rule.groups == part.groups && rule.resources == part.resources && rule.names == part.names
+            rule.paths.is_empty()
+                && rule.groups == part.groups
+                && rule.resources == part.resources
+                && rule.names == part.names
         });
         match same {
             Some(rule) => {
@@ -215,9 +225,12 @@ mod tests {
         ] {
             assert_eq!(rule.allows(&request), expected, "{rule} {request:?}");
         }
-        let paths = Rule { paths: vec!["/healthz".into(), "/apis/*".into()], verbs: vec!["get".into()], ..Rule::default() };
+        let paths =
+            Rule { paths: vec!["/healthz".into(), "/apis/*".into()], verbs: vec!["get".into()], ..Rule::default() };
         let path = |path: &str| Attributes { verb: "get".into(), path: path.into(), ..Attributes::default() };
-        assert!(paths.allows(&path("/apis/apps")) && paths.allows(&path("/healthz")) && !paths.allows(&path("/metrics")));
+        assert!(
+            paths.allows(&path("/apis/apps")) && paths.allows(&path("/healthz")) && !paths.allows(&path("/metrics"))
+        );
     }
 
     #[test]

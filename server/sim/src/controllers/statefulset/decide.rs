@@ -90,7 +90,14 @@ mod tests {
 
     fn pod(ordinal: i64, marks: &str) -> Pod {
         let has = |mark| marks.contains(mark);
-        Pod { ordinal, finished: has('f'), terminating: has('t'), ready: has('r'), available: has('r'), updated: !has('o') }
+        Pod {
+            ordinal,
+            finished: has('f'),
+            terminating: has('t'),
+            ready: has('r'),
+            available: has('r'),
+            updated: !has('o'),
+        }
     }
 
     #[test]

@@ -101,7 +101,8 @@ impl Sync<'_> {
             start: self.start(),
             replicas: self.replicas(),
             parallel: self.set.text("/spec/podManagementPolicy") == "Parallel",
-            update_from: (self.set.text("/spec/updateStrategy/type") != "OnDelete").then(|| self.start() + self.partition()),
+            update_from: (self.set.text("/spec/updateStrategy/type") != "OnDelete")
+                .then(|| self.start() + self.partition()),
         }
     }
 
@@ -156,7 +157,11 @@ impl Sync<'_> {
             self.ensure_claim(claim, &claim_name, &name)?;
             volumes.push(json!({"name": claim.name(), "persistentVolumeClaim": {"claimName": claim_name}}));
         }
-        let others = pod.items("/spec/volumes").iter().filter(|volume| !volumes.iter().any(|own| own["name"] == volume["name"])).cloned();
+        let others = pod
+            .items("/spec/volumes")
+            .iter()
+            .filter(|volume| !volumes.iter().any(|own| own["name"] == volume["name"]))
+            .cloned();
         let volumes: Vec<Value> = volumes.iter().cloned().chain(others).collect();
         if !volumes.is_empty() {
             pod["spec"]["volumes"] = json!(volumes);
@@ -199,7 +204,8 @@ impl Sync<'_> {
                 Ok(())
             }
             Err(status) => {
-                let message = format!("create Claim {name} for Pod {pod} in StatefulSet {} failed error: {status}", set.name());
+                let message =
+                    format!("create Claim {name} for Pod {pod} in StatefulSet {} failed error: {status}", set.name());
                 cx.recorder.event(set, "Warning", "FailedCreate", &message, COMPONENT);
                 Err(status)
             }
@@ -232,12 +238,11 @@ impl Sync<'_> {
             // The update is complete: what was new is current.
             current = update;
         }
-        let mut status = json!({"observedGeneration": self.set.generation(), "replicas": count(&|pod| !pods::is_finished(pod))});
-        for (field, number) in [
-            ("readyReplicas", ready),
-            ("currentReplicas", of(current)),
-            ("updatedReplicas", of(update)),
-        ] {
+        let mut status =
+            json!({"observedGeneration": self.set.generation(), "replicas": count(&|pod| !pods::is_finished(pod))});
+        for (field, number) in
+            [("readyReplicas", ready), ("currentReplicas", of(current)), ("updatedReplicas", of(update))]
+        {
             if number > 0 {
                 status[field] = json!(number);
             }
@@ -245,9 +250,12 @@ impl Sync<'_> {
         status["currentRevision"] = json!(current.name());
         status["updateRevision"] = json!(update.name());
         status["collisionCount"] = json!(self.set.int("/status/collisionCount").unwrap_or_default());
-        status["availableReplicas"] = json!(count(&|pod| pods::is_available(pod, min_ready, self.cx.now) && !pod.deleting()));
+        status["availableReplicas"] =
+            json!(count(&|pod| pods::is_available(pod, min_ready, self.cx.now) && !pod.deleting()));
         if status != *self.set.at("/status") {
-            self.cx.cluster.modify_status(&gr::STATEFUL_SETS, self.set.namespace(), self.set.name(), |value| value["status"] = status)?;
+            self.cx.cluster.modify_status(&gr::STATEFUL_SETS, self.set.namespace(), self.set.name(), |value| {
+                value["status"] = status
+            })?;
         }
         Ok(())
     }
