@@ -36,6 +36,6 @@ export default defineConfig({
   projects: [
     { name: 'browser', testIgnore: 'screenshots.spec.mjs' },
     { name: 'no-js', testMatch: 'main-job.spec.mjs', use: { javaScriptEnabled: false } },
-    { name: 'screenshots', testMatch: 'screenshots.spec.mjs' },
+    ...(process.env.BERTH_SCREENSHOTS ? [{ name: 'screenshots', testMatch: 'screenshots.spec.mjs' }] : []),
   ],
 });

@@ -16,7 +16,7 @@ use berth_core::{
     Result,
     env::Clock,
     ports::{
-        cluster::{Change, ChangeKind},
+        cluster::{Change, ChangeKind, Cluster},
         pages::Fragment,
     },
 };
@@ -26,9 +26,10 @@ use futures::{
     future::{self, Either},
     stream::{self, BoxStream},
 };
+use leptos::prelude::RenderHtml;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
-use crate::{request::Cx, router::Live};
+use crate::{layout::stale_banner, request::Cx, router::Live};
 
 /// A change is seldom alone: so long its company is waited for.
 const DEBOUNCE: Duration = Duration::from_millis(80);
@@ -43,17 +44,30 @@ const RECHECK: Duration = Duration::from_secs(5);
 /// Those of `render`, for the first answer, and what keeps the place of the page from being found.
 pub async fn stream(cx: Cx, render: Live) -> Result<BoxStream<'static, Result<Vec<Fragment>>>> {
     // Subscribed before the first rendering, so that nothing falls between the two.
-    let changes = changes(&cx).await?;
-    let first = render(cx.clone()).await?;
+    let (changes, cluster) = changes(&cx).await?;
     let clock = cx.ctx.clock.clone();
-    Ok(follow(clock, changes, first, move || render(cx.clone())))
+    let parts = move || {
+        let (cx, cluster) = (cx.clone(), cluster.clone());
+        async move {
+            let mut fragments = render(cx.clone()).await?;
+            if let Some(cluster) = cluster {
+                let banner = stale_banner(cx.lang(), &cluster.freshness());
+                let html = banner.map(RenderHtml::to_html).unwrap_or_default();
+                fragments.push(Fragment { id: "stale".to_owned(), html });
+            }
+            Ok(fragments)
+        }
+    };
+    let first = parts().await?;
+    Ok(follow(clock, changes, first, parts))
 }
 
-/// The changes that the page of `cx` may show: those of its app, else of its namespace, else of everything.
-async fn changes(cx: &Cx) -> Result<BoxStream<'static, ()>> {
+/// The changes that the page of `cx` may show, and the cluster that they come from: those of its app, else of its
+/// namespace, else of all clusters.
+async fn changes(cx: &Cx) -> Result<(BoxStream<'static, ()>, Option<Arc<dyn Cluster>>)> {
     if cx.param("namespace").is_err() {
         let all: Vec<_> = cx.services.clusters().all().iter().map(|c| received(c.subscribe(), |_| true)).collect();
-        return Ok(stream::select_all(all).boxed());
+        return Ok((stream::select_all(all).boxed(), None));
     }
     let (tenant, namespace) = (cx.tenant()?, cx.namespace()?);
     let grant = cx.services.authz().namespace(&cx.ctx, &tenant, &namespace, Resource::Namespace, Action::Read).await?;
@@ -68,7 +82,7 @@ async fn changes(cx: &Cx) -> Result<BoxStream<'static, ()>> {
                     _ => true,
                 })
     };
-    Ok(received(cluster.subscribe(), concerns))
+    Ok((received(cluster.subscribe(), concerns), Some(cluster)))
 }
 
 /// One item for each change that `concerns` the page. Who lagged behind may have missed anything.

@@ -1,1 +1,29 @@
-//! The Kubernetes adapter: cache, apply, logs, exec, controllers.
+//! Clusters: the Kubernetes adapter of `berth-core`'s cluster port, and the controller of `App`s.
+//!
+//! - [`Connection`]: who Berth is in the cluster (reader, controller, writer) and how a person is impersonated.
+//! - `cache`: one watch a kind fills compact rows; lists filter, sort and page over them and never call the cluster.
+//! - `controller`: observe, decide with pure functions (`desired`, `decide`, [`diagnose`]), act by server-side apply.
+//! - [`crds()`], [`roles`]: what Berth installs in a cluster.
+//!
+//! Nothing here knows whether it talks to a real API server or to the embedded one.
+
+mod apps;
+mod cache;
+pub mod check;
+mod cluster;
+mod connection;
+mod controller;
+pub mod crd;
+pub mod diagnose;
+mod error;
+mod exec;
+mod intern;
+mod logs;
+pub mod meta;
+mod namespaces;
+mod rest;
+pub mod roles;
+
+pub use cluster::{ClusterSet, KubeCluster};
+pub use connection::Connection;
+pub use crd::crds;

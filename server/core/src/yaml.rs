@@ -54,7 +54,10 @@ pub fn typed<T: DeserializeOwned>(root: &str, value: &Value) -> Result<T> {
         let path = e.path().to_string();
         let inner = e.into_inner().to_string();
         let unknown = inner.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
+        let missing = inner.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
         let (path, code) = match (path.as_str(), unknown) {
+            (".", None) if missing.is_some() => (missing.unwrap_or_default().to_owned(), "required"),
+            (path, None) if missing.is_some() => (format!("{path}.{}", missing.unwrap_or_default()), "required"),
             (".", Some(name)) => (name.to_owned(), "unknown_field"),
             (".", None) => (String::new(), "type"),
             (path, Some(name)) if !path.ends_with(name) => (format!("{path}.{name}"), "unknown_field"),
@@ -110,6 +113,8 @@ mod tests {
             ("components: [{name: main, image: a, replica: 1}]", "spec.components[0].replica", "unknown_field"),
             ("components: [{name: main, image: a, replicas: many}]", "spec.components[0].replicas", "type"),
             ("component: []", "spec.component", "unknown_field"),
+            ("components: [{name: main}]", "spec.components[0].image", "required"),
+            ("suspended: true", "spec.components", "required"),
         ] {
             let error = app_spec(&parse(yaml).unwrap()).unwrap_err();
             let got = &error.fields()[0];

@@ -1,18 +1,24 @@
 //! The simulated cluster as a whole: how it is built, reached and stopped.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use axum::Router;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
     clock::{Clock, SystemClock},
     cluster::Cluster,
     controllers::{ControlPlane, Options, nodes::shapes},
+    crd,
     hooks::UserInfo,
     http::{Api, Tokens},
     registry::builtin::gr,
-    store::Store,
+    store::{GroupResource, Object, Store, journal},
 };
 
 /// Why a cluster could not be built or served.
@@ -77,8 +83,17 @@ impl Builder {
     /// When the data folder cannot be read or written.
     pub fn build(self) -> Result<Sim, Error> {
         let store = Store::new();
+        let mut credentials = Credentials::generate()?;
+        if let Some(folder) = &self.data {
+            let fault = |error: std::io::Error| Error(format!("data folder {}: {error}", folder.display()));
+            journal::open(folder, &store).map_err(fault)?;
+            credentials = credentials.keep(&folder.join("credentials.json")).map_err(fault)?;
+        }
         let cluster = Cluster::new(store, self.clock);
-        let tokens = Tokens::new(random_token()?, random_key()?);
+        for definition in cluster.list(&gr::CUSTOM_RESOURCE_DEFINITIONS, None) {
+            cluster.registry.insert(crd::resource_type(&definition));
+        }
+        let tokens = Tokens::new(credentials.admin_token, credentials.signing_key);
         bootstrap(&cluster);
         let control = self.controllers.then(|| ControlPlane::start(&cluster, &self.options));
         let api = Api { cluster: cluster.clone(), tokens: Arc::new(tokens) };
@@ -116,6 +131,44 @@ impl Sim {
         self.api.router_as(user)
     }
 
+    /// Writes out what is confirmed and lets go of the data folder. Later writes are not kept.
+    pub fn stop(&self) {
+        self.cluster.store.detach();
+    }
+
+    /// Puts whole objects in place, as they are: no defaults, no validation, no events, nothing on disk. They need
+    /// `apiVersion`, `kind`, `metadata.name` and, if namespaced, `metadata.namespace`; a missing uid and
+    /// resourceVersion are added. For benches. Watches that are open see it as a gap (410).
+    ///
+    /// # Errors
+    /// When the kind of an object is not served; nothing is stored then.
+    pub fn seed(&self, objects: Vec<Value>) -> Result<(), Error> {
+        let _guard = self.cluster.lock();
+        let mut revision = self.cluster.store.revision();
+        let mut rows: Vec<(GroupResource, String, Object)> = Vec::with_capacity(objects.len());
+        for mut value in objects {
+            let text = |value: &Value, field: &str| value[field].as_str().unwrap_or_default().to_owned();
+            let (api_version, kind) = (text(&value, "apiVersion"), text(&value, "kind"));
+            let resource = self
+                .cluster
+                .registry
+                .by_kind(&api_version, &kind)
+                .ok_or_else(|| Error(format!("no kind {kind:?} in {api_version:?}")))?;
+            let meta = &mut value["metadata"];
+            if meta["uid"].is_null() {
+                meta["uid"] = json!(uuid::Uuid::new_v4().to_string());
+            }
+            let name = text(meta, "name");
+            let key = if resource.namespaced { format!("{}/{name}", text(meta, "namespace")) } else { name };
+            revision += 1;
+            meta["resourceVersion"] = json!(revision.to_string());
+            let bytes = serde_json::to_vec(&value).map_err(|error| Error(error.to_string()))?;
+            rows.push((resource.id.clone(), key, Object::from_bytes(bytes.into(), revision)));
+        }
+        self.cluster.store.load(revision, rows);
+        Ok(())
+    }
+
     pub(crate) fn network_service(&self) -> Router {
         self.api.router()
     }
@@ -127,18 +180,41 @@ impl Sim {
     }
 }
 
-fn random_bytes<const N: usize>() -> Result<[u8; N], Error> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|error| Error(format!("no random numbers: {error}")))?;
-    Ok(bytes)
+/// What the API believes in; kept beside the state.
+#[derive(Serialize, Deserialize)]
+struct Credentials {
+    admin_token: String,
+    signing_key: [u8; 32],
 }
 
-fn random_key() -> Result<[u8; 32], Error> {
-    random_bytes()
-}
+impl Credentials {
+    fn generate() -> Result<Self, Error> {
+        let mut bytes = [0; 56];
+        getrandom::fill(&mut bytes).map_err(|error| Error(format!("no random numbers: {error}")))?;
+        let (token, key) = bytes.split_at(24);
+        let mut signing_key = [0; 32];
+        signing_key.copy_from_slice(key);
+        Ok(Self { admin_token: token.iter().map(|byte| format!("{byte:02x}")).collect(), signing_key })
+    }
 
-fn random_token() -> Result<String, Error> {
-    Ok(random_bytes::<24>()?.iter().map(|byte| format!("{byte:02x}")).collect())
+    /// Reads those of an earlier start, or writes these, readable by their owner alone.
+    fn keep(self, path: &Path) -> std::io::Result<Self> {
+        match std::fs::read(path) {
+            Ok(bytes) => return serde_json::from_slice(&bytes).map_err(std::io::Error::other),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            Err(_) => {}
+        }
+        let draft = path.with_extension("tmp");
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&draft)?;
+        file.write_all(&serde_json::to_vec(&self)?)?;
+        file.sync_all()?;
+        std::fs::rename(&draft, path)?;
+        Ok(self)
+    }
 }
 
 /// What a fresh cluster has before anybody asks for it.

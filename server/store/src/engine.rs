@@ -126,8 +126,10 @@ pub(crate) trait Engine: Send + Sync + 'static {
     fn write(&self, statement: Statement) -> impl Future<Output = Result<Vec<Self::Row>>> + Send;
     /// Changes rows; how many, once that is committed.
     fn execute(&self, statement: Statement) -> impl Future<Output = Result<u64>> + Send;
-    /// Several statements, all of them or none. Dropped without `commit`, none.
+    /// Several statements, all of them or none. Dropped without `commit`, none; its locks go some time after.
     fn begin(&self) -> impl Future<Output = Result<Self::Transaction>> + Send;
+    /// Ends all connections, in peace.
+    fn close(self) -> impl Future<Output = ()> + Send;
 }
 
 /// Statements that are committed together.
@@ -139,6 +141,8 @@ pub(crate) trait Transaction: Send {
     /// Several statements in one text, without values.
     fn script(&mut self, text: &'static str) -> impl Future<Output = Result<()>> + Send;
     fn commit(self) -> impl Future<Output = Result<()>> + Send;
+    /// Undoes it and lets its locks go, now.
+    fn rollback(self) -> impl Future<Output = Result<()>> + Send;
 }
 
 /// What a driver's error means to the caller: a value that is taken, or our fault.
@@ -185,6 +189,9 @@ macro_rules! driver {
             }
             async fn commit(self) -> Result<()> {
                 sqlx::Transaction::commit(self).await.map_err(failure)
+            }
+            async fn rollback(self) -> Result<()> {
+                sqlx::Transaction::rollback(self).await.map_err(failure)
             }
         }
 

@@ -55,6 +55,7 @@ static AUDIT: Listing<AuditEntry> = Listing {
 
 fn reply(row: &mut Reader<'_>) -> Result<IdempotentReply> {
     let request = row.digest()?;
+    let claimed_at = row.time()?;
     let status = row.int_or_null()?;
     let headers = row.json_or_null()?;
     let body = row.bytes_or_null()?;
@@ -64,7 +65,7 @@ fn reply(row: &mut Reader<'_>) -> Result<IdempotentReply> {
         }
         _ => None,
     };
-    Ok(IdempotentReply { request, reply })
+    Ok(IdempotentReply { request, claimed_at, reply })
 }
 
 /// How often a claim is tried that is neither new nor there: only somebody else's giving it up in between explains that.
@@ -105,7 +106,7 @@ impl<E: Engine> Journal for SqlStore<E> {
         const CLAIM: &str = "INSERT INTO idempotency_keys (user_id, key, request, created_at) VALUES ($1, $2, $3, $4) \
                              ON CONFLICT (user_id, key) DO NOTHING";
         const FIND: &str =
-            "SELECT request, status, headers, body FROM idempotency_keys WHERE user_id = $1 AND key = $2";
+            "SELECT request, created_at, status, headers, body FROM idempotency_keys WHERE user_id = $1 AND key = $2";
         for _ in 0..CLAIM_TRIES {
             let claim = sql(CLAIM).bind(user).bind(key).bind(request).bind(now);
             if self.engine.execute(claim).await? == 1 {

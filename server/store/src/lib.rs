@@ -141,9 +141,15 @@ async fn ready<E: Engine>(engine: E, options: &Options) -> Result<Arc<dyn Store>
 /// See [`OpenError`].
 pub async fn migrate(url: &str, options: &Options) -> Result<Vec<Step>, OpenError> {
     match Place::parse(url)? {
-        Place::Postgres(to) => migrations::apply(&open_postgres(to, options).await?).await,
-        place => migrations::apply(&open_sqlite(place, options).await?).await,
+        Place::Postgres(to) => migrate_and_close(open_postgres(to, options).await?).await,
+        place => migrate_and_close(open_sqlite(place, options).await?).await,
     }
+}
+
+async fn migrate_and_close<E: Engine>(engine: E) -> Result<Vec<Step>, OpenError> {
+    let applied = migrations::apply(&engine).await;
+    engine.close().await;
+    applied
 }
 
 /// What [`migrate`] would do; changes nothing.
@@ -152,10 +158,16 @@ pub async fn migrate(url: &str, options: &Options) -> Result<Vec<Step>, OpenErro
 /// See [`OpenError`].
 pub async fn pending(url: &str, options: &Options) -> Result<Vec<Step>, OpenError> {
     match Place::parse(url)? {
-        Place::Postgres(to) => migrations::pending(&open_postgres(to, options).await?).await,
+        Place::Postgres(to) => look_and_close(open_postgres(to, options).await?).await,
         Place::File(path) if !path.exists() => Ok(migrations::all()),
-        place => migrations::pending(&open_sqlite(place, options).await?).await,
+        place => look_and_close(open_sqlite(place, options).await?).await,
     }
+}
+
+async fn look_and_close<E: Engine>(engine: E) -> Result<Vec<Step>, OpenError> {
+    let missing = migrations::pending(&engine).await;
+    engine.close().await;
+    missing
 }
 
 /// Where a database is.

@@ -134,16 +134,20 @@ async fn locked<E: Engine>(engine: &E) -> Result<E::Transaction> {
     if let Some(lock) = E::MIGRATION_LOCK {
         transaction.fetch(sql(lock)).await?;
     }
-    transaction.script(E::DIALECT.table()).await?;
     Ok(transaction)
 }
 
-/// Applies what is missing, all of it or nothing; what was applied.
-pub(crate) async fn apply<E: Engine>(engine: &E) -> Result<Vec<Step>, OpenError> {
-    let mut transaction = locked(engine).await?;
-    let missing = plan(&applied(&mut transaction).await?, E::DIALECT)?;
+/// What is missing.
+async fn look(transaction: &mut impl Transaction, dialect: Dialect) -> Result<Vec<&'static Migration>, OpenError> {
+    transaction.script(dialect.table()).await?;
+    plan(&applied(transaction).await?, dialect)
+}
+
+/// Applies what is missing, and says what that was.
+async fn act(transaction: &mut impl Transaction, dialect: Dialect) -> Result<Vec<&'static Migration>, OpenError> {
+    let missing = look(transaction, dialect).await?;
     for migration in &missing {
-        transaction.script(migration.text(E::DIALECT)).await.map_err(|cause| OpenError::Step {
+        transaction.script(migration.text(dialect)).await.map_err(|cause| OpenError::Step {
             version: migration.version,
             name: migration.name.to_owned(),
             cause,
@@ -151,17 +155,38 @@ pub(crate) async fn apply<E: Engine>(engine: &E) -> Result<Vec<Step>, OpenError>
         let row = sql("INSERT INTO migrations (version, name, checksum) VALUES ($1, $2, $3)")
             .bind(migration.version)
             .bind(migration.name)
-            .bind(migration.checksum(E::DIALECT).as_slice());
+            .bind(migration.checksum(dialect).as_slice());
         transaction.execute(row).await?;
     }
-    transaction.commit().await?;
-    Ok(missing.into_iter().map(Step::from).collect())
+    Ok(missing)
+}
+
+fn steps(migrations: Vec<&'static Migration>) -> Vec<Step> {
+    migrations.into_iter().map(Step::from).collect()
+}
+
+/// Applies what is missing, all of it or nothing; what was applied.
+pub(crate) async fn apply<E: Engine>(engine: &E) -> Result<Vec<Step>, OpenError> {
+    let mut transaction = locked(engine).await?;
+    match act(&mut transaction, E::DIALECT).await {
+        Ok(applied) => {
+            transaction.commit().await?;
+            Ok(steps(applied))
+        }
+        Err(error) => {
+            // Not left to drop, which would hold the lock for a while. That it fails too changes nothing.
+            let _ = transaction.rollback().await;
+            Err(error)
+        }
+    }
 }
 
 /// What [`apply`] would do. Changes nothing.
 pub(crate) async fn pending<E: Engine>(engine: &E) -> Result<Vec<Step>, OpenError> {
     let mut transaction = locked(engine).await?;
-    Ok(plan(&applied(&mut transaction).await?, E::DIALECT)?.into_iter().map(Step::from).collect())
+    let missing = look(&mut transaction, E::DIALECT).await;
+    transaction.rollback().await?;
+    missing.map(steps)
 }
 
 #[cfg(test)]

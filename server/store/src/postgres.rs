@@ -19,7 +19,6 @@ const TRUSTED_FOR: Duration = Duration::from_secs(5);
 
 /// A Postgres database. Statements run at READ COMMITTED; where a decision rests on rows it read, the transaction first
 /// takes the row lock that serialises it (by an update that changes nothing, which SQLite understands too).
-#[derive(Clone)]
 pub(crate) struct PgEngine {
     pool: PgPool,
 }
@@ -70,5 +69,9 @@ impl Engine for PgEngine {
 
     async fn begin(&self) -> Result<Self::Transaction> {
         self.pool.begin().await.map_err(failure)
+    }
+
+    async fn close(self) {
+        self.pool.close().await;
     }
 }

@@ -1,12 +1,17 @@
 //! SQLite: one connection writes, a few read.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use berth_core::error::Result;
 use sqlx::{
-    Sqlite, SqlitePool,
+    ConnectOptions as _, Sqlite, SqliteConnection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::{
     Options,
@@ -21,10 +26,9 @@ const WAL_LIMIT_BYTES: &str = "16777216";
 
 /// A SQLite database. Writers queue for the one connection that writes instead of meeting `SQLITE_BUSY`; in WAL mode,
 /// readers neither wait for them nor stop them.
-#[derive(Clone)]
 pub(crate) struct SqliteEngine {
     writer: SqlitePool,
-    readers: SqlitePool,
+    readers: Option<Readers>,
 }
 
 impl SqliteEngine {
@@ -32,17 +36,42 @@ impl SqliteEngine {
     pub(crate) async fn open(path: &Path, options: &Options) -> sqlx::Result<Self> {
         create_private(path).map_err(sqlx::Error::Io)?;
         let connect = settings().filename(path).journal_mode(SqliteJournalMode::Wal);
-        let writer = pool(1, options).connect_with(connect.clone()).await?;
-        let readers = pool(options.max_connections.max(1), options)
-            .connect_with(connect.pragma("query_only", "ON").create_if_missing(false))
-            .await?;
-        Ok(Self { writer, readers })
+        let writer = pool(options).connect_with(connect.clone()).await?;
+        let readers = Readers::open(&connect.pragma("query_only", "ON"), options.max_connections.max(1)).await?;
+        Ok(Self { writer, readers: Some(readers) })
     }
 
     /// A database that lasts as long as the process: every connection has its own, so there is only one.
     pub(crate) async fn in_memory(options: &Options) -> sqlx::Result<Self> {
-        let only = pool(1, options).connect_with(settings().in_memory(true)).await?;
-        Ok(Self { writer: only.clone(), readers: only })
+        Ok(Self { writer: pool(options).connect_with(settings().in_memory(true)).await?, readers: None })
+    }
+}
+
+/// Connections that only read, each with its prepared statements. Every page makes several reads of a few microseconds:
+/// sqlx's pool, which tries a connection whenever it is given back, would take longer than they do.
+struct Readers {
+    connections: Vec<Mutex<SqliteConnection>>,
+    next: AtomicUsize,
+}
+
+impl Readers {
+    async fn open(connect: &SqliteConnectOptions, count: u32) -> sqlx::Result<Self> {
+        let mut connections = Vec::new();
+        for _ in 0..count {
+            connections.push(Mutex::new(connect.connect().await?));
+        }
+        Ok(Self { connections, next: AtomicUsize::new(0) })
+    }
+
+    /// The first that is free (so that few are in use, with warm caches); when all are busy, one after the other.
+    async fn acquire(&self) -> MutexGuard<'_, SqliteConnection> {
+        match self.connections.iter().find_map(|connection| connection.try_lock().ok()) {
+            Some(free) => free,
+            None => {
+                let turn = self.next.fetch_add(1, Ordering::Relaxed);
+                self.connections[turn % self.connections.len()].lock().await
+            }
+        }
     }
 }
 
@@ -56,10 +85,10 @@ fn settings() -> SqliteConnectOptions {
         .pragma("trusted_schema", "OFF")
 }
 
-/// Connections stay open: they hold prepared statements, and a memory database itself.
-fn pool(connections: u32, options: &Options) -> SqlitePoolOptions {
+/// The connection that writes. It stays open: it holds prepared statements, and a memory database itself.
+fn pool(options: &Options) -> SqlitePoolOptions {
     SqlitePoolOptions::new()
-        .max_connections(connections)
+        .max_connections(1)
         .acquire_timeout(options.acquire_timeout)
         .idle_timeout(None)
         .max_lifetime(None)
@@ -89,7 +118,11 @@ impl Engine for SqliteEngine {
     const DESCRIBE: &'static str = "SELECT 'SQLite ' || sqlite_version()";
 
     async fn read(&self, statement: Statement) -> Result<Vec<SqliteRow>> {
-        bound(statement).fetch_all(&self.readers).await.map_err(failure)
+        match &self.readers {
+            Some(readers) => bound(statement).fetch_all(&mut *readers.acquire().await).await,
+            None => bound(statement).fetch_all(&self.writer).await,
+        }
+        .map_err(failure)
     }
 
     async fn write(&self, statement: Statement) -> Result<Vec<SqliteRow>> {
@@ -104,5 +137,10 @@ impl Engine for SqliteEngine {
     /// IMMEDIATE: a transaction that reads first and writes later could otherwise fail at the write.
     async fn begin(&self) -> Result<Self::Transaction> {
         self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(failure)
+    }
+
+    async fn close(self) {
+        drop(self.readers);
+        self.writer.close().await;
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     io::{self, Write as _},
     net::TcpListener,
+    os::unix::{fs::MetadataExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
@@ -46,40 +47,31 @@ impl Postgres {
                 "the store's tests need PostgreSQL: apt-get install postgresql (or set {VARIABLE} to postgres://… or skip)"
             ))
         })?;
-        // /tmp and not TMPDIR: the path of a Unix socket must be short, and the server's user must reach it.
-        let folder = tempfile::Builder::new().prefix("berth-pg-").tempdir_in("/tmp")?.keep();
-        let data = folder.join("data");
-        let port = free_port()?;
+        // /tmp and not TMPDIR, since the server's user must reach it. Removed on the way out unless all goes well.
+        let folder = tempfile::Builder::new().prefix("berth-pg-").tempdir_in("/tmp")?;
+        let data = folder.path().join("data");
         if as_root() {
-            run(Command::new("chown").arg("postgres").arg(&folder))?;
+            run(Command::new("chown").arg("postgres").arg(folder.path()))?;
         }
         run(server_command(&bin.join("initdb"))
             .args(["--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--username=berth", "-D"])
             .arg(&data))?;
-        // Durability is not what is tested here, and costs time.
-        let settings = format!(
-            "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off \
-             -c synchronous_commit=off -c full_page_writes=off -c max_connections=200 -c shared_buffers=32MB"
-        );
-        let started = run(server_command(&bin.join("pg_ctl"))
-            .args(["start", "--wait", "--silent", "-o", &settings, "-l"])
-            .arg(folder.join("log"))
-            .arg("-D")
-            .arg(&data));
-        if let Err(error) = started {
-            let log = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
-            return Err(io::Error::other(format!("{error}\n{log}")));
-        }
+        let port = start_server(&bin, folder.path(), &data)?;
+        let mut stop = server_command(&bin.join("pg_ctl"));
+        stop.args(["stop", "--mode=immediate", "--silent", "-D"]).arg(&data);
         let keeper = Command::new("sh")
-            .args(["-c", r#"cat; "$@" >&2; rm -rf "$0""#])
-            .arg(&folder)
-            .args(words(
-                server_command(&bin.join("pg_ctl")).args(["stop", "--mode=immediate", "--silent", "-D"]).arg(&data),
-            ))
+            .args(["-c", r#"cat; "$@"; rm -rf "$0""#])
+            .arg(folder.path())
+            .arg(stop.get_program())
+            .args(stop.get_args())
+            // In a group of its own: what interrupts the tests must not keep it from cleaning up after them.
+            .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
+        // From here on the keeper removes it.
+        let _ = folder.keep();
         let url = format!("postgres://berth@127.0.0.1:{port}");
         Ok(Self { url, keeper: Some(keeper), made: AtomicU32::new(0) })
     }
@@ -131,7 +123,6 @@ fn binaries() -> Option<PathBuf> {
 }
 
 fn as_root() -> bool {
-    use std::os::unix::fs::MetadataExt as _;
     std::fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0)
 }
 
@@ -148,21 +139,35 @@ fn server_command(program: &Path) -> Command {
     command
 }
 
-fn words(command: &Command) -> Vec<&std::ffi::OsStr> {
-    std::iter::once(command.get_program()).chain(command.get_args()).collect()
+/// Starts it on a free port, which somebody else may take between our look and its start: hence a few tries.
+fn start_server(bin: &Path, folder: &Path, data: &Path) -> io::Result<u16> {
+    let log = folder.join("log");
+    let mut failed = io::Error::other("not tried");
+    for _ in 0..3 {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        // Durability is not what is tested here, and costs time.
+        let settings = format!(
+            "-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off \
+             -c synchronous_commit=off -c full_page_writes=off -c max_connections=200 -c shared_buffers=32MB"
+        );
+        let mut start = server_command(&bin.join("pg_ctl"));
+        start.args(["start", "--wait", "--silent", "-o", &settings, "-l"]).arg(&log).arg("-D").arg(data);
+        match run(&mut start) {
+            Ok(()) => return Ok(port),
+            Err(error) => {
+                let said = std::fs::read_to_string(&log).unwrap_or_default();
+                failed = io::Error::other(format!("{error}\n{said}"));
+            }
+        }
+    }
+    Err(failed)
 }
 
 fn run(command: &mut Command) -> io::Result<()> {
-    // Files instead of pipes would be needed if the server inherited them: pg_ctl gives it the log file.
     let output = command.stdin(Stdio::null()).output()?;
     if output.status.success() {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     Err(io::Error::other(format!("{command:?} failed: {}", said.trim())))
-}
-
-/// A port that is free just now.
-fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

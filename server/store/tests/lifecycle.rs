@@ -150,7 +150,16 @@ async fn two_processes_may_write() {
     assert_eq!(entries(&*b).await.len(), 200);
 }
 
-/// Starts four processes on an empty database, lets them go at once, and looks whether all of them got a store.
+/// Replicas start on an empty database; later, newer ones upgrade it.
+async fn start_and_upgrade_together(test: &str, url: &str) {
+    start_together(test, url).await;
+    let without_last = "DROP TABLE audit; DROP TABLE idempotency_keys; DELETE FROM migrations WHERE version = 3";
+    tamper(url, without_last).await;
+    assert_eq!(pending(url, &Options::default()).await.unwrap().len(), 1);
+    start_together(test, url).await;
+}
+
+/// Starts four processes, lets them go at once, and looks whether all of them got a store.
 async fn start_together(test: &str, url: &str) {
     let mut children: Vec<Child> = (0..4).map(|_| child(test, url)).collect();
     let mut ready: Vec<_> = children.iter_mut().map(|c| BufReader::new(c.stdout.take().unwrap()).lines()).collect();
@@ -181,7 +190,7 @@ async fn replicas_start_together_on_sqlite() {
         return start_when_told(&url).await;
     }
     let folder = tempfile::tempdir().unwrap();
-    start_together("replicas_start_together_on_sqlite", &file_url(folder.path())).await;
+    start_and_upgrade_together("replicas_start_together_on_sqlite", &file_url(folder.path())).await;
 }
 
 #[tokio::test]
@@ -190,7 +199,7 @@ async fn life_on_postgres() {
         return start_when_told(&url).await;
     }
     let Some(server) = Postgres::start().expect("a server for the tests") else { return };
-    start_together("life_on_postgres", &server.database().await.unwrap()).await;
+    start_and_upgrade_together("life_on_postgres", &server.database().await.unwrap()).await;
     newer_is_refused(&server.database().await.unwrap()).await;
     altered_is_refused(&server.database().await.unwrap()).await;
     a_failed_step_changes_nothing(&server.database().await.unwrap()).await;

@@ -14,7 +14,7 @@ use axum::{
     },
 };
 use berth_core::{Error, OpCtx, Result, ports::cluster::LogQuery};
-use berth_types::{Action, NamespaceName, Resource, TenantName, rows::LogLine};
+use berth_types::{Action, NamespaceName, Resource, TenantName, rows::LogLine, text::printable};
 use futures::{Stream, StreamExt, stream::BoxStream};
 use serde::Deserialize;
 
@@ -54,43 +54,6 @@ impl LogParams {
     }
 }
 
-/// Without escape sequences and control characters: a log may not drive the terminal or page that shows it.
-#[must_use]
-pub fn plain(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '\u{1b}' => match chars.peek() {
-                // CSI: parameters and intermediates, then one final byte.
-                Some('[') => {
-                    chars.next();
-                    while chars.next_if(|c| !('\u{40}'..='\u{7e}').contains(c)).is_some() {}
-                    chars.next();
-                }
-                // OSC: until BEL or ST.
-                Some(']') => {
-                    while let Some(c) = chars.next() {
-                        if c == '\u{7}' || (c == '\u{1b}' && chars.next_if_eq(&'\\').is_some()) {
-                            break;
-                        }
-                    }
-                }
-                Some(_) => {
-                    chars.next();
-                }
-                None => {}
-            },
-            '\t' => out.push('\t'),
-            c if c.is_control() => {}
-            // Bidirectional overrides would show a line in another order than it was printed.
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {}
-            c => out.push(c),
-        }
-    }
-    out
-}
-
 /// Whether the person may still read these logs.
 async fn may(state: &WebState, ctx: &OpCtx, tenant: &TenantName, namespace: &NamespaceName) -> Result<()> {
     state.services.authz().namespace(ctx, tenant, namespace, Resource::Log, Action::Read).await.map(|_| ())
@@ -103,7 +66,7 @@ fn events(lines: BoxStream<'static, Result<LogLine>>) -> impl Stream<Item = Even
         let mut failed = None;
         for line in chunk {
             match line {
-                Ok(line) => batch.push(LogLine { text: plain(&line.text), ..line }),
+                Ok(line) => batch.push(LogLine { text: printable(&line.text).into_owned(), ..line }),
                 Err(e) => failed = Some(e),
             }
         }
@@ -177,25 +140,4 @@ pub async fn stream(
     let mut response = Sse::new(body).keep_alive(KeepAlive::new().interval(Duration::from_secs(15))).into_response();
     response.headers_mut().insert("x-accel-buffering", axum::http::HeaderValue::from_static("no"));
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn logs_cannot_drive_what_shows_them() {
-        for (text, want) in [
-            ("plain", "plain"),
-            ("\u{1b}[31mred\u{1b}[0m!", "red!"),
-            ("\u{1b}]0;title\u{7}after", "after"),
-            ("\u{1b}]8;;http://x\u{1b}\\link", "link"),
-            ("a\tb\r\u{8}c\u{0}", "a\tbc"),
-            ("abc\u{202e}fed", "abcfed"),
-            ("end\u{1b}", "end"),
-            ("\u{1b}[", ""),
-        ] {
-            assert_eq!(plain(text), want, "{text:?}");
-        }
-    }
 }

@@ -201,23 +201,40 @@ fn check_generated(session: &mut Session<'_>) -> Result<Count> {
 }
 
 fn browser(session: &mut Session<'_>) -> Result<Count> {
-    let workspace = session.workspace;
+    session.build()?;
+    playwright(session.workspace, session.arguments, &[])
+}
+
+/// Runs Playwright with a `berth` that is already built.
+fn playwright(workspace: &Workspace, arguments: &[String], environment: &[(&str, &str)]) -> Result<Count> {
     let npm = needs::npm()?;
     let chromium = needs::chromium()?;
     needs::node_modules(workspace)?;
-    session.build()?;
     let site = site::build(workspace, Profile::Dev)?;
     let report = workspace.target("browser-tests.json");
     if report.exists() {
         fs::remove_file(&report)?;
     }
     let mut command = workspace.command(npm);
-    command.current_dir(workspace.path("end2end")).args(["test", "--silent", "--"]).args(session.arguments);
+    command.current_dir(workspace.path("end2end")).args(["test", "--silent", "--"]).args(arguments);
     command.env("BERTH_BINARY", workspace.berth(Profile::Dev)).env("BERTH_SITE", site);
     command.env("BERTH_CHROMIUM", chromium).env("BERTH_REPORT", &report);
+    command.envs(environment.iter().copied());
     let passed = watch(&mut command, |_| {})?;
     let report = fs::read(&report).context("Playwright wrote no report")?;
     finished(&line(&command), passed, of_playwright(&serde_json::from_slice(&report)?))
+}
+
+/// Makes the pictures of the README.
+///
+/// # Errors
+/// A page did not come up.
+pub fn screenshots(workspace: &Workspace) -> Result<()> {
+    let count = playwright(workspace, &["--project=screenshots".to_owned()], &[("BERTH_SCREENSHOTS", "1")])?;
+    if count.failed > 0 {
+        bail!("the pictures were not all made")
+    }
+    Ok(())
 }
 
 /// A runner's result. One that failed without a failed test (it did not build, it crashed) is a failure too.

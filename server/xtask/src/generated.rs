@@ -5,6 +5,7 @@ use std::{fs, path::Path};
 use anyhow::{Context, Result, bail};
 
 use crate::{
+    checks,
     shell::{output, run as run_command, step},
     workspace::{Profile, Workspace},
 };
@@ -12,7 +13,7 @@ use crate::{
 /// A file and the subcommand of `berth` that prints it.
 const FILES: &[(&str, &[&str])] = &[
     ("server/api/openapi.json", &["openapi"]),
-    ("server/docs/ROLES.md", &["role-matrix"]),
+    ("server/docs/role-matrix.txt", &["role-matrix"]),
     ("server/docs/CONFIG.md", &["config-reference"]),
     ("deploy/crds/berth.dev.yaml", &["crds"]),
 ];
@@ -23,6 +24,9 @@ pub struct Options {
     /// Change nothing; fail when a file is not what the code makes.
     #[arg(long)]
     check: bool,
+    /// Make the README's pictures too, with a browser.
+    #[arg(long, conflicts_with = "check")]
+    screenshots: bool,
 }
 
 /// Writes them, or checks them.
@@ -46,6 +50,9 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         fs::write(&file, wanted).with_context(|| format!("cannot write {path}"))?;
         eprintln!("  {path}: written");
+    }
+    if options.screenshots {
+        step("Screenshots", || checks::screenshots(workspace))?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 //!
 //! Each says what it is doing, checks first what is missing, and names the command that would install it.
 
+mod bench;
 mod checks;
 mod generated;
 mod layers;
@@ -33,6 +34,8 @@ enum Command {
     Test(checks::Options),
     /// Writes the committed files that are made from code.
     Regenerate(generated::Options),
+    /// Measures the project's figures on a release build and prints them as a table.
+    Bench(bench::Options),
     /// Builds the browser part alone and prints the folder that `berth serve --site` reads.
     Site(site::Options),
 }
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Command::Up(options) => up::run(&workspace, &options),
         Command::Test(options) => checks::run(&workspace, &options),
         Command::Regenerate(options) => generated::run(&workspace, &options),
+        Command::Bench(options) => bench::run(&workspace, &options),
         Command::Site(options) => site::run(&workspace, &options),
     });
     match done {

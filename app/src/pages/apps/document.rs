@@ -12,7 +12,8 @@ use serde_json::{Map, Value, json};
 use serde_saphyr::Spanned;
 
 /// What the server fills in: ignored when it is sent back, as `kubectl` does.
-const SERVERS_OWN: &[&str] = &["creationTimestamp", "generation", "managedFields", "namespace", "resourceVersion", "uid"];
+const SERVERS_OWN: &[&str] =
+    &["creationTimestamp", "generation", "managedFields", "namespace", "resourceVersion", "uid"];
 
 /// What an edited document says.
 #[derive(Debug, Clone, PartialEq)]
@@ -151,7 +152,15 @@ impl<'de> Visitor<'de> for NodeVisitor {
         f.write_str("any YAML")
     }
 
-    leaves!(visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_i128(i128), visit_u128(u128), visit_f64(f64), visit_str(&str));
+    leaves!(
+        visit_bool(bool),
+        visit_i64(i64),
+        visit_u64(u64),
+        visit_i128(i128),
+        visit_u128(u128),
+        visit_f64(f64),
+        visit_str(&str)
+    );
 
     fn visit_unit<E>(self) -> Result<Node, E> {
         Ok(Node::Leaf)
@@ -189,7 +198,8 @@ mod tests {
 
     #[test]
     fn round_trip() {
-        let spec = json!({ "components": [{ "name": "main", "image": "a:1", "env": [{ "name": "A", "value": "yes" }] }] });
+        let spec =
+            json!({ "components": [{ "name": "main", "image": "a:1", "env": [{ "name": "A", "value": "yes" }] }] });
         let text = print("web", &spec).unwrap();
         assert_eq!(read(&text).unwrap(), Document { name: "web".to_owned(), spec });
     }

@@ -19,9 +19,8 @@ pub fn references(list: &Value) -> Vec<(String, String)> {
     let all = list.as_array().map(Vec::as_slice).unwrap_or_default();
     all.iter()
         .filter_map(|var| {
-            let (kind, key) = [("ConfigMap", "configMap"), ("Secret", "secret")]
-                .into_iter()
-                .find(|(_, key)| !var[*key].is_null())?;
+            let (kind, key) =
+                [("ConfigMap", "configMap"), ("Secret", "secret")].into_iter().find(|(_, key)| !var[*key].is_null())?;
             let source = &var[key];
             Some((text(&var["name"]), format!("{kind} {}/{}", text(&source["name"]), text(&source["key"]))))
         })
@@ -81,7 +80,8 @@ pub fn apply(list: &Value, text: &str) -> (Vec<Value>, Vec<FieldError>) {
             Some(quoted) if quoted.starts_with('"') => match serde_json::from_str::<String>(quoted) {
                 Ok(value) => Some(value),
                 Err(_) => {
-                    let message = format!("line {}: the value begins with a quote but does not end with one", index + 1);
+                    let message =
+                        format!("line {}: the value begins with a quote but does not end with one", index + 1);
                     errors.push(error("env_quote", &message));
                     Some(quoted.to_owned())
                 }
@@ -99,10 +99,8 @@ pub fn apply(list: &Value, text: &str) -> (Vec<Value>, Vec<FieldError>) {
         typed.push(Value::Object(var));
     }
     let mut typed = typed.into_iter();
-    let mut after: Vec<Value> = before
-        .iter()
-        .filter_map(|var| if refers(var) { Some(var.clone()) } else { typed.next() })
-        .collect();
+    let mut after: Vec<Value> =
+        before.iter().filter_map(|var| if refers(var) { Some(var.clone()) } else { typed.next() }).collect();
     after.extend(typed);
     (after, errors)
 }

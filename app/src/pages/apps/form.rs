@@ -164,6 +164,17 @@ impl AppForm {
         true
     }
 
+    /// The same changes, laid over `newer` instead of `base`: a field that was not changed shows what `newer` has.
+    #[must_use]
+    pub fn rebase(&self, base: &Value, newer: &Value) -> Self {
+        let before = Self::from_spec(base, self.component);
+        let mut after = Self { name: self.name.clone(), ..Self::from_spec(newer, self.component) };
+        for field in Field::ALL.iter().copied().filter(|field| self.get(*field) != before.get(*field)) {
+            after.set(field, self.get(field));
+        }
+        after
+    }
+
     /// `base` with what was changed in the form, whether it is right or not: for the YAML view.
     #[must_use]
     pub fn to_spec(&self, base: &Value) -> Value {
@@ -390,9 +401,7 @@ fn number(field: Field, text: &str, keep: bool, errors: &mut Vec<FieldError>) ->
     if let Ok(number) = text.parse::<i32>() {
         return Some(number.into());
     }
-    errors.push(
-        FieldError::new(field.name(), "number", format!("“{text}” is no whole number")).param("value", text),
-    );
+    errors.push(FieldError::new(field.name(), "number", format!("“{text}” is no whole number")).param("value", text));
     keep.then(|| text.into())
 }
 

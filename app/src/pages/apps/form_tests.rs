@@ -80,10 +80,8 @@ fn untouched_form_changes_nothing() {
 #[test]
 fn a_browser_sends_the_same_form() {
     let form = AppForm::from_spec(&full(), 0);
-    let fields: Vec<(String, String)> = Field::ALL
-        .iter()
-        .map(|f| (f.name().to_owned(), form.get(*f).replace('\n', "\r\n")))
-        .collect();
+    let fields: Vec<(String, String)> =
+        Field::ALL.iter().map(|f| (f.name().to_owned(), form.get(*f).replace('\n', "\r\n"))).collect();
     assert_eq!(AppForm::from_fields(&fields, 0), form);
 }
 
@@ -281,4 +279,16 @@ fn suggestions_are_taken() {
     assert!(form.take("name=web"));
     assert!(!form.take("nothing=1"));
     assert_eq!((form.get(Field::MemoryRequest), form.name.as_str()), ("1Gi", "web"));
+}
+
+#[test]
+fn what_others_changed_meanwhile_is_kept() {
+    let mut form = AppForm::from_spec(&full(), 0);
+    form.set(Field::Replicas, "7");
+    let mut newer = full();
+    newer["components"][0]["image"] = "nginx:2".into();
+    newer["components"][0]["replicas"] = 5.into();
+    let rebased = form.rebase(&full(), &newer);
+    assert_eq!((rebased.get(Field::Image), rebased.get(Field::Replicas)), ("nginx:2", "7"));
+    assert_eq!(difference(&newer, &rebased.apply(&newer).unwrap()), ["/components/0/replicas"]);
 }

@@ -180,9 +180,14 @@ mod tests {
 
     #[test]
     fn changes_are_named() {
-        let old = spec(r#"{"components":[{"name":"main","image":"a:1","replicas":2,"env":[{"name":"A","value":"1"},{"name":"B","value":"1"}]}]}"#);
+        let old = spec(
+            r#"{"components":[{"name":"main","image":"a:1","replicas":2,"env":[{"name":"A","value":"1"},{"name":"B","value":"1"}]}]}"#,
+        );
         for (new, want) in [
-            (r#"{"components":[{"name":"main","image":"a:1","replicas":2,"env":[{"name":"A","value":"1"},{"name":"B","value":"1"}]}]}"#, vec![]),
+            (
+                r#"{"components":[{"name":"main","image":"a:1","replicas":2,"env":[{"name":"A","value":"1"},{"name":"B","value":"1"}]}]}"#,
+                vec![],
+            ),
             (
                 r#"{"suspended":true,"components":[{"name":"main","image":"a:2","env":[{"name":"A","value":"2"},{"name":"C","value":"1"}],"command":["x"]},{"name":"w","image":"b"}]}"#,
                 vec![

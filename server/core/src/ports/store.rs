@@ -109,6 +109,8 @@ pub struct NewAudit {
 pub struct IdempotentReply {
     /// Of method, path and body.
     pub request: Digest,
+    /// When the key was claimed: a claim that is old and has no reply was left by a crash.
+    pub claimed_at: Timestamp,
     /// Absent while the first request is still being answered.
     pub reply: Option<StoredReply>,
 }

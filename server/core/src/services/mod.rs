@@ -19,6 +19,7 @@ pub mod apps;
 pub mod identity;
 pub mod namespaces;
 pub mod people;
+pub mod revisions;
 pub mod tenants;
 
 /// All services over one store and its clusters. Cheap to clone.

@@ -18,7 +18,7 @@ use futures::{
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, watch};
 
 use super::lists::{APPS, EVENTS, PODS};
 use crate::{
@@ -27,8 +27,8 @@ use crate::{
     env::Clock,
     error::{Error, Result},
     ports::cluster::{
-        AppObject, CacheState, Change, ChangeKind, Cluster, Clusters, DesiredNamespace, ExecInput, ExecOutput,
-        ExecSession, Finding, Freshness, LogQuery, NamespaceSummary,
+        AppObject, CacheState, Change, ChangeKind, Cluster, DesiredNamespace, ExecInput, ExecOutput, ExecSession,
+        Finding, Freshness, LogQuery, NamespaceSummary,
     },
 };
 
@@ -38,6 +38,7 @@ pub struct FakeCluster {
     clock: Arc<dyn Clock>,
     changes: broadcast::Sender<Change>,
     lines: broadcast::Sender<(Arc<str>, LogLine)>,
+    held: watch::Sender<bool>,
     state: Mutex<State>,
 }
 
@@ -134,13 +135,30 @@ impl FakeCluster {
     #[must_use]
     pub fn new(id: ClusterId, clock: Arc<dyn Clock>) -> Arc<Self> {
         let state = Mutex::new(State { version: 100, ..State::default() });
-        Arc::new(Self { id, clock, changes: broadcast::channel(256).0, lines: broadcast::channel(256).0, state })
+        Arc::new(Self {
+            id,
+            clock,
+            changes: broadcast::channel(256).0,
+            lines: broadcast::channel(256).0,
+            held: watch::Sender::new(false),
+            state,
+        })
     }
 
     /// It stops answering, or answers again: lists go on with their age, all else fails.
     pub fn set_down(&self, reason: Option<&str>) {
         self.state.lock().down = reason.map(|reason| (self.clock.now(), reason.to_owned()));
         self.tell(ChangeKind::Freshness, "", None);
+    }
+
+    /// From now on changes and revisions wait, or go on.
+    pub fn hold(&self, held: bool) {
+        self.held.send_replace(held);
+    }
+
+    async fn passed(&self) {
+        // The sender lives as long as `self`, so this ends only when nothing is held any more.
+        let _ = self.held.subscribe().wait_for(|held| !held).await;
     }
 
     /// Writes what a controller saw.
@@ -357,6 +375,7 @@ impl Cluster for FakeCluster {
     }
 
     async fn create_app(&self, ctx: &OpCtx, app: &Grant<AppRef>, spec: &Value) -> Result<AppObject> {
+        self.passed().await;
         self.write(app, ctx, |state, version| {
             if state.apps.contains_key(&key(app)) {
                 let message = format!("an app called “{}” exists already", app.name);
@@ -384,6 +403,7 @@ impl Cluster for FakeCluster {
         spec: &Value,
         resource_version: Option<&str>,
     ) -> Result<AppObject> {
+        self.passed().await;
         self.write(app, ctx, |state, version| {
             let found = state.apps.get_mut(&key(app)).ok_or_else(Error::not_found)?;
             unchanged(found, resource_version)?;
@@ -398,6 +418,7 @@ impl Cluster for FakeCluster {
     }
 
     async fn restart_app(&self, ctx: &OpCtx, app: &Grant<AppRef>) -> Result<AppObject> {
+        self.passed().await;
         self.write(app, ctx, |state, version| {
             let found = state.apps.get_mut(&key(app)).ok_or_else(Error::not_found)?;
             found.object["metadata"]["resourceVersion"] = version.into();
@@ -407,6 +428,7 @@ impl Cluster for FakeCluster {
     }
 
     async fn delete_app(&self, _: &OpCtx, app: &Grant<AppRef>, resource_version: Option<&str>) -> Result<()> {
+        self.passed().await;
         self.up()?;
         {
             let mut state = self.state.lock();
@@ -421,6 +443,7 @@ impl Cluster for FakeCluster {
     }
 
     async fn revisions(&self, _: &OpCtx, app: &Grant<AppRef>) -> Result<Vec<RevisionRow>> {
+        self.passed().await;
         self.up()?;
         let state = self.state.lock();
         Ok(state.apps.get(&key(app)).map(|a| a.revisions.iter().rev().cloned().collect()).unwrap_or_default())
@@ -553,27 +576,5 @@ fn unchanged(app: &App, resource_version: Option<&str>) -> Result<()> {
             Err(Error::new(ErrorCode::Conflict, "the app has changed since it was read: read it again"))
         }
         _ => Ok(()),
-    }
-}
-
-/// Clusters in memory.
-pub struct FakeClusters(Vec<Arc<dyn Cluster>>);
-
-impl FakeClusters {
-    /// These.
-    #[must_use]
-    pub fn new<C: Cluster + 'static>(clusters: impl IntoIterator<Item = Arc<C>>) -> Self {
-        Self(clusters.into_iter().map(|c| c as Arc<dyn Cluster>).collect())
-    }
-}
-
-impl Clusters for FakeClusters {
-    fn get(&self, id: &ClusterId) -> Result<Arc<dyn Cluster>> {
-        let found = self.0.iter().find(|c| c.id() == id).cloned();
-        found.ok_or_else(|| Error::new(ErrorCode::ClusterUnavailable, format!("there is no cluster “{id}”")))
-    }
-
-    fn all(&self) -> Vec<Arc<dyn Cluster>> {
-        self.0.clone()
     }
 }

@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use berth_types::{
-    Action, ClusterId, PlatformRole, Resource, TenantRole,
+    Action, ClusterId, ErrorCode, PlatformRole, Resource, TenantRole,
     names::kube_namespace,
     people::{Namespace, Tenant, TokenScope, User},
 };
@@ -17,7 +17,11 @@ use crate::{
     Actor, OpCtx, Person, Services, Via,
     authz::{AppRef, Grant, NamespaceRef, PlatformRef, TenantRef},
     env::{Clock, ManualClock, SystemRandom},
-    ports::store::{Account, People, Tenants},
+    error::{Error, Result},
+    ports::{
+        cluster::{Cluster, Clusters},
+        store::{Account, People, Tenants},
+    },
     services::identity::Limits,
 };
 
@@ -25,7 +29,7 @@ mod cluster;
 mod lists;
 mod store;
 
-pub use cluster::{FakeCluster, FakeClusters};
+pub use cluster::FakeCluster;
 pub use store::FakeStore;
 
 /// Where a [`World`]'s clock begins.
@@ -167,6 +171,28 @@ impl World {
 
     fn id(&self) -> Uuid {
         crate::services::identity::new_id(self.clock.now(), &SystemRandom).unwrap()
+    }
+}
+
+/// Clusters in memory.
+pub struct FakeClusters(Vec<Arc<dyn Cluster>>);
+
+impl FakeClusters {
+    /// These.
+    #[must_use]
+    pub fn new<C: Cluster + 'static>(clusters: impl IntoIterator<Item = Arc<C>>) -> Self {
+        Self(clusters.into_iter().map(|c| c as Arc<dyn Cluster>).collect())
+    }
+}
+
+impl Clusters for FakeClusters {
+    fn get(&self, id: &ClusterId) -> Result<Arc<dyn Cluster>> {
+        let found = self.0.iter().find(|c| c.id() == id).cloned();
+        found.ok_or_else(|| Error::new(ErrorCode::ClusterUnavailable, format!("there is no cluster “{id}”")))
+    }
+
+    fn all(&self) -> Vec<Arc<dyn Cluster>> {
+        self.0.clone()
     }
 }
 

@@ -37,7 +37,7 @@ struct Rows {
     members: Vec<Membership>,
     namespaces: Vec<(Uuid, Namespace)>,
     audit: Vec<AuditEntry>,
-    keys: HashMap<(Uuid, String), (IdempotentReply, Timestamp)>,
+    keys: HashMap<(Uuid, String), IdempotentReply>,
     down: bool,
 }
 
@@ -73,6 +73,10 @@ impl Rows {
 
     fn user_named(&self, name: &UserName) -> Result<Uuid> {
         self.accounts.iter().find(|a| a.user.name == *name).map(|a| a.user.id).ok_or_else(Error::not_found)
+    }
+
+    fn tenant(&self, id: Uuid) -> Result<&Tenant> {
+        self.tenants.iter().find(|t| t.id == id).ok_or_else(Error::not_found)
     }
 
     fn role(&self, tenant: Uuid, user: Uuid) -> Option<TenantRole> {
@@ -203,7 +207,7 @@ impl People for FakeStore {
     ) -> Result<Option<(Session, Account)>> {
         let rows = self.rows()?;
         let found =
-            rows.sessions.iter().find(|(s, seen)| s.digest == *digest && s.expires_at > now && *seen >= idle_before);
+            rows.sessions.iter().find(|(s, seen)| s.digest == *digest && s.expires_at > now && *seen > idle_before);
         Ok(found.and_then(|(session, seen)| {
             let account = rows.account(session.user).filter(|a| !a.user.disabled)?;
             Some((shown(session, *seen), account.clone()))
@@ -212,7 +216,7 @@ impl People for FakeStore {
 
     async fn touch_session(&self, id: Uuid, now: Timestamp) -> Result<()> {
         for (_, seen) in self.rows()?.sessions.iter_mut().filter(|(s, _)| s.id == id) {
-            *seen = now;
+            *seen = now.max(*seen);
         }
         Ok(())
     }
@@ -257,7 +261,7 @@ impl People for FakeStore {
 
     async fn touch_token(&self, id: Uuid, now: Timestamp) -> Result<()> {
         for (_, used) in self.rows()?.tokens.iter_mut().filter(|(t, _)| t.id == id) {
-            *used = Some(now);
+            *used = Some(now).max(*used);
         }
         Ok(())
     }
@@ -298,7 +302,7 @@ impl People for FakeStore {
         rows.sessions.retain(|(s, _)| s.expires_at >= before);
         rows.tokens.retain(|(t, _)| t.expires_at >= before);
         rows.failures.retain(|_, f| f.last_at >= before);
-        rows.keys.retain(|_, (_, claimed)| *claimed >= before);
+        rows.keys.retain(|_, claim| claim.claimed_at >= before);
         Ok((had - count(&rows)) as u64)
     }
 }
@@ -348,6 +352,7 @@ impl Tenants for FakeStore {
         if rows.tenants.iter().any(|t| t.name == tenant.name) {
             return Err(taken("name", format!("a tenant called “{}” exists already", tenant.name)));
         }
+        rows.account(owner).ok_or_else(|| Error::internal("the owner must exist"))?;
         rows.tenants.push(tenant.clone());
         let since = tenant.created_at;
         rows.members.push(Membership { tenant: tenant.id, user: owner, role: TenantRole::Owner, since });
@@ -394,6 +399,7 @@ impl Tenants for FakeStore {
         now: Timestamp,
     ) -> Result<()> {
         let mut rows = self.rows()?;
+        rows.tenant(grant.id)?;
         let user = rows.user_named(user)?;
         if role != TenantRole::Owner {
             rows.keep_an_owner(grant.id, user)?;
@@ -407,6 +413,7 @@ impl Tenants for FakeStore {
 
     async fn remove_member(&self, grant: &Grant<TenantRef>, user: &UserName) -> Result<()> {
         let mut rows = self.rows()?;
+        rows.tenant(grant.id)?;
         let user = rows.user_named(user)?;
         rows.keep_an_owner(grant.id, user)?;
         let at = rows.members.iter().position(|m| m.tenant == grant.id && m.user == user);
@@ -429,6 +436,9 @@ impl Tenants for FakeStore {
 
     async fn create_namespace(&self, grant: &Grant<TenantRef>, namespace: &Namespace) -> Result<()> {
         let mut rows = self.rows()?;
+        if namespace.tenant != grant.name {
+            return Err(Error::internal(format!("a namespace of {} granted for {}", namespace.tenant, grant.name)));
+        }
         let same_place = |n: &Namespace| n.cluster == namespace.cluster && n.kube_name == namespace.kube_name;
         if rows.namespaces.iter().any(|(t, n)| (*t == grant.id && n.name == namespace.name) || same_place(n)) {
             return Err(taken("name", format!("a namespace called “{}” exists already", namespace.name)));
@@ -438,7 +448,9 @@ impl Tenants for FakeStore {
     }
 
     async fn list_all_namespaces(&self, _: &Grant<PlatformRef>) -> Result<Vec<Namespace>> {
-        Ok(self.rows()?.namespaces.iter().map(|(_, n)| n.clone()).collect())
+        let mut namespaces: Vec<Namespace> = self.rows()?.namespaces.iter().map(|(_, n)| n.clone()).collect();
+        namespaces.sort_by(|a, b| (&a.tenant, &a.name).cmp(&(&b.tenant, &b.name)));
+        Ok(namespaces)
     }
 }
 
@@ -479,24 +491,24 @@ impl Journal for FakeStore {
     ) -> Result<Option<IdempotentReply>> {
         let mut rows = self.rows()?;
         let at = (user, key.to_owned());
-        if let Some((known, _)) = rows.keys.get(&at) {
+        if let Some(known) = rows.keys.get(&at) {
             return Ok(Some(known.clone()));
         }
-        rows.keys.insert(at, (IdempotentReply { request: *request, reply: None }, now));
+        rows.keys.insert(at, IdempotentReply { request: *request, claimed_at: now, reply: None });
         Ok(None)
     }
 
     async fn keep_reply(&self, user: Uuid, key: &str, reply: &StoredReply) -> Result<()> {
         let mut rows = self.rows()?;
-        let claim = rows.keys.get_mut(&(user, key.to_owned())).filter(|(c, _)| c.reply.is_none());
-        claim.ok_or_else(Error::not_found)?.0.reply = Some(reply.clone());
+        let claim = rows.keys.get_mut(&(user, key.to_owned())).filter(|claim| claim.reply.is_none());
+        claim.ok_or_else(Error::not_found)?.reply = Some(reply.clone());
         Ok(())
     }
 
     async fn release_idempotency(&self, user: Uuid, key: &str) -> Result<()> {
         let mut rows = self.rows()?;
         let at = (user, key.to_owned());
-        if rows.keys.get(&at).is_some_and(|(claim, _)| claim.reply.is_none()) {
+        if rows.keys.get(&at).is_some_and(|claim| claim.reply.is_none()) {
             rows.keys.remove(&at);
         }
         Ok(())

@@ -56,7 +56,7 @@ pub fn get(cx: &Context, resource: &ResourceType, version: &Version) -> Result<R
         _ => cx
             .api
             .cluster
-            .get(convert::stored_as(&resource.id), &cx.info.namespace, &cx.info.name)
+            .get(convert::stored_as(&resource.id), super::write::namespace(cx, resource), &cx.info.name)
             .map_err(|_| Status::not_found(&resource.id.group, &resource.id.resource, &cx.info.name))?,
     };
     Ok(object_response(cx, resource, version, StatusCode::OK, &object))

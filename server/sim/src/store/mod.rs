@@ -4,6 +4,7 @@
 //! (compare and swap on the revision) and, when a [`Journal`] is attached, durable once
 //! [`Store::durable`] returns.
 
+pub mod journal;
 mod object;
 mod watch;
 
@@ -95,11 +96,22 @@ pub trait Journal: Send + Sync {
     fn append(&self, change: &Change<'_>);
     /// The highest revision that survives a crash.
     fn durable(&self) -> signal::Receiver<u64>;
+    /// The highest revision that has been handed in.
+    fn pending(&self) -> u64;
 }
 
 /// The objects. Cheap to clone; clones share everything.
 #[derive(Clone)]
 pub struct Store(Arc<Shared>);
+
+/// A handle that does not keep the objects alive.
+pub(crate) struct WeakStore(std::sync::Weak<Shared>);
+
+impl WeakStore {
+    fn upgrade(&self) -> Option<Store> {
+        self.0.upgrade().map(Store)
+    }
+}
 
 struct Shared {
     inner: RwLock<Inner>,
@@ -187,10 +199,21 @@ impl Store {
         *self.0.journal.write() = Some(journal);
     }
 
+    fn downgrade(&self) -> WeakStore {
+        WeakStore(Arc::downgrade(&self.0))
+    }
+
+    /// Ends the journal: what was handed in is written out, later writes are not recorded.
+    pub fn detach(&self) {
+        let journal = self.0.journal.write().take();
+        drop(journal);
+    }
+
     /// Waits until everything up to `revision` survives a crash. Immediate without a journal.
     pub async fn durable(&self, revision: u64) {
         let journal = self.0.journal.read().clone();
         if let Some(journal) = journal {
+            let revision = revision.min(journal.pending());
             let mut durable = journal.durable();
             // An error means that the journal is gone: the process is stopping.
             let _ = durable.wait_for(|at| *at >= revision).await;
@@ -397,7 +420,14 @@ impl Store {
         inner.all.latest.send_replace(floor);
     }
 
-    /// Calls `visit` with every row, for snapshots, and returns the revision they show.
+    /// Takes an object away without event or journal, as a restart does.
+    fn unload(&self, resource: &GroupResource, key: &str) {
+        if let Some(table) = self.0.inner.write().tables.get_mut(resource) {
+            table.rows.remove(key);
+        }
+    }
+
+    /// Every row, for snapshots, and the revision they show.
     pub fn export(&self) -> (u64, Vec<(GroupResource, String, ObjectRef)>) {
         let inner = self.0.inner.read();
         let mut rows = Vec::new();

@@ -1,7 +1,11 @@
 //! What differs from kind to kind: defaults, what a write may set, validation.
 
+mod custom;
 pub mod defaults;
+pub mod meta;
+mod pod;
 mod service;
+mod workload;
 
 use serde_json::{Value, json};
 
@@ -16,7 +20,9 @@ use crate::{
 pub fn default(resource: &ResourceType, value: &mut Value) {
     if resource.id == gr::CUSTOM_RESOURCE_DEFINITIONS {
         crd::default(value);
-    } else if !resource.custom {
+    } else if let Some(schema) = custom_schema(resource) {
+        custom::default(value, schema);
+    } else {
         defaults::apply(resource, value);
     }
 }
@@ -195,12 +201,19 @@ fn changed(resource: &ResourceType, value: &Value, current: &Value) -> bool {
     rest(value) != rest(current)
 }
 
+/// The schema that a custom resource is stored under.
+fn custom_schema(resource: &ResourceType) -> Option<&Value> {
+    let version = resource.version(&resource.storage_version)?;
+    version.custom.as_ref().map(|custom| &custom.schema)
+}
+
 /// Faults of a new object.
 #[must_use]
-pub fn validate_create(_cluster: &Cluster, _resource: &ResourceType, value: &Value) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    if value["metadata"]["name"].as_str().unwrap_or_default().is_empty() {
-        errors.push(FieldError::required("metadata.name", "name or generateName is required"));
+pub fn validate_create(_cluster: &Cluster, resource: &ResourceType, value: &Value) -> Vec<FieldError> {
+    let mut errors = meta::validate(resource, &value["metadata"]);
+    match custom_schema(resource) {
+        Some(schema) => errors.extend(custom::validate(value, schema)),
+        None => errors.extend(workload::validate(resource, value)),
     }
     errors
 }
@@ -209,12 +222,19 @@ pub fn validate_create(_cluster: &Cluster, _resource: &ResourceType, value: &Val
 #[must_use]
 pub fn validate_update(
     _cluster: &Cluster,
-    _resource: &ResourceType,
-    _subresource: Option<&str>,
-    _value: &Value,
-    _current: &Value,
+    resource: &ResourceType,
+    subresource: Option<&str>,
+    value: &Value,
+    current: &Value,
 ) -> Vec<FieldError> {
-    Vec::new()
+    let mut errors = meta::validate_update(&value["metadata"], &current["metadata"]);
+    if let Some(schema) = custom_schema(resource) {
+        errors.extend(custom::validate(value, schema));
+    } else if subresource.is_none() || subresource == Some("scale") {
+        errors.extend(meta::immutable_faults(resource, value, current));
+        errors.extend(workload::validate_update(resource, value, current));
+    }
+    errors
 }
 
 /// What follows at once from a write that has happened, e.g. a CustomResourceDefinition being served.

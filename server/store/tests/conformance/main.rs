@@ -1,4 +1,5 @@
-//! One suite for every database: SQLite in memory, SQLite in a file, Postgres. A case gets an empty store of its own.
+//! One suite for every database: SQLite in memory, SQLite in a file, Postgres; and for core's fake, which stands for them in
+//! other tests. A case gets an empty store of its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod fixture;
@@ -16,9 +17,19 @@ use futures::future::BoxFuture;
 
 type Case = fn(Arc<dyn Store>) -> BoxFuture<'static, ()>;
 
-/// Every case as a test of its own on SQLite, and in a list for Postgres, where they share a server.
+/// Every case as a test of its own on SQLite, and in a list for Postgres, where they share a server. Those that hold
+/// `everywhere` hold for the fake as well.
 macro_rules! suite {
-    ($($area:ident::$case:ident),+ $(,)?) => {
+    (everywhere [$($area:ident::$case:ident),+ $(,)?] databases [$($own_area:ident::$own:ident),+ $(,)?]) => {
+        mod fake {
+            $(#[tokio::test]
+            async fn $case() {
+                super::$area::$case(std::sync::Arc::new(berth_core::testing::FakeStore::default())).await;
+            })+
+        }
+        suite![$($area::$case,)+ $($own_area::$own),+];
+    };
+    ($($area:ident::$case:ident),+) => {
         mod memory {
             $(#[tokio::test]
             async fn $case() {
@@ -37,39 +48,46 @@ macro_rules! suite {
     };
 }
 
-suite![
-    people::accounts,
-    people::changes_of_an_account,
-    people::passwords,
-    people::list_is_sorted,
-    people::list_is_filtered,
-    people::list_is_searched,
-    people::list_goes_on_from_a_cursor,
-    people::list_refuses_what_it_does_not_know,
-    sign_in::sessions,
-    sign_in::sessions_end,
-    sign_in::disabled_people_are_out,
-    sign_in::tokens,
-    sign_in::failures,
-    sign_in::failures_at_once,
-    sign_in::sweep,
-    tenants::tenants,
-    tenants::tenant_versions,
-    tenants::members,
-    tenants::members_of_another_tenant,
-    tenants::last_owner_stays,
-    tenants::last_two_owners_cannot_both_go,
-    tenants::namespaces,
-    tenants::namespace_names_are_unique,
-    journal::audit,
-    journal::audit_is_filtered,
-    journal::audit_is_paged_while_it_grows,
-    journal::replies_are_kept,
-    journal::one_claim_wins,
-    upkeep::answers,
-    upkeep::text_is_kept_as_it_is,
-    upkeep::dropped_work_leaves_no_trace,
-];
+suite! {
+    everywhere [
+        people::accounts,
+        people::changes_of_an_account,
+        people::passwords,
+        people::list_is_sorted,
+        people::list_is_filtered,
+        people::list_is_searched,
+        people::list_goes_on_from_a_cursor,
+        people::list_refuses_what_it_does_not_know,
+        sign_in::sessions,
+        sign_in::sessions_end,
+        sign_in::disabled_people_are_out,
+        sign_in::tokens,
+        sign_in::failures,
+        sign_in::failures_at_once,
+        sign_in::sweep,
+        tenants::tenants,
+        tenants::tenant_versions,
+        tenants::members,
+        tenants::members_of_another_tenant,
+        tenants::last_owner_stays,
+        tenants::last_two_owners_cannot_both_go,
+        tenants::namespaces,
+        tenants::namespace_names_are_unique,
+        journal::audit,
+        journal::audit_is_filtered,
+        journal::audit_is_paged_while_it_grows,
+        journal::replies_are_kept,
+        journal::one_claim_wins,
+        upkeep::text_is_kept_as_it_is,
+        upkeep::dropped_work_leaves_no_trace,
+    ]
+    databases [
+        upkeep::answers,
+        people::list_refuses_unknown_values,
+        journal::audit_refuses_unknown_values,
+        upkeep::nul_is_replaced,
+    ]
+}
 
 async fn open(url: &str) -> Arc<dyn Store> {
     connect(url, &Options::default()).await.expect("opens")

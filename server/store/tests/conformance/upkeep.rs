@@ -21,7 +21,10 @@ pub async fn text_is_kept_as_it_is(store: Arc<dyn Store>) {
         store.create_user(&Account { user: user.clone(), password_hash: None }).await.unwrap();
         assert_eq!(store.find_account_by_id(id(number)).await.unwrap().expect("found").user, user);
     }
-    // Postgres has no NUL in text: on both it becomes the character that stands for what cannot be shown.
+}
+
+/// Postgres has no NUL in text: on both it becomes the character that stands for what cannot be shown.
+pub async fn nul_is_replaced(store: Arc<dyn Store>) {
     let nul = User { display_name: "a\0b".to_owned(), ..user(99, "nul") };
     store.create_user(&Account { user: nul, password_hash: None }).await.unwrap();
     assert_eq!(store.find_account(&name("nul")).await.unwrap().expect("found").user.display_name, "a\u{fffd}b");

@@ -1,0 +1,497 @@
+//! The frame around every page: where am I, find anything, who am I; navigation; how fresh this is.
+
+use std::sync::Arc;
+
+use berth_core::{
+    Result,
+    ports::{
+        cluster::{CacheState, Freshness, NamespaceSummary},
+        pages::{Language, PageResponse, Theme},
+    },
+};
+use berth_types::{NamespaceName, TenantName};
+use leptos::prelude::*;
+
+use crate::{
+    assets::Assets,
+    components::{
+        Icon, clock, hidden, icon,
+        icon::brand_mark,
+        note,
+        status::{Tone, status},
+    },
+    paths,
+    request::{AdminNav, Cx, HomeNav, NamespaceNav, Page, PageCx, Place, TenantNav},
+    tr,
+    ui::Ui,
+};
+
+/// What the frame shows besides the page.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    /// Language and time.
+    pub ui: Ui,
+    /// Colours.
+    pub theme: Theme,
+    /// Path and query of this page.
+    pub here: String,
+    /// For script tags.
+    pub nonce: String,
+    /// Style and scripts.
+    pub assets: Arc<Assets>,
+    /// What the last action said.
+    pub flash: Option<String>,
+    /// Who is signed in.
+    pub person: Option<PersonBadge>,
+    /// The tenants that one may go to: name and what it is called.
+    pub tenants: Vec<(TenantName, Arc<str>)>,
+    /// The namespaces of the tenant one is in, with their apps at a glance.
+    pub namespaces: Vec<(NamespaceName, NamespaceSummary)>,
+    /// Whether a live stream follows the page.
+    pub live: bool,
+}
+
+/// Who is signed in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PersonBadge {
+    /// What others see.
+    pub display_name: Arc<str>,
+    /// Has a role on the platform.
+    pub platform: bool,
+}
+
+/// Puts a page into the frame.
+pub async fn respond(cx: &Cx, page: Page, live: bool) -> PageResponse {
+    let status = page.status;
+    let live = live && page.status == 200;
+    let frame = load(cx, &page.place, live).await;
+    PageResponse::html(status, document(frame, page))
+}
+
+/// Asks for what the frame shows. A frame that lacks its switchers is better than no page, so failures leave them empty.
+async fn load(cx: &PageCx, place: &Place, live: bool) -> Frame {
+    let person = cx.ctx.person().filter(|p| !p.must_change_password);
+    let (tenants, namespaces) = match person {
+        Some(_) if *place != Place::Nowhere => places(cx, place).await.unwrap_or_else(|e| {
+            tracing::warn!(request_id = %cx.ctx.request_id, error = %e, "the frame lacks its places");
+            (Vec::new(), Vec::new())
+        }),
+        _ => (Vec::new(), Vec::new()),
+    };
+    Frame {
+        ui: cx.ui(),
+        theme: cx.request.theme,
+        here: if cx.request.form.is_some() { cx.request.path.clone() } else { cx.here() },
+        nonce: cx.request.nonce.clone(),
+        assets: cx.assets.clone(),
+        flash: cx.request.flash.clone(),
+        person: cx.ctx.person().map(|p| PersonBadge {
+            display_name: p.display_name.clone(),
+            platform: p.platform_role.is_some() && !p.must_change_password,
+        }),
+        tenants,
+        namespaces,
+        live,
+    }
+}
+
+type Places = (Vec<(TenantName, Arc<str>)>, Vec<(NamespaceName, NamespaceSummary)>);
+
+async fn places(cx: &PageCx, place: &Place) -> Result<Places> {
+    let authz = cx.services.authz();
+    let tenants = authz.visible_tenants(&cx.ctx).await?;
+    let here = match place {
+        Place::Tenant(tenant, _) | Place::Namespace(tenant, _, _) => tenants.iter().find(|t| t.name == *tenant),
+        _ => None,
+    };
+    let mut namespaces = Vec::new();
+    if let Some(tenant) = here {
+        for namespace in authz.visible_namespaces(&cx.ctx, tenant).await? {
+            let summary = cx.services.clusters().get(&namespace.cluster).map(|c| c.summary(&namespace));
+            namespaces.push((namespace.name.clone(), summary.unwrap_or_default()));
+        }
+    }
+    Ok((tenants.iter().map(|t| (t.name.clone(), t.display_name.clone())).collect(), namespaces))
+}
+
+/// The whole document.
+#[must_use]
+pub fn document(frame: Frame, page: Page) -> String {
+    let lang = frame.ui.lang;
+    let Page { title, place, crumbs, freshness, body, .. } = page;
+    let theme = (frame.theme != Theme::System).then(|| frame.theme.as_str());
+    let bare = frame.person.is_none();
+    let stale = freshness.as_ref().and_then(|f| stale_banner(lang, f));
+    let live = live_badge(&frame, freshness.as_ref());
+    let nav = (!bare).then(|| navigation(&frame, &place)).flatten();
+    let class = if nav.is_some() { "with-nav" } else { "" };
+    let flash = frame.flash.clone().map(|text| {
+        view! { <div class="note ok flash" role="status">{icon(Icon::Ok)}<div>{text}</div></div> }
+    });
+    let scripts = scripts(&frame);
+    let css = frame.assets.css.clone();
+    let texts = frame.assets.islands.is_some().then(|| island_texts(lang));
+    let view = view! {
+        <html lang=lang.tag() data-theme=theme>
+            <head>
+                <meta charset="utf-8" />
+                <meta name="viewport" content="width=device-width, initial-scale=1" />
+                <meta name="color-scheme" content="light dark" />
+                <title>{format!("{title} · Berth")}</title>
+                <link rel="stylesheet" href=css />
+                <link rel="icon" href=FAVICON />
+                {scripts}
+            </head>
+            <body class=class data-texts=texts>
+                <a class="skip" href="#main">{tr::common::skip(lang)}</a>
+                {top_bar(&frame, &place, crumbs)}
+                {nav}
+                <main id="main" tabindex="-1">
+                    {flash}
+                    <div id="stale">{stale}</div>
+                    {body}
+                    {live}
+                </main>
+            </body>
+        </html>
+    };
+    format!("<!doctype html>{}", view.to_html())
+}
+
+/// The mark, in the accent's light tone, which stands out on light and dark tabs.
+const FAVICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24' fill='none' stroke='%230f8a92' stroke-width='2.4' stroke-linecap='round' stroke-linejoin='round'%3E%3Cpath d='M3 9h18M6 9v6a6 6 0 0 0 12 0V9M12 9V3M12 3h5'/%3E%3C/svg%3E";
+
+/// Loads the islands. They find their elements by themselves; see `islands`.
+fn scripts(frame: &Frame) -> Option<AnyView> {
+    let islands = frame.assets.islands.clone()?;
+    let boot = format!("import i from{:?};i({{module_or_path:{:?}}})", islands.js, islands.wasm);
+    Some(
+        view! {
+            <link rel="modulepreload" href=islands.js nonce=frame.nonce.clone() />
+            <link rel="preload" href=islands.wasm r#as="fetch" r#type="application/wasm" crossorigin="anonymous" />
+            <script type="module" nonce=frame.nonce.clone() inner_html=boot></script>
+        }
+        .into_any(),
+    )
+}
+
+/// The words that islands say, as JSON.
+fn island_texts(lang: Language) -> String {
+    const KEYS: &[&str] = &[
+        "now", "seconds", "minutes", "hours", "days", "months", "years", "find", "live", "reconnecting", "ended", "pause",
+        "resume", "wrap", "download", "missed", "log", "output", "command", "meant", "closed",
+    ];
+    let texts = KEYS.iter().filter_map(|key| {
+        let text = tr::template(lang, "common", key).or_else(|| tr::template(lang, "islands", key))?;
+        Some(((*key).to_owned(), serde_json::Value::from(text)))
+    });
+    serde_json::Value::Object(texts.collect()).to_string()
+}
+
+/// A banner when the cluster does not answer: what is shown is from then.
+#[must_use]
+pub fn stale_banner(lang: Language, freshness: &Freshness) -> Option<AnyView> {
+    let CacheState::Stale { since, reason } = &freshness.state else {
+        return None;
+    };
+    let at = freshness.as_of.unwrap_or(*since);
+    let body = view! {
+        <strong>{tr::common::as_of(lang)} " " {clock(at)}</strong>
+        <p>{tr::common::stale(lang)} " " <span class="muted">{reason.clone()}</span></p>
+    };
+    Some(view! { <div role="status">{note(Tone::Warn, body.into_any())}</div> }.into_any())
+}
+
+/// The line under a page that says how fresh it is. The live region's island takes it over.
+fn live_badge(frame: &Frame, freshness: Option<&Freshness>) -> Option<AnyView> {
+    let lang = frame.ui.lang;
+    if !frame.live && freshness.is_none() {
+        return None;
+    }
+    let at = freshness.and_then(|f| f.as_of).unwrap_or(frame.ui.now);
+    let loading = freshness.is_some_and(|f| f.state == CacheState::Loading);
+    let state = loading.then(|| view! { {status(Tone::Info, tr::common::loading(lang))} " · " });
+    let stream = frame.live.then(|| paths::live(&frame.here));
+    Some(
+        view! {
+            <p
+                class="fresh small muted"
+                id="live"
+                role="status"
+                data-island=stream.is_some().then_some("live")
+                data-url=stream
+                data-live=tr::common::live(lang)
+                data-reconnecting=tr::common::reconnecting(lang)
+                data-gone=tr::common::live_gone(lang)
+            >
+                {state}
+                <span data-state></span>
+                {tr::common::as_of(lang)}
+                " "
+                {clock(at)}
+            </p>
+        }
+        .into_any(),
+    )
+}
+
+fn top_bar(frame: &Frame, place: &Place, crumbs: Vec<(String, String)>) -> impl IntoView + use<> {
+    let lang = frame.ui.lang;
+    let steps =
+        crumbs.into_iter().map(|(label, href)| view! { <li class="crumb"><a href=href>{label}</a></li> }.into_any());
+    let places: Vec<AnyView> = place_steps(frame, place).into_iter().chain(steps).collect();
+    let find = frame.person.is_some().then(|| {
+        view! {
+            <a class="find" href=paths::SEARCH data-island="palette" aria-keyshortcuts="Control+K Meta+K">
+                {icon(Icon::Search)}
+                <span>{tr::common::find(lang)}</span>
+                <kbd aria-hidden="true">"Ctrl K"</kbd>
+            </a>
+        }
+    });
+    view! {
+        <header class="top">
+            <a class="brand" href=paths::HOME aria-label="Berth">{brand_mark()}<span>"Berth"</span></a>
+            <nav class="where" aria-label=tr::common::place(lang)>
+                <ol>{places}</ol>
+            </nav>
+            {find}
+            <div class="mine">{preferences(frame)}{account(frame)}</div>
+        </header>
+    }
+}
+
+/// Tenant and namespace, each with a menu of the others.
+fn place_steps(frame: &Frame, place: &Place) -> Vec<AnyView> {
+    let lang = frame.ui.lang;
+    let mut steps = Vec::new();
+    let (tenant, namespace) = match place {
+        Place::Tenant(tenant, _) => (Some(tenant), None),
+        Place::Namespace(tenant, namespace, _) => (Some(tenant), Some(namespace)),
+        Place::Admin(_) => {
+            steps.push(
+                view! { <li class="crumb"><a href=paths::ADMIN>{tr::common::platform(lang)}</a></li> }.into_any(),
+            );
+            (None, None)
+        }
+        Place::Home(_) | Place::Nowhere => (None, None),
+    };
+    if let Some(tenant) = tenant {
+        let called = frame
+            .tenants
+            .iter()
+            .find(|(name, _)| name == tenant)
+            .map_or_else(|| tenant.to_string(), |(_, display)| display.to_string());
+        let others = frame
+            .tenants
+            .iter()
+            .map(|(name, display)| (paths::tenant(name), display.to_string(), name == tenant))
+            .collect();
+        steps.push(switcher(called, paths::tenant(tenant), tr::common::switch_tenant(lang), others));
+        if let Some(namespace) = namespace {
+            let others = frame
+                .namespaces
+                .iter()
+                .map(|(name, _)| (paths::namespace(tenant, name), name.to_string(), name == namespace))
+                .collect();
+            let href = paths::namespace(tenant, namespace);
+            steps.push(switcher(namespace.to_string(), href, tr::common::switch_namespace(lang), others));
+        }
+    }
+    steps
+}
+
+fn switcher(label: String, href: String, menu: &'static str, others: Vec<(String, String, bool)>) -> AnyView {
+    let items = (others.len() > 1).then(|| {
+        let items: Vec<_> = others
+            .into_iter()
+            .map(|(href, label, here)| {
+                view! { <li><a href=href aria-current=here.then_some("true")>{label}</a></li> }
+            })
+            .collect();
+        view! {
+            <details class="menu" data-island="menu">
+                <summary aria-label=menu>{icon(Icon::Down)}</summary>
+                <ul>{items}</ul>
+            </details>
+        }
+    });
+    view! { <li class="crumb"><a href=href>{label}</a>{items}</li> }.into_any()
+}
+
+/// Colours and language: buttons of one form, which comes back to this page.
+fn preferences(frame: &Frame) -> impl IntoView + use<> {
+    let lang = frame.ui.lang;
+    let (next, symbol, label) = match frame.theme {
+        Theme::System => (Theme::Dark, Icon::Contrast, tr::common::theme_to_dark(lang)),
+        Theme::Dark => (Theme::Light, Icon::Moon, tr::common::theme_to_light(lang)),
+        Theme::Light => (Theme::System, Icon::Sun, tr::common::theme_to_system(lang)),
+    };
+    let other = match lang {
+        Language::En => Language::ZhCn,
+        Language::ZhCn => Language::En,
+    };
+    let called = match other {
+        Language::En => "English",
+        Language::ZhCn => "中文",
+    };
+    view! {
+        <form class="prefs" method="post" action=paths::PREFERENCES>
+            {hidden("next", frame.here.clone())}
+            <button class="btn quiet icon" name="theme" value=next.as_str() aria-label=label title=label>
+                {icon(symbol)}
+            </button>
+            <button class="btn quiet lang" name="language" value=other.tag() lang=other.tag()>{called}</button>
+        </form>
+    }
+}
+
+fn account(frame: &Frame) -> Option<AnyView> {
+    let lang = frame.ui.lang;
+    let person = frame.person.as_ref()?;
+    let admin = person.platform.then(|| {
+        view! { <li><a href=paths::ADMIN>{icon(Icon::Gauge)}{tr::common::admin_console(lang)}</a></li> }
+    });
+    let name = person.display_name.to_string();
+    Some(
+        view! {
+            <details class="menu end" data-island="menu">
+                <summary class="avatar" aria-label=tr::common::account_of(lang, &name)>{initials(&name)}</summary>
+                <div class="sheet">
+                    <p class="who">{name}</p>
+                    <ul>
+                        <li><a href=paths::ACCOUNT>{icon(Icon::Person)}{tr::common::account(lang)}</a></li>
+                        <li><a href=paths::TOKENS>{icon(Icon::Key)}{tr::common::tokens(lang)}</a></li>
+                        {admin}
+                        <li><a href=paths::API_DOCS>{icon(Icon::Journal)}{tr::common::api_docs(lang)}</a></li>
+                        <li>
+                            <form method="post" action=paths::SIGN_OUT>
+                                <button type="submit">{icon(Icon::Leave)}{tr::common::sign_out(lang)}</button>
+                            </form>
+                        </li>
+                    </ul>
+                </div>
+            </details>
+        }
+        .into_any(),
+    )
+}
+
+/// Two letters for a name; one character for names in Chinese.
+fn initials(name: &str) -> String {
+    let mut words = name.split(|c: char| c.is_whitespace() || c == '-' || c == '.').filter(|w| !w.is_empty());
+    let first = words.next().and_then(|w| w.chars().next());
+    let last = words.next_back().and_then(|w| w.chars().next());
+    match (first, last) {
+        (Some(a), _) if !a.is_ascii() => a.to_string(),
+        (Some(a), Some(b)) => format!("{a}{b}").to_uppercase(),
+        (Some(a), None) => a.to_uppercase().to_string(),
+        (None, _) => "?".to_owned(),
+    }
+}
+
+/// An entry of the navigation.
+struct Entry {
+    symbol: Icon,
+    label: &'static str,
+    href: String,
+    here: bool,
+    bad: usize,
+    count: Option<usize>,
+}
+
+fn navigation(frame: &Frame, place: &Place) -> Option<AnyView> {
+    let lang = frame.ui.lang;
+    let entry =
+        |symbol, label, href: &str, here| Entry { symbol, label, href: href.to_owned(), here, bad: 0, count: None };
+    let (label, groups): (&'static str, Vec<(&'static str, Vec<Entry>)>) = match place {
+        Place::Nowhere => return None,
+        Place::Home(at) => {
+            let mine = vec![
+                entry(Icon::Person, tr::common::account(lang), paths::ACCOUNT, *at == HomeNav::Account),
+                entry(Icon::Key, tr::common::tokens(lang), paths::TOKENS, *at == HomeNav::Tokens),
+                entry(Icon::Screen, tr::common::sessions(lang), paths::SESSIONS, *at == HomeNav::Sessions),
+            ];
+            let tenants = vec![entry(Icon::Tenant, tr::common::tenants(lang), paths::HOME, *at == HomeNav::Tenants)];
+            (tr::common::home(lang), vec![("", tenants), (tr::common::account(lang), mine)])
+        }
+        Place::Admin(at) => {
+            let entries = vec![
+                entry(Icon::Gauge, tr::common::overview(lang), paths::ADMIN, *at == AdminNav::Overview),
+                entry(Icon::Tenant, tr::common::tenants(lang), paths::ADMIN_TENANTS, *at == AdminNav::Tenants),
+                entry(Icon::People, tr::common::people(lang), paths::ADMIN_PEOPLE, *at == AdminNav::People),
+                entry(Icon::Journal, tr::common::audit(lang), paths::ADMIN_AUDIT, *at == AdminNav::Audit),
+            ];
+            (tr::common::platform(lang), vec![(tr::common::platform(lang), entries)])
+        }
+        Place::Tenant(tenant, at) => {
+            let entries = vec![
+                entry(Icon::Box, tr::common::namespaces(lang), &paths::tenant(tenant), *at == TenantNav::Namespaces),
+                entry(Icon::People, tr::common::members(lang), &paths::members(tenant), *at == TenantNav::Members),
+                entry(
+                    Icon::Settings,
+                    tr::common::settings(lang),
+                    &paths::tenant_settings(tenant),
+                    *at == TenantNav::Settings,
+                ),
+            ];
+            (tr::common::tenant(lang), vec![(tr::common::tenant(lang), entries)])
+        }
+        Place::Namespace(tenant, namespace, at) => {
+            let summary =
+                frame.namespaces.iter().find(|(name, _)| name == namespace).map(|(_, s)| s.clone()).unwrap_or_default();
+            let total = summary.degraded + summary.progressing + summary.ready + summary.suspended;
+            let apps = Entry {
+                bad: summary.degraded,
+                count: Some(total),
+                ..entry(Icon::Apps, tr::common::apps(lang), &paths::apps(tenant, namespace), *at == NamespaceNav::Apps)
+            };
+            let overview = entry(
+                Icon::Gauge,
+                tr::common::overview(lang),
+                &paths::namespace(tenant, namespace),
+                *at == NamespaceNav::Overview,
+            );
+            let members = entry(Icon::People, tr::common::members(lang), &paths::members(tenant), false);
+            (
+                tr::common::namespace(lang),
+                vec![(tr::common::namespace(lang), vec![overview, apps]), (tr::common::tenant(lang), vec![members])],
+            )
+        }
+    };
+    let groups: Vec<_> = groups.into_iter().map(|(title, entries)| group(lang, title, entries)).collect();
+    Some(view! { <nav class="nav" aria-label=label>{groups}</nav> }.into_any())
+}
+
+fn group(lang: Language, title: &'static str, entries: Vec<Entry>) -> impl IntoView + 'static {
+    let entries: Vec<_> = entries
+        .into_iter()
+        .map(|e| {
+            let count = match (e.bad, e.count) {
+                (0, None) => None,
+                (0, Some(n)) => Some(view! { <span class="count">{n}</span> }.into_any()),
+                (bad, _) => Some(
+                    view! { <span class="count bad" title=tr::common::degraded_n(lang, bad)>{bad}</span> }.into_any(),
+                ),
+            };
+            view! {
+                <li><a href=e.href aria-current=e.here.then_some("page")>{icon(e.symbol)}{e.label}{count}</a></li>
+            }
+        })
+        .collect();
+    let title = (!title.is_empty()).then(|| view! { <h2>{title}</h2> });
+    view! { {title}<ul>{entries}</ul> }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_letters() {
+        for (name, want) in [("payments-dev", "PD"), ("alice", "A"), ("王小明", "王"), ("Ann B Cole", "AC"), ("", "?")]
+        {
+            assert_eq!(initials(name), want, "{name}");
+        }
+    }
+}

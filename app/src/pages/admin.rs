@@ -1,0 +1,236 @@
+//! The admin console: the platform at a glance, people, tenants, the audit log.
+
+use berth_core::{
+    Result,
+    ports::{
+        cluster::{CacheState, Freshness},
+        pages::{Access, Language},
+    },
+};
+use berth_types::{Action, ClusterId, ListQuery, PlatformRole, Resource, TenantName};
+use futures::FutureExt;
+use leptos::prelude::*;
+
+use crate::{
+    components::{Button, Field, Form, Icon, Tone, ago, button, empty, field, form::summary, link_button, status},
+    paths,
+    request::{AdminNav, Answer, Cx, Page, Place, done},
+    router::Entry,
+    tr,
+    ui::Ui,
+};
+
+mod audit;
+mod people;
+
+/// The pages of this area.
+pub const ENTRIES: &[Entry] = &[
+    Entry::page(paths::ADMIN, Access::Platform, |cx| overview(cx).boxed()),
+    Entry::page(paths::ADMIN_PEOPLE, Access::Platform, |cx| people::list(cx).boxed()),
+    Entry::page(paths::ADMIN_PERSON_NEW, Access::Platform, |cx| people::new(cx, Form::default(), 200).boxed())
+        .form(|cx| people::create(cx).boxed()),
+    Entry::page("/admin/people/{user}", Access::Platform, |cx| people::one(cx, None).boxed())
+        .form(|cx| people::change(cx).boxed()),
+    Entry::page(paths::ADMIN_TENANTS, Access::Platform, |cx| tenants(cx).boxed()),
+    Entry::page(paths::ADMIN_TENANT_NEW, Access::Platform, |cx| new_tenant(cx, Form::default(), 200).boxed())
+        .form(|cx| create_tenant(cx).boxed()),
+    Entry::page(paths::ADMIN_AUDIT, Access::Platform, |cx| audit::list(cx).boxed()),
+];
+
+/// A platform role's name.
+#[must_use]
+pub fn platform_role_name(lang: Language, role: PlatformRole) -> &'static str {
+    match role {
+        PlatformRole::Admin => tr::common::platform_admin(lang),
+        PlatformRole::Auditor => tr::common::platform_auditor(lang),
+    }
+}
+
+/// Whether the reader, who may look, may also change.
+fn may_change(cx: &Cx, resource: Resource, action: Action) -> bool {
+    cx.services.authz().platform(&cx.ctx, resource, action).is_ok()
+}
+
+/// What the overview shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Model {
+    /// How many tenants there are.
+    pub tenants: usize,
+    /// How many people.
+    pub people: usize,
+    /// The clusters and how fresh what is known of each is.
+    pub clusters: Vec<(ClusterId, Freshness)>,
+}
+
+async fn overview(cx: Cx) -> Result<Answer> {
+    cx.services.authz().platform(&cx.ctx, Resource::Platform, Action::Read)?;
+    let one = ListQuery { limit: 1, ..ListQuery::default() };
+    let model = Model {
+        tenants: cx.services.list_tenants(&cx.ctx).await?.len(),
+        people: cx.services.list_users(&cx.ctx, &one).await?.total,
+        clusters: cx.services.clusters().all().iter().map(|c| (c.id().clone(), c.freshness())).collect(),
+    };
+    let view = overview_view(cx.ui(), model);
+    Ok(Page::new(tr::common::platform(cx.lang()), Place::Admin(AdminNav::Overview), view).into())
+}
+
+/// The platform at a glance.
+pub fn overview_view(ui: Ui, m: Model) -> impl IntoView + 'static {
+    let l = ui.lang;
+    let rows: Vec<_> = m
+        .clusters
+        .into_iter()
+        .map(|(id, freshness)| {
+            let (tone, word, why) = match &freshness.state {
+                CacheState::Live => (Tone::Ok, tr::shell::cluster_live(l), String::new()),
+                CacheState::Loading => (Tone::Info, tr::common::loading(l), String::new()),
+                CacheState::Stale { reason, .. } => (Tone::Bad, tr::shell::cluster_stale(l), reason.to_string()),
+            };
+            view! {
+                <tr>
+                    <td class="name">{id.to_string()}</td>
+                    <td>{status(tone, word)}</td>
+                    <td class="fill muted" title=why.clone()>{why.clone()}</td>
+                    <td class="num muted">{freshness.as_of.map(|at| ago(ui, at))}</td>
+                </tr>
+            }
+        })
+        .collect();
+    let number = |label: &'static str, n: usize, href: &'static str| {
+        view! { <a class="card tile number" href=href><span class="muted small">{label}</span><b>{n}</b></a> }
+    };
+    view! {
+        <div class="head"><h1>{tr::common::platform(l)}</h1></div>
+        <div class="tiles">
+            {number(tr::common::tenants(l), m.tenants, paths::ADMIN_TENANTS)}
+            {number(tr::common::people(l), m.people, paths::ADMIN_PEOPLE)}
+        </div>
+        <section class="card" aria-label=tr::shell::clusters(l)>
+            <header><h2>{tr::shell::clusters(l)}</h2></header>
+            <div class="scroll">
+                <table class="cards">
+                    <thead>
+                        <tr>
+                            <th scope="col">{tr::common::name(l)}</th>
+                            <th scope="col">{tr::common::status(l)}</th>
+                            <th scope="col">{tr::shell::why(l)}</th>
+                            <th scope="col" class="num">{tr::shell::last_heard(l)}</th>
+                        </tr>
+                    </thead>
+                    <tbody>{rows}</tbody>
+                </table>
+            </div>
+        </section>
+    }
+}
+
+async fn tenants(cx: Cx) -> Result<Answer> {
+    cx.services.authz().platform(&cx.ctx, Resource::Platform, Action::Read)?;
+    let all = cx.services.list_tenants(&cx.ctx).await?;
+    let rows = all.iter().map(|t| (t.name.clone(), t.display_name.to_string())).collect();
+    let may = may_change(&cx, Resource::Tenant, Action::Create);
+    let view = tenants_view(cx.ui(), rows, may);
+    Ok(Page::new(tr::common::tenants(cx.lang()), Place::Admin(AdminNav::Tenants), view).into())
+}
+
+/// All tenants.
+pub fn tenants_view(ui: Ui, rows: Vec<(TenantName, String)>, may: bool) -> impl IntoView + 'static {
+    let l = ui.lang;
+    let new = || link_button(Button::Go, Some(Icon::Plus), tr::shell::new_tenant(l), paths::ADMIN_TENANT_NEW);
+    let top = (may && !rows.is_empty()).then(new);
+    let body = if rows.is_empty() {
+        let step = may.then(|| new().into_any());
+        empty(Icon::Tenant, tr::shell::no_tenants_title(l), tr::shell::no_tenants_admin(l), step).into_any()
+    } else {
+        let rows: Vec<_> = rows
+            .into_iter()
+            .map(|(name, display)| {
+                view! {
+                    <tr>
+                        <td><a class="name" href=paths::tenant(&name)>{display}</a></td>
+                        <td class="mono muted">{name.to_string()}</td>
+                        <td class="act">
+                            <a class="btn sm quiet" href=paths::members(&name)>{tr::common::members(l)}</a>
+                        </td>
+                    </tr>
+                }
+            })
+            .collect();
+        view! {
+            <div class="scroll">
+                <table class="cards">
+                    <thead>
+                        <tr>
+                            <th scope="col">{tr::shell::display_name(l)}</th>
+                            <th scope="col">{tr::shell::tenant_name(l)}</th>
+                            <th scope="col"><span class="sr">{tr::common::change(l)}</span></th>
+                        </tr>
+                    </thead>
+                    <tbody>{rows}</tbody>
+                </table>
+            </div>
+        }
+        .into_any()
+    };
+    view! {
+        <div class="head"><h1>{tr::common::tenants(l)}</h1><div class="do">{top}</div></div>
+        <section class="card" aria-label=tr::common::tenants(l)>{body}</section>
+    }
+}
+
+async fn new_tenant(cx: Cx, form: Form, status: u16) -> Result<Answer> {
+    cx.services.authz().platform(&cx.ctx, Resource::Tenant, Action::Create)?;
+    let me = cx.ctx.person().map(|p| p.name.to_string()).unwrap_or_default();
+    let title = tr::shell::new_tenant(cx.lang());
+    let view = new_tenant_view(cx.ui(), form, me);
+    Ok(Page::new(title, Place::Admin(AdminNav::Tenants), view)
+        .crumb(title, paths::ADMIN_TENANT_NEW)
+        .status(status)
+        .into())
+}
+
+/// The form for a tenant; `me` owns it unless another owner is named.
+pub fn new_tenant_view(ui: Ui, form: Form, me: String) -> impl IntoView + 'static {
+    let l = ui.lang;
+    let name = Field::text("name", tr::shell::tenant_name(l))
+        .required()
+        .focus()
+        .max(TenantName::MAX)
+        .checked_as("tenant")
+        .placeholder("payments")
+        .hint(tr::shell::tenant_name_hint(l, TenantName::MAX));
+    let called = Field::text("displayName", tr::shell::display_name(l)).max(60).placeholder("Payments");
+    let owner =
+        Field::text("owner", tr::shell::owner(l)).placeholder(me).checked_as("user").hint(tr::shell::owner_hint(l));
+    view! {
+        <div class="head"><h1>{tr::shell::new_tenant(l)}</h1><p>{tr::shell::tenant_what(l)}</p></div>
+        <form class="card narrow in" method="post">
+            {summary(ui, &form, &["name", "displayName", "owner"])}
+            {field(ui, &form, name)}
+            {field(ui, &form, called)}
+            {field(ui, &form, owner)}
+            <div class="actions">
+                {button(Button::Go, None, tr::shell::create_tenant(l), None)}
+                {link_button(Button::Quiet, None, tr::common::cancel(l), paths::ADMIN_TENANTS)}
+            </div>
+        </form>
+    }
+}
+
+async fn create_tenant(cx: Cx) -> Result<Answer> {
+    let made = async {
+        let owner = match cx.field("owner").trim() {
+            "" => None,
+            text => Some(berth_core::services::people::name("owner", text, berth_types::UserName::MAX)?),
+        };
+        cx.services.create_tenant(&cx.ctx, cx.field("name"), cx.field("displayName"), owner.as_ref()).await
+    }
+    .await;
+    match made {
+        Ok(tenant) => Ok(done(paths::tenant(&tenant.name), tr::shell::tenant_made(cx.lang(), &tenant.display_name))),
+        Err(e) => {
+            let form = Form::refused(&cx, &[], e)?;
+            new_tenant(cx, form, 422).await
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! People: the list, a new one, one of them.
+
+use berth_core::{Error, Result, services::people::NewUser};
+use berth_types::{Action, ListQuery, Page as Rows, PlatformRole, Resource, UserName, people::User};
+use leptos::prelude::*;
+use secrecy::ExposeSecret;
+
+use super::{may_change, platform_role_name};
+use crate::{
+    components::{
+        Button, Field, Form, Icon, ListUrl, Tone, button, card, empty, field,
+        form::summary,
+        link_button,
+        list::{chip, filter_box, pager},
+        note, on, sort_header, status, tag,
+    },
+    pages::account::secret,
+    paths,
+    request::{AdminNav, Answer, Cx, Page, Place, done},
+    tr,
+    ui::Ui,
+};
+
+const PLACE: Place = Place::Admin(AdminNav::People);
+
+pub async fn list(cx: Cx) -> Result<Answer> {
+    let mut query = cx.list_query(&["role", "disabled"]);
+    if query.sort.is_empty() {
+        query.sort = ListQuery::parse_sort("name");
+    }
+    let rows = cx.services.list_users(&cx.ctx, &query).await?;
+    let may = may_change(&cx, Resource::User, Action::Create);
+    let view = list_view(cx.ui(), ListUrl::of(&cx), query, rows, may);
+    Ok(Page::new(tr::common::people(cx.lang()), PLACE, view).into())
+}
+
+/// The list.
+pub fn list_view(ui: Ui, url: ListUrl, query: ListQuery, page: Rows<User>, may: bool) -> impl IntoView + 'static {
+    let l = ui.lang;
+    let new = may.then(|| link_button(Button::Go, Some(Icon::Plus), tr::shell::new_person(l), paths::ADMIN_PERSON_NEW));
+    let shown = page.items.len();
+    let rows: Vec<_> = page.items.into_iter().map(|u| row(ui, u)).collect();
+    let roles: Vec<_> =
+        PlatformRole::ALL.iter().map(|r| chip(&url, "role", r.as_str(), platform_role_name(l, *r), None)).collect();
+    let body = if shown == 0 {
+        empty(Icon::People, tr::shell::nobody(l), tr::shell::nobody_hint(l), None).into_any()
+    } else {
+        view! {
+            <div class="scroll">
+                <table class="cards">
+                    <thead>
+                        <tr>
+                            {sort_header(&url, &query, "name", tr::shell::user_name(l), false)}
+                            <th scope="col">{tr::shell::display_name(l)}</th>
+                            <th scope="col">{tr::common::role(l)}</th>
+                            <th scope="col">{tr::common::status(l)}</th>
+                            {sort_header(&url, &query, "created", tr::common::created(l), true)}
+                        </tr>
+                    </thead>
+                    <tbody>{rows}</tbody>
+                </table>
+            </div>
+        }
+        .into_any()
+    };
+    view! {
+        <div class="head"><h1>{tr::common::people(l)}</h1><div class="do">{new}</div></div>
+        <section class="card" aria-label=tr::common::people(l)>
+            <header>
+                {filter_box(l, &url, &query.q, tr::shell::filter_people(l))}
+                <div class="chips">{roles}{chip(&url, "disabled", "true", tr::shell::disabled(l), None)}</div>
+            </header>
+            {body}
+            {pager(l, &url, &query, shown, page.total)}
+        </section>
+    }
+}
+
+fn state(ui: Ui, user: &User) -> AnyView {
+    let l = ui.lang;
+    if user.disabled {
+        status(Tone::Off, tr::shell::disabled(l)).into_any()
+    } else if user.must_change_password {
+        status(Tone::Warn, tr::shell::one_time_pending(l)).into_any()
+    } else {
+        status(Tone::Ok, tr::shell::active(l)).into_any()
+    }
+}
+
+fn row(ui: Ui, user: User) -> AnyView {
+    let l = ui.lang;
+    view! {
+        <tr>
+            <td><a class="name" href=paths::admin_person(&user.name)>{user.name.to_string()}</a></td>
+            <td>{user.display_name.clone()}</td>
+            <td>{user.platform_role.map(|r| tag(platform_role_name(l, r)))}</td>
+            <td>{state(ui, &user)}</td>
+            <td class="num muted hide">{on(user.created_at)}</td>
+        </tr>
+    }
+    .into_any()
+}
+
+fn roles(ui: Ui) -> Vec<(String, String)> {
+    let l = ui.lang;
+    let mut all = vec![(String::new(), tr::shell::no_platform_role(l).to_owned())];
+    all.extend(PlatformRole::ALL.iter().map(|r| (r.to_string(), platform_role_name(l, *r).to_owned())));
+    all
+}
+
+pub async fn new(cx: Cx, form: Form, status: u16) -> Result<Answer> {
+    cx.services.authz().platform(&cx.ctx, Resource::User, Action::Create)?;
+    let title = tr::shell::new_person(cx.lang());
+    let view = new_view(cx.ui(), form);
+    Ok(Page::new(title, PLACE, view).crumb(title, paths::ADMIN_PERSON_NEW).status(status).into())
+}
+
+/// The form for a new person.
+pub fn new_view(ui: Ui, form: Form) -> impl IntoView + 'static {
+    let l = ui.lang;
+    let name = Field::text("name", tr::shell::user_name(l))
+        .required()
+        .focus()
+        .max(UserName::MAX)
+        .checked_as("user")
+        .placeholder("alice")
+        .hint(tr::shell::user_name_hint(l));
+    let called = Field::text("displayName", tr::shell::display_name(l)).max(60).placeholder("Alice Chen");
+    let role =
+        Field::select("platformRole", tr::shell::platform_role(l), roles(ui)).hint(tr::shell::platform_role_hint(l));
+    view! {
+        <div class="head"><h1>{tr::shell::new_person(l)}</h1><p>{tr::shell::new_person_what(l)}</p></div>
+        <form class="card narrow in" method="post">
+            {summary(ui, &form, &["name", "displayName", "platformRole"])}
+            {field(ui, &form, name)}
+            {field(ui, &form, called)}
+            {field(ui, &form, role)}
+            <div class="actions">
+                {button(Button::Go, None, tr::shell::create_person(l), None)}
+                {link_button(Button::Quiet, None, tr::common::cancel(l), paths::ADMIN_PEOPLE)}
+            </div>
+        </form>
+    }
+}
+
+pub async fn create(cx: Cx) -> Result<Answer> {
+    let user = NewUser {
+        name: cx.field("name").to_owned(),
+        display_name: cx.field("displayName").to_owned(),
+        platform_role: PlatformRole::from_word(cx.field("platformRole")),
+        password: None,
+    };
+    match cx.services.create_user(&cx.ctx, &user).await {
+        Ok((user, password)) => {
+            let text = tr::shell::person_made(cx.lang(), &user.name);
+            Ok(once(&cx, user, text, password.expose_secret().to_owned()))
+        }
+        Err(e) => {
+            let form = Form::refused(&cx, &[], e)?;
+            new(cx, form, 422).await
+        }
+    }
+}
+
+/// The page of a person with their one-time password: in the answer itself, since a secret has no place in a redirect.
+fn once(cx: &Cx, user: User, text: String, password: String) -> Answer {
+    let (ui, l) = (cx.ui(), cx.lang());
+    let name = user.name.to_string();
+    let body = view! {
+        <p><strong>{text}</strong></p>
+        <p>{tr::shell::password_once(l)}</p>
+        {secret(ui, password)}
+    };
+    let view = view! {
+        <div class="head"><h1>{user.display_name}</h1><span class="tag mono">{name.clone()}</span></div>
+        <div role="status">{note(Tone::Ok, body.into_any())}</div>
+        <div class="actions">
+            {link_button(Button::Go, None, tr::shell::to_person(l), paths::admin_person(&name))}
+            {link_button(Button::Plain, None, tr::common::people(l), paths::ADMIN_PEOPLE)}
+        </div>
+    };
+    let page = Page::new(name.clone(), PLACE, view);
+    page.crumb(name.clone(), paths::admin_person(&name)).into()
+}
+
+async fn find(cx: &Cx) -> Result<User> {
+    let name: UserName = cx.param("user")?.parse().map_err(|_| Error::not_found())?;
+    // The service has lists only; `q` narrows to names that hold this one.
+    let query = ListQuery { q: name.to_string(), limit: berth_types::list::MAX_LIMIT, ..ListQuery::default() };
+    let found = cx.services.list_users(&cx.ctx, &query).await?;
+    found.items.into_iter().find(|u| u.name == name).ok_or_else(Error::not_found)
+}
+
+pub async fn one(cx: Cx, refused: Option<Form>) -> Result<Answer> {
+    let user = find(&cx).await?;
+    let status = if refused.is_some() { 422 } else { 200 };
+    let form = refused.unwrap_or_else(|| {
+        Form::with([
+            ("displayName", user.display_name.clone()),
+            ("platformRole", user.platform_role.map(|r| r.to_string()).unwrap_or_default()),
+            ("disabled", if user.disabled { "on".to_owned() } else { String::new() }),
+        ])
+    });
+    let may = may_change(&cx, Resource::User, Action::Update);
+    let own = cx.ctx.person().is_some_and(|p| p.id == user.id);
+    let name = user.name.to_string();
+    let view = one_view(cx.ui(), user, form, may, own);
+    let page = Page::new(name.clone(), PLACE, view);
+    Ok(page.crumb(name.clone(), paths::admin_person(&name)).status(status).into())
+}
+
+/// One person.
+pub fn one_view(ui: Ui, user: User, form: Form, may: bool, own: bool) -> impl IntoView + 'static {
+    let l = ui.lang;
+    let called = Field::text("displayName", tr::shell::display_name(l)).required().max(60);
+    let role =
+        Field::select("platformRole", tr::shell::platform_role(l), roles(ui)).hint(tr::shell::platform_role_hint(l));
+    let disabled = Field::check("disabled", tr::shell::may_not_sign_in(l)).hint(tr::shell::may_not_sign_in_hint(l));
+    let edit = may.then(|| {
+        let body = view! {
+            <form class="in" method="post">
+                {summary(ui, &form, &["displayName", "platformRole", "disabled"])}
+                {field(ui, &form, called)}
+                {field(ui, &form, role)}
+                {field(ui, &form, disabled)}
+                <div class="actions">{button(Button::Go, None, tr::common::save(l), Some("save"))}</div>
+            </form>
+        };
+        card(tr::common::account(l), None, body.into_any())
+    });
+    let reset = (may && !own).then(|| {
+        let body = view! {
+            <form class="in" method="post">
+                <p class="small">{tr::shell::reset_what(l)}</p>
+                <div class="actions">
+                    <button class="btn danger" name="do" value="reset" data-confirm=tr::shell::reset_sure(l, &user.name)>
+                        {tr::shell::reset(l)}
+                    </button>
+                </div>
+            </form>
+        };
+        card(tr::session::password(l), None, body.into_any())
+    });
+    view! {
+        <div class="head">
+            <h1>{user.display_name.clone()}</h1>
+            <span class="tag mono">{user.name.to_string()}</span>
+            {state(ui, &user)}
+        </div>
+        <div class="cols"><div class="stack">{edit}{reset}</div></div>
+    }
+}
+
+pub async fn change(cx: Cx) -> Result<Answer> {
+    let user = find(&cx).await?;
+    let l = cx.lang();
+    if cx.field("do") == "reset" {
+        let password = cx.services.reset_password(&cx.ctx, &user.name).await?;
+        let text = tr::shell::reset_done(l, &user.name);
+        return Ok(once(&cx, user, text, password.expose_secret().to_owned()));
+    }
+    let role = PlatformRole::from_word(cx.field("platformRole"));
+    let disabled = cx.field("disabled") == "on";
+    match cx.services.update_user(&cx.ctx, &user.name, cx.field("displayName"), role, disabled).await {
+        Ok(_) => Ok(done(paths::admin_person(&user.name), tr::shell::saved(l))),
+        Err(e) => {
+            let form = Form::refused(&cx, &[], e)?;
+            one(cx, Some(form)).await
+        }
+    }
+}

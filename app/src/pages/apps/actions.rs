@@ -1,0 +1,160 @@
+//! What can be done to an app without editing it: scale, restart, suspend, resume, delete.
+
+use berth_core::Result;
+use berth_types::{Action, FieldError, Resource};
+use leptos::prelude::*;
+
+use super::{
+    Spot, demand,
+    head::{self, Head, Tab},
+};
+use crate::{
+    components::{Button, Field, Form, Icon, button, field, form::summary, link_button},
+    request::{Answer, Cx, done},
+    tr,
+    ui::Ui,
+};
+
+/// GET `…/scale`.
+pub async fn scale_page(cx: Cx) -> Result<Answer> {
+    let (head, found) = head::find(&cx).await?;
+    demand(head.may.update, Resource::App, Action::Update)?;
+    let components = &head.app.spec.components;
+    let asked = cx.query("component");
+    let component = components.iter().find(|c| c.name == asked).or(components.first());
+    let form = Form::with([
+        ("component", component.map(|c| c.name.clone()).unwrap_or_default()),
+        ("replicas", component.map_or(1, |c| c.wanted()).to_string()),
+    ]);
+    let ui = cx.ui();
+    Ok(head::page(ui, &head, &found, Tab::Other, scale_view(ui, &head, &form)).into())
+}
+
+/// POST `…/scale`.
+pub async fn scale(cx: Cx) -> Result<Answer> {
+    let spot = Spot::of(&cx)?;
+    let app = cx.app()?;
+    let typed = cx.field("replicas").trim().to_owned();
+    let component = Some(cx.field("component")).filter(|c| !c.is_empty());
+    let result = match typed.parse::<i32>() {
+        Ok(replicas) => cx.services.scale_app(&cx.ctx, spot.app(&app), component, replicas).await.map(|_| replicas),
+        Err(_) => {
+            let error = FieldError::new("replicas", "number", format!("“{typed}” is no whole number"));
+            Err(berth_core::Error::field(error.param("value", &typed)))
+        }
+    };
+    match result {
+        Ok(replicas) => Ok(done(spot.app_url(app.as_str()), tr::apps::flash_scaled(cx.lang(), &app, replicas))),
+        Err(e) => {
+            let form = Form::refused(&cx, &[], e)?;
+            let (head, found) = head::find(&cx).await?;
+            let ui = cx.ui();
+            Ok(head::page(ui, &head, &found, Tab::Other, scale_view(ui, &head, &form)).status(422).into())
+        }
+    }
+}
+
+/// The form to scale.
+#[must_use]
+pub fn scale_view(ui: Ui, head: &Head, form: &Form) -> AnyView {
+    let l = ui.lang;
+    let components = &head.app.spec.components;
+    let which = if components.len() > 1 {
+        let options = components.iter().map(|c| (c.name.clone(), c.name.clone())).collect();
+        field(ui, form, Field::select("component", tr::apps::component(l), options))
+    } else {
+        crate::components::hidden("component", form.value("component")).into_any()
+    };
+    let scaled = components.iter().any(|c| c.autoscale.is_some() && c.name == form.value("component"));
+    let hint = if scaled { tr::apps::scale_autoscaled(l) } else { tr::apps::scale_hint(l) };
+    view! {
+        <form class="card narrow" method="post" novalidate>
+            <header><h2>{tr::apps::scale_title(l, &head.app.name)}</h2></header>
+            <div class="in">
+                {summary(ui, form, &["component", "replicas"])}
+                {which}
+                {field(ui, form, Field::number("replicas", tr::apps::replicas(l)).hint(hint).required().focus())}
+                <div class="fixes">
+                    {button(Button::Go, Some(Icon::Scale), tr::apps::scale(l), None)}
+                    {link_button(Button::Quiet, None, tr::apps::cancel(l), head.spot.app_url(&head.app.name))}
+                </div>
+            </div>
+        </form>
+    }
+    .into_any()
+}
+
+/// POST `…/restart`.
+pub async fn restart(cx: Cx) -> Result<Answer> {
+    let spot = Spot::of(&cx)?;
+    let app = cx.app()?;
+    cx.services.restart_app(&cx.ctx, spot.app(&app)).await?;
+    Ok(done(spot.app_url(app.as_str()), tr::apps::flash_restarted(cx.lang(), &app)))
+}
+
+/// POST `…/suspend` and `…/resume`.
+pub async fn suspend(cx: Cx, suspended: bool) -> Result<Answer> {
+    let spot = Spot::of(&cx)?;
+    let app = cx.app()?;
+    cx.services.suspend_app(&cx.ctx, spot.app(&app), suspended).await?;
+    let l = cx.lang();
+    let flash = if suspended { tr::apps::flash_suspended(l, &app) } else { tr::apps::flash_resumed(l, &app) };
+    Ok(done(spot.app_url(app.as_str()), flash))
+}
+
+/// GET `…/delete`.
+pub async fn delete_page(cx: Cx) -> Result<Answer> {
+    let (head, found) = head::find(&cx).await?;
+    demand(head.may.delete, Resource::App, Action::Delete)?;
+    let ui = cx.ui();
+    Ok(head::page(ui, &head, &found, Tab::Other, delete_view(ui, &head, &Form::default())).into())
+}
+
+/// POST `…/delete`: the name must have been typed.
+pub async fn delete(cx: Cx) -> Result<Answer> {
+    let spot = Spot::of(&cx)?;
+    let app = cx.app()?;
+    let typed = cx.field("name").trim().to_owned();
+    let result = if typed == app.as_str() {
+        cx.services.delete_app(&cx.ctx, spot.app(&app), None).await
+    } else {
+        // Who may not see it learns nothing from the form.
+        let (head, _) = head::find(&cx).await?;
+        demand(head.may.delete, Resource::App, Action::Delete)?;
+        let message = format!("type {app} to delete it");
+        Err(berth_core::Error::field(FieldError::new("name", "confirm_name", message).param("want", &app)))
+    };
+    match result {
+        Ok(()) => Ok(done(spot.apps_url(), tr::apps::flash_deleted(cx.lang(), &app))),
+        Err(e) => {
+            let form = Form::refused(&cx, &[], e)?;
+            let (head, found) = head::find(&cx).await?;
+            let ui = cx.ui();
+            Ok(head::page(ui, &head, &found, Tab::Other, delete_view(ui, &head, &form)).status(422).into())
+        }
+    }
+}
+
+/// The form to delete.
+#[must_use]
+pub fn delete_view(ui: Ui, head: &Head, form: &Form) -> AnyView {
+    let l = ui.lang;
+    let name = head.app.name.clone();
+    let (_, desired) = head.pods();
+    let confirm = Field::text("name", tr::apps::type_name(l, &name)).required().mono().focus();
+    view! {
+        <form class="card narrow" method="post" novalidate>
+            <header><h2>{tr::apps::delete_title(l, &name)}</h2></header>
+            <div class="in">
+                {summary(ui, form, &["name"])}
+                <p>{tr::apps::delete_hint(l, desired)}</p>
+                {field(ui, form, confirm)}
+                <div class="fixes">
+                    {button(Button::Danger, Some(Icon::Bin), tr::apps::delete_app(l), None)}
+                    {link_button(Button::Quiet, None, tr::apps::cancel(l), head.spot.app_url(&name))}
+                </div>
+            </div>
+        </form>
+    }
+    .into_any()
+}

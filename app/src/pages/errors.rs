@@ -1,0 +1,146 @@
+//! What went wrong, and a way out.
+
+use berth_core::{Error, authz::matrix};
+use berth_types::{ErrorCode, TenantRole};
+use leptos::prelude::*;
+
+use crate::{
+    components::{Button, Icon, icon, link_button},
+    paths,
+    request::{HomeNav, Page, PageCx, Place},
+    tr,
+    ui::Ui,
+};
+
+/// What the page says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Model {
+    /// Which error.
+    pub code: ErrorCode,
+    /// What happened here, in English; shown where it says more than the code.
+    pub detail: Option<String>,
+    /// Who can grant the right that was missing.
+    pub granted_by: Option<String>,
+    /// Finds the request in the log.
+    pub request_id: String,
+    /// Where to go on: the nearest page above that one may see.
+    pub up: String,
+    /// This page again.
+    pub again: String,
+    /// Seconds to wait.
+    pub wait: Option<u64>,
+}
+
+/// The page of an error.
+pub async fn page(cx: &PageCx, error: &Error) -> Page {
+    let lang = cx.lang();
+    let title = tr::error_title(lang, error.code());
+    let place = if cx.ctx.person().is_some() { Place::Home(HomeNav::Other) } else { Place::Nowhere };
+    let specific = matches!(
+        error.code(),
+        ErrorCode::ClusterRefused | ErrorCode::QuotaExceeded | ErrorCode::Malformed | ErrorCode::Invalid
+    );
+    let model = Model {
+        code: error.code(),
+        detail: specific.then(|| error.message().to_owned()),
+        granted_by: granted_by(cx, error).await,
+        request_id: cx.ctx.request_id.to_string(),
+        up: above(&cx.request.path).to_owned(),
+        again: cx.here(),
+        wait: error.wait().map(|w| w.as_secs().max(1)),
+    };
+    Page::new(title, place, view(cx.ui(), model)).status(error.code().status())
+}
+
+/// The page above: `/t/shop/members` is below `/t/shop`, and `/t` is no page.
+fn above(path: &str) -> &str {
+    let mut up = path.trim_end_matches('/');
+    while let Some((parent, _)) = up.rsplit_once('/') {
+        up = parent;
+        if crate::router::find(up).is_some_and(|m| m.entry.page.is_some()) {
+            return up;
+        }
+    }
+    paths::HOME
+}
+
+/// Who can grant what is missing: the weakest role that has the right, and who in the tenant may give roles.
+async fn granted_by(cx: &PageCx, error: &Error) -> Option<String> {
+    let (resource, action) = error.missing()?;
+    let lang = cx.lang();
+    let rule = matrix::rule_for(resource, action);
+    let Some(role) = rule.tenant else {
+        return Some(tr::common::ask_platform(lang).to_owned());
+    };
+    let role = role_name(lang, role);
+    let tenant: berth_types::TenantName = cx.request.path.strip_prefix("/t/")?.split('/').next()?.parse().ok()?;
+    let members = cx.services.list_members(&cx.ctx, &tenant).await.ok()?;
+    let admins: Vec<String> = members
+        .into_iter()
+        .filter(|m| matrix::at_least(m.role, TenantRole::Admin))
+        .take(3)
+        .map(|m| format!("{} ({})", m.display_name, m.user))
+        .collect();
+    if admins.is_empty() {
+        return Some(tr::common::needs_role(lang, role));
+    }
+    Some(tr::common::ask_for_role(lang, role, admins.join(", ")))
+}
+
+/// A tenant role's name.
+#[must_use]
+pub fn role_name(lang: berth_core::ports::pages::Language, role: TenantRole) -> &'static str {
+    match role {
+        TenantRole::Owner => tr::common::role_owner(lang),
+        TenantRole::Admin => tr::common::role_admin(lang),
+        TenantRole::Developer => tr::common::role_developer(lang),
+        TenantRole::Viewer => tr::common::role_viewer(lang),
+    }
+}
+
+/// The view.
+pub fn view(ui: Ui, model: Model) -> impl IntoView + 'static {
+    let lang = ui.lang;
+    let symbol = match model.code {
+        ErrorCode::Forbidden => Icon::Lock,
+        ErrorCode::NotFound => Icon::Search,
+        ErrorCode::RateLimited | ErrorCode::Timeout => Icon::Clock,
+        _ => Icon::Warn,
+    };
+    let retry = matches!(
+        model.code,
+        ErrorCode::RateLimited
+            | ErrorCode::Timeout
+            | ErrorCode::Internal
+            | ErrorCode::ClusterUnavailable
+            | ErrorCode::Conflict
+    );
+    let wait = model.wait.map(|s| view! { <p>{tr::common::wait_then_retry(lang, s)}</p> });
+    view! {
+        <section class="problem">
+            {icon(symbol)}
+            <h1>{tr::error_title(lang, model.code)}</h1>
+            {tr::error_advice(lang, model.code).map(|a| view! { <p>{a}</p> })}
+            {model.detail.map(|d| view! { <p class="mono">{d}</p> })}
+            {model.granted_by.map(|g| view! { <p>{g}</p> })}
+            {wait}
+            <div class="do">
+                {retry.then(|| link_button(Button::Go, None, tr::common::try_again(lang), model.again))}
+                {link_button(if retry { Button::Plain } else { Button::Go }, None, tr::common::one_up(lang), model.up)}
+                {link_button(Button::Quiet, None, tr::common::home(lang), paths::HOME)}
+            </div>
+            <p class="small muted">{tr::common::request_id(lang)} " " <code>{model.request_id}</code></p>
+        </section>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_up() {
+        assert_eq!(above("/nowhere/at/all"), "/");
+        assert_eq!(above("/"), "/");
+    }
+}

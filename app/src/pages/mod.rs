@@ -1,0 +1,25 @@
+//! The pages, one file or folder an area, each with its part of the table of routes.
+
+use crate::router::Entry;
+
+pub mod account;
+pub mod admin;
+pub mod apps;
+pub mod errors;
+pub mod home;
+pub mod namespace;
+pub mod search;
+pub mod session;
+pub mod tenant;
+
+/// Every area's rows, in the order in which they are tried: a literal segment before a parameter.
+pub const AREAS: &[&[Entry]] = &[
+    home::ENTRIES,
+    session::ENTRIES,
+    account::ENTRIES,
+    search::ENTRIES,
+    admin::ENTRIES,
+    apps::ENTRIES,
+    namespace::ENTRIES,
+    tenant::ENTRIES,
+];

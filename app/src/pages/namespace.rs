@@ -1,0 +1,165 @@
+//! A namespace at a glance: what needs attention, its quota, the way to its apps.
+
+use berth_core::{
+    Result,
+    ports::{
+        cluster::{Freshness, NamespaceSummary},
+        pages::{Access, Fragment},
+    },
+};
+use berth_types::{Action, AppPhase, ListQuery, Resource, rows::AppRow};
+use futures::FutureExt;
+use leptos::prelude::*;
+
+use super::{
+    apps::{quota::strip, words},
+    home::glance,
+};
+use crate::{
+    components::{Button, Icon, ago, app_status, empty, link_button},
+    layout::stale_banner,
+    paths,
+    request::{Answer, Cx, NamespaceNav, Page, Place},
+    router::Entry,
+    tr,
+    ui::Ui,
+};
+
+/// The pages of this area.
+pub const ENTRIES: &[Entry] =
+    &[Entry::page("/t/{tenant}/n/{namespace}", Access::Tenant, |cx| page(cx).boxed()).live(|cx| live(cx).boxed())];
+
+/// Apps that are shown here; all of them are a click away.
+const SHOWN: usize = 8;
+
+/// What the page shows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    /// The tenant's name.
+    pub tenant: String,
+    /// The namespace's.
+    pub name: String,
+    /// Its name in the cluster.
+    pub kube_name: String,
+    /// Its apps at a glance.
+    pub summary: NamespaceSummary,
+    /// Its quota.
+    pub usage: Vec<berth_types::rows::UsageRow>,
+    /// The worst apps, then those that changed last.
+    pub apps: Vec<AppRow>,
+    /// Whether the reader may deploy.
+    pub may_create: bool,
+    /// How fresh that is.
+    pub freshness: Freshness,
+}
+
+async fn load(cx: &Cx) -> Result<Model> {
+    let (tenant, namespace) = (cx.tenant()?, cx.namespace()?);
+    let overview = cx.services.get_namespace(&cx.ctx, &tenant, &namespace).await?;
+    let query = ListQuery { limit: SHOWN, sort: ListQuery::parse_sort("phase,-changed"), ..ListQuery::default() };
+    let apps = cx.services.list_apps(&cx.ctx, (&tenant, &namespace), &query).await?.page.items;
+    let grant = &overview.namespace;
+    Ok(Model {
+        tenant: tenant.to_string(),
+        name: namespace.to_string(),
+        kube_name: grant.kube_name.to_string(),
+        may_create: cx.services.authz().could(&cx.ctx, &grant.tenant, Resource::App, Action::Create),
+        summary: overview.summary,
+        usage: overview.usage,
+        apps,
+        freshness: overview.freshness,
+    })
+}
+
+async fn page(cx: Cx) -> Result<Answer> {
+    let model = load(&cx).await?;
+    let place = Place::Namespace(cx.tenant()?, cx.namespace()?, NamespaceNav::Overview);
+    let (title, freshness) = (model.name.clone(), model.freshness.clone());
+    Ok(Page::new(title, place, view(cx.ui(), model)).fresh(freshness).into())
+}
+
+async fn live(cx: Cx) -> Result<Vec<Fragment>> {
+    let m = load(&cx).await?;
+    let ui = cx.ui();
+    let part = |id: &str, html: String| Fragment { id: id.to_owned(), html };
+    Ok(vec![
+        part("stale", stale_banner(ui.lang, &m.freshness).to_html()),
+        part("ns-state", glance(ui, &m.summary).to_html()),
+        part("ns-quota", strip(ui.lang, &m.usage).to_html()),
+        part("ns-apps", apps(ui, &m).to_html()),
+    ])
+}
+
+/// The page.
+pub fn view(ui: Ui, m: Model) -> impl IntoView + 'static {
+    let l = ui.lang;
+    let deploy = (m.may_create && !m.apps.is_empty())
+        .then(|| link_button(Button::Go, Some(Icon::Plus), tr::shell::deploy(l), paths::app_new(&m.tenant, &m.name)));
+    let quota = (!m.usage.is_empty()).then(|| {
+        view! {
+            <section class="card strip" id="ns-quota" aria-label=tr::shell::quota(l)>{strip(ui.lang, &m.usage)}</section>
+        }
+    });
+    view! {
+        <div class="head">
+            <h1>{m.name.clone()}</h1>
+            <span class="tag mono">{m.kube_name.clone()}</span>
+            <span class="state" id="ns-state">{glance(ui, &m.summary)}</span>
+            <div class="do">{deploy}</div>
+        </div>
+        {quota}
+        <section class="card" id="ns-apps" aria-label=tr::common::apps(l)>{apps(ui, &m)}</section>
+    }
+}
+
+fn apps(ui: Ui, m: &Model) -> AnyView {
+    let l = ui.lang;
+    if m.apps.is_empty() {
+        let step = m.may_create.then(|| {
+            let href = paths::app_new(&m.tenant, &m.name);
+            link_button(Button::Go, Some(Icon::Plus), tr::shell::deploy(l), href).into_any()
+        });
+        let text = if m.may_create { tr::shell::no_apps_step(l) } else { tr::shell::no_apps_ask(l) };
+        return empty(Icon::Apps, tr::shell::no_apps_title(l), text, step).into_any();
+    }
+    let attention = m.apps.iter().any(|a| a.phase == AppPhase::Degraded);
+    let title = if attention { tr::shell::attention_first(l) } else { tr::shell::changed_last(l) };
+    let total = m.summary.degraded + m.summary.progressing + m.summary.ready + m.summary.suspended;
+    let rows: Vec<_> = m
+        .apps
+        .iter()
+        .map(|a| {
+            let why = words::why(l, a);
+            view! {
+                <tr>
+                    <td><a class="name" href=paths::app(&m.tenant, &m.name, &a.name)>{a.name.clone()}</a></td>
+                    <td>{app_status(l, a.phase)}</td>
+                    <td class="fill muted" title=why.clone()>{why.clone()}</td>
+                    <td class="num">{format!("{}/{}", a.ready, a.desired)}</td>
+                    <td class="num muted hide">{ago(ui, a.changed_at)}</td>
+                </tr>
+            }
+        })
+        .collect();
+    view! {
+        <header>
+            <h2>{title}</h2>
+            <div class="do"><a class="small" href=paths::apps(&m.tenant, &m.name)>{tr::shell::all_apps(l, total)}</a></div>
+        </header>
+        <div class="scroll">
+            <table class="cards">
+                <thead>
+                    <tr>
+                        <th scope="col">{tr::common::name(l)}</th>
+                        <th scope="col">{tr::common::status(l)}</th>
+                        <th scope="col">{tr::shell::why(l)}</th>
+                        <th scope="col" class="num">{tr::common::pods(l)}</th>
+                        <th scope="col" class="num">{tr::shell::changed(l)}</th>
+                    </tr>
+                </thead>
+                <tbody>{rows}</tbody>
+            </table>
+        </div>
+    }
+    .into_any()
+}

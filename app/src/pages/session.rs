@@ -1,0 +1,180 @@
+//! Coming in and going out: sign-in, a password of one's own, sign-out, language and colours.
+
+use berth_core::{
+    Result,
+    ports::pages::{Access, Language, PageResponse, SessionChange, Theme},
+};
+use berth_types::ErrorCode;
+use futures::FutureExt;
+use leptos::prelude::*;
+use secrecy::SecretString;
+
+use crate::{
+    components::{
+        Button, Field, Form, Icon, button, field,
+        form::{explain, summary},
+        hidden,
+        icon::brand_mark,
+        note,
+        status::Tone,
+    },
+    paths,
+    request::{Answer, Cx, Page, Place, done},
+    router::Entry,
+    tr,
+    ui::Ui,
+};
+
+/// The rows of this area.
+pub const ENTRIES: &[Entry] = &[
+    Entry::page(paths::SIGN_IN, Access::Public, |cx| async move { Ok(sign_in_page(&cx)) }.boxed())
+        .form(|cx| sign_in(cx).boxed()),
+    Entry::action(paths::SIGN_OUT, Access::Public, |cx| sign_out(cx).boxed()),
+    Entry::page(paths::PASSWORD, Access::SignedIn, |cx| {
+        async move { Ok(password_page(&cx, Form::default(), 200)) }.boxed()
+    })
+    .form(|cx| change_password(cx).boxed()),
+    Entry::action(paths::PREFERENCES, Access::Public, |cx| async move { Ok(preferences(&cx)) }.boxed()),
+];
+
+/// Where to go afterwards: what the form or the query says, if it is one of our own pages.
+fn next(cx: &Cx) -> &str {
+    let text = if cx.request.form.is_some() { cx.field("next") } else { cx.query("next") };
+    paths::safe_next(text).unwrap_or(paths::HOME)
+}
+
+fn sign_in_page(cx: &Cx) -> Answer {
+    if cx.ctx.person().is_some() {
+        return PageResponse::redirect(next(cx)).into();
+    }
+    sign_in_form(cx, Form::default(), 200)
+}
+
+fn sign_in_form(cx: &Cx, form: Form, status: u16) -> Answer {
+    let view = sign_in_view(cx.ui(), form, next(cx).to_owned());
+    Page::new(tr::session::sign_in(cx.lang()), Place::Nowhere, view).status(status).into()
+}
+
+/// The sign-in form.
+pub fn sign_in_view(ui: Ui, form: Form, next: String) -> impl IntoView + 'static {
+    let lang = ui.lang;
+    let name = Field::text("name", tr::session::name(lang)).required().focus().autocomplete("username").max(40);
+    let password = Field::password("password", tr::session::password(lang), "current-password").required();
+    view! {
+        <section class="door">
+            <div class="mark">{brand_mark()}</div>
+            <h1>{tr::session::sign_in_to(lang)}</h1>
+            <form method="post" action=paths::SIGN_IN class="card in">
+                {summary(ui, &form, &["name", "password"])}
+                {hidden("next", next)}
+                {field(ui, &form, name)}
+                {field(ui, &form, password)}
+                {button(Button::Go, None, tr::session::sign_in(lang), None)}
+            </form>
+            <p class="small muted">{tr::session::no_account(lang)}</p>
+        </section>
+    }
+}
+
+async fn sign_in(cx: Cx) -> Result<Answer> {
+    let password = SecretString::from(cx.field("password"));
+    match cx.services.sign_in(&cx.ctx, cx.field("name").trim(), &password, &cx.request.user_agent).await {
+        Ok(signed_in) => {
+            let to = if signed_in.person.must_change_password {
+                paths::with_query(paths::PASSWORD, [("next", next(&cx))])
+            } else {
+                next(&cx).to_owned()
+            };
+            let session = SessionChange::Begin { secret: signed_in.secret, expires_at: signed_in.expires_at };
+            Ok(PageResponse { session, ..PageResponse::redirect(to) }.into())
+        }
+        Err(e) if matches!(e.code(), ErrorCode::Unauthenticated | ErrorCode::RateLimited) => {
+            let mut form = Form::sent(&cx, &["password"]);
+            let wrong = e.code() == ErrorCode::Unauthenticated;
+            let text = if wrong { tr::session::wrong(cx.lang()).to_owned() } else { explain(&cx, &e) };
+            form.message = Some(text);
+            Ok(sign_in_form(&cx, form, if wrong { 422 } else { 429 }))
+        }
+        Err(e) => Err(e),
+    }
+}
+
+async fn sign_out(cx: Cx) -> Result<Answer> {
+    if cx.ctx.person().is_some() {
+        cx.services.sign_out(&cx.ctx).await?;
+    }
+    let flash = tr::session::signed_out(cx.lang()).to_owned();
+    let response = PageResponse::redirect(paths::SIGN_IN);
+    Ok(PageResponse { session: SessionChange::End, flash: Some(flash), ..response }.into())
+}
+
+fn password_page(cx: &Cx, form: Form, status: u16) -> Answer {
+    let first = cx.ctx.person().is_some_and(|p| p.must_change_password);
+    let view = password_view(cx.ui(), form, next(cx).to_owned(), first);
+    Page::new(tr::session::new_password(cx.lang()), Place::Nowhere, view).status(status).into()
+}
+
+/// The form for a password of one's own; `first` when it replaces a one-time password.
+pub fn password_view(ui: Ui, form: Form, next: String, first: bool) -> impl IntoView + 'static {
+    let lang = ui.lang;
+    let why = first.then(|| note(Tone::Info, tr::session::one_time(lang).into_any()));
+    view! {
+        <section class="door">
+            <h1>{tr::session::new_password(lang)}</h1>
+            <form method="post" action=paths::PASSWORD class="card in">
+                {why}
+                {summary(ui, &form, &["current", "new", "again"])}
+                {hidden("next", next)}
+                {password_fields(ui, &form, first)}
+                {button(Button::Go, Some(Icon::Ok), tr::session::set_password(lang), None)}
+            </form>
+        </section>
+    }
+}
+
+/// Current, new, and new once more.
+pub fn password_fields(ui: Ui, form: &Form, first: bool) -> impl IntoView + use<> {
+    let lang = ui.lang;
+    let label = if first { tr::session::one_time_password(lang) } else { tr::session::current_password(lang) };
+    let current = Field::password("current", label, "current-password").required();
+    let new = Field::password("new", tr::session::new_password(lang), "new-password")
+        .required()
+        .hint(tr::session::password_hint(lang, berth_core::services::identity::PASSWORD_MIN));
+    let again = Field::password("again", tr::session::once_more(lang), "new-password").required();
+    view! { {field(ui, form, current)}{field(ui, form, new)}{field(ui, form, again)} }
+}
+
+/// Changes the password from the fields of [`password_fields`].
+///
+/// # Errors
+/// What no form mends.
+pub async fn set_password(cx: &Cx) -> Result<Result<(), Form>> {
+    const SECRET: &[&str] = &["current", "new", "again"];
+    if cx.field("new") != cx.field("again") {
+        let mut form = Form::sent(cx, SECRET);
+        let message = "the two do not agree";
+        form.errors.push(berth_types::FieldError::new("again", "password_differs", message));
+        return Ok(Err(form));
+    }
+    let (current, new) = (SecretString::from(cx.field("current")), SecretString::from(cx.field("new")));
+    match cx.services.change_password(&cx.ctx, &current, &new).await {
+        Ok(()) => Ok(Ok(())),
+        Err(e) => Ok(Err(Form::refused(cx, SECRET, e)?)),
+    }
+}
+
+async fn change_password(cx: Cx) -> Result<Answer> {
+    Ok(match set_password(&cx).await? {
+        Ok(()) => done(next(&cx), tr::session::password_set(cx.lang())),
+        Err(form) => password_page(&cx, form, 422),
+    })
+}
+
+fn preferences(cx: &Cx) -> Answer {
+    PageResponse {
+        language: Language::from_tag(cx.field("language")),
+        theme: Theme::from_word(cx.field("theme")),
+        ..PageResponse::redirect(next(cx))
+    }
+    .into()
+}

@@ -1,0 +1,429 @@
+//! A tenant: its namespaces, its members, what it is called.
+
+use std::sync::Arc;
+
+use berth_core::{
+    Result,
+    authz::{Grant, TenantRef},
+    ports::{
+        cluster::{Freshness, NamespaceSummary},
+        pages::{Access, Fragment, Language},
+    },
+};
+use berth_types::{
+    Action, ClusterId, NamespaceName, Resource, TenantName, TenantRole, UserName,
+    people::{Member, Tenant},
+};
+use futures::FutureExt;
+use leptos::prelude::*;
+
+use super::{
+    errors::role_name,
+    home::{glance, stalest},
+};
+use crate::{
+    components::{Button, Field, Form, Icon, button, card, empty, field, form::summary, hidden, link_button, on, tag},
+    layout::stale_banner,
+    paths,
+    request::{Answer, Cx, Page, Place, TenantNav, done},
+    router::Entry,
+    tr,
+    ui::Ui,
+};
+
+/// The pages of this area.
+pub const ENTRIES: &[Entry] = &[
+    Entry::page("/t/{tenant}", Access::Tenant, |cx| page(cx).boxed()).live(|cx| live(cx).boxed()),
+    Entry::page("/t/{tenant}/members", Access::Tenant, |cx| members(cx, Form::default(), 200).boxed())
+        .form(|cx| change_member(cx).boxed()),
+    Entry::page("/t/{tenant}/settings", Access::Tenant, |cx| settings(cx, None).boxed()).form(|cx| rename(cx).boxed()),
+    Entry::page("/t/{tenant}/namespaces/new", Access::Tenant, |cx| new_namespace(cx, Form::default(), 200).boxed())
+        .form(|cx| create_namespace(cx).boxed()),
+];
+
+/// A namespace in the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Its name.
+    pub name: NamespaceName,
+    /// Its name in the cluster.
+    pub kube_name: Arc<str>,
+    /// Its cluster.
+    pub cluster: ClusterId,
+    /// Its apps.
+    pub summary: NamespaceSummary,
+}
+
+/// What the tenant's page shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Model {
+    /// Its name.
+    pub tenant: TenantName,
+    /// What people call it.
+    pub display_name: Arc<str>,
+    /// The reader's role.
+    pub role: Option<TenantRole>,
+    /// Its namespaces, by name.
+    pub namespaces: Vec<Row>,
+    /// Whether the reader may make namespaces.
+    pub may_create: bool,
+    /// How fresh that is.
+    pub freshness: Option<Freshness>,
+}
+
+fn could(cx: &Cx, tenant: &Grant<TenantRef>, resource: Resource, action: Action) -> bool {
+    cx.services.authz().could(&cx.ctx, tenant, resource, action)
+}
+
+async fn load(cx: &Cx) -> Result<Model> {
+    let (grant, _) = cx.services.get_tenant(&cx.ctx, &cx.tenant()?).await?;
+    let overviews = cx.services.list_namespaces(&cx.ctx, &grant.name).await?;
+    Ok(Model {
+        tenant: grant.name.clone(),
+        display_name: grant.display_name.clone(),
+        role: grant.role,
+        may_create: could(cx, &grant, Resource::Namespace, Action::Create),
+        freshness: stalest(&overviews),
+        namespaces: overviews
+            .into_iter()
+            .map(|o| Row {
+                name: o.namespace.name.clone(),
+                kube_name: o.namespace.kube_name.clone(),
+                cluster: o.namespace.cluster.clone(),
+                summary: o.summary,
+            })
+            .collect(),
+    })
+}
+
+async fn page(cx: Cx) -> Result<Answer> {
+    let model = load(&cx).await?;
+    let (title, freshness) = (model.display_name.to_string(), model.freshness.clone());
+    let place = Place::Tenant(model.tenant.clone(), TenantNav::Namespaces);
+    let mut page = Page::new(title, place, view(cx.ui(), model));
+    page.freshness = freshness;
+    Ok(page.into())
+}
+
+async fn live(cx: Cx) -> Result<Vec<Fragment>> {
+    let model = load(&cx).await?;
+    let stale = model.freshness.as_ref().and_then(|f| stale_banner(cx.lang(), f));
+    Ok(vec![
+        Fragment { id: "stale".to_owned(), html: stale.to_html() },
+        Fragment { id: "namespaces".to_owned(), html: namespaces(cx.ui(), &model).to_html() },
+    ])
+}
+
+/// The tenant's page.
+pub fn view(ui: Ui, m: Model) -> impl IntoView + 'static {
+    let l = ui.lang;
+    let new = (m.may_create && !m.namespaces.is_empty()).then(|| {
+        link_button(Button::Plain, Some(Icon::Plus), tr::shell::new_namespace(l), paths::namespace_new(&m.tenant))
+    });
+    view! {
+        <div class="head">
+            <h1>{m.display_name.to_string()}</h1>
+            {m.role.map(|r| tag(role_name(l, r)))}
+            <span class="tag mono">{m.tenant.to_string()}</span>
+            <div class="do">{new}</div>
+        </div>
+        <section class="card" id="namespaces" aria-label=tr::common::namespaces(l)>{namespaces(ui, &m)}</section>
+    }
+}
+
+fn namespaces(ui: Ui, m: &Model) -> AnyView {
+    let l = ui.lang;
+    if m.namespaces.is_empty() {
+        let step = m.may_create.then(|| {
+            let href = paths::namespace_new(&m.tenant);
+            link_button(Button::Go, Some(Icon::Plus), tr::shell::new_namespace(l), href).into_any()
+        });
+        let text = if m.may_create { tr::shell::no_namespaces(l) } else { tr::shell::no_namespaces_ask(l) };
+        return empty(Icon::Box, tr::shell::no_namespaces_title(l), text, step).into_any();
+    }
+    let rows: Vec<_> = m
+        .namespaces
+        .iter()
+        .map(|n| {
+            view! {
+                <tr>
+                    <td><a class="name" href=paths::namespace(&m.tenant, &n.name)>{n.name.to_string()}</a></td>
+                    <td>{glance(ui, &n.summary)}</td>
+                    <td class="num">{n.summary.pods}</td>
+                    <td class="mono muted hide">{n.kube_name.clone()}</td>
+                    <td class="muted hide">{n.cluster.to_string()}</td>
+                </tr>
+            }
+        })
+        .collect();
+    view! {
+        <div class="scroll">
+            <table class="cards">
+                <thead>
+                    <tr>
+                        <th scope="col">{tr::common::namespace(l)}</th>
+                        <th scope="col">{tr::common::apps(l)}</th>
+                        <th scope="col" class="num">{tr::common::pods(l)}</th>
+                        <th scope="col">{tr::shell::in_cluster(l)}</th>
+                        <th scope="col">{tr::shell::cluster(l)}</th>
+                    </tr>
+                </thead>
+                <tbody>{rows}</tbody>
+            </table>
+        </div>
+    }
+    .into_any()
+}
+
+/// What the members' page shows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Members {
+    /// The tenant.
+    pub tenant: TenantName,
+    /// Who belongs to it, strongest role first.
+    pub members: Vec<Member>,
+    /// Whether the reader may change that.
+    pub may_change: bool,
+    /// Whether the reader may make and unmake owners.
+    pub may_own: bool,
+    /// The form to add somebody.
+    pub form: Form,
+}
+
+async fn members(cx: Cx, form: Form, status: u16) -> Result<Answer> {
+    let (grant, _) = cx.services.get_tenant(&cx.ctx, &cx.tenant()?).await?;
+    let model = Members {
+        tenant: grant.name.clone(),
+        members: cx.services.list_members(&cx.ctx, &grant.name).await?,
+        may_change: could(&cx, &grant, Resource::Membership, Action::Update),
+        may_own: could(&cx, &grant, Resource::Tenant, Action::Delete),
+        form,
+    };
+    let place = Place::Tenant(grant.name.clone(), TenantNav::Members);
+    let title = tr::common::members(cx.lang());
+    Ok(Page::new(title, place, members_view(cx.ui(), model)).status(status).into())
+}
+
+fn roles(lang: Language, may_own: bool) -> Vec<(String, String)> {
+    TenantRole::ALL
+        .iter()
+        .filter(|r| may_own || **r != TenantRole::Owner)
+        .map(|r| (r.to_string(), role_name(lang, *r).to_owned()))
+        .collect()
+}
+
+/// The members' page.
+pub fn members_view(ui: Ui, m: Members) -> impl IntoView + 'static {
+    let l = ui.lang;
+    let rows: Vec<_> = m.members.iter().map(|member| member_row(ui, &m, member)).collect();
+    let mut form = m.form;
+    if form.value("role").is_empty() {
+        form.values.push(("role".to_owned(), TenantRole::Developer.to_string()));
+    }
+    let add = m.may_change.then(|| {
+        let user = Field::text("user", tr::shell::user_name(l)).required().max(UserName::MAX).checked_as("user");
+        let role = Field::select("role", tr::common::role(l), roles(l, m.may_own)).hint(tr::shell::roles_hint(l));
+        let body = view! {
+            <form class="in" method="post">
+                {summary(ui, &form, &["user", "role"])}
+                <div class="row">{field(ui, &form, user)}{field(ui, &form, role)}</div>
+                <div class="actions">{button(Button::Go, Some(Icon::Plus), tr::shell::add_member(l), Some("add"))}</div>
+            </form>
+        };
+        card(tr::shell::add_member(l), None, body.into_any())
+    });
+    view! {
+        <div class="head"><h1>{tr::common::members(l)}</h1></div>
+        <section class="card" aria-label=tr::common::members(l)>
+            <div class="scroll">
+                <table class="cards">
+                    <thead>
+                        <tr>
+                            <th scope="col">{tr::common::name(l)}</th>
+                            <th scope="col">{tr::shell::user_name(l)}</th>
+                            <th scope="col">{tr::common::role(l)}</th>
+                            <th scope="col">{tr::shell::since(l)}</th>
+                            <th scope="col"><span class="sr">{tr::common::change(l)}</span></th>
+                        </tr>
+                    </thead>
+                    <tbody>{rows}</tbody>
+                </table>
+            </div>
+        </section>
+        {add}
+    }
+}
+
+fn member_row(ui: Ui, m: &Members, member: &Member) -> AnyView {
+    let l = ui.lang;
+    let changeable = m.may_change && (m.may_own || member.role != TenantRole::Owner);
+    let change = changeable.then(|| {
+        let options: Vec<_> = roles(l, m.may_own)
+            .into_iter()
+            .map(|(value, label)| {
+                let selected = value == member.role.as_str();
+                view! { <option value=value selected=selected>{label}</option> }
+            })
+            .collect();
+        let confirm = tr::shell::remove_member_sure(l, &member.display_name);
+        view! {
+            <form method="post">
+                {hidden("user", member.user.to_string())}
+                <select name="role" aria-label=tr::shell::role_of(l, &member.display_name)>{options}</select>
+                <button class="btn sm" name="do" value="set">{tr::common::change(l)}</button>
+                <button class="btn sm danger" name="do" value="remove" data-confirm=confirm>{tr::common::remove(l)}</button>
+            </form>
+        }
+    });
+    view! {
+        <tr>
+            <td class="name">{member.display_name.clone()}</td>
+            <td class="mono muted">{member.user.to_string()}</td>
+            <td>{role_name(l, member.role)}</td>
+            <td class="muted hide">{on(member.created_at)}</td>
+            <td class="act">{change}</td>
+        </tr>
+    }
+    .into_any()
+}
+
+async fn change_member(cx: Cx) -> Result<Answer> {
+    let tenant = cx.tenant()?;
+    let l = cx.lang();
+    let to = paths::members(&tenant);
+    let outcome: Result<String> = async {
+        let user: UserName = berth_core::services::people::name("user", cx.field("user"), UserName::MAX)?;
+        if cx.field("do") == "remove" {
+            cx.services.remove_member(&cx.ctx, &tenant, &user).await?;
+            return Ok(tr::shell::member_removed(l, &user));
+        }
+        let role = TenantRole::from_word(cx.field("role")).ok_or_else(|| {
+            let choices = TenantRole::ALL.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let message = format!("one of {choices}");
+            let error = berth_types::FieldError::new("role", "one_of", message).param("choices", choices);
+            berth_core::Error::field(error)
+        })?;
+        cx.services.set_member(&cx.ctx, &tenant, &user, role).await?;
+        Ok(tr::shell::member_set(l, &user, role_name(l, role)))
+    }
+    .await;
+    match outcome {
+        Ok(flash) => Ok(done(to, flash)),
+        Err(e) => {
+            let last_owner = e.code() == berth_types::ErrorCode::Conflict;
+            let mut form = Form::refused(&cx, &[], e)?;
+            if last_owner {
+                form.message = Some(tr::shell::last_owner(l).to_owned());
+            }
+            members(cx, form, 422).await
+        }
+    }
+}
+
+async fn settings(cx: Cx, refused: Option<Form>) -> Result<Answer> {
+    let (grant, tenant) = cx.services.get_tenant(&cx.ctx, &cx.tenant()?).await?;
+    let status = if refused.is_some() { 422 } else { 200 };
+    let form = refused.unwrap_or_else(|| {
+        Form::with([("displayName", tenant.display_name.clone()), ("version", tenant.version.to_string())])
+    });
+    let may = could(&cx, &grant, Resource::Tenant, Action::Update);
+    let place = Place::Tenant(grant.name.clone(), TenantNav::Settings);
+    let view = settings_view(cx.ui(), tenant, form, may);
+    Ok(Page::new(tr::common::settings(cx.lang()), place, view).status(status).into())
+}
+
+/// What a tenant is called.
+pub fn settings_view(ui: Ui, tenant: Tenant, form: Form, may: bool) -> impl IntoView + 'static {
+    let l = ui.lang;
+    let called = Field::text("displayName", tr::shell::display_name(l)).required().max(60);
+    let body = if may {
+        view! {
+            <form class="in" method="post">
+                {summary(ui, &form, &["displayName"])}
+                {hidden("version", form.value("version"))}
+                {field(ui, &form, called)}
+                <div class="actions">{button(Button::Go, None, tr::common::save(l), None)}</div>
+            </form>
+        }
+        .into_any()
+    } else {
+        view! { <div class="in small">{tenant.display_name.clone()}</div> }.into_any()
+    };
+    view! {
+        <div class="head"><h1>{tr::common::settings(l)}</h1></div>
+        <div class="card narrow">
+            {body}
+            <footer>
+                <dl class="facts">
+                    <dt>{tr::shell::tenant_name(l)}</dt><dd class="mono">{tenant.name.to_string()}</dd>
+                    <dt>{tr::common::created(l)}</dt><dd>{on(tenant.created_at)}</dd>
+                </dl>
+            </footer>
+        </div>
+    }
+}
+
+async fn rename(cx: Cx) -> Result<Answer> {
+    let tenant = cx.tenant()?;
+    let version = cx.field("version").parse().unwrap_or(0);
+    match cx.services.rename_tenant(&cx.ctx, &tenant, cx.field("displayName"), version).await {
+        Ok(_) => Ok(done(paths::tenant_settings(&tenant), tr::shell::saved(cx.lang()))),
+        Err(e) => {
+            let form = Form::refused(&cx, &[], e)?;
+            settings(cx, Some(form)).await
+        }
+    }
+}
+
+async fn new_namespace(cx: Cx, form: Form, status: u16) -> Result<Answer> {
+    let tenant = cx.tenant()?;
+    cx.services.authz().tenant(&cx.ctx, &tenant, Resource::Namespace, Action::Create).await?;
+    let clusters = cx.services.clusters().all().iter().map(|c| c.id().clone()).collect();
+    let place = Place::Tenant(tenant.clone(), TenantNav::Namespaces);
+    let title = tr::shell::new_namespace(cx.lang());
+    let view = new_namespace_view(cx.ui(), tenant, clusters, form);
+    Ok(Page::new(title, place, view).crumb(title, cx.request.path.clone()).status(status).into())
+}
+
+/// The form for a namespace.
+pub fn new_namespace_view(ui: Ui, tenant: TenantName, clusters: Vec<ClusterId>, form: Form) -> impl IntoView + 'static {
+    let l = ui.lang;
+    let name = Field::text("name", tr::common::name(l))
+        .required()
+        .focus()
+        .max(NamespaceName::MAX)
+        .checked_as("namespace")
+        .placeholder("staging")
+        .hint(tr::shell::namespace_hint(l, &tenant));
+    let cluster = (clusters.len() > 1).then(|| {
+        let options = clusters.iter().map(|c| (c.to_string(), c.to_string())).collect();
+        field(ui, &form, Field::select("cluster", tr::shell::cluster(l), options))
+    });
+    view! {
+        <div class="head"><h1>{tr::shell::new_namespace(l)}</h1><p>{tr::shell::namespace_what(l)}</p></div>
+        <form class="card narrow in" method="post">
+            {summary(ui, &form, &["name", "cluster"])}
+            {field(ui, &form, name)}
+            {cluster}
+            <div class="actions">
+                {button(Button::Go, None, tr::shell::create_namespace(l), None)}
+                {link_button(Button::Quiet, None, tr::common::cancel(l), paths::tenant(&tenant))}
+            </div>
+        </form>
+    }
+}
+
+async fn create_namespace(cx: Cx) -> Result<Answer> {
+    let tenant = cx.tenant()?;
+    let cluster = cx.field("cluster").parse::<ClusterId>().ok();
+    match cx.services.create_namespace(&cx.ctx, &tenant, cx.field("name"), cluster.as_ref()).await {
+        Ok(made) => {
+            let flash = tr::shell::namespace_made(cx.lang(), &made.name);
+            Ok(done(paths::namespace(&tenant, &made.name), flash))
+        }
+        Err(e) => {
+            let form = Form::refused(&cx, &[], e)?;
+            new_namespace(cx, form, 422).await
+        }
+    }
+}

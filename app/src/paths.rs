@@ -1,0 +1,227 @@
+//! Every URL of the pages, as functions: a link that goes nowhere does not compile.
+
+use std::fmt::{Display, Write as _};
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// What a query value may hold as it is.
+const QUERY: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/').remove(b',');
+
+/// Percent-encodes one value of a query.
+#[must_use]
+pub fn encode(value: &str) -> String {
+    utf8_percent_encode(value, QUERY).to_string()
+}
+
+/// `path?a=b&c=d`, without parameters that are empty.
+#[must_use]
+pub fn with_query<'a>(path: &str, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let mut out = path.to_owned();
+    for (key, value) in pairs.into_iter().filter(|(_, value)| !value.is_empty()) {
+        let mark = if out.len() == path.len() { '?' } else { '&' };
+        let _ = write!(out, "{mark}{}={}", encode(key), encode(value));
+    }
+    out
+}
+
+/// Where to go after signing in; only a path of ours, so that no link can lead people elsewhere.
+#[must_use]
+pub fn safe_next(next: &str) -> Option<&str> {
+    let ours = next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\n', '\r', '\t']);
+    (ours && next.len() <= 500).then_some(next)
+}
+
+/// Home: the tenants.
+pub const HOME: &str = "/";
+/// Sign-in.
+pub const SIGN_IN: &str = "/sign-in";
+/// Sign-out, a form only.
+pub const SIGN_OUT: &str = "/sign-out";
+/// A password of one's own, before anything else.
+pub const PASSWORD: &str = "/password";
+/// One's own account.
+pub const ACCOUNT: &str = "/account";
+/// One's API tokens.
+pub const TOKENS: &str = "/account/tokens";
+/// One's sessions.
+pub const SESSIONS: &str = "/account/sessions";
+/// Language and colours, a form only.
+pub const PREFERENCES: &str = "/preferences";
+/// Search.
+pub const SEARCH: &str = "/search";
+/// The admin console.
+pub const ADMIN: &str = "/admin";
+/// People on the platform.
+pub const ADMIN_PEOPLE: &str = "/admin/people";
+/// A new person.
+pub const ADMIN_PERSON_NEW: &str = "/admin/people/new";
+/// All tenants.
+pub const ADMIN_TENANTS: &str = "/admin/tenants";
+/// A new tenant.
+pub const ADMIN_TENANT_NEW: &str = "/admin/tenants/new";
+/// The audit log.
+pub const ADMIN_AUDIT: &str = "/admin/audit";
+/// The REST API's own pages.
+pub const API_DOCS: &str = "/api/docs";
+
+/// Sign-in, then on to `next`.
+#[must_use]
+pub fn sign_in(next: &str) -> String {
+    with_query(SIGN_IN, [("next", if next == HOME { "" } else { next })])
+}
+
+/// A person, for admins.
+#[must_use]
+pub fn admin_person(user: impl Display) -> String {
+    format!("/admin/people/{user}")
+}
+
+/// A tenant.
+#[must_use]
+pub fn tenant(tenant: impl Display) -> String {
+    format!("/t/{tenant}")
+}
+
+/// Members of a tenant.
+#[must_use]
+pub fn members(tenant: impl Display) -> String {
+    format!("/t/{tenant}/members")
+}
+
+/// What a tenant is called.
+#[must_use]
+pub fn tenant_settings(tenant: impl Display) -> String {
+    format!("/t/{tenant}/settings")
+}
+
+/// A new namespace.
+#[must_use]
+pub fn namespace_new(tenant: impl Display) -> String {
+    format!("/t/{tenant}/namespaces/new")
+}
+
+/// A namespace.
+#[must_use]
+pub fn namespace(tenant: impl Display, namespace: impl Display) -> String {
+    format!("/t/{tenant}/n/{namespace}")
+}
+
+/// The apps of a namespace.
+#[must_use]
+pub fn apps(tenant: impl Display, namespace: impl Display) -> String {
+    format!("/t/{tenant}/n/{namespace}/apps")
+}
+
+/// A new app.
+#[must_use]
+pub fn app_new(tenant: impl Display, namespace: impl Display) -> String {
+    format!("/t/{tenant}/n/{namespace}/apps/new")
+}
+
+/// An app.
+#[must_use]
+pub fn app(tenant: impl Display, namespace: impl Display, app: impl Display) -> String {
+    format!("/t/{tenant}/n/{namespace}/apps/{app}")
+}
+
+/// A tab of an app: `pods`, `events`, `logs`, `configuration`, `yaml`, `revisions`, or an action: `scale`, `delete`, …
+#[must_use]
+pub fn app_tab(tenant: impl Display, namespace: impl Display, app: impl Display, tab: &str) -> String {
+    format!("/t/{tenant}/n/{namespace}/apps/{app}/{tab}")
+}
+
+/// A pod.
+#[must_use]
+pub fn pod(tenant: impl Display, namespace: impl Display, pod: impl Display) -> String {
+    format!("/t/{tenant}/n/{namespace}/pods/{pod}")
+}
+
+/// A terminal in a pod.
+#[must_use]
+pub fn terminal(tenant: impl Display, namespace: impl Display, pod: impl Display) -> String {
+    format!("/t/{tenant}/n/{namespace}/pods/{pod}/terminal")
+}
+
+/// The event stream of the live parts of a page (served by `web`).
+#[must_use]
+pub fn live(path_and_query: &str) -> String {
+    with_query("/live", [("path", path_and_query)])
+}
+
+/// The event stream of log lines (served by `web`); takes `app`, `component`, `pod`, `container`, `tail`, `since`, `previous`.
+#[must_use]
+pub fn log_stream(tenant: impl Display, namespace: impl Display) -> String {
+    format!("/t/{tenant}/n/{namespace}/logs/stream")
+}
+
+/// The WebSocket of a terminal (served by `web`).
+#[must_use]
+pub fn exec(tenant: impl Display, namespace: impl Display, pod: impl Display) -> String {
+    format!("/t/{tenant}/n/{namespace}/pods/{pod}/exec")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_do_not_move() {
+        let (t, n, a) = ("shop", "dev", "web");
+        let all = [
+            HOME.to_owned(),
+            sign_in("/t/shop?x=1&y=2"),
+            sign_in(HOME),
+            admin_person("alice"),
+            tenant(t),
+            members(t),
+            tenant_settings(t),
+            namespace_new(t),
+            namespace(t, n),
+            apps(t, n),
+            app_new(t, n),
+            app(t, n, a),
+            app_tab(t, n, a, "logs"),
+            pod(t, n, "web-1"),
+            terminal(t, n, "web-1"),
+            live("/t/shop/n/dev/apps?sort=-name"),
+            log_stream(t, n),
+            exec(t, n, "web-1"),
+        ];
+        insta::assert_snapshot!(all.join("\n"), @r"
+        /
+        /sign-in?next=/t/shop%3Fx%3D1%26y%3D2
+        /sign-in
+        /admin/people/alice
+        /t/shop
+        /t/shop/members
+        /t/shop/settings
+        /t/shop/namespaces/new
+        /t/shop/n/dev
+        /t/shop/n/dev/apps
+        /t/shop/n/dev/apps/new
+        /t/shop/n/dev/apps/web
+        /t/shop/n/dev/apps/web/logs
+        /t/shop/n/dev/pods/web-1
+        /t/shop/n/dev/pods/web-1/terminal
+        /live?path=/t/shop/n/dev/apps%3Fsort%3D-name
+        /t/shop/n/dev/logs/stream
+        /t/shop/n/dev/pods/web-1/exec
+        ");
+    }
+
+    #[test]
+    fn next_stays_with_us() {
+        for (next, ok) in [
+            ("/t/shop", true),
+            ("/", true),
+            ("//evil.example", false),
+            ("/\\evil.example", false),
+            ("https://evil.example", false),
+            ("/a\nb", false),
+            ("", false),
+        ] {
+            assert_eq!(safe_next(next).is_some(), ok, "{next:?}");
+        }
+    }
+}

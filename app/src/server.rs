@@ -1,0 +1,121 @@
+//! The pages, as `web` serves them.
+
+use std::{error::Error as _, sync::Arc};
+
+use async_trait::async_trait;
+use berth_core::{
+    Error, OpCtx, Result, Services,
+    ports::pages::{Access, Fragment, PageRequest, PageResponse, Pages, Route},
+};
+use berth_types::ErrorCode;
+use futures::stream::BoxStream;
+
+use crate::{
+    assets::Assets,
+    layout, live, pages, paths,
+    request::{Answer, Cx, PageCx},
+    router::{self, Matched},
+};
+
+/// All pages over the services.
+#[derive(Clone)]
+pub struct AppPages {
+    services: Services,
+    assets: Arc<Assets>,
+}
+
+impl AppPages {
+    /// Pages that do what `services` can and load `assets`.
+    #[must_use]
+    pub fn new(services: Services, assets: Assets) -> Self {
+        Self { services, assets: Arc::new(assets) }
+    }
+
+    fn cx(&self, ctx: &OpCtx, request: PageRequest, params: Vec<(&'static str, String)>) -> Cx {
+        Arc::new(PageCx {
+            services: self.services.clone(),
+            ctx: ctx.clone(),
+            request,
+            params,
+            assets: self.assets.clone(),
+        })
+    }
+}
+
+/// Where somebody must go first, if anywhere: to sign in, or to choose a password of their own.
+fn first_go(cx: &PageCx, access: Access, pattern: &str) -> Option<PageResponse> {
+    let back = if cx.request.form.is_some() { cx.request.path.clone() } else { cx.here() };
+    match cx.ctx.person() {
+        _ if access == Access::Public => None,
+        None => Some(PageResponse::redirect(paths::sign_in(&back))),
+        Some(person) if person.must_change_password && pattern != paths::PASSWORD => {
+            Some(PageResponse::redirect(paths::with_query(paths::PASSWORD, [("next", back.as_str())])))
+        }
+        Some(_) => None,
+    }
+}
+
+async fn answer(cx: &Cx, matched: &Matched) -> Result<PageResponse> {
+    let entry = matched.entry;
+    if let Some(elsewhere) = first_go(cx, entry.access, entry.pattern) {
+        return Ok(elsewhere);
+    }
+    let handler = if cx.request.form.is_some() { entry.form } else { entry.page };
+    let Some(handler) = handler else {
+        return Err(Error::new(ErrorCode::MethodNotAllowed, "this address answers another method"));
+    };
+    match handler(cx.clone()).await? {
+        Answer::Plain(response) => Ok(*response),
+        Answer::Page(page) => Ok(layout::respond(cx, *page, entry.live.is_some()).await),
+    }
+}
+
+async fn refuse(cx: &Cx, error: Error) -> PageResponse {
+    if matches!(error.code(), ErrorCode::Internal | ErrorCode::Timeout) {
+        let mut cause = error.source();
+        let mut chain = Vec::new();
+        while let Some(e) = cause {
+            chain.push(e.to_string());
+            cause = e.source();
+        }
+        tracing::error!(request_id = %cx.ctx.request_id, path = cx.request.path, cause = chain.join(": "), "{error}");
+    }
+    if error.code() == ErrorCode::Unauthenticated {
+        return PageResponse::redirect(paths::sign_in(&cx.here()));
+    }
+    let retry_after = error.wait().map(|wait| wait.as_secs().max(1));
+    let page = pages::errors::page(cx, &error).await;
+    PageResponse { retry_after, ..layout::respond(cx, page, false).await }
+}
+
+#[async_trait]
+impl Pages for AppPages {
+    async fn respond(&self, ctx: &OpCtx, request: PageRequest) -> PageResponse {
+        let Some(mut matched) = router::find(&request.path) else {
+            return refuse(&self.cx(ctx, request, Vec::new()), Error::not_found()).await;
+        };
+        let cx = self.cx(ctx, request, std::mem::take(&mut matched.params));
+        match answer(&cx, &matched).await {
+            Ok(response) => response,
+            Err(error) => refuse(&cx, error).await,
+        }
+    }
+
+    async fn error(&self, ctx: &OpCtx, request: PageRequest, error: Error) -> PageResponse {
+        refuse(&self.cx(ctx, request, Vec::new()), error).await
+    }
+
+    async fn live(&self, ctx: &OpCtx, request: PageRequest) -> Result<BoxStream<'static, Result<Vec<Fragment>>>> {
+        let matched = router::find(&request.path).ok_or_else(Error::not_found)?;
+        let render = matched.entry.live.ok_or_else(Error::not_found)?;
+        let cx = self.cx(ctx, PageRequest { form: None, ..request }, matched.params);
+        if first_go(&cx, matched.entry.access, matched.entry.pattern).is_some() {
+            return Err(Error::unauthenticated());
+        }
+        live::stream(cx, render).await
+    }
+
+    fn routes(&self) -> Vec<Route> {
+        router::routes()
+    }
+}

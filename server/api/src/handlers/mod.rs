@@ -1,0 +1,32 @@
+//! The operations, one file an area. Each is: read, call one service, write.
+
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::Api;
+
+pub(crate) mod admin;
+pub(crate) mod app_actions;
+pub(crate) mod apps;
+pub(crate) mod me;
+pub(crate) mod members;
+pub(crate) mod namespaces;
+pub(crate) mod search;
+pub(crate) mod tenants;
+pub(crate) mod workloads;
+
+/// All operations, below `/api/v1`.
+pub(crate) fn routes() -> OpenApiRouter<Api> {
+    [
+        me::routes(),
+        tenants::routes(),
+        members::routes(),
+        namespaces::routes(),
+        apps::routes(),
+        app_actions::routes(),
+        workloads::routes(),
+        search::routes(),
+        admin::routes(),
+    ]
+    .into_iter()
+    .fold(OpenApiRouter::default(), OpenApiRouter::merge)
+}

@@ -1,0 +1,159 @@
+//! Logs: as text for people and pipes, as NDJSON for programs, as server-sent events for pages.
+
+use axum::{body::Bytes, response::Response};
+use berth_core::{Error, OpCtx, Result, ports::cluster::LogQuery};
+use berth_types::{Action, Resource, rows::LogLine, text::printable};
+use futures::StreamExt;
+use serde_json::json;
+
+use crate::{
+    Api,
+    caller::Caller,
+    places::InNamespace,
+    problem::problem,
+    query::Asked,
+    reply::EVENTS,
+    streams::{BEAT, COMMENT, RECHECK, event, response},
+};
+
+/// Parameters of a pod's logs; an app's have `component` too.
+pub(crate) const PARAMS: [&str; 5] = ["container", "previous", "follow", "tail", "since"];
+/// Lines of each container to begin with, when nothing is said.
+const TAIL: i64 = 1000;
+/// Most of them.
+const MAX_TAIL: i64 = 100_000;
+/// Lines that go out together when they are there together.
+const TOGETHER: usize = 256;
+const TEXT: &str = "text/plain; charset=utf-8";
+const NDJSON: &str = "application/x-ndjson";
+
+/// How lines are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Text { with_pod: bool },
+    Ndjson,
+    Events,
+}
+
+/// What is asked of the logs of `what`.
+///
+/// # Errors
+/// `Invalid` at the parameter.
+pub(crate) fn query(asked: &Asked, what: LogQuery) -> Result<LogQuery> {
+    let of_app = what.app.is_some();
+    let known: Vec<&str> = PARAMS.into_iter().chain(of_app.then_some("component")).collect();
+    asked.only(&known)?;
+    Ok(LogQuery {
+        component: if of_app { asked.one("component")?.map(str::to_owned) } else { None },
+        container: asked.one("container")?.map(str::to_owned),
+        previous: asked.flag("previous")?,
+        follow: asked.flag("follow")?,
+        tail: Some(asked.number("tail", 0, MAX_TAIL)?.unwrap_or(TAIL)),
+        since: asked.span("since")?,
+        ..what
+    })
+}
+
+/// The lines.
+///
+/// # Errors
+/// What the service says; `RateLimited` when there are too many streams.
+pub(crate) async fn respond(
+    api: &Api,
+    caller: &Caller,
+    asked: &Asked,
+    namespace: InNamespace,
+    query: LogQuery,
+) -> Result<Response> {
+    let (kind, form) = match asked.accepts(&["text/plain", NDJSON, EVENTS]) {
+        EVENTS => (EVENTS, Form::Events),
+        NDJSON => (NDJSON, Form::Ndjson),
+        _ => (TEXT, Form::Text { with_pod: query.pod.is_none() }),
+    };
+    let place = api.streams().take(caller.person()?.id)?;
+    let lines = api.services().logs(&caller.ctx, namespace.path(), &query).await?;
+    let mut lines = lines.ready_chunks(TOGETHER);
+    let (api, mut caller) = (api.clone(), caller.clone());
+    let body = async_stream::stream! {
+        let _place = place;
+        let clock = api.services().clock().clone();
+        let stop = api.options().stop.clone();
+        let request_id = caller.ctx.request_id.clone();
+        let mut tick = clock.sleep(RECHECK);
+        let mut silent = 0;
+        let ended = loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break None,
+                () = &mut tick => {
+                    tick = clock.sleep(RECHECK);
+                    match may(&api, &caller, &namespace).await {
+                        Ok(ctx) => caller.ctx = ctx,
+                        Err(error) => break Some(error),
+                    }
+                    silent += 1;
+                    if silent >= BEAT && form == Form::Events {
+                        silent = 0;
+                        yield COMMENT;
+                    }
+                }
+                chunk = lines.next() => {
+                    let Some(chunk) = chunk else { break None };
+                    silent = 0;
+                    let mut out = Vec::new();
+                    let mut failed = None;
+                    for line in chunk {
+                        match line {
+                            Ok(line) => write(&mut out, form, &line),
+                            Err(error) => failed = Some(error),
+                        }
+                    }
+                    yield Bytes::from(out);
+                    if failed.is_some() {
+                        break failed;
+                    }
+                }
+            }
+        };
+        yield end(form, ended.as_ref(), &request_id);
+    };
+    Ok(response(kind, body))
+}
+
+/// Whether the person may still read these logs.
+async fn may(api: &Api, caller: &Caller, namespace: &InNamespace) -> Result<OpCtx> {
+    let ctx = caller.again(api).await?;
+    let (tenant, namespace) = namespace.path();
+    api.services().authz().namespace(&ctx, tenant, namespace, Resource::Log, Action::Read).await?;
+    Ok(ctx)
+}
+
+fn write(out: &mut Vec<u8>, form: Form, line: &LogLine) {
+    match form {
+        // Escape sequences that a container printed must not drive the terminal of who reads its logs.
+        Form::Text { with_pod } => {
+            if with_pod {
+                out.extend_from_slice(format!("[{}/{}] ", line.pod, line.container).as_bytes());
+            }
+            out.extend_from_slice(printable(&line.text).as_bytes());
+            out.push(b'\n');
+        }
+        Form::Ndjson => {
+            if serde_json::to_writer(&mut *out, line).is_ok() {
+                out.push(b'\n');
+            }
+        }
+        Form::Events => out.extend_from_slice(&event("line", line)),
+    }
+}
+
+/// The last words: that it ended, or why it broke off.
+fn end(form: Form, error: Option<&Error>, request_id: &str) -> Bytes {
+    match (form, error) {
+        (Form::Events, None) => event("end", &json!({})),
+        (Form::Events, Some(error)) => event("error", &problem(error, request_id)),
+        (Form::Ndjson, Some(error)) => Bytes::from(format!("{}\n", json!({ "error": problem(error, request_id) }))),
+        (Form::Text { .. }, Some(error)) => Bytes::from(format!("berth: the log broke off: {error}\n")),
+        (_, None) => Bytes::new(),
+    }
+}

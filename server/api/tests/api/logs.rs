@@ -1,0 +1,52 @@
+//! Logs, in their three forms.
+
+use berth_core::ports::store::People as _;
+use berth_types::rows::LogLine;
+use serde_json::Value;
+
+use crate::fixture::{CHECKOUT, Events, POD, PODS, Site};
+
+fn print(site: &Site, text: &str) {
+    let at = Some(site.world.system().now());
+    let line = LogLine { at, pod: POD.into(), container: "main".into(), text: text.to_owned() };
+    site.world.cluster.put_line(&site.prod, line);
+}
+
+#[tokio::test]
+async fn three_forms() {
+    let site = Site::new().await;
+    print(&site, "one");
+    print(&site, "\u{1b}[31mtwo\u{1b}[0m");
+    let pod = format!("{PODS}/{POD}/logs");
+    let text = site.ask("viewer", "GET", &pod).send().await;
+    assert_eq!((text.header("content-type"), text.text().as_str()), ("text/plain; charset=utf-8", "one\ntwo\n"));
+    let app = site.ask("viewer", "GET", &format!("{CHECKOUT}/logs?tail=1")).send().await;
+    assert_eq!(app.text(), format!("[{POD}/main] two\n"));
+    let ndjson = site.ask("viewer", "GET", &pod).header("accept", "application/x-ndjson").send().await.text();
+    let lines: Vec<Value> = ndjson.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((lines.len(), &lines[0]["text"], &lines[0]["pod"]), (2, &"one".into(), &POD.into()));
+    let mut events = Events::open(site.ask("viewer", "GET", &pod)).await;
+    assert_eq!(events.expect(&site.world, "line").await["text"], "one");
+    events.expect(&site.world, "line").await;
+    events.expect(&site.world, "end").await;
+    assert!(events.next(&site.world).await.is_none());
+    for uri in [format!("{PODS}/nothing/logs"), format!("{CHECKOUT}x/logs")] {
+        assert_eq!(site.ask("viewer", "GET", &uri).send().await.problem().0, "not-found", "{uri}");
+    }
+}
+
+#[tokio::test]
+async fn followed_until_the_token_is_revoked() {
+    let site = Site::new().await;
+    print(&site, "before");
+    let mut events = Events::open(site.ask("viewer", "GET", &format!("{CHECKOUT}/logs?follow=true"))).await;
+    assert_eq!(events.expect(&site.world, "line").await["text"], "before");
+    print(&site, "after");
+    assert_eq!(events.expect(&site.world, "line").await["text"], "after");
+    assert!(events.comment(&site.world).await);
+    let viewer = site.world.ctx("viewer").await.person().unwrap().id;
+    let token = site.world.store.list_tokens(viewer).await.unwrap()[0].id;
+    site.world.store.revoke_token(viewer, token).await.unwrap();
+    assert_eq!(events.expect(&site.world, "error").await["code"], "unauthenticated");
+    assert!(events.next(&site.world).await.is_none());
+}

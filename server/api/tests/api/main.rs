@@ -1,0 +1,13 @@
+//! The API over fakes of store and cluster, asked as a client asks.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod document;
+mod fixture;
+mod idempotency;
+mod lists;
+mod logs;
+mod main_job;
+mod problems;
+mod unauthorized;
+mod watches;

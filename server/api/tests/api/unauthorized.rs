@@ -1,0 +1,359 @@
+//! Every operation of the OpenAPI document, asked by everybody, answers exactly as the role matrix says. An operation
+//! without a case fails the test; so does a case without an operation.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use berth_core::{
+    authz::{Grant, PlatformRef, matrix::allows},
+    ports::store::{Account, People as _, Tenants as _},
+};
+use berth_types::{Action, PlatformRole, Resource, TenantRole, people::TokenScope};
+use serde_json::{Value, json};
+
+use crate::{
+    document::{document, operations},
+    fixture::{POD, Site, spec},
+};
+
+/// What an operation needs.
+#[derive(Clone, Copy, Debug)]
+enum Need {
+    /// To be known.
+    SignedIn,
+    /// To be known; even before one has chosen a password.
+    Known,
+    /// A right in a tenant, on the tenant itself.
+    Tenant(Resource, Action),
+    /// A right in a tenant, on something in a namespace.
+    Namespace(Resource, Action),
+    /// A right on the platform.
+    Platform(Resource, Action),
+    /// A browser: no token may.
+    Browser,
+}
+
+struct Case {
+    id: &'static str,
+    need: Need,
+    body: Option<Value>,
+    if_match: bool,
+    stream: bool,
+}
+
+fn case(id: &'static str, need: Need) -> Case {
+    Case { id, need, body: None, if_match: false, stream: false }
+}
+
+impl Case {
+    fn body(mut self, body: Value) -> Self {
+        self.body = Some(body);
+        self
+    }
+    fn if_match(mut self) -> Self {
+        self.if_match = true;
+        self
+    }
+    fn stream(mut self) -> Self {
+        self.stream = true;
+        self
+    }
+}
+
+fn cases() -> Vec<Case> {
+    use Action::{Create, Delete, Read, Update};
+    use Need::{Browser, Known, Namespace, Platform, SignedIn, Tenant};
+    use Resource::{App, Audit, Log, Membership, User, Workload};
+    let app = spec("a:1");
+    vec![
+        case("get_me", Known),
+        case("list_tokens", SignedIn),
+        case("create_token", Browser).body(json!({ "name": "x" })),
+        case("revoke_token", Browser),
+        case("list_tenants", SignedIn),
+        case("create_tenant", Platform(Resource::Tenant, Create)).body(json!({ "name": "games" })),
+        case("get_tenant", Tenant(Resource::Tenant, Read)),
+        case("update_tenant", Tenant(Resource::Tenant, Update)).body(json!({ "displayName": "x" })),
+        case("list_members", Tenant(Membership, Read)),
+        case("put_member", Tenant(Membership, Update)).body(json!({ "role": "viewer" })),
+        case("remove_member", Tenant(Membership, Delete)),
+        // Listing namespaces shows those one may see, so seeing the tenant is enough.
+        case("list_namespaces", Tenant(Resource::Tenant, Read)),
+        case("create_namespace", Tenant(Resource::Namespace, Create)).body(json!({ "name": "dev" })),
+        case("get_namespace", Namespace(Resource::Namespace, Read)),
+        case("get_usage", Namespace(Resource::Namespace, Read)),
+        case("list_apps", Namespace(App, Read)).stream(),
+        case("create_app", Namespace(App, Create)).body(json!({ "name": "web", "spec": app })),
+        case("get_app", Namespace(App, Read)).stream(),
+        case("replace_app", Namespace(App, Update)).body(json!({ "spec": app })).if_match(),
+        case("patch_app", Namespace(App, Update)).body(json!({ "spec": { "suspended": true } })),
+        case("delete_app", Namespace(App, Delete)),
+        case("scale_app", Namespace(App, Update)).body(json!({ "replicas": 1 })),
+        case("restart_app", Namespace(App, Update)),
+        case("suspend_app", Namespace(App, Update)),
+        case("resume_app", Namespace(App, Update)),
+        case("rollback_app", Namespace(App, Update)).body(json!({ "revision": 1 })),
+        case("list_revisions", Namespace(App, Read)),
+        case("get_revision", Namespace(App, Read)),
+        case("diff_revision", Namespace(App, Read)),
+        case("list_pods", Namespace(Workload, Read)).stream(),
+        case("get_pod", Namespace(Workload, Read)),
+        case("delete_pod", Namespace(Workload, Delete)),
+        case("list_events", Namespace(Workload, Read)).stream(),
+        case("app_logs", Namespace(Log, Read)).stream(),
+        case("pod_logs", Namespace(Log, Read)).stream(),
+        case("search", SignedIn),
+        case("list_users", Platform(User, Read)),
+        case("create_user", Platform(User, Create)).body(json!({ "name": "zoe" })),
+        case("update_user", Platform(User, Update))
+            .body(json!({ "displayName": "x", "platformRole": null, "disabled": false })),
+        case("reset_password", Platform(User, Update)),
+        case("list_audit", Platform(Audit, Read)),
+    ]
+}
+
+/// Who asks: what they may on `shop`, in `prod`, on the platform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Who {
+    /// Sends no token.
+    Nobody,
+    /// A token nobody has.
+    Forged,
+    /// A token that has ended, of the owner.
+    Expired,
+    /// A token of an owner and platform admin whose account is disabled.
+    Disabled,
+    /// A person who must choose a password first.
+    Fresh,
+    /// Another tenant's owner.
+    Outsider,
+    /// A token of the owner of `shop`, for another tenant.
+    ElsewhereTenant,
+    /// A token of the owner of `shop`, for its namespace `staging`.
+    ElsewhereNamespace,
+    /// A token of the owner of `shop`, for its namespace `prod`.
+    OnlyProd,
+    /// A token of the owner of `shop`, for reading.
+    ReadOnly,
+    /// A token of a platform admin, for reading.
+    ReadOnlyAdmin,
+    /// A member of `shop`.
+    Member(TenantRole),
+    /// Somebody with a role on the platform.
+    Platform(PlatformRole),
+}
+
+const EVERYBODY: &[Who] = &[
+    Who::Nobody,
+    Who::Forged,
+    Who::Expired,
+    Who::Disabled,
+    Who::Fresh,
+    Who::Outsider,
+    Who::ElsewhereTenant,
+    Who::ElsewhereNamespace,
+    Who::OnlyProd,
+    Who::ReadOnly,
+    Who::ReadOnlyAdmin,
+    Who::Member(TenantRole::Owner),
+    Who::Member(TenantRole::Admin),
+    Who::Member(TenantRole::Developer),
+    Who::Member(TenantRole::Viewer),
+    Who::Platform(PlatformRole::Admin),
+    Who::Platform(PlatformRole::Auditor),
+];
+
+impl Who {
+    /// Their token on `site`; none for nobody.
+    async fn token(self, site: &Site) -> Option<String> {
+        let day = Duration::from_secs(86_400);
+        let shop = |namespace: &str| TokenScope {
+            tenant: Some("shop".parse().unwrap()),
+            namespace: Some(namespace.parse().unwrap()),
+            ..TokenScope::default()
+        };
+        let read_only = TokenScope { read_only: true, ..TokenScope::default() };
+        let world = &site.world;
+        Some(match self {
+            Self::Nobody => return None,
+            Self::Forged => "berth_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".to_owned(),
+            Self::Expired => {
+                let token = world.token_for("owner", TokenScope::default(), Duration::from_secs(60)).await;
+                world.clock.advance(Duration::from_secs(61));
+                token
+            }
+            Self::Disabled => {
+                let mut user = world.person("gone", Some(PlatformRole::Admin)).await;
+                member(site, "gone", TenantRole::Owner).await;
+                let token = world.token("gone").await;
+                user.disabled = true;
+                let grant = Grant::unchecked(PlatformRef, Resource::User, Action::Update);
+                world.store.update_user(&grant, &user).await.unwrap();
+                token
+            }
+            Self::Fresh => {
+                let mut user = world.store.find_account(&"owner".parse().unwrap()).await.unwrap().unwrap().user;
+                user.id = uuid::Uuid::from_u128(1);
+                user.name = "fresh".parse().unwrap();
+                user.platform_role = Some(PlatformRole::Admin);
+                user.must_change_password = true;
+                world.store.create_user(&Account { user, password_hash: None }).await.unwrap();
+                world.token("fresh").await
+            }
+            Self::Outsider => site.token("outsider").to_owned(),
+            Self::ElsewhereTenant => {
+                let scope = TokenScope { tenant: Some("other".parse().unwrap()), ..TokenScope::default() };
+                world.token_for("owner", scope, day).await
+            }
+            Self::ElsewhereNamespace => world.token_for("owner", shop("staging"), day).await,
+            Self::OnlyProd => world.token_for("owner", shop("prod"), day).await,
+            Self::ReadOnly => world.token_for("owner", read_only, day).await,
+            Self::ReadOnlyAdmin => world.token_for("root", read_only, day).await,
+            Self::Member(TenantRole::Owner) => site.token("owner").to_owned(),
+            Self::Member(TenantRole::Admin) => {
+                world.person("admin2", None).await;
+                member(site, "admin2", TenantRole::Admin).await;
+                world.token("admin2").await
+            }
+            Self::Member(TenantRole::Developer) => site.token("developer").to_owned(),
+            Self::Member(TenantRole::Viewer) => site.token("viewer").to_owned(),
+            Self::Platform(PlatformRole::Admin) => site.token("root").to_owned(),
+            Self::Platform(PlatformRole::Auditor) => site.token("auditor").to_owned(),
+        })
+    }
+
+    /// Their role in `shop` and on the platform.
+    fn roles(self) -> (Option<TenantRole>, Option<PlatformRole>) {
+        match self {
+            Self::Member(role) => (Some(role), None),
+            Self::ElsewhereTenant | Self::ElsewhereNamespace | Self::OnlyProd | Self::ReadOnly => {
+                (Some(TenantRole::Owner), None)
+            }
+            Self::Platform(role) => (None, Some(role)),
+            Self::ReadOnlyAdmin => (None, Some(PlatformRole::Admin)),
+            _ => (None, None),
+        }
+    }
+
+    /// The refusal they get; `None`: it is done.
+    fn refusal(self, need: Need) -> Option<u16> {
+        if matches!(self, Self::Nobody | Self::Forged | Self::Expired | Self::Disabled) {
+            return Some(401);
+        }
+        if self == Self::Fresh {
+            return if matches!(need, Need::Known) { None } else { Some(403) };
+        }
+        let (tenant, platform) = self.roles();
+        let reader = matches!(self, Self::ReadOnly | Self::ReadOnlyAdmin);
+        let checked = |resource, action| {
+            let writes = action != Action::Read;
+            let may = allows(platform, tenant, resource, action) && !(writes && reader);
+            if may { None } else { Some(403) }
+        };
+        let knows = (tenant.is_some() && self != Self::ElsewhereTenant) || platform.is_some();
+        match need {
+            Need::Known | Need::SignedIn => None,
+            Need::Browser => Some(403),
+            Need::Platform(resource, action) => {
+                if platform.is_none() {
+                    Some(404)
+                } else {
+                    checked(resource, action)
+                }
+            }
+            Need::Tenant(..) | Need::Namespace(..) if !knows => Some(404),
+            Need::Tenant(resource, action) => {
+                let scoped = matches!(self, Self::OnlyProd | Self::ElsewhereNamespace);
+                let beyond = scoped && (resource, action) != (Resource::Tenant, Action::Read);
+                if beyond { Some(403) } else { checked(resource, action) }
+            }
+            Need::Namespace(..) if self == Self::ElsewhereNamespace => Some(404),
+            Need::Namespace(resource, action) => checked(resource, action),
+        }
+    }
+}
+
+/// Makes somebody a member of `shop`.
+async fn member(site: &Site, user: &str, role: TenantRole) {
+    let grant = Grant::unchecked(site.shop.clone(), Resource::Membership, Action::Update);
+    let now = site.world.system().now();
+    site.world.store.set_member(&grant, &user.parse().unwrap(), role, now).await.unwrap();
+}
+
+/// A platform with somebody in `shop` who is none of those who ask.
+async fn platform() -> Site {
+    let site = Site::new().await;
+    site.world.person("bystander", None).await;
+    member(&site, "bystander", TenantRole::Viewer).await;
+    site
+}
+
+fn uri(path: &str) -> String {
+    let uri = [
+        ("{tenant}", "shop"),
+        ("{namespace}", "prod"),
+        ("{app}", "checkout"),
+        ("{pod}", POD),
+        ("{revision}", "1"),
+        ("{token}", "00000000-0000-0000-0000-000000000001"),
+    ]
+    .iter()
+    .fold(path.to_owned(), |uri, (name, value)| uri.replace(name, value));
+    uri.replace("{user}", "bystander")
+}
+
+#[tokio::test]
+async fn every_operation_answers_everybody_as_the_matrix_says() {
+    let mut cases: BTreeMap<&str, Case> = cases().into_iter().map(|case| (case.id, case)).collect();
+    // Refusals and reads leave it as it is; what does change something gets a platform of its own.
+    let shared = platform().await;
+    let mut tokens = Vec::new();
+    for who in EVERYBODY {
+        tokens.push(who.token(&shared).await);
+    }
+    let mut wrong = Vec::new();
+    let mut asked = 0;
+    for (path, method, operation) in operations(&document()) {
+        let id = operation["operationId"].as_str().unwrap();
+        let Some(case) = cases.remove(id) else {
+            wrong.push(format!("{method} {path} ({id}) has no case"));
+            continue;
+        };
+        let forms: &[&str] =
+            if case.stream { &["application/json", "text/event-stream"] } else { &["application/json"] };
+        for ((who, token), form) in
+            EVERYBODY.iter().zip(&tokens).flat_map(|one| forms.iter().map(move |form| (one, form)))
+        {
+            let refusal = who.refusal(case.need);
+            let own = if refusal.is_none() && method != "get" { Some(platform().await) } else { None };
+            let token = match &own {
+                Some(site) => who.token(site).await,
+                None => token.clone(),
+            };
+            let site = own.as_ref().unwrap_or(&shared);
+            let mut ask = site.ask("", &method.to_uppercase(), &uri(&path)).header("accept", form);
+            if let Some(token) = token {
+                ask = ask.header("authorization", &format!("Bearer {token}"));
+            }
+            if let Some(body) = &case.body {
+                ask = ask.json(body);
+            }
+            if case.if_match {
+                ask = ask.header("if-match", "*");
+            }
+            let status = ask.open().await.status().as_u16();
+            let as_wanted = match refusal {
+                Some(refusal) => status == refusal,
+                None => (200..300).contains(&status),
+            };
+            asked += 1;
+            if !as_wanted {
+                let want = refusal.map_or_else(|| "2xx".to_owned(), |status| status.to_string());
+                wrong.push(format!("{method} {path} by {who:?} as {form}: {status} instead of {want}"));
+            }
+        }
+    }
+    wrong.extend(cases.into_keys().map(|id| format!("there is no operation {id}")));
+    assert!(wrong.is_empty(), "{} of {asked} answers are wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(asked > 600, "{asked}");
+    assert_eq!(shared.get("viewer", crate::fixture::APPS).await["total"], 1, "refusals changed nothing");
+}

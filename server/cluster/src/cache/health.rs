@@ -1,0 +1,237 @@
+//! Whether the cache follows the cluster: watches tell what they meet, and a probe asks once a second.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use berth_core::{
+    env::Clock,
+    ports::cluster::{CacheState, Freshness},
+};
+use jiff::Timestamp;
+use kube::Client;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::rest::get;
+
+/// Between two probes.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+/// For one probe.
+const PROBE_TIMEOUT: Duration = Duration::from_millis(1500);
+
+#[derive(Debug, Default, Clone)]
+struct WatchState {
+    synced: bool,
+    error: Option<Arc<str>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    watches: BTreeMap<&'static str, WatchState>,
+    /// Why the probe fails, if it does.
+    probe: Option<Arc<str>>,
+    /// Since when the state is stale, and why.
+    stale: Option<(Timestamp, Arc<str>)>,
+    as_of: Option<Timestamp>,
+}
+
+/// The health of a cluster's cache.
+pub(crate) struct Health {
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+    /// Asks for a probe now.
+    ask: Notify,
+    /// Wakes watches that wait to try again.
+    recovered: Notify,
+    /// Grows when open watches cannot be trusted any more.
+    restarts: watch::Sender<u64>,
+    /// Told when the state changes.
+    changed: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Health {
+    pub(crate) fn new(clock: Arc<dyn Clock>, changed: Box<dyn Fn() + Send + Sync>) -> Arc<Self> {
+        Arc::new(Self {
+            clock,
+            state: Mutex::default(),
+            ask: Notify::new(),
+            recovered: Notify::new(),
+            restarts: watch::Sender::new(0),
+            changed,
+        })
+    }
+
+    /// Begins to follow a watch, which the cache is not live without.
+    pub(crate) fn watch(self: &Arc<Self>, name: &'static str) -> Watch {
+        self.update(|state| {
+            state.watches.insert(name, WatchState::default());
+        });
+        Watch { health: self.clone(), name }
+    }
+
+    /// How fresh the cache is.
+    pub(crate) fn freshness(&self) -> Freshness {
+        let state = self.state.lock();
+        let cache = if let Some((since, reason)) = &state.stale {
+            CacheState::Stale { since: *since, reason: reason.clone() }
+        } else if state.watches.is_empty() || state.watches.values().any(|w| !w.synced) {
+            CacheState::Loading
+        } else {
+            CacheState::Live
+        };
+        Freshness { state: cache, as_of: state.as_of }
+    }
+
+    /// Whether all these watches have had their first list.
+    pub(crate) fn all_synced(&self, names: &[&'static str]) -> bool {
+        let state = self.state.lock();
+        names.iter().all(|name| state.watches.get(name).is_some_and(|w| w.synced))
+    }
+
+    fn update(&self, change: impl FnOnce(&mut State)) {
+        let (before, after) = {
+            let mut state = self.state.lock();
+            let before = (state.stale.is_some(), state.watches.values().all(|w| w.synced));
+            change(&mut state);
+            let broken = state.watches.values().find_map(|w| w.error.clone());
+            match state.probe.clone().or(broken) {
+                Some(why) if state.stale.is_none() => {
+                    state.stale = Some((self.clock.now(), why));
+                }
+                Some(_) => {}
+                None => state.stale = None,
+            }
+            if state.stale.is_none() {
+                state.as_of = Some(self.clock.now());
+            }
+            (before, (state.stale.is_some(), state.watches.values().all(|w| w.synced)))
+        };
+        if before != after {
+            (self.changed)();
+        }
+    }
+
+    /// Asks the API server once a second whether it is there, until `shutdown`.
+    pub(crate) async fn probe(&self, client: Client, shutdown: CancellationToken) {
+        loop {
+            let answer = match get("/version") {
+                Ok(request) => tokio::time::timeout(PROBE_TIMEOUT, client.request_text(request)).await,
+                Err(_) => return,
+            };
+            let why: Option<Arc<str>> = match answer {
+                // Whatever it says, it is there.
+                Ok(Ok(_)) => None,
+                Ok(Err(kube::Error::Api(status))) if status.code < 500 => None,
+                Ok(Err(e)) => Some(e.to_string().into()),
+                Err(_) => Some("it does not answer".into()),
+            };
+            let failed = why.is_some();
+            let was = std::mem::replace(&mut self.state.lock().probe, why.clone());
+            self.update(|_| {});
+            if failed && was.is_none() {
+                tracing::warn!(why = why.as_deref(), "the cluster went away; lists go on from the cache");
+            }
+            if !failed && was.is_some() {
+                tracing::info!("the cluster is back");
+                // Open watches may hang on connections that died unnoticed.
+                self.restarts.send_modify(|n| *n += 1);
+                self.recovered.notify_waiters();
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = super::pause(PROBE_EVERY) => {}
+                () = self.ask.notified() => super::pause(Duration::from_millis(100)).await,
+            }
+        }
+    }
+}
+
+/// One watch's side of it.
+pub(crate) struct Watch {
+    health: Arc<Health>,
+    name: &'static str,
+}
+
+impl Watch {
+    fn set(&self, change: impl FnOnce(&mut WatchState)) {
+        self.health.update(|state| change(state.watches.entry(self.name).or_default()));
+    }
+
+    /// The whole list is there.
+    pub(crate) fn synced(&self) {
+        self.set(|w| *w = WatchState { synced: true, error: None });
+    }
+
+    /// The watch goes on.
+    pub(crate) fn connected(&self) {
+        self.set(|w| w.error = None);
+    }
+
+    /// The watch broke.
+    pub(crate) fn failed(&self, why: &str) {
+        self.set(|w| w.error = Some(why.into()));
+        self.health.ask.notify_one();
+    }
+
+    /// Something came.
+    pub(crate) fn heard(&self) {
+        let now = self.health.clock.now();
+        let mut state = self.health.state.lock();
+        if state.stale.is_none() {
+            state.as_of = Some(now);
+        }
+    }
+
+    /// Resolves when the cluster has come back.
+    pub(crate) async fn recovered(&self) {
+        self.health.recovered.notified().await;
+    }
+
+    /// Changes when an open watch is to be opened anew.
+    pub(crate) fn restarts(&self) -> watch::Receiver<u64> {
+        let mut receiver = self.health.restarts.subscribe();
+        receiver.mark_unchanged();
+        receiver
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use berth_core::env::ManualClock;
+
+    use super::*;
+
+    #[test]
+    fn states() {
+        let clock = ManualClock::new("2026-01-01T00:00:00Z".parse().expect("a time"));
+        let told = Arc::new(AtomicUsize::new(0));
+        let counter = told.clone();
+        let health = Health::new(
+            clock.clone(),
+            Box::new(move || {
+                counter.fetch_add(1, Ordering::Relaxed);
+            }),
+        );
+        assert_eq!(health.freshness().state, CacheState::Loading);
+        let (pods, apps) = (health.watch("pods"), health.watch("apps"));
+        pods.synced();
+        assert_eq!(health.freshness().state, CacheState::Loading, "apps are missing");
+        apps.synced();
+        assert_eq!(health.freshness().state, CacheState::Live);
+
+        let went = clock.now();
+        pods.failed("connection refused");
+        clock.advance(Duration::from_secs(5));
+        apps.failed("connection reset");
+        apps.heard();
+        let stale = CacheState::Stale { since: went, reason: "connection refused".into() };
+        assert_eq!(health.freshness(), Freshness { state: stale.clone(), as_of: Some(went) });
+        pods.connected();
+        assert_eq!(health.freshness().state, stale, "one is still broken");
+        apps.connected();
+        assert_eq!(health.freshness(), Freshness { state: CacheState::Live, as_of: Some(clock.now()) });
+        assert!(told.load(Ordering::Relaxed) >= 3);
+    }
+}

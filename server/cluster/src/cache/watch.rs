@@ -1,0 +1,330 @@
+//! One watch a kind: a streaming list, then changes, for as long as Berth runs.
+//!
+//! A watch that breaks goes on from the last version it saw; one that is too old (410) lists anew and swaps the result in
+//! whole. Objects are decoded line by line straight into rows.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::{Buf, BytesMut};
+use futures::TryStreamExt as _;
+use http::Request;
+use kube::{Client, client::Body, core::Status};
+use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    health::{Health, Watch},
+    store::{Changed, Entry, Record, Store},
+};
+use crate::{
+    intern::Interner,
+    rest::{Kind, get, query},
+};
+
+/// Longest pause between two tries.
+const MAX_BACKOFF: Duration = Duration::from_secs(3);
+/// A watch is asked to end after this, so that a connection which died unnoticed is replaced.
+const WATCH_SECONDS: &str = "290";
+/// A single object larger than this is no object.
+const MAX_LINE: usize = 8 << 20;
+/// Rows of a page, where the API server knows no streaming lists.
+const PAGE: &str = "500";
+
+#[derive(Deserialize)]
+#[serde(tag = "type", content = "object", rename_all = "UPPERCASE")]
+enum Line<T> {
+    Added(T),
+    Modified(T),
+    Deleted(T),
+    Bookmark(Bookmark),
+    Error(Status),
+}
+
+#[derive(Deserialize)]
+struct Bookmark {
+    metadata: BookmarkMeta,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct BookmarkMeta {
+    resource_version: String,
+    #[serde(default)]
+    annotations: std::collections::BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", bound(deserialize = "T: Deserialize<'de>"))]
+struct List<T> {
+    metadata: ListMeta,
+    #[serde(default = "Vec::new")]
+    items: Vec<T>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ListMeta {
+    resource_version: String,
+    #[serde(default, rename = "continue")]
+    next: Option<String>,
+}
+
+/// Why a watch ended.
+enum End {
+    /// As it should; go on at the last version.
+    Closed,
+    /// The version is too old, or the server lost track: list anew.
+    Gone,
+    /// The server knows no streaming lists.
+    NoStreaming,
+    /// The server or the way to it is broken.
+    Failed(String),
+}
+
+/// Fills a [`Store`] from the cluster.
+pub(crate) struct Watcher<R> {
+    pub(crate) client: Client,
+    pub(crate) kind: Kind,
+    /// Label selector, or empty.
+    pub(crate) selector: &'static str,
+    pub(crate) store: Arc<Store<R>>,
+    pub(crate) strings: Arc<Interner>,
+    pub(crate) health: Arc<Health>,
+    /// Told of every row that changed.
+    pub(crate) changed: Arc<dyn Fn(Changed) + Send + Sync>,
+}
+
+impl<R: Record> Watcher<R> {
+    /// Watches until `shutdown`.
+    pub(crate) async fn run(self, shutdown: CancellationToken) {
+        let watch = self.health.watch(self.kind.plural);
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = self.watch(&watch) => {}
+        }
+    }
+
+    async fn watch(&self, watch: &Watch) {
+        let mut version: Option<u64> = None;
+        let mut streaming = true;
+        let mut failures = 0_u32;
+        loop {
+            let before = version;
+            let end = match version {
+                None if streaming => self.stream(watch, &mut version, true).await,
+                None => match self.list().await {
+                    Ok(at) => {
+                        version = Some(at);
+                        watch.synced();
+                        End::Closed
+                    }
+                    Err(why) => End::Failed(why),
+                },
+                Some(_) => self.stream(watch, &mut version, false).await,
+            };
+            match end {
+                End::Closed if version != before => failures = 0,
+                // Closed without a word: not an error, but nothing to hurry for either.
+                End::Closed => failures = failures.max(1),
+                End::Gone => {
+                    tracing::info!(kind = self.kind.kind, "the watch fell behind; listing anew");
+                    version = None;
+                    failures = failures.max(1);
+                }
+                End::NoStreaming => streaming = false,
+                End::Failed(why) => {
+                    failures += 1;
+                    if failures == 1 || failures.is_multiple_of(20) {
+                        tracing::warn!(kind = self.kind.kind, why, "the watch broke");
+                    }
+                    watch.failed(&why);
+                }
+            }
+            if failures > 0 {
+                let pause = Duration::from_millis(100 << (failures - 1).min(5)).min(MAX_BACKOFF);
+                tokio::select! {
+                    () = super::pause(pause) => {}
+                    () = watch.recovered() => {}
+                }
+            }
+        }
+    }
+
+    async fn send(&self, pairs: &[(&str, &str)]) -> Result<http::Response<Body>, End> {
+        let mut pairs = pairs.to_vec();
+        if !self.selector.is_empty() {
+            pairs.push(("labelSelector", self.selector));
+        }
+        let request: Request<Vec<u8>> =
+            get(&query(&self.kind.all(), &pairs)).map_err(|e| End::Failed(e.to_string()))?;
+        let sent = tokio::time::timeout(Duration::from_secs(10), self.client.send(request.map(Body::from))).await;
+        match sent {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(e)) => Err(End::Failed(e.to_string())),
+            Err(_) => Err(End::Failed("no answer within 10 s".to_owned())),
+        }
+    }
+
+    /// A watch, from the version or from the beginning.
+    async fn stream(&self, watch: &Watch, version: &mut Option<u64>, initial: bool) -> End {
+        let at = version.map(|v| v.to_string());
+        let mut pairs = vec![("watch", "true"), ("allowWatchBookmarks", "true"), ("timeoutSeconds", WATCH_SECONDS)];
+        match &at {
+            Some(at) => pairs.push(("resourceVersion", at)),
+            None => pairs.extend([("sendInitialEvents", "true"), ("resourceVersionMatch", "NotOlderThan")]),
+        }
+        let response = match self.send(&pairs).await {
+            Ok(response) => response,
+            Err(end) => return end,
+        };
+        let status = response.status();
+        if !status.is_success() {
+            let body = response.into_body().collect_bytes().await.unwrap_or_default();
+            let said = serde_json::from_slice::<Status>(&body).map_or_else(|_| status.to_string(), |s| s.message);
+            return match status.as_u16() {
+                410 => End::Gone,
+                // Before 1.32, or switched off: `sendInitialEvents is forbidden for watch`.
+                400 | 422 if initial => End::NoStreaming,
+                _ => End::Failed(said),
+            };
+        }
+        if !initial {
+            watch.connected();
+        }
+        let mut list: Option<Vec<Entry<R>>> = initial.then(Vec::new);
+        let mut body = chunks(response.into_body());
+        let mut buffer = BytesMut::new();
+        let mut searched = 0;
+        let mut restarts = watch.restarts();
+        loop {
+            let chunk = tokio::select! {
+                chunk = body.try_next() => chunk,
+                _ = restarts.changed() => return End::Closed,
+            };
+            match chunk {
+                Ok(Some(chunk)) => buffer.extend_from_slice(&chunk),
+                Ok(None) if list.is_some() => return End::Failed("the list ended early".to_owned()),
+                Ok(None) => return End::Closed,
+                Err(why) => return End::Failed(why),
+            }
+            while let Some(at) = buffer[searched..].iter().position(|b| *b == b'\n') {
+                let line = buffer.split_to(searched + at);
+                buffer.advance(1);
+                searched = 0;
+                if line.iter().all(u8::is_ascii_whitespace) {
+                    continue;
+                }
+                if let Err(end) = self.line(&line, &mut list, version, watch) {
+                    return end;
+                }
+            }
+            searched = buffer.len();
+            if searched > MAX_LINE {
+                return End::Failed("an object is too large to be one".to_owned());
+            }
+        }
+    }
+
+    fn line(
+        &self,
+        line: &[u8],
+        list: &mut Option<Vec<Entry<R>>>,
+        version: &mut Option<u64>,
+        watch: &Watch,
+    ) -> Result<(), End> {
+        let parsed: Line<R::Wire> = match serde_json::from_slice(line) {
+            Ok(parsed) => parsed,
+            Err(e) => {
+                // One object that cannot be read must not stop the others; listing again would only meet it again.
+                tracing::warn!(kind = self.kind.kind, error = %e, "an object was skipped");
+                return Ok(());
+            }
+        };
+        watch.heard();
+        match parsed {
+            Line::Added(wire) | Line::Modified(wire) => {
+                if let Some(entry) = R::decode(wire, &self.strings) {
+                    match list {
+                        Some(list) => list.push(entry),
+                        None => {
+                            *version = Some(entry.version);
+                            if let Some(changed) = self.store.apply(entry) {
+                                (self.changed)(changed);
+                            }
+                        }
+                    }
+                }
+            }
+            Line::Deleted(wire) => {
+                if let Some(entry) = R::decode(wire, &self.strings) {
+                    match list {
+                        Some(list) => list.retain(|e| e.name != entry.name || e.namespace != entry.namespace),
+                        None => {
+                            *version = Some(entry.version);
+                            if let Some(changed) = self.store.remove(&entry) {
+                                (self.changed)(changed);
+                            }
+                        }
+                    }
+                }
+            }
+            Line::Bookmark(bookmark) => {
+                let at = bookmark.metadata.resource_version.parse().unwrap_or(0);
+                let ends = bookmark.metadata.annotations.get("k8s.io/initial-events-end").is_some_and(|v| v == "true");
+                if list.is_none() {
+                    *version = Some(at);
+                    self.store.seen(at);
+                } else if ends && let Some(entries) = list.take() {
+                    *version = Some(at);
+                    self.swap(entries, at);
+                    watch.synced();
+                }
+            }
+            Line::Error(status) if status.code == 410 || status.reason == "Expired" => return Err(End::Gone),
+            Line::Error(status) => return Err(End::Failed(status.message)),
+        }
+        Ok(())
+    }
+
+    fn swap(&self, entries: Vec<Entry<R>>, version: u64) {
+        for changed in self.store.replace(entries, version) {
+            (self.changed)(changed);
+        }
+    }
+
+    /// A list in pages, for API servers without streaming lists.
+    async fn list(&self) -> Result<u64, String> {
+        let (mut entries, mut next) = (Vec::new(), String::new());
+        loop {
+            let mut pairs = vec![("limit", PAGE)];
+            if !next.is_empty() {
+                pairs.push(("continue", &next));
+            }
+            let response = match self.send(&pairs).await {
+                Ok(response) => response,
+                Err(End::Failed(why)) => return Err(why),
+                Err(_) => return Err("no list".to_owned()),
+            };
+            let status = response.status();
+            let body = response.into_body().collect_bytes().await.map_err(|e| e.to_string())?;
+            if !status.is_success() {
+                return Err(serde_json::from_slice::<Status>(&body).map_or_else(|_| status.to_string(), |s| s.message));
+            }
+            let page: List<R::Wire> = serde_json::from_slice(&body).map_err(|e| e.to_string())?;
+            entries.extend(page.items.into_iter().filter_map(|wire| R::decode(wire, &self.strings)));
+            match page.metadata.next.filter(|n| !n.is_empty()) {
+                Some(token) => next = token,
+                None => {
+                    let version = page.metadata.resource_version.parse().unwrap_or(0);
+                    self.swap(entries, version);
+                    return Ok(version);
+                }
+            }
+        }
+    }
+}
+
+fn chunks(body: Body) -> impl futures::Stream<Item = Result<bytes::Bytes, String>> + Unpin {
+    use http_body_util::BodyExt as _;
+    Box::pin(body.into_data_stream().map_err(|e| e.to_string()))
+}

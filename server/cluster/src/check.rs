@@ -1,0 +1,173 @@
+//! What Berth needs of a cluster, each with its fix: for `berth doctor`.
+
+use berth_core::ports::cluster::Finding;
+use kube::Client;
+use serde_json::{Value, json};
+
+use crate::{
+    connection::Connection,
+    error::Target,
+    rest::{Kind, Rest},
+};
+
+/// Oldest minor version that is known to work.
+const MINOR: u32 = 33;
+
+/// A right that an identity needs: verb, group, resource with subresource.
+type Right = (&'static str, &'static str, &'static str);
+
+const READER: &[Right] =
+    &[("watch", "berth.dev", "apps"), ("watch", "", "pods"), ("watch", "", "events"), ("watch", "", "resourcequotas")];
+const CONTROLLER: &[Right] = &[
+    ("patch", "berth.dev", "apps/status"),
+    ("patch", "apps", "deployments"),
+    ("patch", "apps", "controllerrevisions"),
+    ("patch", "", "services"),
+    ("patch", "networking.k8s.io", "ingresses"),
+    ("patch", "policy", "poddisruptionbudgets"),
+    ("patch", "autoscaling", "horizontalpodautoscalers"),
+    ("list", "", "pods"),
+    ("get", "", "pods/log"),
+    ("patch", "", "namespaces"),
+    ("patch", "rbac.authorization.k8s.io", "rolebindings"),
+    ("bind", "rbac.authorization.k8s.io", "clusterroles"),
+    ("patch", "apiextensions.k8s.io", "customresourcedefinitions"),
+];
+const WRITER: &[Right] = &[("impersonate", "", "users"), ("impersonate", "", "groups")];
+
+fn finding(what: &str, ok: bool, found: impl Into<String>, fix: &str) -> Finding {
+    Finding { what: what.to_owned(), ok, found: found.into(), fix: (!ok).then(|| fix.to_owned()) }
+}
+
+/// Asks the cluster.
+pub(crate) async fn check(connection: &Connection) -> Vec<Finding> {
+    let rest = Rest::new(connection.reader.clone());
+    let version: Value = match rest.get(&Target::new("the version", ""), "/version").await {
+        Ok(version) => version,
+        Err(e) => {
+            let why = std::error::Error::source(&e).map_or_else(|| e.to_string(), ToString::to_string);
+            return vec![finding(
+                "cluster answers",
+                false,
+                why,
+                "check the kubeconfig's server address, the network, and that the API server runs",
+            )];
+        }
+    };
+    let mut findings = vec![finding("cluster answers", true, version["gitVersion"].as_str().unwrap_or("yes"), "")];
+    findings.push(check_version(&version));
+    findings.push(check_crd(&rest).await);
+    for (who, client, rights) in [
+        ("reader", &connection.reader, READER),
+        ("controller", &connection.controller, CONTROLLER),
+        ("writer", &connection.writer, WRITER),
+    ] {
+        findings.push(check_rights(who, client, rights).await);
+    }
+    findings.push(
+        check_default(
+            &rest,
+            Kind::STORAGE_CLASS,
+            "default storage class",
+            "storageclass.kubernetes.io/is-default-class",
+            "volumes without a class",
+        )
+        .await,
+    );
+    findings.push(
+        check_default(
+            &rest,
+            Kind::INGRESS_CLASS,
+            "default ingress class",
+            "ingressclass.kubernetes.io/is-default-class",
+            "Ingresses without a class",
+        )
+        .await,
+    );
+    let metrics = rest.get::<Value>(&Target::new("metrics", ""), "/apis/metrics.k8s.io/v1beta1").await.is_ok();
+    let found = if metrics { "served" } else { "not served" };
+    findings.push(finding(
+        "metrics API",
+        metrics,
+        found,
+        "install metrics-server; without it there is no CPU and memory use, and no autoscaling",
+    ));
+    findings
+}
+
+fn check_version(version: &Value) -> Finding {
+    let number = |key: &str| version[key].as_str().map(|v| v.trim_end_matches('+')).and_then(|v| v.parse::<u32>().ok());
+    let (major, minor) = (number("major").unwrap_or(0), number("minor").unwrap_or(0));
+    let ok = (major, minor) >= (1, MINOR);
+    finding(
+        "version",
+        ok,
+        format!("{major}.{minor}"),
+        &format!("Berth is tried with Kubernetes 1.{MINOR} and later; update the cluster"),
+    )
+}
+
+async fn check_crd(rest: &Rest) -> Finding {
+    let path = format!("/apis/{}", Kind::APP.api_version);
+    let served = rest.get::<Value>(&Target::new("the definitions", ""), &path).await;
+    let found = match &served {
+        Ok(_) => "served".to_owned(),
+        Err(e) => e.message().to_owned(),
+    };
+    finding(
+        "App definition",
+        served.is_ok(),
+        found,
+        "start `berth serve` with the right to install it, or `kubectl apply -f deploy/crds/`",
+    )
+}
+
+async fn check_rights(who: &str, client: &Client, rights: &[Right]) -> Finding {
+    let rest = Rest::new(client.clone());
+    let mut missing = Vec::new();
+    for (verb, group, resource) in rights {
+        let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+        let review = json!({
+            "apiVersion": Kind::ACCESS_REVIEW.api_version,
+            "kind": Kind::ACCESS_REVIEW.kind,
+            "spec": { "resourceAttributes": { "verb": verb, "group": group, "resource": resource, "subresource": subresource } },
+        });
+        let answer = rest.create(&Target::new("the review", ""), &Kind::ACCESS_REVIEW.all(), &review).await;
+        if !answer.is_ok_and(|a| a["status"]["allowed"] == true) {
+            let slash = if subresource.is_empty() { "" } else { "/" };
+            missing.push(format!("{verb} {resource}{slash}{subresource}"));
+        }
+    }
+    let found = if missing.is_empty() { "all there".to_owned() } else { format!("missing: {}", missing.join(", ")) };
+    let fix = format!("give the {who}'s account these rights; the chart in deploy/chart has the ClusterRole");
+    finding(&format!("rights of the {who}"), missing.is_empty(), found, &fix)
+}
+
+async fn check_default(rest: &Rest, kind: Kind, what: &str, annotation: &str, who: &str) -> Finding {
+    let list = rest.get::<Value>(&Target::new(what, ""), &kind.all()).await.unwrap_or_default();
+    let items = list["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let name = |item: &Value| item["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    let default = items.iter().find(|i| i["metadata"]["annotations"][annotation] == "true").map(name);
+    let found = default.clone().unwrap_or_else(|| match items {
+        [] => "there are no classes".to_owned(),
+        some => format!("none of {}", some.iter().map(name).collect::<Vec<_>>().join(", ")),
+    });
+    finding(
+        what,
+        default.is_some(),
+        found,
+        &format!("mark a class with {annotation}=true; until then {who} do not work"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions() {
+        for (major, minor, ok) in [("1", "35", true), ("1", "33+", true), ("1", "32", false), ("", "", false)] {
+            assert_eq!(check_version(&json!({"major": major, "minor": minor})).ok, ok, "{major}.{minor}");
+        }
+    }
+}

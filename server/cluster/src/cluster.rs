@@ -1,0 +1,239 @@
+//! One cluster: the port of `berth-core`, put together.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use berth_core::{
+    Error, OpCtx, Result,
+    authz::{AppRef, Grant, NamespaceRef},
+    env::Clock,
+    ports::cluster::{
+        AppObject, CacheState, Change, Cluster, Clusters, DesiredNamespace, ExecSession, Finding, Freshness, LogQuery,
+        NamespaceSummary,
+    },
+};
+use berth_types::{
+    ClusterId, ErrorCode, ListQuery, Page,
+    app_status::AppPhase,
+    rows::{AppRow, EventRow, LogLine, PodRow, RevisionRow, UsageRow},
+};
+use futures::stream::BoxStream;
+use serde_json::Value;
+use tokio::sync::{Semaphore, broadcast};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    cache::{Cache, app::view, query::page, quota},
+    connection::Connection,
+    controller::Controller,
+    rest::Rest,
+};
+
+/// Changes of people that are under way at a time; more are refused at once, rather than piled up before a cluster that is
+/// slow to answer.
+const MOST_WRITES: usize = 64;
+
+/// A Kubernetes cluster. Made with [`KubeCluster::new`]; nothing is asked of it before [`KubeCluster::run`].
+pub struct KubeCluster {
+    pub(crate) id: ClusterId,
+    pub(crate) connection: Connection,
+    pub(crate) cache: Arc<Cache>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) writes: Semaphore,
+}
+
+impl KubeCluster {
+    /// A cluster called `id` behind `connection`.
+    #[must_use]
+    pub fn new(id: ClusterId, connection: Connection, clock: Arc<dyn Clock>) -> Arc<Self> {
+        let cache = Cache::new(clock.clone());
+        Arc::new(Self { id, connection, cache, clock, writes: Semaphore::new(MOST_WRITES) })
+    }
+
+    /// Fills the cache and keeps it true, until `shutdown`.
+    pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
+        self.cache.clone().run(&self.connection, shutdown).await;
+    }
+
+    /// Makes what Apps want, until `shutdown`. Needs [`Self::run`]; one process a cluster does this.
+    pub async fn run_controller(self: Arc<Self>, shutdown: CancellationToken) {
+        let controller = Controller::new(&self.connection, self.cache.clone(), self.clock.clone());
+        tokio::join!(
+            self.cache.clone().run_children(&self.connection, shutdown.clone()),
+            controller.run(shutdown.clone()),
+        );
+    }
+
+    /// Waits until the cache is filled, at most `limit`; whether it is.
+    pub async fn wait_until_live(&self, limit: Duration) -> bool {
+        let mut changes = self.subscribe();
+        let live = async {
+            while self.freshness().state != CacheState::Live {
+                if let Err(broadcast::error::RecvError::Closed) = changes.recv().await {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(limit, live).await.is_ok()
+    }
+
+    /// Pods in the cache, of all namespaces.
+    #[must_use]
+    pub fn pods_cached(&self) -> usize {
+        self.cache.pods.len()
+    }
+
+    pub(crate) fn controller_rest(&self) -> Rest {
+        Rest::new(self.connection.controller.clone())
+    }
+
+    fn dated<T>(&self, mut page: Page<T>) -> Page<T> {
+        page.as_of = self.cache.health.freshness().as_of;
+        page
+    }
+}
+
+#[async_trait]
+impl Cluster for KubeCluster {
+    fn id(&self) -> &ClusterId {
+        &self.id
+    }
+
+    fn freshness(&self) -> Freshness {
+        self.cache.health.freshness()
+    }
+
+    fn subscribe(&self) -> broadcast::Receiver<Change> {
+        self.cache.subscribe()
+    }
+
+    fn apps(&self, namespace: &Grant<NamespaceRef>, query: &ListQuery) -> Result<Page<AppRow>> {
+        let space = self.cache.apps.space(&namespace.kube_name);
+        Ok(self.dated(page(space.rows(), query)?))
+    }
+
+    fn pods(&self, namespace: &Grant<NamespaceRef>, query: &ListQuery) -> Result<Page<PodRow>> {
+        let space = self.cache.pods.space(&namespace.kube_name);
+        Ok(self.dated(page(space.rows(), query)?))
+    }
+
+    fn events(&self, namespace: &Grant<NamespaceRef>, query: &ListQuery) -> Result<Page<EventRow>> {
+        self.cache.resolve_events(&namespace.kube_name);
+        let space = self.cache.events.space(&namespace.kube_name);
+        Ok(self.dated(page(space.rows(), query)?))
+    }
+
+    fn usage(&self, namespace: &Grant<NamespaceRef>) -> Vec<UsageRow> {
+        let rows = quota::usage(self.cache.quotas.space(&namespace.kube_name).rows());
+        if !rows.is_empty() {
+            return rows;
+        }
+        let pods = self.cache.pods.space(&namespace.kube_name).rows().count();
+        vec![UsageRow { resource: "pods".to_owned(), used: pods.to_string(), limit: None }]
+    }
+
+    fn summary(&self, namespace: &Grant<NamespaceRef>) -> NamespaceSummary {
+        let mut summary = NamespaceSummary::default();
+        for app in self.cache.apps.space(&namespace.kube_name).rows() {
+            *match app.row.phase {
+                AppPhase::Degraded => &mut summary.degraded,
+                AppPhase::Progressing => &mut summary.progressing,
+                AppPhase::Ready => &mut summary.ready,
+                AppPhase::Suspended => &mut summary.suspended,
+            } += 1;
+        }
+        summary.pods = self.cache.pods.space(&namespace.kube_name).get().map_or(0, |s| s.len());
+        summary
+    }
+
+    fn app(&self, app: &Grant<AppRef>) -> Option<AppObject> {
+        let object = self.cache.apps.with(&app.namespace.kube_name, app.name.as_str(), |s| s.row.object())?;
+        view(object).inspect_err(|e| tracing::warn!(app = %app.name, error = %e, "the spec of an app is none")).ok()
+    }
+
+    async fn create_app(&self, ctx: &OpCtx, app: &Grant<AppRef>, spec: &Value) -> Result<AppObject> {
+        self.make(ctx, app, spec).await
+    }
+
+    async fn replace_app(
+        &self,
+        ctx: &OpCtx,
+        app: &Grant<AppRef>,
+        spec: &Value,
+        resource_version: Option<&str>,
+    ) -> Result<AppObject> {
+        self.replace(ctx, app, spec, resource_version).await
+    }
+
+    async fn restart_app(&self, ctx: &OpCtx, app: &Grant<AppRef>) -> Result<AppObject> {
+        self.restart(ctx, app).await
+    }
+
+    async fn delete_app(&self, ctx: &OpCtx, app: &Grant<AppRef>, resource_version: Option<&str>) -> Result<()> {
+        self.remove(ctx, app, resource_version).await
+    }
+
+    async fn revisions(&self, ctx: &OpCtx, app: &Grant<AppRef>) -> Result<Vec<RevisionRow>> {
+        self.history(ctx, app).await
+    }
+
+    async fn delete_pod(&self, ctx: &OpCtx, namespace: &Grant<NamespaceRef>, pod: &str) -> Result<()> {
+        self.remove_pod(ctx, namespace, pod).await
+    }
+
+    async fn pod(&self, ctx: &OpCtx, namespace: &Grant<NamespaceRef>, pod: &str) -> Result<Value> {
+        self.read_pod(ctx, namespace, pod).await
+    }
+
+    async fn logs(
+        &self,
+        ctx: &OpCtx,
+        namespace: &Grant<NamespaceRef>,
+        query: &LogQuery,
+    ) -> Result<BoxStream<'static, Result<LogLine>>> {
+        self.read_logs(ctx, namespace, query).await
+    }
+
+    async fn exec(
+        &self,
+        ctx: &OpCtx,
+        namespace: &Grant<NamespaceRef>,
+        pod: &str,
+        container: Option<&str>,
+        command: &[String],
+        tty: bool,
+    ) -> Result<ExecSession> {
+        self.open_terminal(ctx, namespace, pod, container, command, tty).await
+    }
+
+    async fn ensure_namespace(&self, _: &OpCtx, desired: &DesiredNamespace) -> Result<bool> {
+        self.keep_namespace(desired).await
+    }
+
+    async fn check(&self) -> Vec<Finding> {
+        crate::check::check(&self.connection).await
+    }
+}
+
+/// The clusters that Berth knows.
+#[derive(Default, Clone)]
+pub struct ClusterSet(BTreeMap<ClusterId, Arc<KubeCluster>>);
+
+impl ClusterSet {
+    /// These clusters.
+    #[must_use]
+    pub fn new(clusters: impl IntoIterator<Item = Arc<KubeCluster>>) -> Self {
+        Self(clusters.into_iter().map(|c| (c.id.clone(), c)).collect())
+    }
+}
+
+impl Clusters for ClusterSet {
+    fn get(&self, id: &ClusterId) -> Result<Arc<dyn Cluster>> {
+        let found = self.0.get(id).cloned().map(|c| c as Arc<dyn Cluster>);
+        found.ok_or_else(|| Error::new(ErrorCode::ClusterUnavailable, format!("the cluster “{id}” is not known here")))
+    }
+
+    fn all(&self) -> Vec<Arc<dyn Cluster>> {
+        self.0.values().map(|c| c.clone() as Arc<dyn Cluster>).collect()
+    }
+}

@@ -1,0 +1,187 @@
+//! Who Berth is in a cluster, and how it acts as a person.
+//!
+//! Three identities (design.md, rule 11): the *reader* fills the cache and cannot read Secrets; the *controller* makes what
+//! Apps want; the *writer* may do nothing but impersonate. A person's call carries their user and groups in headers, so that
+//! the cluster's own RBAC has the last word.
+
+use std::{path::Path, time::Duration};
+
+use berth_core::{
+    Error, OpCtx, Result,
+    authz::{Impersonation, TenantRef, impersonation},
+    ctx::Actor,
+};
+use berth_types::ErrorCode;
+use http::{HeaderName, HeaderValue, Request};
+use kube::{
+    Client, Config,
+    client::Body,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+
+use crate::{error::unavailable, rest::Rest};
+
+const IMPERSONATE_USER: HeaderName = HeaderName::from_static("impersonate-user");
+const IMPERSONATE_GROUP: HeaderName = HeaderName::from_static("impersonate-group");
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Clients for one cluster, one an identity.
+#[derive(Clone)]
+pub struct Connection {
+    /// Lists and watches; no Secrets, no logs.
+    pub reader: Client,
+    /// Reads Helm's release Secrets, where releases are wanted.
+    pub releases: Option<Client>,
+    /// Makes and removes what Apps want; keeps namespaces and roles.
+    pub controller: Client,
+    /// Impersonates people, nothing else.
+    pub writer: Client,
+}
+
+impl Connection {
+    /// One identity for all: a developer's own cluster, or a test.
+    #[must_use]
+    pub fn single(client: Client) -> Self {
+        Self { reader: client.clone(), releases: Some(client.clone()), controller: client.clone(), writer: client }
+    }
+
+    /// From a kubeconfig file. Contexts called `berth-reader`, `berth-releases`, `berth-controller` and `berth-writer` are
+    /// used for what their names say; where one is missing, the current context stands in.
+    ///
+    /// # Errors
+    /// `Invalid` when the file cannot be read or used.
+    pub async fn from_kubeconfig(path: &Path) -> Result<Self> {
+        let unusable = |e: String| {
+            Error::field(berth_types::FieldError::new(
+                "kubeconfig",
+                "unusable",
+                format!("{} cannot be used as a kubeconfig: {e}", path.display()),
+            ))
+        };
+        let file = Kubeconfig::read_from(path).map_err(|e| unusable(e.to_string()))?;
+        let open = async |context: &str| -> Result<Client> {
+            let named = file.contexts.iter().any(|c| c.name == context).then(|| context.to_owned());
+            let options = KubeConfigOptions { context: named, ..KubeConfigOptions::default() };
+            let config = Config::from_custom_kubeconfig(file.clone(), &options).await;
+            client(config.map_err(|e| unusable(e.to_string()))?).map_err(|e| unusable(e.to_string()))
+        };
+        Ok(Self {
+            reader: open("berth-reader").await?,
+            releases: Some(open("berth-releases").await?),
+            controller: open("berth-controller").await?,
+            writer: open("berth-writer").await?,
+        })
+    }
+
+    /// From the service account of the pod that Berth runs in, for all identities.
+    ///
+    /// # Errors
+    /// `ClusterUnavailable` outside of a cluster.
+    pub fn in_cluster() -> Result<Self> {
+        let config = Config::incluster().map_err(unavailable)?;
+        Ok(Self::single(client(config).map_err(unavailable)?))
+    }
+
+    /// A client that acts as `who`.
+    ///
+    /// # Errors
+    /// `Forbidden` when there is no user or no group: such a call would be made with Berth's own rights.
+    pub fn impersonated(&self, who: &Impersonation) -> Result<Client> {
+        let refused = || Error::new(ErrorCode::Forbidden, "you hold no role that the cluster knows");
+        let groups: Vec<HeaderValue> =
+            who.groups.iter().map(|g| header(g)).collect::<Option<_>>().ok_or_else(refused)?;
+        let user = header(&who.user).ok_or_else(refused)?;
+        if groups.is_empty() {
+            return Err(refused());
+        }
+        let base = self.writer.clone();
+        let namespace = base.default_namespace().to_owned();
+        let service = tower::service_fn(move |mut request: Request<Body>| {
+            let headers = request.headers_mut();
+            headers.insert(IMPERSONATE_USER, user.clone());
+            headers.remove(IMPERSONATE_GROUP);
+            for group in &groups {
+                headers.append(IMPERSONATE_GROUP, group.clone());
+            }
+            let base = base.clone();
+            async move { base.send(request).await }
+        });
+        Ok(Client::new(service, namespace))
+    }
+
+    /// A client that acts as the actor of `ctx` in `tenant`: the person, or the controller for Berth itself.
+    ///
+    /// # Errors
+    /// Unauthenticated for nobody; as [`Self::impersonated`].
+    pub(crate) fn acting(&self, ctx: &OpCtx, tenant: &TenantRef) -> Result<Rest> {
+        match ctx.actor {
+            Actor::System(_) => Ok(Rest::new(self.controller.clone())),
+            Actor::Anonymous => Err(Error::unauthenticated()),
+            Actor::Person(_) => {
+                let who = impersonation(ctx, tenant).ok_or_else(Error::unauthenticated)?;
+                Ok(Rest::new(self.impersonated(&who)?))
+            }
+        }
+    }
+}
+
+fn header(text: &str) -> Option<HeaderValue> {
+    let text = text.trim();
+    if text.is_empty() { None } else { HeaderValue::from_str(text).ok() }
+}
+
+/// Retrying is ours to decide: a write is never repeated behind its caller's back, and a cluster that is down is told within
+/// seconds.
+fn client(mut config: Config) -> Result<Client, kube::Error> {
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    config.default_retry = false;
+    Client::try_from(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, sync::Arc};
+
+    use http::Response;
+    use parking_lot::Mutex;
+
+    use super::*;
+
+    /// A connection to a cluster that notes the headers it gets.
+    fn recording() -> (Connection, Arc<Mutex<Vec<http::HeaderMap>>>) {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let log = seen.clone();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            log.lock().push(request.headers().clone());
+            async { Ok::<_, Infallible>(Response::new(Body::from(b"{}".to_vec()))) }
+        });
+        (Connection::single(Client::new(service, "default")), seen)
+    }
+
+    #[tokio::test]
+    async fn acts_as_the_person() {
+        let (connection, seen) = recording();
+        let who =
+            Impersonation { user: "berth:ada".into(), groups: vec!["berth:tenant:shop:viewer".into(), "g2".into()] };
+        let client = connection.impersonated(&who).expect("a client");
+        let request = crate::rest::get("/version").expect("a request");
+        client.request::<serde_json::Value>(request).await.expect("an answer");
+        let headers = seen.lock().pop().expect("one request");
+        assert_eq!(headers.get("impersonate-user").map(HeaderValue::as_bytes), Some(&b"berth:ada"[..]));
+        let groups: Vec<&[u8]> = headers.get_all("impersonate-group").iter().map(HeaderValue::as_bytes).collect();
+        assert_eq!(groups, [&b"berth:tenant:shop:viewer"[..], b"g2"]);
+    }
+
+    #[tokio::test]
+    async fn never_as_nobody() {
+        let (connection, seen) = recording();
+        for (user, groups) in
+            [("", vec!["g"]), ("berth:ada", vec![]), ("berth:ada", vec!["g", " "]), ("a\nb", vec!["g"])]
+        {
+            let who = Impersonation { user: user.into(), groups: groups.into_iter().map(str::to_owned).collect() };
+            let error = connection.impersonated(&who).err().expect("a refusal");
+            assert_eq!(error.code(), ErrorCode::Forbidden, "{who:?}");
+        }
+        assert!(seen.lock().is_empty());
+    }
+}

@@ -1,0 +1,147 @@
+//! What Berth keeps in a cluster for its tenants: namespaces with their labels and role bindings, and the roles themselves.
+//! Level-triggered: looked at again and again, written only when something differs.
+
+use berth_core::{Result, ports::cluster::DesiredNamespace};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    KubeCluster,
+    error::Target,
+    meta,
+    rest::{Kind, Rest, query},
+    roles::cluster_roles,
+};
+
+fn applied(kind: Kind, namespace: &str, name: &str) -> String {
+    query(&kind.at(namespace, name), &[("fieldManager", meta::CONTROLLER), ("force", "true")])
+}
+
+/// Whether everything that `wanted` says is so in `have`. Lists are equal or not.
+fn agrees(wanted: &Value, have: &Value) -> bool {
+    match (wanted, have) {
+        (Value::Object(wanted), Value::Object(have)) => {
+            wanted.iter().all(|(key, value)| have.get(key).is_some_and(|have| agrees(value, have)))
+        }
+        _ => wanted == have,
+    }
+}
+
+/// Server-side apply of what is not so yet; whether something had to change.
+async fn ensure(rest: &Rest, kind: Kind, namespace: &str, wanted: &Value) -> Result<bool> {
+    let name = wanted["metadata"]["name"].as_str().unwrap_or_default();
+    let target = Target::new(kind.kind, name);
+    let have = match rest.get::<Value>(&target, &kind.at(namespace, name)).await {
+        Ok(have) => Some(have),
+        Err(e) if e.code() == berth_types::ErrorCode::NotFound => None,
+        Err(e) => return Err(e),
+    };
+    if have.as_ref().is_some_and(|have| agrees(wanted, have)) {
+        return Ok(false);
+    }
+    // A binding's role cannot be changed: it is made anew.
+    if kind == Kind::ROLE_BINDING && have.as_ref().is_some_and(|have| have["roleRef"] != wanted["roleRef"]) {
+        rest.delete(&target, &kind.at(namespace, name), &json!({})).await?;
+    }
+    rest.apply(&target, &applied(kind, namespace, name), wanted).await?;
+    Ok(true)
+}
+
+fn binding(namespace: &str, group: &str, role: &str) -> Value {
+    // One binding a role would do for a tenant, but not for two platform groups with the same role.
+    let suffix = group.rsplit(':').next().unwrap_or_default();
+    let name = if role.ends_with(suffix) { role.to_owned() } else { format!("{role}-{suffix}") };
+    json!({
+        "apiVersion": Kind::ROLE_BINDING.api_version,
+        "kind": Kind::ROLE_BINDING.kind,
+        "metadata": { "name": name, "namespace": namespace, "labels": { meta::MANAGED_BY: meta::BERTH } },
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role },
+        "subjects": [{ "apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": group }],
+    })
+}
+
+impl KubeCluster {
+    /// Makes the ClusterRoles that namespaces refer to; whether something had to change.
+    ///
+    /// # Errors
+    /// `ClusterUnavailable`; `ClusterRefused` when Berth lacks the right.
+    pub async fn ensure_cluster_roles(&self) -> Result<bool> {
+        let rest = self.controller_rest();
+        let mut changed = false;
+        for role in cluster_roles() {
+            changed |= ensure(&rest, Kind::CLUSTER_ROLE, "", &role).await?;
+        }
+        Ok(changed)
+    }
+
+    pub(crate) async fn keep_namespace(&self, desired: &DesiredNamespace) -> Result<bool> {
+        let rest = self.controller_rest();
+        let mut labels: Map<String, Value> = desired.labels.iter().map(|(k, v)| (k.clone(), json!(v))).collect();
+        labels.insert(meta::TENANT.to_owned(), json!(desired.tenant));
+        labels.insert(meta::NAMESPACE.to_owned(), json!(desired.name));
+        labels.insert(meta::MANAGED_BY.to_owned(), json!(meta::BERTH));
+        let namespace = json!({
+            "apiVersion": Kind::NAMESPACE.api_version,
+            "kind": Kind::NAMESPACE.kind,
+            "metadata": { "name": desired.kube_name, "labels": labels },
+        });
+        let mut changed = ensure(&rest, Kind::NAMESPACE, "", &namespace).await?;
+        let bindings: Vec<Value> =
+            desired.bindings.iter().map(|(group, role)| binding(&desired.kube_name, group, role)).collect();
+        for binding in &bindings {
+            changed |= ensure(&rest, Kind::ROLE_BINDING, &desired.kube_name, binding).await?;
+        }
+        changed |= remove_other_bindings(&rest, &desired.kube_name, &bindings).await?;
+        Ok(changed)
+    }
+}
+
+/// Removes bindings of Berth's that are not wanted any more.
+async fn remove_other_bindings(rest: &Rest, namespace: &str, wanted: &[Value]) -> Result<bool> {
+    let selector = format!("{}={}", meta::MANAGED_BY, meta::BERTH);
+    let target = Target::new("the role bindings of", namespace);
+    let path = query(&Kind::ROLE_BINDING.within(namespace), &[("labelSelector", &selector)]);
+    let list: Value = rest.get(&target, &path).await?;
+    let mut changed = false;
+    for item in list["items"].as_array().into_iter().flatten() {
+        let name = item["metadata"]["name"].as_str().unwrap_or_default();
+        if !wanted.iter().any(|w| w["metadata"]["name"] == name) {
+            rest.delete(&target, &Kind::ROLE_BINDING.at(namespace, name), &json!({})).await?;
+            changed = true;
+        }
+    }
+    Ok(changed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn agreement() {
+        let have =
+            json!({"metadata": {"name": "a", "uid": "1", "labels": {"x": "1", "y": "2"}}, "subjects": [{"name": "g"}]});
+        for (wanted, want) in [
+            (json!({"metadata": {"labels": {"x": "1"}}}), true),
+            (json!({"metadata": {"labels": {"x": "2"}}}), false),
+            (json!({"metadata": {"labels": {"z": "1"}}}), false),
+            (json!({"subjects": [{"name": "g"}]}), true),
+            (json!({"subjects": [{"name": "h"}]}), false),
+        ] {
+            assert_eq!(agrees(&wanted, &have), want, "{wanted}");
+        }
+    }
+
+    #[test]
+    fn one_binding_each() {
+        let name = |group: &str, role: &str| binding("n", group, role)["metadata"]["name"].as_str().map(str::to_owned);
+        assert_eq!(name("berth:tenant:shop:viewer", "berth-viewer").as_deref(), Some("berth-viewer"));
+        assert_eq!(
+            name("berth:platform:admin", "berth-platform-reader").as_deref(),
+            Some("berth-platform-reader-admin")
+        );
+        assert_eq!(
+            name("berth:platform:auditor", "berth-platform-reader").as_deref(),
+            Some("berth-platform-reader-auditor")
+        );
+    }
+}

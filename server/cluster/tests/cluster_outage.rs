@@ -1,0 +1,64 @@
+//! The API server goes away and comes back; lists go on, and are told how old they are.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use berth_core::ports::cluster::{CacheState, ChangeKind, Cluster as _};
+use berth_types::{ErrorCode, ListQuery, app_status::AppPhase};
+use common::Harbour;
+use serde_json::json;
+
+fn spec() -> serde_json::Value {
+    json!({"components": [{"name": "main", "image": "registry.example/web:1"}]})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn down_and_up() {
+    let harbour = Harbour::open().await;
+    harbour.create("web", &spec()).await;
+    harbour.wait_app("web", "ready", |a| a.view.status.phase == AppPhase::Ready).await;
+    let mut changes = harbour.cluster.subscribe();
+
+    let cut = Instant::now();
+    harbour.cut.send_replace(true);
+    let stale = harbour.wait("stale", || match harbour.cluster.freshness().state {
+        CacheState::Stale { since, reason } => Some((since, reason)),
+        _ => None,
+    });
+    let (_, reason) = stale.await.expect("it was noticed");
+    // Seconds on an idle machine; the bound leaves room for a busy one.
+    assert!(cut.elapsed() < Duration::from_secs(10), "{:?}", cut.elapsed());
+    assert!(!reason.is_empty());
+    let told = async { while changes.recv().await.expect("open").kind != ChangeKind::Freshness {} };
+    assert!(tokio::time::timeout(common::PATIENCE, told).await.is_ok(), "pages are told");
+
+    let page = harbour.cluster.apps(&harbour.dev(), &ListQuery::default()).unwrap();
+    assert_eq!((page.total, page.as_of.is_some()), (1, true), "lists go on");
+    assert!(harbour.cluster.app(&harbour.app("web")).is_some());
+    let error =
+        harbour.cluster.create_app(&harbour.person("ada"), &harbour.app("more"), &spec()).await.expect_err("down");
+    assert_eq!(error.code(), ErrorCode::ClusterUnavailable);
+    assert!(error.wait().is_some());
+
+    // Meanwhile, others change things.
+    harbour
+        .send(
+            "DELETE",
+            "/apis/berth.dev/v1alpha1/namespaces/shop-dev/apps/web",
+            "application/json",
+            &json!({"propagationPolicy": "Background"}),
+        )
+        .await;
+    let app = json!({"apiVersion": "berth.dev/v1alpha1", "kind": "App", "metadata": {"name": "new"}, "spec": spec()});
+    harbour.send("POST", "/apis/berth.dev/v1alpha1/namespaces/shop-dev/apps", "application/json", &app).await;
+    assert!(harbour.cluster.app(&harbour.app("new")).is_none());
+
+    harbour.cut.send_replace(false);
+    let live = harbour.wait("live", || (harbour.cluster.freshness().state == CacheState::Live).then_some(())).await;
+    assert!(live.is_some(), "{:?}", harbour.cluster.freshness());
+    harbour.wait_app("new", "ready", |a| a.view.status.phase == AppPhase::Ready).await;
+    let gone = harbour.wait("gone", || harbour.cluster.app(&harbour.app("web")).is_none().then_some(())).await;
+    assert!(gone.is_some(), "a missed deletion");
+}

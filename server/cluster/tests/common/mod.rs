@@ -1,0 +1,216 @@
+//! A portal's cluster adapter over an embedded cluster, with a switch that cuts the line between them.
+#![allow(clippy::unwrap_used, clippy::expect_used, dead_code, missing_docs)]
+
+use std::{sync::Arc, time::Duration};
+
+use berth_cluster::{Connection, KubeCluster};
+use berth_core::{
+    Actor, OpCtx, Person, Via,
+    authz::{AppRef, Grant, NamespaceRef, TenantRef},
+    env::SystemClock,
+    ports::cluster::{AppObject, Cluster},
+};
+use berth_sim::Sim;
+use berth_types::{
+    Action, ClusterId, ListQuery, Resource, TenantRole, people::Namespace, people::TokenScope, rows::PodRow,
+};
+use futures::{StreamExt as _, TryStreamExt as _};
+use http::{Request, Response};
+use kube::client::Body;
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+use uuid::Uuid;
+
+/// Longest that a test waits for a condition. The machine may be busy; what is fast is measured elsewhere.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct Harbour {
+    pub sim: Sim,
+    pub cluster: Arc<KubeCluster>,
+    pub namespace: NamespaceRef,
+    /// `true`: nothing comes through, and open connections break.
+    pub cut: watch::Sender<bool>,
+    /// An administrator's client, past the switch.
+    pub admin: kube::Client,
+    shutdown: CancellationToken,
+}
+
+impl Drop for Harbour {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+/// The sim's API behind a switch.
+fn client(sim: &Sim, cut: &watch::Sender<bool>) -> kube::Client {
+    let (service, cut) = (sim.service(), cut.clone());
+    let switched = tower::service_fn(move |request: Request<Body>| {
+        let (service, mut line) = (service.clone(), cut.subscribe());
+        async move {
+            let refused = || std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "connection refused");
+            if *line.borrow() {
+                return Err(refused());
+            }
+            let response: Response<axum_body::Body> = service.oneshot(request).await.unwrap();
+            let (parts, body) = response.into_parts();
+            let chunks = body_stream(body);
+            let broken = async move {
+                let _ = line.wait_for(|cut| *cut).await;
+            };
+            let chunks =
+                chunks.map_err(std::io::Error::other).take_until(Box::pin(broken)).chain(futures::stream::empty());
+            Ok::<_, std::io::Error>(Response::from_parts(parts, axum_body::Body::from_stream(chunks)))
+        }
+    });
+    kube::Client::new(switched, "default")
+}
+
+use axum::body as axum_body;
+
+fn body_stream(body: axum_body::Body) -> impl futures::Stream<Item = Result<bytes::Bytes, axum::Error>> {
+    body.into_data_stream()
+}
+
+impl Harbour {
+    /// A cluster with everything running and one namespace, `shop-dev`.
+    pub async fn open() -> Self {
+        let harbour = Self::new().await;
+        let (cluster, shutdown) = (harbour.cluster.clone(), harbour.shutdown.clone());
+        tokio::spawn(cluster.run_controller(shutdown));
+        harbour
+    }
+
+    /// The same without a controller.
+    pub async fn new() -> Self {
+        let sim = Sim::builder().build().unwrap();
+        let cut = watch::Sender::new(false);
+        let connection = Connection::single(client(&sim, &cut));
+        let cluster = KubeCluster::new(ClusterId::local(), connection, Arc::new(SystemClock));
+        cluster.ensure_crds().await.unwrap();
+        cluster.ensure_cluster_roles().await.unwrap();
+        let tenant = TenantRef {
+            id: Uuid::nil(),
+            name: "shop".parse().unwrap(),
+            display_name: "Shop".into(),
+            role: Some(TenantRole::Developer),
+        };
+        let namespace = NamespaceRef {
+            tenant,
+            id: Uuid::nil(),
+            name: "dev".parse().unwrap(),
+            cluster: ClusterId::local(),
+            kube_name: "shop-dev".into(),
+        };
+        let shutdown = CancellationToken::new();
+        let admin = kube::Client::new(sim.service(), "default");
+        let harbour = Self { sim, cluster, namespace, cut, admin, shutdown };
+        let row = Namespace {
+            id: Uuid::nil(),
+            name: "dev".parse().unwrap(),
+            tenant: "shop".parse().unwrap(),
+            cluster: ClusterId::local(),
+            kube_name: "shop-dev".to_owned(),
+            created_at: jiff::Timestamp::UNIX_EPOCH,
+            version: 1,
+        };
+        let desired = berth_core::services::namespaces::desired(&row);
+        assert!(harbour.cluster.ensure_namespace(&harbour.berth(), &desired).await.unwrap(), "made");
+        assert!(!harbour.cluster.ensure_namespace(&harbour.berth(), &desired).await.unwrap(), "nothing left to do");
+        tokio::spawn(harbour.cluster.clone().run(harbour.shutdown.clone()));
+        assert!(harbour.cluster.wait_until_live(PATIENCE).await, "{:?}", harbour.cluster.freshness());
+        harbour
+    }
+
+    /// Berth itself.
+    pub fn berth(&self) -> OpCtx {
+        OpCtx::system(Arc::new(SystemClock), "test")
+    }
+
+    /// A person.
+    pub fn person(&self, name: &str) -> OpCtx {
+        let person = Person {
+            id: Uuid::nil(),
+            name: name.parse().unwrap(),
+            display_name: name.into(),
+            platform_role: None,
+            via: Via::Cli,
+            scope: TokenScope::default(),
+            must_change_password: false,
+        };
+        self.berth().with_actor(Actor::Person(Arc::new(person)))
+    }
+
+    /// The namespace, for whoever has `role`.
+    pub fn as_role(&self, role: TenantRole) -> Grant<NamespaceRef> {
+        let mut namespace = self.namespace.clone();
+        namespace.tenant.role = Some(role);
+        Grant::unchecked(namespace, Resource::Namespace, Action::Read)
+    }
+
+    pub fn dev(&self) -> Grant<NamespaceRef> {
+        self.as_role(TenantRole::Developer)
+    }
+
+    pub fn app_as(&self, name: &str, role: TenantRole) -> Grant<AppRef> {
+        let namespace = (*self.as_role(role)).clone();
+        Grant::unchecked(AppRef { namespace, name: name.parse().unwrap() }, Resource::App, Action::Update)
+    }
+
+    pub fn app(&self, name: &str) -> Grant<AppRef> {
+        self.app_as(name, TenantRole::Developer)
+    }
+
+    pub async fn create(&self, name: &str, spec: &Value) -> AppObject {
+        self.cluster.create_app(&self.person("ada"), &self.app(name), spec).await.unwrap()
+    }
+
+    /// Waits until the app in the cache is as `wanted` says.
+    pub async fn wait_app(&self, name: &str, what: &str, wanted: impl Fn(&AppObject) -> bool) -> AppObject {
+        let app = self.app(name);
+        self.wait(what, || self.cluster.app(&app).filter(&wanted)).await.unwrap_or_else(|| {
+            let now = self.cluster.app(&app).map(|a| a.view.status);
+            panic!("never {what}: {now:#?}; pods: {:#?}", self.pods())
+        })
+    }
+
+    /// Waits for something in the cache.
+    pub async fn wait<T>(&self, _what: &str, look: impl Fn() -> Option<T>) -> Option<T> {
+        let mut changes = self.cluster.subscribe();
+        let found = async {
+            loop {
+                if let Some(found) = look() {
+                    return Some(found);
+                }
+                // A change may have been told before the subscription.
+                let _ = tokio::time::timeout(Duration::from_millis(500), changes.recv()).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, found).await.ok().flatten()
+    }
+
+    pub fn pods(&self) -> Vec<PodRow> {
+        self.cluster.pods(&self.dev(), &ListQuery::default()).unwrap().items
+    }
+
+    /// An object as the cluster has it.
+    pub async fn get(&self, path: &str) -> Option<Value> {
+        let request = Request::get(path).body(Vec::new()).unwrap();
+        match self.admin.request(request).await {
+            Ok(value) => Some(value),
+            Err(kube::Error::Api(status)) if status.code == 404 => None,
+            Err(e) => panic!("{path}: {e}"),
+        }
+    }
+
+    pub async fn send(&self, method: &str, path: &str, content_type: &str, body: &Value) -> Value {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("content-type", content_type)
+            .body(body.to_string().into_bytes())
+            .unwrap();
+        self.admin.request(request).await.unwrap()
+    }
+}

@@ -1,0 +1,646 @@
+//! Validation of workloads and services (`pkg/apis/{core,apps,batch}/validation`).
+
+use serde_json::{Value, json};
+
+use super::{
+    meta::{label_faults, labels, qualified_name_faults, subdomain_faults},
+    pod::{pod_spec, positive_int_or_percent},
+    selector_matches,
+};
+use crate::{cluster::text, registry::ResourceType, status::FieldError};
+
+/// Faults of a new object of a built-in kind.
+pub fn validate(resource: &ResourceType, value: &Value) -> Vec<FieldError> {
+    let spec = &value["spec"];
+    match (resource.id.group.as_ref(), resource.id.resource.as_ref()) {
+        ("", "pods") => pod_spec(spec, "spec"),
+        ("apps", "deployments") => deployment(spec),
+        ("apps", "replicasets") => {
+            let mut out = non_negative(spec, "spec", &["replicas", "minReadySeconds"]);
+            out.extend(selector(spec, "deployment"));
+            out.extend(template(spec, &["Always"]));
+            out
+        }
+        ("apps", "statefulsets") => stateful_set(spec),
+        ("apps", "daemonsets") => {
+            let mut out = selector(spec, "daemonset");
+            out.extend(template(spec, &["Always"]));
+            out.extend(non_negative(spec, "spec", &["minReadySeconds", "revisionHistoryLimit"]));
+            out
+        }
+        ("batch", "jobs") => job(spec, "spec"),
+        ("batch", "cronjobs") => cron_job(value),
+        ("", "services") => service(spec),
+        ("", "configmaps") => config_map(value),
+        ("", "secrets") => secret(value),
+        ("", "persistentvolumeclaims") => claim(spec),
+        ("autoscaling", _) => autoscaler(spec),
+        ("policy", _) => {
+            let mut out = Vec::new();
+            if !spec["minAvailable"].is_null() && !spec["maxUnavailable"].is_null() {
+                out.push(FieldError::invalid(
+                    "spec",
+                    spec.clone(),
+                    "minAvailable and maxUnavailable cannot be both set",
+                ));
+            }
+            for field in ["minAvailable", "maxUnavailable"] {
+                out.extend(positive_int_or_percent(&spec[field], &format!("spec.{field}")));
+            }
+            out
+        }
+        ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings") => role_binding(resource, value),
+        ("networking.k8s.io", "ingresses") => ingress(spec),
+        _ => Vec::new(),
+    }
+}
+
+fn non_negative(value: &Value, path: &str, fields: &[&str]) -> Vec<FieldError> {
+    fields
+        .iter()
+        .filter_map(|field| {
+            let own = value[*field].as_i64().filter(|own| *own < 0)?;
+            Some(FieldError::invalid(format!("{path}.{field}"), own, "must be greater than or equal to 0"))
+        })
+        .collect()
+}
+
+fn is_empty_selector(selector: &Value) -> bool {
+    let none = |field: &str| match &selector[field] {
+        Value::Object(map) => map.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        _ => true,
+    };
+    none("matchLabels") && none("matchExpressions")
+}
+
+fn selector(spec: &Value, kind: &str) -> Vec<FieldError> {
+    let own = &spec["selector"];
+    if own.is_null() {
+        return vec![FieldError::required("spec.selector", "")];
+    }
+    let mut out = label_selector(own, "spec.selector");
+    if is_empty_selector(own) {
+        out.push(FieldError::invalid("spec.selector", own.clone(), format!("empty selector is invalid for {kind}")));
+    }
+    out
+}
+
+/// `k8s.io/apimachinery/pkg/apis/meta/v1/validation`, ValidateLabelSelector.
+fn label_selector(own: &Value, path: &str) -> Vec<FieldError> {
+    let mut out = labels(&own["matchLabels"], &format!("{path}.matchLabels"));
+    for (index, term) in own["matchExpressions"].as_array().into_iter().flatten().enumerate() {
+        let place = format!("{path}.matchExpressions[{index}]");
+        let values = term["values"].as_array().map_or(0, Vec::len);
+        match text(term, &["operator"]) {
+            "In" | "NotIn" if values == 0 => out.push(FieldError::required(
+                format!("{place}.values"),
+                "must be specified when `operator` is 'In' or 'NotIn'",
+            )),
+            "Exists" | "DoesNotExist" if values > 0 => out.push(FieldError::forbidden(
+                format!("{place}.values"),
+                "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
+            )),
+            "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
+            other => out.push(FieldError::invalid(format!("{place}.operator"), other, "not a valid selector operator")),
+        }
+        let key = text(term, &["key"]);
+        out.extend(
+            qualified_name_faults(key).into_iter().map(|why| FieldError::invalid(format!("{place}.key"), key, why)),
+        );
+    }
+    out
+}
+
+/// The pod template of a controller whose pods' labels its selector must match.
+fn template(spec: &Value, restart: &[&str]) -> Vec<FieldError> {
+    let own = &spec["template"];
+    let mut out = Vec::new();
+    if !spec["selector"].is_null() && !is_empty_selector(&spec["selector"]) && !selector_matches(&spec["selector"], own)
+    {
+        out.push(FieldError::invalid(
+            "spec.template.metadata.labels",
+            own["metadata"]["labels"].clone(),
+            "`selector` does not match template `labels`",
+        ));
+    }
+    out.extend(pod_template(own, "spec.template"));
+    let policy = text(own, &["spec", "restartPolicy"]);
+    if !restart.contains(&policy) {
+        out.push(FieldError::not_supported("spec.template.spec.restartPolicy", policy, restart));
+    }
+    if restart == ["Always"] && !own["spec"]["activeDeadlineSeconds"].is_null() {
+        out.push(FieldError::forbidden(
+            "spec.template.spec.activeDeadlineSeconds",
+            "activeDeadlineSeconds in ReplicaSet is not Supported",
+        ));
+    }
+    out
+}
+
+fn pod_template(own: &Value, path: &str) -> Vec<FieldError> {
+    let mut out = labels(&own["metadata"]["labels"], &format!("{path}.labels"));
+    out.extend(pod_spec(&own["spec"], &format!("{path}.spec")));
+    out
+}
+
+fn deployment(spec: &Value) -> Vec<FieldError> {
+    let mut out = non_negative(spec, "spec", &["replicas"]);
+    out.extend(selector(spec, "deployment"));
+    out.extend(template(spec, &["Always"]));
+    let strategy = &spec["strategy"];
+    let rolling = &strategy["rollingUpdate"];
+    match text(strategy, &["type"]) {
+        "Recreate" if !rolling.is_null() => out.push(FieldError::forbidden(
+            "spec.strategy.rollingUpdate",
+            "may not be specified when strategy `type` is 'Recreate'",
+        )),
+        "Recreate" => {}
+        "RollingUpdate" => {
+            let path = "spec.strategy.rollingUpdate";
+            for field in ["maxUnavailable", "maxSurge"] {
+                out.extend(positive_int_or_percent(&rolling[field], &format!("{path}.{field}")));
+            }
+            let zero = |value: &Value| *value == 0 || *value == "0%";
+            if zero(&rolling["maxUnavailable"]) && zero(&rolling["maxSurge"]) {
+                out.push(FieldError::invalid(
+                    format!("{path}.maxUnavailable"),
+                    rolling["maxUnavailable"].clone(),
+                    "may not be 0 when `maxSurge` is 0",
+                ));
+            }
+            let percent = rolling["maxUnavailable"].as_str().and_then(|own| own.strip_suffix('%')?.parse::<i64>().ok());
+            if percent.is_some_and(|percent| percent > 100) {
+                out.push(FieldError::invalid(
+                    format!("{path}.maxUnavailable"),
+                    rolling["maxUnavailable"].clone(),
+                    "must not be greater than 100%",
+                ));
+            }
+        }
+        _ => out.push(FieldError::not_supported("spec.strategy", strategy.clone(), &["Recreate", "RollingUpdate"])),
+    }
+    out.extend(non_negative(spec, "spec", &["minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"]));
+    if let Some(deadline) = spec["progressDeadlineSeconds"].as_i64()
+        && deadline <= spec["minReadySeconds"].as_i64().unwrap_or(0)
+    {
+        out.push(FieldError::invalid("spec.progressDeadlineSeconds", deadline, "must be greater than minReadySeconds"));
+    }
+    out
+}
+
+fn stateful_set(spec: &Value) -> Vec<FieldError> {
+    let mut out = Vec::new();
+    let policy = text(spec, &["podManagementPolicy"]);
+    if !matches!(policy, "OrderedReady" | "Parallel") {
+        out.push(FieldError::invalid("spec.podManagementPolicy", policy, "must be 'OrderedReady' or 'Parallel'"));
+    }
+    let kind = text(spec, &["updateStrategy", "type"]);
+    if !matches!(kind, "RollingUpdate" | "OnDelete") {
+        out.push(FieldError::invalid(
+            "spec.updateStrategy",
+            spec["updateStrategy"].clone(),
+            "must be 'RollingUpdate' or 'OnDelete'",
+        ));
+    }
+    out.extend(non_negative(spec, "spec", &["replicas", "minReadySeconds"]));
+    out.extend(selector(spec, "statefulset"));
+    out.extend(template(spec, &["Always"]));
+    out
+}
+
+fn job(spec: &Value, path: &str) -> Vec<FieldError> {
+    let mut out = non_negative(
+        spec,
+        path,
+        &["parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished"],
+    );
+    let own = &spec["template"];
+    out.extend(pod_template(own, &format!("{path}.template")));
+    let policy = text(own, &["spec", "restartPolicy"]);
+    let field = format!("{path}.template.spec.restartPolicy");
+    if policy == "Always" {
+        out.push(FieldError::required(field, "valid values: \"OnFailure\", \"Never\""));
+    } else if !matches!(policy, "OnFailure" | "Never") {
+        out.push(FieldError::not_supported(field, policy, &["OnFailure", "Never"]));
+    }
+    out
+}
+
+fn cron_job(value: &Value) -> Vec<FieldError> {
+    let spec = &value["spec"];
+    let mut out = Vec::new();
+    let schedule = text(spec, &["schedule"]);
+    if schedule.is_empty() {
+        out.push(FieldError::required("spec.schedule", ""));
+    } else if let Some(why) = schedule_fault(schedule) {
+        out.push(FieldError::invalid("spec.schedule", schedule, why));
+    }
+    out.extend(non_negative(
+        spec,
+        "spec",
+        &["startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"],
+    ));
+    let policy = text(spec, &["concurrencyPolicy"]);
+    if !matches!(policy, "Allow" | "Forbid" | "Replace") {
+        out.push(FieldError::not_supported("spec.concurrencyPolicy", policy, &["Allow", "Forbid", "Replace"]));
+    }
+    out.extend(job(&spec["jobTemplate"]["spec"], "spec.jobTemplate.spec"));
+    // Eleven characters are kept for the jobs' own suffix.
+    let name = text(value, &["metadata", "name"]);
+    if name.len() > 52 {
+        out.push(FieldError::invalid("metadata.name", name, "must be no more than 52 characters"));
+    }
+    out
+}
+
+fn schedule_fault(schedule: &str) -> Option<String> {
+    if schedule.starts_with('@') {
+        let known = ["@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"];
+        let fine = known.contains(&schedule) || schedule.starts_with("@every ");
+        return (!fine).then(|| format!("unrecognized descriptor: {schedule}"));
+    }
+    let parts: Vec<_> = schedule.split_whitespace().collect();
+    if parts.len() != 5 {
+        let shown = format!("[{}]", parts.join(" "));
+        return Some(format!("expected exactly 5 fields, found {}: {shown}", parts.len()));
+    }
+    let bounds = [(0, 59), (0, 23), (1, 31), (1, 12), (0, 7)];
+    for (part, (low, high)) in parts.iter().zip(bounds) {
+        for piece in part.split(',') {
+            let range = piece.split('/').next().unwrap_or_default();
+            for number in range.split('-').filter_map(|word| word.parse::<i64>().ok()) {
+                if number < low {
+                    return Some(format!("beginning of range ({number}) below minimum ({low}): {piece}"));
+                }
+                if number > high {
+                    return Some(format!("end of range ({number}) above maximum ({high}): {piece}"));
+                }
+            }
+        }
+    }
+    None
+}
+
+fn service(spec: &Value) -> Vec<FieldError> {
+    let mut out = Vec::new();
+    let kind = text(spec, &["type"]);
+    let ports: Vec<_> = spec["ports"].as_array().cloned().unwrap_or_default();
+    let headless = text(spec, &["clusterIP"]) == "None";
+    if ports.is_empty() && !headless && kind != "ExternalName" {
+        out.push(FieldError::required("spec.ports", ""));
+    }
+    if kind == "ExternalName" {
+        let name = text(spec, &["externalName"]).trim_end_matches('.');
+        if name.is_empty() {
+            out.push(FieldError::required("spec.externalName", ""));
+        } else {
+            out.extend(
+                subdomain_faults(name).into_iter().map(|why| FieldError::invalid("spec.externalName", name, why)),
+            );
+        }
+    }
+    let mut names: Vec<&str> = Vec::new();
+    for (index, port) in ports.iter().enumerate() {
+        let path = format!("spec.ports[{index}]");
+        let name = text(port, &["name"]);
+        if name.is_empty() {
+            if ports.len() > 1 {
+                out.push(FieldError::required(format!("{path}.name"), ""));
+            }
+        } else {
+            out.extend(
+                label_faults(name).into_iter().map(|why| FieldError::invalid(format!("{path}.name"), name, why)),
+            );
+            if names.contains(&name) {
+                out.push(FieldError::duplicate(format!("{path}.name"), name));
+            }
+            names.push(name);
+        }
+        let number = port["port"].as_i64().unwrap_or(0);
+        if !(1..=65535).contains(&number) {
+            out.push(FieldError::invalid(format!("{path}.port"), number, "must be between 1 and 65535, inclusive"));
+        }
+        let protocol = text(port, &["protocol"]);
+        if !matches!(protocol, "TCP" | "UDP" | "SCTP") {
+            out.push(FieldError::not_supported(format!("{path}.protocol"), protocol, &["SCTP", "TCP", "UDP"]));
+        }
+        if let Some(target) = port["targetPort"].as_i64()
+            && !(1..=65535).contains(&target)
+        {
+            out.push(FieldError::invalid(
+                format!("{path}.targetPort"),
+                target,
+                "must be between 1 and 65535, inclusive",
+            ));
+        }
+    }
+    for (index, port) in ports.iter().enumerate() {
+        let same = |other: &Value| other["port"] == port["port"] && other["protocol"] == port["protocol"];
+        if ports.iter().take(index).any(same) {
+            out.push(FieldError::duplicate(
+                format!("spec.ports[{index}]"),
+                json!({"port": port["port"], "protocol": port["protocol"]}),
+            ));
+        }
+    }
+    out.extend(labels(&spec["selector"], "spec.selector"));
+    if !matches!(text(spec, &["sessionAffinity"]), "ClientIP" | "None") {
+        out.push(FieldError::not_supported(
+            "spec.sessionAffinity",
+            spec["sessionAffinity"].clone(),
+            &["ClientIP", "None"],
+        ));
+    }
+    if !matches!(kind, "ClusterIP" | "NodePort" | "LoadBalancer" | "ExternalName") {
+        out.push(FieldError::not_supported(
+            "spec.type",
+            kind,
+            &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"],
+        ));
+    }
+    out
+}
+
+fn config_key_faults(key: &str) -> Vec<String> {
+    let mut out = Vec::new();
+    if key.len() > 253 {
+        out.push("must be no more than 253 bytes".to_owned());
+    }
+    if key.is_empty() || !key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')) {
+        out.push("a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')".to_owned());
+    }
+    if key == "." || key == ".." {
+        out.push(format!("must not be '{key}'"));
+    }
+    out
+}
+
+/// The most bytes that a ConfigMap or Secret may hold.
+const MAX_DATA: usize = 1024 * 1024;
+
+fn config_map(value: &Value) -> Vec<FieldError> {
+    let mut out = Vec::new();
+    let mut size = 0;
+    for field in ["data", "binaryData"] {
+        for (key, own) in value[field].as_object().into_iter().flatten() {
+            let path = format!("{field}[{key}]");
+            out.extend(config_key_faults(key).into_iter().map(|why| FieldError::invalid(&path, key.as_str(), why)));
+            if field == "data" && !value["binaryData"][key].is_null() {
+                let detail = "duplicate of key present in binaryData";
+                out.push(FieldError::invalid(path, key.as_str(), detail));
+            }
+            size += own.as_str().map_or(0, str::len);
+        }
+    }
+    if size > MAX_DATA {
+        out.push(FieldError::too_long("", MAX_DATA));
+    }
+    out
+}
+
+fn secret(value: &Value) -> Vec<FieldError> {
+    let mut out = Vec::new();
+    let mut size = 0;
+    for (key, own) in value["data"].as_object().into_iter().flatten() {
+        let path = format!("data[{key}]");
+        out.extend(config_key_faults(key).into_iter().map(|why| FieldError::invalid(&path, key.as_str(), why)));
+        size += own.as_str().map_or(0, |own| own.len() / 4 * 3);
+    }
+    if size > MAX_DATA {
+        out.push(FieldError::too_long("data", MAX_DATA));
+    }
+    let needs: &[&str] = match text(value, &["type"]) {
+        "kubernetes.io/tls" => &["tls.crt", "tls.key"],
+        "kubernetes.io/dockerconfigjson" => &[".dockerconfigjson"],
+        "kubernetes.io/dockercfg" => &[".dockercfg"],
+        "kubernetes.io/ssh-auth" => &["ssh-privatekey"],
+        _ => &[],
+    };
+    for key in needs {
+        if value["data"][*key].is_null() {
+            out.push(FieldError::required(format!("data[{key}]"), ""));
+        }
+    }
+    out
+}
+
+fn claim(spec: &Value) -> Vec<FieldError> {
+    let mut out = Vec::new();
+    let modes = spec["accessModes"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if modes.is_empty() {
+        out.push(FieldError::required("spec.accessModes", "at least 1 access mode is required"));
+    }
+    for mode in modes {
+        let known = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
+        if !mode.as_str().is_some_and(|mode| known.contains(&mode)) {
+            out.push(FieldError::not_supported("spec.accessModes", mode.clone(), &known));
+        }
+    }
+    if spec["resources"]["requests"]["storage"].is_null() {
+        out.push(FieldError::required("spec.resources[storage]", ""));
+    } else {
+        let own = crate::quantity::Quantity::lenient(spec["resources"]["requests"].get("storage"));
+        if own.sign() <= 0 {
+            out.push(FieldError::invalid(
+                "spec.resources[storage]",
+                spec["resources"]["requests"]["storage"].clone(),
+                "must be greater than zero",
+            ));
+        }
+    }
+    out
+}
+
+fn autoscaler(spec: &Value) -> Vec<FieldError> {
+    let mut out = Vec::new();
+    let (least, most) = (spec["minReplicas"].as_i64(), spec["maxReplicas"].as_i64().unwrap_or(0));
+    if least.is_some_and(|least| least < 1) {
+        out.push(FieldError::invalid("spec.minReplicas", least, "must be greater than or equal to 1"));
+    }
+    if most < 1 {
+        out.push(FieldError::invalid("spec.maxReplicas", most, "must be greater than 0"));
+    }
+    if least.is_some_and(|least| most < least) {
+        out.push(FieldError::invalid("spec.maxReplicas", most, "must be greater than or equal to `minReplicas`"));
+    }
+    for field in ["kind", "name"] {
+        if text(spec, &["scaleTargetRef", field]).is_empty() {
+            out.push(FieldError::required(format!("spec.scaleTargetRef.{field}"), ""));
+        }
+    }
+    out
+}
+
+fn role_binding(resource: &ResourceType, value: &Value) -> Vec<FieldError> {
+    let mut out = Vec::new();
+    let role = &value["roleRef"];
+    let kinds: &[&str] = if resource.namespaced { &["ClusterRole", "Role"] } else { &["ClusterRole"] };
+    if !kinds.contains(&text(role, &["kind"])) {
+        out.push(FieldError::not_supported("roleRef.kind", text(role, &["kind"]), kinds));
+    }
+    if text(role, &["name"]).is_empty() {
+        out.push(FieldError::required("roleRef.name", ""));
+    }
+    for (index, subject) in value["subjects"].as_array().into_iter().flatten().enumerate() {
+        let path = format!("subjects[{index}]");
+        if text(subject, &["name"]).is_empty() {
+            out.push(FieldError::required(format!("{path}.name"), ""));
+        }
+        match text(subject, &["kind"]) {
+            "ServiceAccount" => {
+                if text(subject, &["namespace"]).is_empty() {
+                    out.push(FieldError::required(format!("{path}.namespace"), ""));
+                }
+            }
+            "User" | "Group" => {}
+            other => {
+                out.push(FieldError::not_supported(format!("{path}.kind"), other, &["Group", "ServiceAccount", "User"]))
+            }
+        }
+    }
+    out
+}
+
+fn ingress(spec: &Value) -> Vec<FieldError> {
+    let mut out = Vec::new();
+    let rules = spec["rules"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if rules.is_empty() && spec["defaultBackend"].is_null() {
+        out.push(FieldError::invalid(
+            "spec",
+            Value::from(Vec::<Value>::new()),
+            "either `defaultBackend` or `rules` must be specified",
+        ));
+    }
+    for (index, rule) in rules.iter().enumerate() {
+        let host = text(rule, &["host"]);
+        if !host.is_empty() {
+            let probe = host.strip_prefix("*.").unwrap_or(host);
+            let path = format!("spec.rules[{index}].host");
+            out.extend(subdomain_faults(probe).into_iter().map(|why| FieldError::invalid(&path, host, why)));
+        }
+        for (at, entry) in rule["http"]["paths"].as_array().into_iter().flatten().enumerate() {
+            let path = format!("spec.rules[{index}].http.paths[{at}]");
+            let kind = text(entry, &["pathType"]);
+            let own = text(entry, &["path"]);
+            if kind.is_empty() {
+                out.push(FieldError::required(format!("{path}.pathType"), "pathType must be specified"));
+            } else if !matches!(kind, "Exact" | "Prefix" | "ImplementationSpecific") {
+                let known = ["Exact", "ImplementationSpecific", "Prefix"];
+                out.push(FieldError::not_supported(format!("{path}.pathType"), kind, &known));
+            } else if kind != "ImplementationSpecific" && !own.starts_with('/') {
+                out.push(FieldError::invalid(format!("{path}.path"), own, "must be an absolute path"));
+            }
+        }
+    }
+    out
+}
+
+fn immutable(value: &Value, old: &Value, path: &str, field: &str) -> Option<FieldError> {
+    (value[field] != old[field])
+        .then(|| FieldError::invalid(format!("{path}.{field}"), value[field].clone(), "field is immutable"))
+}
+
+/// Faults of a change of a built-in kind.
+pub fn validate_update(resource: &ResourceType, value: &Value, old: &Value) -> Vec<FieldError> {
+    let (spec, before) = (&value["spec"], &old["spec"]);
+    let mut out = Vec::new();
+    match (resource.id.group.as_ref(), resource.id.resource.as_ref()) {
+        ("", "pods") => return super::pod::validate_update(value, old),
+        ("apps", "deployments" | "replicasets" | "daemonsets") => {
+            out.extend(immutable(spec, before, "spec", "selector"))
+        }
+        ("apps", "statefulsets") => {
+            let allowed = [
+                "replicas",
+                "ordinals",
+                "template",
+                "updateStrategy",
+                "revisionHistoryLimit",
+                "persistentVolumeClaimRetentionPolicy",
+                "minReadySeconds",
+            ];
+            if without(spec, &allowed) != without(before, &allowed) {
+                out.push(FieldError::forbidden("spec", "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden"));
+            }
+        }
+        ("batch", "jobs") => {
+            for field in ["completions", "selector", "template", "completionMode"] {
+                out.extend(immutable(spec, before, "spec", field));
+            }
+        }
+        ("", "services") => {
+            let fixed = |own: &Value| !matches!(text(own, &["clusterIP"]), "");
+            let kept = text(spec, &["type"]) != "ExternalName" && text(before, &["type"]) != "ExternalName";
+            if kept && fixed(before) && spec["clusterIP"] != before["clusterIP"] {
+                out.push(FieldError::invalid(
+                    "spec.clusterIPs[0]",
+                    json!([spec["clusterIP"]]),
+                    "may not change once set",
+                ));
+            }
+        }
+        ("", "persistentvolumeclaims") => {
+            let allowed = ["resources", "volumeName", "volumeAttributesClassName"];
+            let bound_now = text(before, &["volumeName"]).is_empty();
+            let own = |value: &Value| {
+                if bound_now {
+                    without(value, &allowed)
+                } else {
+                    without(value, &["resources", "volumeAttributesClassName"])
+                }
+            };
+            if own(spec) != own(before) {
+                out.push(FieldError::forbidden("spec", "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"));
+            }
+        }
+        _ => {}
+    }
+    out.extend(validate(resource, value));
+    out
+}
+
+fn without(value: &Value, fields: &[&str]) -> Value {
+    let mut out = value.clone();
+    if let Some(map) = out.as_object_mut() {
+        for field in fields {
+            map.shift_remove(*field);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_deployment_is_told_where() {
+        let spec = json!({
+            "replicas": -1,
+            "selector": {"matchLabels": {"a": "b"}},
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 0}},
+            "template": {"metadata": {"labels": {"a": "c"}}, "spec": {
+                "restartPolicy": "Always", "dnsPolicy": "ClusterFirst",
+                "containers": [{"name": "x", "imagePullPolicy": "Always", "terminationMessagePolicy": "File"}],
+            }},
+        });
+        let shown: Vec<_> = deployment(&spec).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            shown,
+            [
+                "spec.replicas: Invalid value: -1: must be greater than or equal to 0",
+                "spec.template.metadata.labels: Invalid value: {\"a\":\"c\"}: `selector` does not match template `labels`",
+                "spec.template.spec.containers[0].image: Required value",
+                "spec.strategy.rollingUpdate.maxUnavailable: Invalid value: 0: may not be 0 when `maxSurge` is 0",
+            ]
+        );
+    }
+
+    #[test]
+    fn schedules_are_read() {
+        assert_eq!(schedule_fault("*/5 * * * *"), None);
+        assert!(schedule_fault("61 * * * *").is_some());
+        assert!(schedule_fault("* * *").is_some_and(|why| why.starts_with("expected exactly 5 fields, found 3")));
+    }
+}

@@ -1,0 +1,137 @@
+//! `berth admin`: people and tokens, on the machine itself. Works on the database alone; no cluster is asked.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context, bail};
+use berth_core::{
+    OpCtx, Result, Services,
+    env::{SystemClock, SystemRandom},
+    ports::cluster::{Cluster, Clusters},
+    services::people::NewUser,
+};
+use berth_types::{ClusterId, ErrorCode, NamespaceName, PlatformRole, TenantName, UserName, people::TokenScope};
+use clap::{Args, Subcommand};
+use secrecy::ExposeSecret;
+
+use crate::config;
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a person; prints their one-time password.
+    CreateUser {
+        /// What they sign in as.
+        name: String,
+        /// With the role of a platform admin.
+        #[arg(long)]
+        platform_admin: bool,
+        /// What others see.
+        #[arg(long, default_value = "")]
+        display_name: String,
+        #[command(flatten)]
+        at: Place,
+    },
+    /// Give a person a new one-time password and end their sessions.
+    ResetPassword {
+        /// What they sign in as.
+        name: String,
+        #[command(flatten)]
+        at: Place,
+    },
+    /// Make an API token for a person; prints it once.
+    CreateToken {
+        /// Whose.
+        name: String,
+        /// What it is for.
+        #[arg(long, default_value = "cli")]
+        label: String,
+        /// Days until it ends.
+        #[arg(long, default_value_t = 30)]
+        days: u64,
+        /// Only reading.
+        #[arg(long)]
+        read_only: bool,
+        /// Only this tenant.
+        #[arg(long)]
+        tenant: Option<String>,
+        /// Only this namespace of the tenant.
+        #[arg(long, requires = "tenant")]
+        namespace: Option<String>,
+        #[command(flatten)]
+        at: Place,
+    },
+}
+
+/// Which database.
+#[derive(Debug, Args)]
+pub struct Place {
+    #[command(flatten)]
+    flags: config::Flags,
+}
+
+/// No clusters: what is done here needs none.
+struct NoClusters;
+
+impl Clusters for NoClusters {
+    fn get(&self, _: &ClusterId) -> Result<Arc<dyn Cluster>> {
+        Err(berth_core::Error::new(ErrorCode::ClusterUnavailable, "the command line does not talk to clusters"))
+    }
+    fn all(&self) -> Vec<Arc<dyn Cluster>> {
+        Vec::new()
+    }
+}
+
+async fn open(at: &Place) -> anyhow::Result<(Services, OpCtx)> {
+    let settings = config::load(&at.flags)?;
+    let store = berth_store::connect(&settings.database()?, &settings.store_options()).await?;
+    let clock = Arc::new(SystemClock);
+    let services = Services::new(store, Arc::new(NoClusters), clock.clone(), Arc::new(SystemRandom), settings.limits());
+    Ok((services, OpCtx::system(clock, "cli")))
+}
+
+/// Says every wrong field, as the pages would.
+fn explain(e: &berth_core::Error) -> anyhow::Error {
+    let fields: Vec<String> = e.fields().iter().map(|f| format!("{}: {}", f.field, f.message)).collect();
+    if fields.is_empty() { anyhow::anyhow!("{e}") } else { anyhow::anyhow!(fields.join("\n")) }
+}
+
+fn user(name: &str) -> anyhow::Result<UserName> {
+    name.parse().with_context(|| format!("“{name}” is no name of a person"))
+}
+
+/// Does it.
+pub async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::CreateUser { name, platform_admin, display_name, at } => {
+            let (services, ctx) = open(&at).await?;
+            let new = NewUser {
+                name,
+                display_name,
+                platform_role: platform_admin.then_some(PlatformRole::Admin),
+                password: None,
+            };
+            let (user, password) = services.create_user(&ctx, &new).await.map_err(|e| explain(&e))?;
+            println!("{}\none-time password: {}", user.name, password.expose_secret());
+        }
+        Command::ResetPassword { name, at } => {
+            let (services, ctx) = open(&at).await?;
+            let password = services.reset_password(&ctx, &user(&name)?).await.map_err(|e| explain(&e))?;
+            println!("{name}\none-time password: {}", password.expose_secret());
+        }
+        Command::CreateToken { name, label, days, read_only, tenant, namespace, at } => {
+            let (services, ctx) = open(&at).await?;
+            let scope = TokenScope {
+                read_only,
+                tenant: tenant.map(|t| t.parse::<TenantName>()).transpose().context("--tenant")?,
+                namespace: namespace.map(|n| n.parse::<NamespaceName>()).transpose().context("--namespace")?,
+            };
+            let Some(hours) = days.checked_mul(24) else { bail!("--days is too large") };
+            let (_, secret) = services
+                .create_token_for(&ctx, &user(&name)?, &label, scope, Duration::from_hours(hours))
+                .await
+                .map_err(|e| explain(&e))?;
+            println!("{}", secret.expose_secret());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! `berth doctor`: what Berth needs of its database and cluster, each with its fix. Changes nothing.
+
+use std::{process::ExitCode, sync::Arc};
+
+use berth_cluster::KubeCluster;
+use berth_core::{
+    env::SystemClock,
+    ports::cluster::{Cluster, Finding},
+};
+use berth_types::ClusterId;
+
+use crate::{config::Settings, serve};
+
+/// Checks and prints; exit 1 when something is wrong.
+pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
+    let mut findings = vec![database(&settings).await];
+    match serve::connection(&settings).await {
+        Ok(link) => {
+            let cluster = KubeCluster::new(ClusterId::local(), link.connection, Arc::new(SystemClock));
+            findings.extend(cluster.check().await);
+        }
+        Err(e) => findings.push(Finding {
+            what: "cluster".to_owned(),
+            ok: false,
+            found: format!("{e:#}"),
+            fix: Some("name a kubeconfig with --kubeconfig, or use the embedded cluster with --sim".to_owned()),
+        }),
+    }
+    for finding in &findings {
+        println!("{}  {:<32} {}", if finding.ok { "ok  " } else { "FAIL" }, finding.what, finding.found);
+        if let Some(fix) = finding.fix.as_ref().filter(|_| !finding.ok) {
+            println!("      fix: {fix}");
+        }
+    }
+    let bad = findings.iter().filter(|f| !f.ok).count();
+    println!("{} checks, {bad} to mend", findings.len());
+    Ok(if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn database(settings: &Settings) -> Finding {
+    let what = "database".to_owned();
+    let checked = async {
+        let url = settings.database()?;
+        Ok::<_, anyhow::Error>(berth_store::pending(&url, &settings.store_options()).await?)
+    };
+    match checked.await {
+        Ok(steps) if steps.is_empty() => {
+            Finding { what, ok: true, found: format!("answers, version {}", berth_store::latest()), fix: None }
+        }
+        Ok(steps) => Finding {
+            what,
+            ok: true,
+            found: format!("answers; {} migrations are applied at the next start, or by `berth migrate`", steps.len()),
+            fix: None,
+        },
+        Err(e) => Finding {
+            what,
+            ok: false,
+            found: format!("{e:#}"),
+            fix: Some("check --database and that the server is reachable".to_owned()),
+        },
+    }
+}

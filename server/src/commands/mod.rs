@@ -1,0 +1,7 @@
+//! The subcommands other than `serve`.
+
+pub mod admin;
+pub mod database;
+pub mod doctor;
+pub mod print;
+pub mod sim;

@@ -1,0 +1,234 @@
+//! Configuration: a file, `BERTH_*` variables, flags; each wins over the one before. One table describes every setting,
+//! for `--help`, for the reference page and for the error that names what is not known.
+
+use std::{fmt::Write as _, net::SocketAddr, path::PathBuf};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use figment::{
+    Figment,
+    providers::{Env, Format, Serialized, Toml},
+};
+use serde::{Deserialize, Serialize};
+
+/// How logs look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+macro_rules! settings {
+    ($($(#[doc = $doc:literal])+ $name:ident : $type:ty = $default:expr, $shown:literal;)+) => {
+        /// Flags of `berth serve` and `berth doctor`; each also a variable `BERTH_NAME` and a key of the file.
+        #[derive(Debug, Clone, Default, Args, Serialize)]
+        pub struct Flags {
+            /// A TOML file with settings.
+            #[arg(long, env = "BERTH_CONFIG")]
+            #[serde(skip)]
+            pub config: Option<PathBuf>,
+            $(
+                $(#[doc = $doc])+
+                #[arg(long, num_args = 0..=1, default_missing_value = "true")]
+                #[serde(skip_serializing_if = "Option::is_none")]
+                pub $name: Option<$type>,
+            )+
+        }
+
+        /// The settings as they hold.
+        #[derive(Debug, Clone, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct Settings {
+            $(
+                $(#[doc = $doc])+
+                pub $name: Setting<$type>,
+            )+
+        }
+
+        impl Default for Settings {
+            fn default() -> Self {
+                Self { $($name: $default,)+ }
+            }
+        }
+
+        /// Name, default as shown, description.
+        const REFERENCE: &[(&str, &str, &str)] = &[$((stringify!($name), $shown, concat!($($doc),+))),+];
+        const KEYS: &[&str] = &[$(stringify!($name)),+];
+    };
+}
+
+/// Absent values stay absent in every layer.
+type Setting<T> = Option<T>;
+
+settings! {
+    /// Address and port to listen on.
+    listen: SocketAddr = Some(SocketAddr::from(([127, 0, 0, 1], 8080))), "127.0.0.1:8080";
+    /// Directory for the embedded database and the embedded cluster.
+    data: PathBuf = Some(PathBuf::from("data")), "data";
+    /// Database: sqlite://PATH or postgres://USER:PASSWORD@HOST:PORT/NAME.
+    database: String = None, "sqlite://{data}/berth.db";
+    /// Use the cluster of this kubeconfig. In a pod, without this and without sim, the pod's own cluster.
+    kubeconfig: PathBuf = None, "";
+    /// Use the embedded cluster.
+    sim: bool = None, "false";
+    /// Nodes of the embedded cluster.
+    nodes: usize = Some(3), "3";
+    /// Directory with the style sheet and the browser part, as `cargo xtask up` builds it.
+    site: PathBuf = None, "{beside the binary}/site";
+    /// Served over TLS by a proxy in front: Secure cookies and HSTS. May be off only on loopback.
+    secure: bool = None, "true unless listening on loopback";
+    /// Number of proxies in front whose X-Forwarded-For entries are believed.
+    trusted_proxies: usize = Some(0), "0";
+    /// Most connections to the database.
+    database_connections: u32 = Some(8), "8";
+    /// Hours after which an unused session ends.
+    session_idle_hours: u64 = Some(12), "12";
+    /// Hours after which a session ends in any case.
+    session_max_hours: u64 = Some(168), "168";
+    /// Longest life of an API token, in days.
+    token_max_days: u64 = Some(366), "366";
+    /// Logs as text or json.
+    log_format: LogFormat = Some(LogFormat::Text), "text";
+    /// Which log entries: error, warn, info, debug, or a filter such as info,berth_cluster=debug.
+    log: String = Some("info,hyper=warn,kube=warn".to_owned()), "info,hyper=warn,kube=warn";
+}
+
+/// The settings of file, variables and flags, checked against each other.
+///
+/// # Errors
+/// What is wrong, with its source.
+pub fn load(flags: &Flags) -> anyhow::Result<Settings> {
+    let mut figment = Figment::from(Serialized::defaults(Settings::default()));
+    if let Some(path) = &flags.config {
+        if !path.exists() {
+            bail!("the configuration file {} does not exist", path.display());
+        }
+        figment = figment.merge(Toml::file_exact(path));
+    }
+    let settings: Settings = figment
+        .merge(Env::prefixed("BERTH_").only(KEYS))
+        .merge(Serialized::globals(flags))
+        .extract()
+        .map_err(|e| anyhow::anyhow!("configuration: {e}; known settings: {}", KEYS.join(", ")))?;
+    settings.check()?;
+    Ok(settings)
+}
+
+impl Settings {
+    fn check(&self) -> anyhow::Result<()> {
+        if self.sim == Some(true) && self.kubeconfig.is_some() {
+            bail!("choose one of --sim and --kubeconfig: both name the cluster");
+        }
+        if self.secure == Some(false) && !self.listen().ip().is_loopback() {
+            bail!(
+                "--secure false is for loopback only: without Secure cookies, sessions could be read on the network; \
+                 put a TLS proxy in front, or listen on 127.0.0.1"
+            );
+        }
+        for (name, value) in [
+            ("session_idle_hours", self.session_idle_hours),
+            ("session_max_hours", self.session_max_hours),
+            ("token_max_days", self.token_max_days),
+        ] {
+            if !value.is_some_and(|v| (1..=87_600).contains(&v)) {
+                bail!("{name} is not between 1 and 87600");
+            }
+        }
+        Ok(())
+    }
+
+    /// Where to listen.
+    pub fn listen(&self) -> SocketAddr {
+        self.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)))
+    }
+
+    /// Where data is kept.
+    pub fn data(&self) -> PathBuf {
+        self.data.clone().unwrap_or_else(|| PathBuf::from("data"))
+    }
+
+    /// The database's URL. Makes the data directory when it is needed.
+    ///
+    /// # Errors
+    /// When the directory cannot be made.
+    pub fn database(&self) -> anyhow::Result<String> {
+        if let Some(url) = &self.database {
+            return Ok(url.clone());
+        }
+        let dir = self.data();
+        std::fs::create_dir_all(&dir).with_context(|| format!("cannot make the data directory {}", dir.display()))?;
+        Ok(format!("sqlite://{}", dir.join("berth.db").display()))
+    }
+
+    /// How the store is opened.
+    pub fn store_options(&self) -> berth_store::Options {
+        berth_store::Options {
+            max_connections: self.database_connections.unwrap_or(8),
+            ..berth_store::Options::default()
+        }
+    }
+
+    /// Whether cookies are `Secure`.
+    pub fn secure(&self) -> bool {
+        self.secure.unwrap_or_else(|| !self.listen().ip().is_loopback())
+    }
+
+    /// Bounds of sessions and tokens.
+    pub fn limits(&self) -> berth_core::services::identity::Limits {
+        use std::time::Duration;
+        let defaults = berth_core::services::identity::Limits::default();
+        let hours = |value: Option<u64>, default| value.map_or(default, Duration::from_hours);
+        berth_core::services::identity::Limits {
+            session_idle: hours(self.session_idle_hours, defaults.session_idle),
+            session_absolute: hours(self.session_max_hours, defaults.session_absolute),
+            token_max: hours(self.token_max_days.map(|d| d * 24), defaults.token_max),
+            ..defaults
+        }
+    }
+}
+
+/// The reference page, as Markdown.
+pub fn reference() -> String {
+    let mut out = String::from(
+        "# Configuration\n\nMade by `berth config-reference`; do not edit. Each setting is a flag of `berth serve`, a variable and a \
+         key of the TOML file named by `--config`; flags win over variables, variables over the file.\n\n\
+         | flag | variable | key | default | what it is |\n| --- | --- | --- | --- | --- |\n",
+    );
+    for (name, default, doc) in REFERENCE {
+        let (flag, variable) = (name.replace('_', "-"), name.to_uppercase());
+        let default = if default.is_empty() { String::new() } else { format!("`{default}`") };
+        let _ = writeln!(out, "| `--{flag}` | `BERTH_{variable}` | `{name}` | {default} | {} |", doc.trim());
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn contradictions_are_named() {
+        let both = Flags { sim: Some(true), kubeconfig: Some("x".into()), ..Flags::default() };
+        assert!(load(&both).unwrap_err().to_string().contains("--kubeconfig"));
+        let open = Flags { listen: Some(([0, 0, 0, 0], 80).into()), secure: Some(false), ..Flags::default() };
+        assert!(load(&open).unwrap_err().to_string().contains("loopback"));
+    }
+
+    #[test]
+    fn defaults_hold() {
+        let settings = load(&Flags::default()).unwrap();
+        assert!(!settings.secure());
+        assert_eq!(settings.listen().port(), 8080);
+    }
+
+    #[test]
+    fn every_setting_stands_in_the_reference() {
+        let page = reference();
+        assert!(KEYS.iter().all(|key| page.contains(&format!("`{key}`"))));
+    }
+}

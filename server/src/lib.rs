@@ -1,0 +1,63 @@
+//! `berth`: the portal, its embedded cluster and its tools. Wiring only; what it does stands in the crates below `server/`.
+//! A library, so that tests start the portal whole in their own process.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod commands;
+pub mod config;
+mod embedded;
+mod http;
+mod logging;
+pub mod serve;
+
+/// A self-service PaaS portal on Kubernetes.
+#[derive(Debug, Parser)]
+#[command(name = "berth", version, about, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the portal and the REST API.
+    Serve(config::Flags),
+    /// Serve the embedded Kubernetes API alone, over TLS on loopback.
+    Sim(commands::sim::Args),
+    /// Bring the database up to date.
+    Migrate(commands::database::MigrateArgs),
+    /// Print the OpenAPI document.
+    Openapi,
+    /// Print who may do what.
+    RoleMatrix,
+    /// Print the custom resource definitions.
+    Crds,
+    /// Print the reference of the configuration.
+    ConfigReference,
+    /// Check what Berth needs from its database and its cluster, each with its fix.
+    Doctor(config::Flags),
+    /// Keep people and tokens from the command line.
+    #[command(subcommand)]
+    Admin(commands::admin::Command),
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+/// What went wrong, for people; the exit code is then 1.
+pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Command::Serve(flags) => serve::run(config::load(&flags)?).await?,
+        Command::Sim(args) => commands::sim::run(args).await?,
+        Command::Migrate(args) => return commands::database::migrate(args).await,
+        Command::Openapi => println!("{}", commands::print::openapi()?),
+        Command::RoleMatrix => print!("{}", berth_core::authz::matrix::print()),
+        Command::Crds => print!("{}", commands::print::crds()?),
+        Command::ConfigReference => print!("{}", config::reference()),
+        Command::Doctor(flags) => return commands::doctor::run(config::load(&flags)?).await,
+        Command::Admin(command) => commands::admin::run(command).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,20 @@
+//! Structured logs: text for people at a terminal, JSON for collectors.
+
+use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
+
+use crate::config::LogFormat;
+
+/// Starts logging to standard error. A filter that cannot be read is said and replaced by the default.
+pub fn start(format: LogFormat, filter: &str) {
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|e| {
+        eprintln!("berth: log filter “{filter}”: {e}; using “info”");
+        EnvFilter::new("info")
+    });
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let layer = match format {
+        LogFormat::Text => layer.with_target(false).boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed(),
+    };
+    // Fails only when a logger is there already, as in tests.
+    let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
+}

@@ -1,0 +1,274 @@
+//! `berth serve`: opens the store and the cluster, wires services, pages and API, serves until told to stop.
+
+use std::{future::IntoFuture, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::{Context, bail};
+use axum::Router;
+use berth_app::{
+    AppPages,
+    assets::{Assets, IslandAssets},
+};
+use berth_cluster::{ClusterSet, Connection, KubeCluster};
+use berth_core::{
+    OpCtx, Services,
+    env::{Clock, SystemClock, SystemRandom},
+    ports::pages::SharedPages,
+};
+use berth_sim::Sim;
+use berth_types::ClusterId;
+use berth_web::{Site, WebOptions, WebState};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use secrecy::ExposeSecret;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    config::{LogFormat, Settings},
+    embedded, http, logging,
+};
+
+/// How often rows and clusters are made to agree where nothing says that they differ.
+const RECONCILE: Duration = Duration::from_secs(30);
+/// How often what has ended is removed from the database.
+const SWEEP: Duration = Duration::from_hours(1);
+/// How long open requests may take once the server stops; streams end at once.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// The way to the cluster, and the embedded one where it is that.
+pub struct Link {
+    /// Who Berth is there.
+    pub connection: Connection,
+    /// Kept as long as it is used.
+    pub sim: Option<Sim>,
+}
+
+/// Finds the cluster that the settings name.
+///
+/// # Errors
+/// Which one it is and why it cannot be used.
+pub async fn connection(settings: &Settings) -> anyhow::Result<Link> {
+    if settings.sim == Some(true) {
+        let sim = embedded::start(settings)?;
+        let client = kube::Client::new(sim.service(), "default");
+        return Ok(Link { connection: Connection::single(client), sim: Some(sim) });
+    }
+    let connection = if let Some(path) = &settings.kubeconfig {
+        Connection::from_kubeconfig(path).await.with_context(|| format!("kubeconfig {}", path.display()))?
+    } else if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
+        Connection::in_cluster().context("the pod's own cluster")?
+    } else {
+        bail!("no cluster: name one with --kubeconfig FILE, or use the embedded one with --sim");
+    };
+    Ok(Link { connection, sim: None })
+}
+
+/// The portal with all its parts, running but not yet listening.
+pub struct Portal {
+    /// What can be done.
+    pub services: Services,
+    /// Pages, API, health.
+    pub router: Router,
+    /// The pages, for the test that tries each of them.
+    pub pages: SharedPages,
+    /// The cluster's adapter.
+    pub cluster: Arc<KubeCluster>,
+    /// The embedded cluster, where it is that.
+    pub sim: Option<Sim>,
+    /// Ends everything.
+    pub stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Portal {
+    /// Opens store and cluster and starts what runs in the background.
+    ///
+    /// # Errors
+    /// What keeps it from starting.
+    pub async fn start(settings: &Settings, metrics: PrometheusHandle) -> anyhow::Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let store = berth_store::connect(&settings.database()?, &settings.store_options()).await?;
+        let link = connection(settings).await?;
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+
+        let cluster = KubeCluster::new(ClusterId::local(), link.connection, clock.clone());
+        tasks.spawn(install(cluster.clone(), clock.clone(), stop.clone()));
+        tasks.spawn(cluster.clone().run(stop.clone()));
+        tasks.spawn(cluster.clone().run_controller(stop.clone()));
+
+        let clusters = Arc::new(ClusterSet::new([cluster.clone()]));
+        let services = Services::new(store, clusters, clock, Arc::new(SystemRandom), settings.limits());
+        tasks.spawn(keep_namespaces(services.clone(), stop.clone()));
+        tasks.spawn(sweep(services.clone(), stop.clone()));
+        let (router, pages) = router(settings, &services, metrics, &stop)?;
+        Ok(Self { services, router, pages, cluster, sim: link.sim, stop, tasks })
+    }
+
+    /// Ends streams and background work, a while waiting for it.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(DRAIN, self.tasks.wait()).await.is_err() {
+            tracing::warn!("some background work did not end; it is taken up at the next start");
+        }
+    }
+}
+
+/// Serves until SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// What keeps it from starting.
+pub async fn run(settings: Settings) -> anyhow::Result<()> {
+    logging::start(settings.log_format.unwrap_or(LogFormat::Text), settings.log.as_deref().unwrap_or("info"));
+    let metrics = PrometheusBuilder::new().install_recorder().context("metrics cannot be recorded")?;
+    let portal = Portal::start(&settings, metrics).await?;
+    let listener = tokio::net::TcpListener::bind(settings.listen())
+        .await
+        .with_context(|| format!("cannot listen on {}", settings.listen()))?;
+    let address = listener.local_addr()?;
+    let ctx = OpCtx::system(portal.services.clock().clone(), "setup");
+    let first = portal.services.ensure_first_admin(&ctx).await?;
+
+    // Scripts and `cargo xtask up` read these lines.
+    println!("berth {} listens on http://{address}", env!("CARGO_PKG_VERSION"));
+    if let Some((user, password)) = first {
+        println!("first admin: {}\none-time password: {}", user.name, password.expose_secret());
+    }
+
+    let (signalled, drained) = (portal.stop.clone(), portal.stop.clone());
+    let graceful = async move {
+        stop_signal().await;
+        tracing::info!("stopping: streams end, requests finish");
+        signalled.cancel();
+    };
+    let late = async move {
+        drained.cancelled().await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    let service = portal.router.clone().into_make_service_with_connect_info::<SocketAddr>();
+    tokio::select! {
+        result = axum::serve(listener, service).with_graceful_shutdown(graceful).into_future() => {
+            result.context("the server failed")?;
+        }
+        () = late => tracing::warn!("some requests did not finish in {} s", DRAIN.as_secs()),
+    }
+    portal.stop().await;
+    Ok(())
+}
+
+/// The portal as one router: pages, API, health.
+///
+/// # Errors
+/// When the site directory cannot be read.
+fn router(
+    settings: &Settings,
+    services: &Services,
+    metrics: PrometheusHandle,
+    stop: &CancellationToken,
+) -> anyhow::Result<(Router, SharedPages)> {
+    let site = site(settings)?;
+    let asset = |path: &str| format!("/assets/{path}");
+    let islands = site.manifest.js.as_deref().zip(site.manifest.wasm.as_deref());
+    let assets = Assets {
+        css: asset(&site.manifest.css),
+        islands: islands.map(|(js, wasm)| IslandAssets { js: asset(js), wasm: asset(wasm) }),
+    };
+    let pages: SharedPages = Arc::new(AppPages::new(services.clone(), assets));
+    let web = berth_web::router(WebState {
+        services: services.clone(),
+        pages: pages.clone(),
+        site: Arc::new(site),
+        options: WebOptions { secure: settings.secure(), max_form_bytes: 512 * 1024 },
+        stop: stop.clone(),
+    });
+    let api =
+        berth_api::router(services.clone(), berth_api::Options { stop: stop.clone(), ..berth_api::Options::default() });
+    let outer = http::Outer {
+        services: services.clone(),
+        metrics,
+        trusted_proxies: settings.trusted_proxies.unwrap_or(0),
+        stop: stop.clone(),
+    };
+    Ok((http::wrap(web.merge(api), outer), pages))
+}
+
+/// The style sheet and browser part: where the settings say, else beside the binary. Without them pages are plain but work.
+fn site(settings: &Settings) -> anyhow::Result<Site> {
+    let beside = || -> Option<PathBuf> { Some(std::env::current_exe().ok()?.parent()?.join("site")) };
+    match &settings.site {
+        Some(dir) => Site::load(dir).with_context(|| format!("the site directory {}", dir.display())),
+        None => match beside().filter(|dir| dir.join("site.json").exists()) {
+            Some(dir) => Site::load(&dir).with_context(|| format!("the site directory {}", dir.display())),
+            None => {
+                tracing::warn!(
+                    "no site directory: pages have no style; build it with `cargo xtask up`, or name it with --site"
+                );
+                Ok(Site::default())
+            }
+        },
+    }
+}
+
+/// Installs what Berth needs in the cluster (CRDs, roles), until it is there.
+async fn install(cluster: Arc<KubeCluster>, clock: Arc<dyn Clock>, stop: CancellationToken) {
+    let mut wait = Duration::from_millis(500);
+    while let Err(e) = install_once(&cluster).await {
+        tracing::warn!(error = %e, "the cluster does not have what Berth needs yet");
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = clock.sleep(wait) => {}
+        }
+        wait = (wait * 2).min(Duration::from_secs(15));
+    }
+}
+
+async fn install_once(cluster: &KubeCluster) -> berth_core::Result<()> {
+    cluster.ensure_crds().await?;
+    cluster.ensure_cluster_roles().await?;
+    Ok(())
+}
+
+/// Keeps namespaces in the clusters as the rows want them.
+async fn keep_namespaces(services: Services, stop: CancellationToken) {
+    loop {
+        match services.reconcile_namespaces().await {
+            Ok(0) => {}
+            Ok(changed) => tracing::info!(changed, "namespaces reconciled"),
+            Err(e) => tracing::warn!(error = %e, "namespaces could not be reconciled"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = services.clock().sleep(RECONCILE) => {}
+        }
+    }
+}
+
+/// Removes sessions, tokens, counters and idempotency keys that have ended.
+async fn sweep(services: Services, stop: CancellationToken) {
+    loop {
+        let before = services.clock().now() - jiff::SignedDuration::from_hours(24);
+        match services.store().sweep(before).await {
+            Ok(rows) => tracing::debug!(rows, "swept"),
+            Err(e) => tracing::warn!(error = %e, "ended sessions could not be removed"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = services.clock().sleep(SWEEP) => {}
+        }
+    }
+}
+
+/// Waits for SIGTERM or Ctrl-C.
+pub async fn stop_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let interrupted = tokio::signal::ctrl_c();
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminated) => {
+            tokio::select! {
+                _ = interrupted => {}
+                _ = terminated.recv() => {}
+            }
+        }
+        Err(_) => {
+            let _ = interrupted.await;
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! `cargo xtask bench`: the project's figures, measured on a release build. Not a test: it depends on the machine.
+//!
+//! The server has one core, the client and the cluster the other. Load is open-loop.
+
+mod http;
+mod load;
+mod portal;
+mod report;
+
+use std::{fs, path::Path, time::Duration};
+
+use anyhow::{Context, Result, bail};
+
+use self::{
+    http::{Connection, Request},
+    load::{Load, closed_loop, open_loop},
+    portal::{Portal, grouped, pin_client},
+    report::Figure,
+};
+use crate::{
+    shell::{run as run_command, say, step, which},
+    site,
+    workspace::{Profile, Workspace},
+};
+
+/// What `cargo xtask bench` takes.
+#[derive(clap::Args)]
+pub struct Options {
+    /// A tenth of the objects and of the time: to see that it works.
+    #[arg(long)]
+    quick: bool,
+    /// Write the table to `server/docs/BENCH.md` too.
+    #[arg(long)]
+    write: bool,
+}
+
+/// How much of everything.
+struct Scale {
+    apps: usize,
+    nodes: usize,
+    many_pods: usize,
+    seconds: u64,
+}
+
+/// Measures and prints. Succeeds even where a goal is missed: the table says so.
+///
+/// # Errors
+/// Something could not be measured.
+pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    if which("taskset").is_none() {
+        bail!("taskset is missing: apt-get install util-linux");
+    }
+    let scale = if options.quick {
+        Scale { apps: 1_000, nodes: 20, many_pods: 10_000, seconds: 3 }
+    } else {
+        Scale { apps: 10_000, nodes: 200, many_pods: 100_000, seconds: 20 }
+    };
+    step("Release build", || {
+        run_command(workspace.cargo().args(["build", "--workspace", "--bin", "berth", "--release"]))
+    })?;
+    let site = step("Browser part", || site::build(workspace, Profile::Release))?;
+    let mut figures = Vec::new();
+    lists(workspace, &site, &scale, &mut figures)?;
+    cache(workspace, &site, &scale, &mut figures)?;
+
+    let machine = report::machine(workspace)?;
+    let table = report::table(&figures);
+    println!("\n{machine}\n\n{table}");
+    if options.write {
+        let file = workspace.path("server/docs/BENCH.md");
+        let text = format!(
+            "# Figures\n\nMade by `cargo xtask bench --write`. The server has one core; the client and the cluster (another process) \
+             have the other. Load is open-loop: a latency counts from when its request was meant to be sent.\n\n\
+             {machine}\n\n{table}"
+        );
+        fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    let missed = figures.iter().filter(|figure| !figure.is_met()).count();
+    if missed > 0 {
+        println!("{missed} of {} figures miss their goal", figures.len());
+    }
+    Ok(())
+}
+
+/// Pages over many apps and pods, and what the first page after sign-in transfers.
+fn lists(workspace: &Workspace, site: &Path, scale: &Scale, figures: &mut Vec<Figure>) -> Result<()> {
+    let many = grouped(scale.apps);
+    say(&format!("{many} apps and pods of 9 KB on {} nodes", scale.nodes));
+    let mut portal = Portal::start(workspace, site, scale.nodes)?;
+    portal.seed(scale.apps, 1)?;
+    pin_client()?;
+    let start = portal.restart(scale.apps)?;
+    figures.push(Figure::at_most(
+        &format!("start to first correct page over {many} pods"),
+        2.0,
+        start.as_secs_f64(),
+        "s",
+    ));
+
+    figures.push(Figure::at_most(
+        "first page after sign-in, everything in it",
+        100.0,
+        first_page(&portal, site)?,
+        "KB",
+    ));
+    // Pods of a whole namespace are listed by the REST API; its pages list those of one app.
+    let deep = scale.apps / 200;
+    for (list, first, found, what) in [
+        (
+            format!("app list over {many}"),
+            portal.page("apps?sort=name"),
+            portal.page(&format!("apps?q=app&sort=-created&page={deep}")),
+            format!("filter, sort and page {deep}"),
+        ),
+        (
+            format!("pod list over {many} (REST)"),
+            portal.api("pods?limit=100&sort=name"),
+            portal.api("pods?limit=100&q=app-0&sort=-created"),
+            "filter and sort".to_owned(),
+        ),
+    ] {
+        say(&list);
+        let (one, size) = single(&portal, &first)?;
+        figures.push(Figure::at_most(
+            &format!("{list}: first sorted page of 100 rows, median"),
+            5.0,
+            ms(&one, 0.5)?,
+            "ms",
+        ));
+        figures.push(Figure::at_most(&format!("{list}: the same, compressed"), 20.0, size, "KB"));
+        let most = closed_loop(portal.port, &first, Duration::from_secs(scale.seconds), 8)?;
+        figures.push(Figure::at_least(&format!("{list}: pages a second on one core"), 500.0, most.rate(), "pages/s"));
+        let steady = open_loop(portal.port, &first, 200, Duration::from_secs(scale.seconds), 32)?;
+        figures.push(Figure::at_most(&format!("{list}: p99 at 200 requests/s"), 15.0, ms(&steady, 0.99)?, "ms"));
+        let (found, _) = single(&portal, &found)?;
+        figures.push(Figure::at_most(&format!("{list}: {what}, median"), 10.0, ms(&found, 0.5)?, "ms"));
+        let refused = one.refused + most.refused + steady.refused + found.refused;
+        if refused > 0 {
+            bail!("{refused} pages of the {list} were not answered with 200: the figures mean nothing");
+        }
+    }
+    let memory = portal.memory()?;
+    let whole = format!("whole process at {many} pods");
+    figures.push(Figure::at_most(&format!("{whole}, resting"), 60.0, megabytes(memory.resting), "MB"));
+    figures.push(Figure::noted(&format!("{whole}, at its peak"), megabytes(memory.peak), "MB"));
+    Ok(())
+}
+
+/// What a pod costs in the cache.
+fn cache(workspace: &Workspace, site: &Path, scale: &Scale, figures: &mut Vec<Figure>) -> Result<()> {
+    let many = grouped(scale.many_pods);
+    say(&format!("{many} pods in the cache"));
+    // 110 pods a node is what a kubelet takes.
+    let mut portal = Portal::start(workspace, site, scale.many_pods.div_ceil(100))?;
+    let empty = portal.memory()?;
+    let replicas = 500;
+    portal.seed(scale.many_pods / replicas, replicas)?;
+    portal.restart(scale.many_pods)?;
+    let full = portal.memory()?;
+    #[allow(clippy::cast_precision_loss)]
+    let each = full.resting.saturating_sub(empty.resting) as f64 / scale.many_pods as f64;
+    figures.push(Figure::at_most(&format!("memory of a pod in a cache of {many}"), 2_000.0, each, "bytes"));
+    Ok(())
+}
+
+/// One connection, nothing else going on: the latencies and the kilobytes of a page.
+fn single(portal: &Portal, request: &Request) -> Result<(Load, f64)> {
+    let size = Connection::open(portal.port)?.send(request)?.body.len();
+    let load = closed_loop(portal.port, request, Duration::from_secs(2), 1)?;
+    #[allow(clippy::cast_precision_loss)]
+    Ok((load, size as f64 / 1000.0))
+}
+
+/// Kilobytes of the page and of every asset, as sent.
+fn first_page(portal: &Portal, site: &Path) -> Result<f64> {
+    let answer = Connection::open(portal.port)?.send(&portal.get("/"))?;
+    if answer.status != 200 {
+        bail!("the first page was answered with {}", answer.status);
+    }
+    let mut bytes = answer.body.len() as u64;
+    for entry in fs::read_dir(site)? {
+        let entry = entry?;
+        if entry.path().extension().is_some_and(|end| end == "br") {
+            bytes += entry.metadata()?.len();
+        }
+    }
+    #[allow(clippy::cast_precision_loss)]
+    Ok(bytes as f64 / 1000.0)
+}
+
+fn ms(load: &Load, share: f64) -> Result<f64> {
+    Ok(load.quantile(share).context("no page was answered")?.as_secs_f64() * 1000.0)
+}
+
+fn megabytes(bytes: u64) -> f64 {
+    #[allow(clippy::cast_precision_loss)]
+    let bytes = bytes as f64;
+    bytes / 1e6
+}

@@ -1,0 +1,352 @@
+//! The portal under test: a release build, its cluster in another process, each on a core of its own.
+
+use std::{
+    env, fs,
+    io::{self, Write as _},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio, id},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use super::http::{Connection, Request};
+use crate::{
+    shell::{output, run, seconds},
+    workspace::{Profile, Workspace},
+};
+
+/// Where the server runs.
+pub const SERVER_CORE: &str = "0";
+/// Where the client and the cluster run.
+pub const CLIENT_CORE: &str = "1";
+
+const TENANT: &str = "bench";
+const NAMESPACE: &str = "main";
+const PASSWORD: &str = "a long enough password for a bench";
+
+/// A page of the namespace that everything happens in.
+fn page(rest: &str) -> String {
+    format!("/t/{TENANT}/n/{NAMESPACE}/{rest}")
+}
+
+fn api(rest: &str) -> String {
+    format!("/api/v1/tenants/{TENANT}/namespaces/{NAMESPACE}/{rest}")
+}
+
+/// A process that ends with us.
+#[derive(Debug)]
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Both processes, their folder, and who we are to them.
+#[derive(Debug)]
+pub struct Portal {
+    berth: PathBuf,
+    site: PathBuf,
+    folder: PathBuf,
+    /// Where the pages are.
+    pub port: u16,
+    token: String,
+    cookie: String,
+    server: Option<Process>,
+    _cluster: Process,
+}
+
+impl Drop for Portal {
+    fn drop(&mut self) {
+        self.server = None;
+        if let Err(error) = fs::remove_dir_all(&self.folder) {
+            eprintln!("  {} could not be removed: {error}", self.folder.display());
+        }
+    }
+}
+
+impl Portal {
+    /// Starts a cluster of so many nodes and a portal on it, signs in, makes the namespace.
+    ///
+    /// # Errors
+    /// Something does not start or refuses; the logs are in the folder that the message names.
+    pub fn start(workspace: &Workspace, site: &Path, nodes: usize) -> Result<Self> {
+        let folder = workspace.target(&format!("bench-{}-{nodes}", id()));
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let berth = workspace.berth(Profile::Release);
+        let kubeconfig = folder.join("kubeconfig");
+        let listen = format!("127.0.0.1:{}", free_port()?);
+        let mut sim = Command::new(&berth);
+        sim.args(["sim", "--listen", &listen, "--nodes", &nodes.to_string(), "--kubeconfig-out"]).arg(&kubeconfig);
+        let cluster = spawn(&mut sim, &folder.join("cluster.log"))?;
+        let mut portal = Self {
+            port: free_port()?,
+            site: site.to_owned(),
+            token: String::new(),
+            cookie: String::new(),
+            server: None,
+            _cluster: cluster,
+            berth,
+            folder,
+        };
+        wait("the embedded cluster", Duration::from_secs(60), || Ok(kubeconfig.is_file()))?;
+        let data = portal.folder.join("data");
+        let admin = |arguments: &[&str]| -> Result<String> {
+            let mut command = Command::new(&portal.berth);
+            let said = output(command.arg("admin").args(arguments).arg("--data").arg(&data))?;
+            Ok(String::from_utf8(said)?)
+        };
+        let said = admin(&["create-user", "bench", "--platform-admin"])?;
+        let password = said.lines().find_map(|line| line.strip_prefix("one-time password: "));
+        let password = password.with_context(|| format!("no one-time password in: {said}"))?.to_owned();
+        portal.token = admin(&["create-token", "bench"])?.trim().to_owned();
+        portal.serve(None)?;
+        portal.wait_ready()?;
+        portal.cookie = sign_in(portal.port, &password)?;
+        let mut connection = Connection::open(portal.port)?;
+        portal.call(&mut connection, "POST", "/api/v1/tenants", &json!({"name": TENANT, "displayName": "Bench"}))?;
+        let path = format!("/api/v1/tenants/{TENANT}/namespaces");
+        portal.call(&mut connection, "POST", &path, &json!({"name": NAMESPACE}))?;
+        Ok(portal)
+    }
+
+    /// Starts the server, on one core when it is named.
+    fn serve(&mut self, core: Option<&str>) -> Result<()> {
+        let mut serve = match core {
+            Some(core) => {
+                let mut command = Command::new("taskset");
+                command.args(["--cpu-list", core]).arg(&self.berth);
+                command
+            }
+            None => Command::new(&self.berth),
+        };
+        serve.arg("serve").args(["--listen", &format!("127.0.0.1:{}", self.port), "--log", "warn"]);
+        serve.arg("--site").arg(&self.site).arg("--data").arg(self.folder.join("data"));
+        serve.arg("--kubeconfig").arg(self.folder.join("kubeconfig"));
+        self.server = Some(spawn(&mut serve, &self.folder.join("server.log"))?);
+        Ok(())
+    }
+
+    fn wait_ready(&self) -> Result<()> {
+        let what = format!("the portal (see {})", self.folder.join("server.log").display());
+        wait(&what, Duration::from_secs(120), || {
+            let Ok(mut connection) = Connection::open(self.port) else { return Ok(false) };
+            Ok(connection.send(&Request::get("/readyz", "")).is_ok_and(|answer| answer.status == 200))
+        })
+    }
+
+    /// Stops the server and starts it on its core; the time until the app list and a list of pods are there and whole.
+    ///
+    /// # Errors
+    /// It does not come up.
+    pub fn restart(&mut self, pods: usize) -> Result<Duration> {
+        let Some(Process(child)) = &mut self.server else { bail!("the server is not running") };
+        run(Command::new("kill").args(["-TERM", &child.id().to_string()]))?;
+        child.wait()?;
+        self.server = None;
+        let start = Instant::now();
+        self.serve(Some(SERVER_CORE))?;
+        let wanted = format!("\"total\":{pods}");
+        wait("the first correct page", Duration::from_secs(120), || {
+            let Ok(mut connection) = Connection::open(self.port) else { return Ok(false) };
+            let Ok(answer) = connection.send(&self.api("pods?limit=100&sort=name")) else { return Ok(false) };
+            if answer.status != 200 || !answer.text()?.replace(' ', "").contains(&wanted) {
+                return Ok(false);
+            }
+            Ok(connection.send(&self.page("apps"))?.status == 200)
+        })?;
+        Ok(start.elapsed())
+    }
+
+    /// A GET of a page by the one who signed in.
+    pub fn get(&self, path: &str) -> Request {
+        Request::get(path, &self.cookie)
+    }
+
+    /// A GET of a page of the namespace.
+    pub fn page(&self, rest: &str) -> Request {
+        self.get(&page(rest))
+    }
+
+    /// A GET of the REST API in the namespace.
+    pub fn api(&self, rest: &str) -> Request {
+        Request::get_json(&api(rest), &self.token)
+    }
+
+    fn call(&self, connection: &mut Connection, method: &str, path: &str, body: &Value) -> Result<Value> {
+        let answer = connection.send(&Request::json(method, path, &self.token, body))?;
+        let text = answer.text()?;
+        if !(200..300).contains(&answer.status) {
+            bail!("{method} {path}: {} {text}", answer.status);
+        }
+        Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+
+    /// Deploys `apps` apps of `replicas` pods, each object padded to 9 KB or so, and waits until all pods run.
+    ///
+    /// # Errors
+    /// An app is refused, or the pods do not come up.
+    pub fn seed(&self, apps: usize, replicas: usize) -> Result<()> {
+        let start = Instant::now();
+        let next = std::sync::atomic::AtomicUsize::new(0);
+        let maker = || -> Result<()> {
+            let mut connection = Connection::open(self.port)?;
+            loop {
+                let number = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                if number >= apps {
+                    return Ok(());
+                }
+                self.call(&mut connection, "POST", &api("apps"), &app(number, replicas))?;
+            }
+        };
+        thread::scope(|scope| {
+            let makers: Vec<_> = (0..4).map(|_| scope.spawn(maker)).collect();
+            makers.into_iter().try_for_each(|maker| maker.join().unwrap_or_else(|_| bail!("a thread panicked")))
+        })?;
+        eprintln!("  {apps} apps made in {}", seconds(start.elapsed()));
+        let mut connection = Connection::open(self.port)?;
+        let wanted = apps * replicas;
+        let patience = Duration::from_secs(120 + wanted as u64 / 25);
+        let mut seen = 0;
+        wait(&format!("{wanted} running pods (seen: {seen})"), patience, || {
+            let list = self.call(&mut connection, "GET", &api("pods?limit=1&phase=Running"), &Value::Null)?;
+            seen = list["total"].as_u64().map_or(0, |n| usize::try_from(n).unwrap_or(usize::MAX));
+            eprint!("\r  {seen} of {wanted} pods run ");
+            io::stderr().flush()?;
+            Ok(seen >= wanted)
+        })?;
+        eprintln!("after {}", seconds(start.elapsed()));
+        Ok(())
+    }
+
+    /// Memory of the server, in bytes.
+    ///
+    /// # Errors
+    /// It is not running.
+    pub fn memory(&self) -> Result<Memory> {
+        let Some(Process(child)) = &self.server else { bail!("the server is not running") };
+        let status = fs::read_to_string(format!("/proc/{}/status", child.id()))?;
+        let kilobytes = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok()).map_or(0, |kb| kb * 1024)
+        };
+        Ok(Memory { resting: kilobytes("VmRSS:"), peak: kilobytes("VmHWM:") })
+    }
+}
+
+/// Resident memory, in bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Memory {
+    /// Now.
+    pub resting: u64,
+    /// At most, since the start.
+    pub peak: u64,
+}
+
+/// An app whose pods have about 9 KB of JSON.
+fn app(number: usize, replicas: usize) -> Value {
+    let padding = "x".repeat(7_000);
+    json!({
+        "name": format!("app-{number:05}"),
+        "spec": {"components": [{
+            "name": "main",
+            "image": format!("registry.example/team-{}/service:{}.{}", number % 40, number % 9, number % 31),
+            "replicas": replicas,
+            "ports": [{"port": 8080}],
+            "resources": {
+                "requests": {"cpu": "10m", "memory": "16Mi"},
+                "limits": {"cpu": "100m", "memory": "64Mi"},
+            },
+            "podAnnotations": {"example.com/padding": padding},
+        }]},
+    })
+}
+
+/// A session's cookie, after the one-time password was changed.
+fn sign_in(port: u16, password: &str) -> Result<String> {
+    let origin = format!("http://127.0.0.1:{port}");
+    let mut connection = Connection::open(port)?;
+    let answer =
+        connection.send(&Request::form("/sign-in", "", &origin, &[("name", "bench"), ("password", password)]))?;
+    let cookie = answer.cookies().collect::<Vec<_>>().join("; ");
+    if answer.status != 303 || cookie.is_empty() {
+        bail!("sign-in was refused ({}): {}", answer.status, answer.text()?);
+    }
+    let fields = [("current", password), ("new", PASSWORD), ("again", PASSWORD)];
+    let answer = connection.send(&Request::form("/password", &cookie, &origin, &fields))?;
+    if answer.status != 303 {
+        bail!("the new password was refused ({}): {}", answer.status, answer.text()?);
+    }
+    let renewed = answer.cookies().filter(|pair| pair.starts_with("berth-plain=")).collect::<Vec<_>>().join("; ");
+    Ok(if renewed.is_empty() { cookie } else { renewed })
+}
+
+/// Puts this process, and what it starts from now on, on one core.
+///
+/// # Errors
+/// `taskset` is missing or refuses.
+pub fn pin_client() -> Result<()> {
+    output(Command::new("taskset").args(["--all-tasks", "--cpu-list", "--pid", CLIENT_CORE, &id().to_string()]))?;
+    Ok(())
+}
+
+fn spawn(command: &mut Command, log: &Path) -> Result<Process> {
+    let file = fs::File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+    command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
+    for (name, _) in env::vars().filter(|(name, _)| name.starts_with("BERTH_")) {
+        command.env_remove(name);
+    }
+    command.spawn().map(Process).with_context(|| format!("cannot start {command:?}"))
+}
+
+fn wait(what: &str, patience: Duration, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
+    let start = Instant::now();
+    while !done()? {
+        if start.elapsed() > patience {
+            bail!("{what}: not within {}", seconds(patience));
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// `10,000`, as pages write it.
+pub fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        for (number, wanted) in [(0, "0"), (999, "999"), (1_000, "1,000"), (10_000, "10,000"), (1_234_567, "1,234,567")]
+        {
+            assert_eq!(grouped(number), wanted);
+        }
+    }
+
+    #[test]
+    fn an_app_is_padded() {
+        assert!((7_000..8_500).contains(&app(7, 1).to_string().len()));
+    }
+}
