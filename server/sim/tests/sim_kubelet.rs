@@ -34,7 +34,13 @@ async fn exec(world: &World, name: &str, command: &[&str]) -> (i32, String, Stri
     let (mut out, stdout) = tokio::io::duplex(65_536);
     let (mut err, stderr) = tokio::io::duplex(65_536);
     let (_resize, receiver) = tokio::sync::mpsc::channel(1);
-    let io = Io { stdin: None, stdout: Some(Box::new(stdout)), stderr: Some(Box::new(stderr)), tty: false, resize: receiver };
+    let io = Io {
+        stdin: None,
+        stdout: Some(Box::new(stdout)),
+        stderr: Some(Box::new(stderr)),
+        tty: false,
+        resize: receiver,
+    };
     let command: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
     let code = match world.cluster.kubelet().exec(&pod, "main", &command, io).await {
         Ok(code) => code,
@@ -117,10 +123,18 @@ async fn exec_looks_around() {
     world.advance(seconds(2));
     assert_eq!(exec(&world, "web", &["hostname"]).await, (0, "web\n".into(), String::new()));
     assert_eq!(exec(&world, "web", &["cat", "/etc/app/app.conf"]).await.1, "port=80\n");
-    assert_eq!(exec(&world, "web", &["sh", "-c", "cd /etc && ls app; echo $COLOUR | wc -l; exit 4"]).await, (4, "app.conf\n1\n".into(), String::new()));
+    assert_eq!(
+        exec(&world, "web", &["sh", "-c", "cd /etc && ls app; echo $COLOUR | wc -l; exit 4"]).await,
+        (4, "app.conf\n1\n".into(), String::new())
+    );
     let (code, _, errors) = exec(&world, "web", &["sh", "-c", "frobnicate"]).await;
     assert_eq!((code, errors.as_str()), (127, "sh: frobnicate: not found\n"));
-    assert!(exec(&world, "web", &["frobnicate"]).await.2.ends_with("exec: \"frobnicate\": executable file not found in $PATH"));
+    assert!(
+        exec(&world, "web", &["frobnicate"])
+            .await
+            .2
+            .ends_with("exec: \"frobnicate\": executable file not found in $PATH")
+    );
 }
 
 #[tokio::test]
@@ -143,7 +157,9 @@ async fn missing_things_keep_containers_from_starting() {
     };
     assert_eq!(waiting("needy"), ("CreateContainerConfigError".into(), "configmap \"absent\" not found".into()));
     assert_eq!(waiting("mounts").0, "ContainerCreating");
-    assert!(world.events("mounts").iter().any(|event| event.text("/message") == "MountVolume.SetUp failed for volume \"s\" : secret \"absent\" not found"));
+    assert!(world.events("mounts").iter().any(
+        |event| event.text("/message") == "MountVolume.SetUp failed for volume \"s\" : secret \"absent\" not found"
+    ));
     assert_eq!(waiting("wrong").0, "InvalidImageName");
     world.create(&gr::CONFIG_MAPS, json!({"metadata": {"name": "absent"}, "data": {}}));
     world.advance(seconds(15));
@@ -163,7 +179,10 @@ async fn init_containers_run_in_order_and_sidecars_stay() {
     world.advance(seconds(3));
     let p = world.get(&gr::PODS, "p");
     assert_eq!(p.text("/status/phase"), "Pending");
-    assert_eq!(p.condition("Initialized").unwrap().text("/message"), "containers with incomplete status: [first proxy second]");
+    assert_eq!(
+        p.condition("Initialized").unwrap().text("/message"),
+        "containers with incomplete status: [first proxy second]"
+    );
     assert_eq!(p.text("/status/containerStatuses/0/state/waiting/reason"), "PodInitializing");
     world.advance(seconds(15));
     let p = world.get(&gr::PODS, "p");
@@ -185,7 +204,10 @@ async fn a_hanging_container_is_restarted_and_a_leaking_one_killed() {
     world.advance(seconds(9));
     let leak = world.get(&gr::PODS, "leak");
     let ended = leak.at("/status/containerStatuses/0");
-    let terminated = [ended.at("/state/terminated"), ended.at("/lastState/terminated")].into_iter().find(|at| at.is_object()).unwrap();
+    let terminated = [ended.at("/state/terminated"), ended.at("/lastState/terminated")]
+        .into_iter()
+        .find(|at| at.is_object())
+        .unwrap();
     assert_eq!((terminated.text("/reason"), terminated.int("/exitCode")), ("OOMKilled", Some(137)));
     world.advance(seconds(25));
     let hang = world.get(&gr::PODS, "hang");

@@ -254,8 +254,8 @@ mod tests {
 
         let ready = set(2, 2);
         let (done, again) = rollout(&stuck, &[&ready], Some(&ready), at(30));
-        assert_eq!(done.text("/conditions/1/reason"), "MinimumReplicasAvailable");
-        assert_eq!(done.text("/conditions/0/message"), "ReplicaSet \"web-1\" has successfully progressed.");
+        assert_eq!(done.text("/conditions/0/reason"), "MinimumReplicasAvailable");
+        assert_eq!(done.text("/conditions/1/message"), "ReplicaSet \"web-1\" has successfully progressed.");
         assert_eq!(again, None);
     }
 
