@@ -4,7 +4,7 @@
 use berth_sim::Sim;
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::{
-    api::core::v1::{ConfigMap, Namespace},
+    api::core::v1::{ConfigMap, Secret, Namespace},
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{
@@ -23,6 +23,10 @@ fn client() -> (Sim, Client) {
 fn config_map(name: &str, value: &str) -> ConfigMap {
     serde_json::from_value(json!({"metadata": {"name": name, "labels": {"app": name}}, "data": {"key": value}}))
         .unwrap()
+}
+
+fn secret(name: &str) -> Secret {
+    serde_json::from_value(json!({"metadata": {"name": name, "labels": {"app": name}}})).unwrap()
 }
 
 #[tokio::test]
@@ -60,9 +64,10 @@ async fn objects_live_and_die() {
 #[tokio::test]
 async fn lists_page_consistently() {
     let (_sim, client) = client();
-    let api: Api<ConfigMap> = Api::default_namespaced(client);
+    // Unlike ConfigMaps, no controller puts one into the namespace.
+    let api: Api<Secret> = Api::default_namespaced(client);
     for name in ["a", "b", "c", "d", "e"] {
-        api.create(&PostParams::default(), &config_map(name, "1")).await.unwrap();
+        api.create(&PostParams::default(), &secret(name)).await.unwrap();
     }
     let first = api.list(&ListParams::default().limit(2)).await.unwrap();
     assert_eq!(first.metadata.remaining_item_count, Some(3));
