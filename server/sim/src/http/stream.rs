@@ -7,7 +7,7 @@ use axum::{
     body::Body,
     extract::{
         FromRequestParts,
-        ws::{Message, WebSocket, WebSocketUpgrade},
+        ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code},
     },
 };
 use bytes::Bytes;
@@ -164,6 +164,8 @@ async fn run(cx: Context, pod: Value, container: String, socket: WebSocket) {
         let _ = pump.await;
     }
     let _ = out.send(framed(ERROR, ending(&outcome).to_string().as_bytes())).await;
+    let close = CloseFrame { code: close_code::NORMAL, reason: "".into() };
+    let _ = out.send(Message::Close(Some(close))).await;
     drop(out);
     reader.abort();
     let _ = writer.await;
