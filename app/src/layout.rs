@@ -178,8 +178,27 @@ fn scripts(frame: &Frame) -> Option<AnyView> {
 /// The words that islands say, as JSON.
 fn island_texts(lang: Language) -> String {
     const KEYS: &[&str] = &[
-        "now", "seconds", "minutes", "hours", "days", "months", "years", "find", "live", "reconnecting", "ended", "pause",
-        "resume", "wrap", "download", "missed", "log", "output", "command", "meant", "closed",
+        "now",
+        "seconds",
+        "minutes",
+        "hours",
+        "days",
+        "months",
+        "years",
+        "find",
+        "live",
+        "reconnecting",
+        "ended",
+        "pause",
+        "resume",
+        "wrap",
+        "download",
+        "missed",
+        "log",
+        "output",
+        "command",
+        "meant",
+        "closed",
     ];
     let texts = KEYS.iter().filter_map(|key| {
         let text = tr::template(lang, "common", key).or_else(|| tr::template(lang, "islands", key))?;

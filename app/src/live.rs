@@ -182,7 +182,7 @@ fn fingerprint(html: &str) -> u64 {
     let mut rest = html;
     while let Some(at) = rest.find("<time") {
         let open = rest[at..].find('>').map_or(rest.len(), |end| at + end + 1);
-        hasher.write(rest[..open].as_bytes());
+        hasher.write(&rest.as_bytes()[..open]);
         rest = &rest[open..];
         rest = rest.find("</time>").map_or("", |close| &rest[close..]);
     }

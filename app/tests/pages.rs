@@ -29,7 +29,9 @@ async fn get(world: &World, ctx: &OpCtx, url: &str) -> PageResponse {
 }
 
 async fn post(world: &World, ctx: &OpCtx, path: &str, form: &str) -> PageResponse {
-    pages(world).respond(ctx, PageRequest { path: path.into(), form: Some(pairs(form)), ..PageRequest::default() }).await
+    pages(world)
+        .respond(ctx, PageRequest { path: path.into(), form: Some(pairs(form)), ..PageRequest::default() })
+        .await
 }
 
 fn nobody(world: &World) -> OpCtx {
@@ -44,12 +46,7 @@ fn to(response: &PageResponse) -> &str {
 #[tokio::test]
 async fn a_one_time_password_opens_the_door_once() {
     let world = World::new();
-    let new = NewUser {
-        name: "alice".into(),
-        display_name: "Alice Chen".into(),
-        platform_role: None,
-        password: None,
-    };
+    let new = NewUser { name: "alice".into(), display_name: "Alice Chen".into(), platform_role: None, password: None };
     let (_, password) = world.services.create_user(&world.system(), &new).await.unwrap();
     let password = password.expose_secret().to_owned();
     let anonymous = nobody(&world);
@@ -285,7 +282,10 @@ async fn a_refusal_names_who_can_grant_it() {
     let page = get(&world, &world.ctx("vera").await, "/t/shop/namespaces/new").await;
     assert_eq!(page.status, 403);
     assert!(page.html.contains("This needs the role Admin. Ask olga (olga)."), "{}", page.html);
-    assert!(page.html.contains("request-1") || page.html.contains("<code>test</code>"), "the request's number is there");
+    assert!(
+        page.html.contains("request-1") || page.html.contains("<code>test</code>"),
+        "the request's number is there"
+    );
     let lost = get(&world, &world.ctx("vera").await, "/t/shop/nonsense").await;
     assert_eq!(lost.status, 404);
     assert!(lost.html.contains(r#"href="/t/shop""#), "the way up");

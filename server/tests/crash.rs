@@ -92,7 +92,11 @@ fn nothing_confirmed_is_lost() {
 
     let server = Server::start(data.path());
     let cookie = server.form("/sign-in", "", &format!("name=ops&password={password}"));
-    server.form("/password", &cookie, &format!("current={password}&new=correct+horse+battery&again=correct+horse+battery"));
+    server.form(
+        "/password",
+        &cookie,
+        &format!("current={password}&new=correct+horse+battery&again=correct+horse+battery"),
+    );
     server.kill();
     let server = Server::start(data.path());
     assert_eq!(server.ask("POST", "/api/v1/tenants", &token, r#"{"name":"shop"}"#).0, 201);

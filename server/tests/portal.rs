@@ -24,11 +24,7 @@ struct Running {
 impl Running {
     async fn start() -> Self {
         let data = tempfile::tempdir().unwrap();
-        let flags = config::Flags {
-            data: Some(data.path().to_owned()),
-            sim: Some(true),
-            ..config::Flags::default()
-        };
+        let flags = config::Flags { data: Some(data.path().to_owned()), sim: Some(true), ..config::Flags::default() };
         let settings = config::load(&flags).unwrap();
         let metrics = PrometheusBuilder::new().build_recorder().handle();
         Self { portal: Portal::start(&settings, metrics).await.unwrap(), _data: data }
@@ -56,7 +52,8 @@ impl Running {
     }
 
     async fn ask(&self, method: Method, path: &str, token: &str, body: Option<Value>) -> (StatusCode, Value) {
-        let mut request = Request::builder().method(method).uri(path).header(header::AUTHORIZATION, format!("Bearer {token}"));
+        let mut request =
+            Request::builder().method(method).uri(path).header(header::AUTHORIZATION, format!("Bearer {token}"));
         let body = match body {
             Some(body) => {
                 request = request.header(header::CONTENT_TYPE, "application/json");

@@ -358,9 +358,7 @@ pub fn field(ui: Ui, form: &Form, field: Field) -> AnyView {
 /// What the browser part says about a field that it checks, in the reader's language: code and text, as JSON.
 fn check_texts(ui: Ui, kind: &str) -> String {
     let codes: &[&str] = match kind {
-        "image" => {
-            &["image_empty", "image_space", "image_scheme", "image_repository", "image_tag", "image_digest"]
-        }
+        "image" => &["image_empty", "image_space", "image_scheme", "image_repository", "image_tag", "image_digest"],
         "quantity" => &["quantity_empty", "quantity_number", "quantity_unit", "quantity_range"],
         _ => &["name_empty", "name_too_long", "name_character", "name_edge", "name_reserved"],
     };

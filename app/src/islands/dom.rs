@@ -44,9 +44,7 @@ pub fn on(target: &EventTarget, name: &str, f: impl FnMut(Event) + 'static) {
 pub fn after(ms: i32, f: impl FnOnce() + 'static) -> i32 {
     let callback = Closure::once_into_js(f);
     window()
-        .and_then(|w| {
-            w.set_timeout_with_callback_and_timeout_and_arguments_0(callback.unchecked_ref(), ms).ok()
-        })
+        .and_then(|w| w.set_timeout_with_callback_and_timeout_and_arguments_0(callback.unchecked_ref(), ms).ok())
         .unwrap_or_default()
 }
 
@@ -61,8 +59,7 @@ pub fn cancel(handle: i32) {
 pub fn every(ms: i32, f: impl FnMut() + 'static) {
     let closure = Closure::<dyn FnMut()>::new(f);
     if let Some(window) = window() {
-        let _ = window
-            .set_interval_with_callback_and_timeout_and_arguments_0(closure.as_ref().unchecked_ref(), ms);
+        let _ = window.set_interval_with_callback_and_timeout_and_arguments_0(closure.as_ref().unchecked_ref(), ms);
     }
     closure.forget();
 }

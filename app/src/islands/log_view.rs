@@ -140,7 +140,10 @@ fn receive(view: &Shared, island: &Element, data: &JsValue) {
         let at = dom::text(&item, "at").unwrap_or_default();
         let pod = dom::text(&item, "pod").unwrap_or_default();
         fresh.push(Line {
-            time: at.split_once('T').map(|(_, t)| t.trim_end_matches('Z').chars().take(12).collect()).unwrap_or_default(),
+            time: at
+                .split_once('T')
+                .map(|(_, t)| t.trim_end_matches('Z').chars().take(12).collect())
+                .unwrap_or_default(),
             pod: pod.rsplit('-').next().unwrap_or_default().to_owned(),
             text: dom::text(&item, "text").unwrap_or_default(),
         });

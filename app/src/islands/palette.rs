@@ -114,8 +114,10 @@ fn close(dialog: &HtmlDialogElement) -> Option<()> {
 
 /// Moves the choice by `step`.
 fn select(list: &HtmlElement, input: &HtmlInputElement, step: i32) {
-    let options: Vec<Element> =
-        list.query_selector_all("a").map(|l| (0..l.length()).filter_map(|n| l.get(n)?.dyn_into().ok()).collect()).unwrap_or_default();
+    let options: Vec<Element> = list
+        .query_selector_all("a")
+        .map(|l| (0..l.length()).filter_map(|n| l.get(n)?.dyn_into().ok()).collect())
+        .unwrap_or_default();
     let count = i32::try_from(options.len()).unwrap_or(0);
     if count == 0 {
         return;

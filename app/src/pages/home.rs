@@ -186,10 +186,10 @@ pub fn glance(ui: Ui, s: &NamespaceSummary) -> impl IntoView + use<> {
     let none = s.degraded + s.progressing + s.ready + s.suspended == 0;
     view! {
         <span class="sts">
-            {part(s.degraded, Tone::Bad, |l, n| tr::common::degraded_n(l, n))}
-            {part(s.progressing, Tone::Info, |l, n| tr::common::progressing_n(l, n))}
-            {part(s.ready, Tone::Ok, |l, n| tr::common::ready_n(l, n))}
-            {part(s.suspended, Tone::Off, |l, n| tr::common::suspended_n(l, n))}
+            {part(s.degraded, Tone::Bad, tr::common::degraded_n)}
+            {part(s.progressing, Tone::Info, tr::common::progressing_n)}
+            {part(s.ready, Tone::Ok, tr::common::ready_n)}
+            {part(s.suspended, Tone::Off, tr::common::suspended_n)}
             {none.then(|| view! { <span class="muted small">{tr::shell::no_apps(l)}</span> })}
         </span>
     }

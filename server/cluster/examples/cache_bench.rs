@@ -48,7 +48,7 @@ fn pod(i: usize) -> String {
         "spec": {"nodeName": format!("node-{:03}", i % 200), "containers": [{"name": "main", "image": "registry.example/app:1"}]},
         "status": {"phase": "Running", "podIP": format!("10.{}.{}.{}", i >> 16 & 255, i >> 8 & 255, i & 255),
             "conditions": [{"type": "Ready", "status": "True"}, {"type": "PodScheduled", "status": "True"}],
-            "containerStatuses": [{"name": "main", "ready": i % 17 != 0, "restartCount": i % 23, "state": if i % 17 == 0 {
+            "containerStatuses": [{"name": "main", "ready": !i.is_multiple_of(17), "restartCount": i % 23, "state": if i.is_multiple_of(17) {
                 json!({"waiting": {"reason": "CrashLoopBackOff", "message": format!("back-off 5m0s restarting failed container=main pod={i}")}})
             } else { json!({"running": {"startedAt": "2026-01-01T00:00:00Z"}}) }}]}}})
     .to_string()

@@ -102,8 +102,8 @@ async fn run(script: Vec<Answer>, wanted: &[&str]) -> Vec<String> {
     let came = tokio::time::timeout(Duration::from_secs(30), there).await.is_ok();
     assert!(came, "pods are {names:?}; asked: {:#?}", server.asked.lock());
     shutdown.cancel();
-    let asked = server.asked.lock().clone();
-    asked
+
+    server.asked.lock().clone()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -142,3 +142,15 @@ mod tests {
         assert_eq!(format_micro_time(at), "2023-11-14T22:13:20.120000Z");
     }
 }
+
+/// A new uid. The simulated cluster has no injected randomness: nothing that is decided depends on an id.
+#[expect(clippy::disallowed_methods, reason = "the one place that makes ids")]
+pub(crate) fn new_uid() -> uuid::Uuid {
+    uuid::Uuid::new_v4()
+}
+
+/// Fills a buffer with bytes that cannot be guessed, for tokens.
+#[expect(clippy::disallowed_methods, reason = "the one place that asks the system")]
+pub(crate) fn random(buffer: &mut [u8]) -> Result<(), getrandom::Error> {
+    getrandom::fill(buffer)
+}

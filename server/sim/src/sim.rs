@@ -120,13 +120,11 @@ impl Sim {
 
     /// The API for `kube::Client::new(sim.service(), "default")`. Requests speak for the administrator unless
     /// they carry credentials or impersonate.
-    #[must_use]
     pub fn service(&self) -> Router {
         self.api.router_as(Tokens::admin_user())
     }
 
     /// The same for another user.
-    #[must_use]
     pub fn service_as(&self, user: UserInfo) -> Router {
         self.api.router_as(user)
     }
@@ -156,7 +154,7 @@ impl Sim {
                 .ok_or_else(|| Error(format!("no kind {kind:?} in {api_version:?}")))?;
             let meta = &mut value["metadata"];
             if meta["uid"].is_null() {
-                meta["uid"] = json!(uuid::Uuid::new_v4().to_string());
+                meta["uid"] = json!(crate::clock::new_uid().to_string());
             }
             let name = text(meta, "name");
             let key = if resource.namespaced { format!("{}/{name}", text(meta, "namespace")) } else { name };
@@ -190,7 +188,7 @@ struct Credentials {
 impl Credentials {
     fn generate() -> Result<Self, Error> {
         let mut bytes = [0; 56];
-        getrandom::fill(&mut bytes).map_err(|error| Error(format!("no random numbers: {error}")))?;
+        crate::clock::random(&mut bytes).map_err(|error| Error(format!("no random numbers: {error}")))?;
         let (token, key) = bytes.split_at(24);
         let mut signing_key = [0; 32];
         signing_key.copy_from_slice(key);

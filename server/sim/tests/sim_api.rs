@@ -4,7 +4,7 @@
 use berth_sim::Sim;
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::{
-    api::core::v1::{ConfigMap, Secret, Namespace},
+    api::core::v1::{ConfigMap, Namespace, Secret},
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{
@@ -36,7 +36,7 @@ async fn objects_live_and_die() {
     let made = api.create(&PostParams::default(), &config_map("a", "1")).await.unwrap();
     assert!(made.metadata.uid.is_some() && made.metadata.creation_timestamp.is_some());
     let again = api.create(&PostParams::default(), &config_map("a", "1")).await.unwrap_err();
-    assert_eq!(again.to_string().contains("configmaps \"a\" already exists"), true, "{again}");
+    assert!(again.to_string().contains("configmaps \"a\" already exists"), "{again}");
 
     let mut changed = made.clone();
     changed.data.as_mut().unwrap().insert("key".into(), "2".into());

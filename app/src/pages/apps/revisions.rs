@@ -59,7 +59,7 @@ pub fn view(ui: Ui, m: &Revisions) -> AnyView {
         Ok(rows) => rows,
     };
     // Without a choice, the last change is what one wants to see.
-    let (old, new) = m.compared.unwrap_or_else(|| match rows.as_slice() {
+    let (old, new) = m.compared.unwrap_or(match rows.as_slice() {
         [new, old, ..] => (old.number, new.number),
         [only] => (only.number, only.number),
         [] => (0, 0),

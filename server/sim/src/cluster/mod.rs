@@ -128,7 +128,6 @@ impl Cluster {
 
     /// Keeps everybody else from writing while the guard lives. Writes through this cluster on the same
     /// thread go on working. Not to be held across an await.
-    #[must_use]
     pub fn lock(&self) -> ReentrantMutexGuard<'_, ()> {
         self.shared.lock.lock()
     }

@@ -1,7 +1,6 @@
 //! Create and update: the write pipeline.
 
 use serde_json::{Map, Value, json};
-use uuid::Uuid;
 
 use super::{Cluster, text};
 use crate::{
@@ -101,7 +100,7 @@ impl Cluster {
         for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"] {
             meta.remove(field);
         }
-        meta.insert("uid".into(), json!(Uuid::new_v4().to_string()));
+        meta.insert("uid".into(), json!(crate::clock::new_uid().to_string()));
         meta.insert("creationTimestamp".into(), json!(self.time()));
         strategy::default(resource, &mut value);
         if !cx.managed {
@@ -355,7 +354,7 @@ fn generate_name(base: &str) -> String {
     const RANDOM: usize = 5;
     let keep = base.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= 63 - RANDOM).last();
     let mut name = base.get(..keep.unwrap_or(0)).unwrap_or_default().to_owned();
-    let bytes = Uuid::new_v4().into_bytes();
+    let bytes = crate::clock::new_uid().into_bytes();
     name.extend(
         bytes
             .iter()

@@ -319,9 +319,8 @@ impl EngineHandle {
                     }
                 };
                 let change = async {
-                    match signal {
-                        Some(mut watch) => drop(watch.next_batch().await),
-                        None => (),
+                    if let Some(mut watch) = signal {
+                        drop(watch.next_batch().await)
                     }
                 };
                 tokio::select! {

@@ -279,7 +279,7 @@ fn bound(cx: &Context<'_>, claim: &ObjectRef) -> Result<()> {
     let Some(volume) = cx.cluster.find(&gr::PERSISTENT_VOLUMES, "", claim.text("/spec/volumeName")) else {
         if claim.text("/status/phase") != "Lost" && !claim.deleting() {
             set_phase(cx, claim, "Lost")?;
-            let message = format!("Bound claim has lost its PersistentVolume. Data on the volume is lost!");
+            let message = "Bound claim has lost its PersistentVolume. Data on the volume is lost!".to_string();
             cx.recorder.event(claim, "Warning", "ClaimLost", &message, COMPONENT);
         }
         return Ok(());

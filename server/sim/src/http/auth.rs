@@ -125,7 +125,7 @@ pub fn account_claims(api: &Api, account: &Value, audiences: &[Value], seconds: 
         "exp": expires.as_second(),
         "iat": now.as_second(),
         "iss": ISSUER,
-        "jti": uuid::Uuid::new_v4().to_string(),
+        "jti": crate::clock::new_uid().to_string(),
         "kubernetes.io": {
             "namespace": namespace,
             "serviceaccount": {"name": name, "uid": account["metadata"]["uid"]},

@@ -102,13 +102,11 @@ impl Context {
 
 impl Api {
     /// The service for requests that come over the network: they must carry credentials.
-    #[must_use]
     pub fn router(&self) -> Router {
         self.router_for(None)
     }
 
     /// A service whose requests speak for `user` unless they carry credentials of their own.
-    #[must_use]
     pub fn router_as(&self, user: UserInfo) -> Router {
         upgrade::in_process(self.router_for(Some(user)))
     }

@@ -135,10 +135,8 @@ async fn run(cx: Context, pod: Value, container: String, socket: WebSocket) {
         while let Some(Ok(message)) = source.next().await {
             let Message::Binary(bytes) = message else { continue };
             match bytes.split_first() {
-                Some((&STDIN, payload)) => {
-                    if stdin.write_all(payload).await.is_err() {
-                        return;
-                    }
+                Some((&STDIN, payload)) if stdin.write_all(payload).await.is_err() => {
+                    return;
                 }
                 Some((&RESIZE, payload)) => {
                     let size: Value = serde_json::from_slice(payload).unwrap_or_default();

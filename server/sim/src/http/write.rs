@@ -88,9 +88,10 @@ fn storage_type(cx: &Context, resource: &ResourceType) -> std::sync::Arc<Resourc
 fn check_name(cx: &Context, value: &Value) -> Result<()> {
     let given = value["metadata"]["name"].as_str().unwrap_or_default();
     if given.is_empty() {
-        return Err(Status::bad_request(format!(
+        return Err(Status::bad_request(
             "name must be provided: the name of the object ( based on URL) was undeterminable: name must be provided"
-        )));
+                .to_string(),
+        ));
     }
     if given != cx.info.name {
         return Err(Status::bad_request(format!(

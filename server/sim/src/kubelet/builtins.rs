@@ -325,8 +325,7 @@ fn over_files(world: &World, files: &[&str], input: &str, name: &str, change: im
             Some(text) => done.out.push_str(&change(text)),
             None => {
                 let why = if world.is_directory(&path) { "Is a directory" } else { "No such file or directory" };
-                let verb = if name == "cat" { "can't open" } else { "can't open" };
-                let _ = writeln!(done.err, "{name}: {verb} '{file}': {why}");
+                let _ = writeln!(done.err, "{name}: can't open '{file}': {why}");
                 done.code = 1;
             }
         }

@@ -75,7 +75,7 @@ pub fn go_duration(duration: Duration) -> String {
             return "0s".to_owned();
         }
         let micros = duration.as_micros();
-        return if micros % 1000 == 0 || micros >= 1000 {
+        return if micros.is_multiple_of(1000) || micros >= 1000 {
             format!("{}ms", trim(micros, 1000))
         } else {
             format!("{micros}µs")

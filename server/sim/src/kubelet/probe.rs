@@ -169,10 +169,8 @@ fn health(kind: ProbeKind, behaviour: &Behaviour, elapsed: Duration) -> Health {
     if elapsed < behaviour.serves_after {
         return Health::NotListening;
     }
-    if kind == ProbeKind::Readiness {
-        if behaviour.never_ready || behaviour.flaky && elapsed.as_secs() / 30 % 2 == 1 {
-            return Health::Unavailable;
-        }
+    if kind == ProbeKind::Readiness && (behaviour.never_ready || behaviour.flaky && elapsed.as_secs() / 30 % 2 == 1) {
+        return Health::Unavailable;
     }
     Health::Good
 }

@@ -375,7 +375,7 @@ impl Machine {
                         Outcome::Forever => Outcome::Forever,
                     },
                     None if input.is_empty() => Outcome::Code(0),
-                    None => self.line(&input.to_owned()),
+                    None => self.line(input),
                 }
             }
             "exit" => Outcome::Exit(first.and_then(|code| code.parse::<i32>().ok()).unwrap_or(self.last) & 0xff),

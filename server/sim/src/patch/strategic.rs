@@ -115,6 +115,7 @@ fn merge_map(node: &Node, target: &mut Map<String, Value>, patch: &Map<String, V
 }
 
 /// A patch for something that is not there yet: the value without its directives.
+#[expect(clippy::only_used_in_recursion, reason = "the key says which node a list's items have")]
 fn without_directives(node: &Node, key: Option<&str>, value: &Value) -> Result<Option<Value>> {
     match value {
         Value::Object(map) => {

@@ -60,10 +60,8 @@ pub fn apply(resource: &ResourceType, value: &mut Value) {
         ("batch", "cronjobs") => cron_job(value),
         ("autoscaling", "horizontalpodautoscalers") => autoscaler(value),
         ("networking.k8s.io", "networkpolicies") => network_policy(value),
-        ("networking.k8s.io", "ingressclasses") => {
-            if has(&value["spec"], "parameters") {
-                set_text(&mut value["spec"]["parameters"], "scope", "Cluster");
-            }
+        ("networking.k8s.io", "ingressclasses") if has(&value["spec"], "parameters") => {
+            set_text(&mut value["spec"]["parameters"], "scope", "Cluster");
         }
         ("storage.k8s.io", "storageclasses") => {
             set_text(value, "reclaimPolicy", "Delete");

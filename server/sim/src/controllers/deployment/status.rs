@@ -27,13 +27,13 @@ pub fn condition(kind: &str, status: &str, reason: &str, message: &str, now: Tim
 
 /// `SetDeploymentCondition`: nothing happens while status and reason stay; the condition moves to the end.
 pub fn put(conditions: &mut Vec<Value>, mut fresh: Value) {
-    if let Some(old) = conditions.iter().find(|old| old["type"] == fresh["type"]) {
-        if old["status"] == fresh["status"] {
-            if old["reason"] == fresh["reason"] {
-                return;
-            }
-            fresh["lastTransitionTime"] = old["lastTransitionTime"].clone();
+    if let Some(old) = conditions.iter().find(|old| old["type"] == fresh["type"])
+        && old["status"] == fresh["status"]
+    {
+        if old["reason"] == fresh["reason"] {
+            return;
         }
+        fresh["lastTransitionTime"] = old["lastTransitionTime"].clone();
     }
     drop_kind(conditions, fresh.text("/type"));
     conditions.push(fresh);
