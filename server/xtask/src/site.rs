@@ -114,7 +114,9 @@ fn bind(module: Vec<u8>) -> Result<(String, Vec<u8>)> {
     bindgen.input_bytes("berth", module).web(true)?.typescript(false).remove_name_section(true);
     bindgen.remove_producers_section(true).omit_default_module_path(true);
     let mut output = bindgen.generate_output()?;
-    let files = output.snippets().keys().chain(output.local_modules().keys()).cloned().collect::<Vec<_>>();
+    // Every crate has an entry; only one that is not empty brings files.
+    let snippets = output.snippets().iter().filter(|(_, files)| !files.is_empty()).map(|(name, _)| name);
+    let files = snippets.chain(output.local_modules().keys()).cloned().collect::<Vec<_>>();
     if !files.is_empty() {
         bail!("the browser part brings JavaScript files of its own, which are not served: {}", files.join(", "));
     }
