@@ -206,6 +206,11 @@ impl Cache {
         *self.changes.listener.write() = Some(listener);
     }
 
+    /// Nobody is told any more.
+    pub(crate) fn listen_no_more(&self) {
+        *self.changes.listener.write() = None;
+    }
+
     /// The store of children of `kind`.
     pub(crate) fn children_of(&self, kind: Kind) -> Option<&Arc<Store<ChildRecord>>> {
         self.children.iter().find(|(k, _)| *k == kind).map(|(_, store)| store)

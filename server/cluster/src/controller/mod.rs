@@ -3,9 +3,10 @@
 //! that the cluster does not hold.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use berth_core::{Error, Result, env::Clock};
@@ -20,7 +21,7 @@ use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cache::{Cache, app::status_of, child::ChildRecord},
+    cache::{Cache, app::status_of, child::ChildRecord, pause},
     connection::Connection,
     diagnose::{Facts, Logs, Refused, carry_over, diagnose, settled},
     error::Target,
@@ -49,6 +50,9 @@ const RECHECK: Duration = Duration::from_secs(3);
 /// So is one that is degraded, for it may have mended without a word.
 const RECHECK_DEGRADED: Duration = Duration::from_secs(20);
 
+/// Within this time after its start, a controller applies the children of every app once, each app at its own moment.
+const VERIFY_WITHIN: Duration = Duration::from_mins(10);
+
 /// Namespace and name.
 type Key = (Arc<str>, Arc<str>);
 
@@ -60,6 +64,9 @@ pub(crate) struct Controller {
     queue: Arc<Queue<Key>>,
     /// What each child was when it was last applied: whoever changes it since is corrected.
     applied: Mutex<HashMap<(Kind, Key), i64>>,
+    /// Since when it runs, and the apps whose children it has applied once since: what was changed while nobody looked.
+    begun: Instant,
+    verified: Mutex<HashSet<Key>>,
     logs: observe::LogCache,
 }
 
@@ -111,6 +118,8 @@ impl Controller {
             clock,
             queue: Arc::new(Queue::new()),
             applied: Mutex::default(),
+            begun: Instant::now(),
+            verified: Mutex::default(),
             logs: observe::LogCache::default(),
         })
     }
@@ -119,6 +128,13 @@ impl Controller {
     pub(crate) async fn run(self: Arc<Self>, shutdown: CancellationToken) {
         let queue = self.queue.clone();
         self.cache.listen(Arc::new(move |namespace, app| queue.add((namespace.clone(), app.clone()), DEBOUNCE)));
+        // Without knowing what stands, deciding would be guessing.
+        while !self.cache.children_synced() {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = pause(Duration::from_millis(50)) => {}
+            }
+        }
         for key in self.cache.apps.names() {
             self.queue.add(key, Duration::ZERO);
         }
@@ -144,6 +160,7 @@ impl Controller {
                 drop(permit);
             });
         }
+        self.cache.listen_no_more();
         while work.join_next().await.is_some() {}
     }
 
@@ -152,7 +169,9 @@ impl Controller {
         let object = self.cache.apps.with(namespace, name, |s| (!s.row.deleting).then(|| s.row.object())).flatten();
         let Some(object) = object else {
             // Gone or on its way out: the cluster's garbage collector follows the owner references.
-            self.applied.lock().retain(|(_, key), _| key.0 != *namespace || key.1 != *name);
+            // Children of another app whose name begins alike are only trusted a little longer.
+            self.applied.lock().retain(|(_, key), _| key.0 != *namespace || !key.1.starts_with(&**name));
+            self.verified.lock().remove(&(namespace.clone(), name.clone()));
             return Ok(None);
         };
         let app = match App::read(namespace, name, &object) {
@@ -162,24 +181,34 @@ impl Controller {
                 return Ok(None);
             }
         };
-        if !self.cache_is_complete() {
-            // Without knowing what stands, deciding would be guessing.
-            return Ok(Some(Duration::from_millis(200)));
-        }
         let mut refused = Vec::new();
         let errors = app.spec.validate();
         let mut revision = app.status.revision;
+        let key = (namespace.clone(), name.clone());
+        let verify_in = self.verify_in(&key);
         if let Some(error) = errors.first() {
             // It came past the forms: by kubectl, say.
             refused.push(Refused { object: error.field.clone(), reason: error.message.clone() });
         } else {
-            revision = self.act(&app, &mut refused).await?;
+            let verify = verify_in.is_some_and(|wait| wait.is_zero());
+            revision = self.act(&app, verify, &mut refused).await?;
+            if verify {
+                self.verified.lock().insert(key);
+            }
         }
-        self.report(&app, revision, &refused).await
+        let again = self.report(&app, revision, &refused).await?;
+        Ok([again, verify_in.filter(|wait| !wait.is_zero())].into_iter().flatten().min())
     }
 
-    fn cache_is_complete(&self) -> bool {
-        self.cache.children_synced()
+    /// When the children of an app are to be applied whatever their digests say; zero is now, none is not again.
+    fn verify_in(&self, key: &Key) -> Option<Duration> {
+        if self.verified.lock().contains(key) {
+            return None;
+        }
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        let moment = VERIFY_WITHIN.mul_f64((hasher.finish() % 1000) as f64 / 1000.0);
+        Some(moment.saturating_sub(self.begun.elapsed()))
     }
 
     fn children(&self, app: &App) -> Vec<Child> {
@@ -198,7 +227,7 @@ impl Controller {
     }
 
     /// Makes the cluster agree with the app; its revision. What the cluster refuses is put down in `refused`.
-    async fn act(&self, app: &App, refused: &mut Vec<Refused>) -> Result<i64> {
+    async fn act(&self, app: &App, verify: bool, refused: &mut Vec<Refused>) -> Result<i64> {
         let children = self.children(app);
         let now = self.clock.now().to_string();
         let plan = plan_revision(&app.wanted(0), &children, app.changed_by.as_deref(), &now);
@@ -209,7 +238,7 @@ impl Controller {
         };
         let drifted = |child: &Child| {
             let key = (child.kind, (app.namespace.clone(), child.name.clone()));
-            self.applied.lock().get(&key).is_some_and(|mark| *mark < mark_of(child))
+            verify || self.applied.lock().get(&key).is_some_and(|mark| *mark < mark_of(child))
         };
         let mut actions: Vec<Action> = Vec::new();
         // The revision comes first: no pod runs what history does not know.

@@ -113,7 +113,13 @@ pub(crate) fn diagnose(facts: &Facts<'_>) -> AppStatus {
         components.push(status);
     }
     for refused in facts.refused {
-        let message = format!("the cluster refused {} of {}: {}", refused.object, facts.name, refused.reason);
+        let Refused { object, reason } = refused;
+        // A field of the spec was refused by Berth itself, before anything was made of it.
+        let message = if object.starts_with("spec") {
+            format!("{} cannot be run as it is written: {object}: {reason}", facts.name)
+        } else {
+            format!("the cluster refused {object} of {}: {reason}", facts.name)
+        };
         let mut cause = cause(CauseCode::ObjectRefused, "", message);
         cause.params.insert("object".into(), refused.object.clone());
         cause.params.insert("reason".into(), refused.reason.clone());
