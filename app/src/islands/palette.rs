@@ -42,7 +42,7 @@ fn open() -> Option<()> {
     let _ = dialog.set_attribute("aria-label", &dom::t("find"));
     let input = dom::make("input", "", "")?.dyn_into::<HtmlInputElement>().ok()?;
     for (name, value) in [
-        ("type", "search"),
+        ("type", "text"),
         ("role", "combobox"),
         ("aria-expanded", "true"),
         ("aria-controls", "palette-hits"),

@@ -450,9 +450,9 @@ mod tests {
 
     #[test]
     fn times() {
-        let (at, text) = split("2026-01-01T00:00:00.123456789Z hello  world".to_owned());
+        let (at, text) = split(String::from("2026-01-01T00:00:00.123456789Z hello  world"));
         assert_eq!((at, text.as_str()), ("2026-01-01T00:00:00.123456789Z".parse().ok(), "hello  world"));
-        assert_eq!(split("no time here".to_owned()), (None, "no time here".to_owned()));
-        assert_eq!(split("2026-01-01T00:00:00Z".to_owned()).1, "");
+        assert_eq!(split(String::from("no time here")), (None, "no time here".to_owned()));
+        assert_eq!(split(String::from("2026-01-01T00:00:00Z")).1, "");
     }
 }
