@@ -116,6 +116,18 @@ impl Clock for ManualClock {
     }
 }
 
+/// A new uid. The simulated cluster has no injected randomness: nothing that is decided depends on an id.
+#[expect(clippy::disallowed_methods, reason = "the one place that makes ids")]
+pub(crate) fn new_uid() -> uuid::Uuid {
+    uuid::Uuid::new_v4()
+}
+
+/// Fills a buffer with bytes that cannot be guessed, for tokens.
+#[expect(clippy::disallowed_methods, reason = "the one place that asks the system")]
+pub(crate) fn random(buffer: &mut [u8]) -> Result<(), getrandom::Error> {
+    getrandom::fill(buffer)
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -141,16 +153,4 @@ mod tests {
         assert_eq!(format_time(at), "2023-11-14T22:13:20Z");
         assert_eq!(format_micro_time(at), "2023-11-14T22:13:20.120000Z");
     }
-}
-
-/// A new uid. The simulated cluster has no injected randomness: nothing that is decided depends on an id.
-#[expect(clippy::disallowed_methods, reason = "the one place that makes ids")]
-pub(crate) fn new_uid() -> uuid::Uuid {
-    uuid::Uuid::new_v4()
-}
-
-/// Fills a buffer with bytes that cannot be guessed, for tokens.
-#[expect(clippy::disallowed_methods, reason = "the one place that asks the system")]
-pub(crate) fn random(buffer: &mut [u8]) -> Result<(), getrandom::Error> {
-    getrandom::fill(buffer)
 }
