@@ -72,6 +72,7 @@ async fn kubectl_is_content() {
         ("explain deployment.spec.strategy", true, "FIELD: strategy <DeploymentStrategy>"),
         ("logs deployment/api", true, "listening"),
         ("exec deploy/api -- echo hello", true, "hello"),
+        ("exec deploy/api -- cat /no-such-file", false, "command terminated with exit code 1"),
         ("exec deploy/api -- no-such-command", false, "executable file not found in $PATH"),
         ("auth whoami", true, "kubernetes-admin"),
         ("auth can-i list pods --as joe", false, "no"),

@@ -61,8 +61,7 @@ pub fn apply(kind: PatchKind, resource: &ResourceType, version: &str, current: &
                     ),
                 ));
             }
-            json_patch::patch(&mut out, &patch)
-                .map_err(|error| Status::new(422, "Invalid", json_patch_error(&patch, &error)))?;
+            json_patch::patch(&mut out, &patch).map_err(|_| json_patch_refused())?;
         }
         PatchKind::Merge => {
             if !parsed.is_object() {
@@ -80,23 +79,9 @@ pub fn apply(kind: PatchKind, resource: &ResourceType, version: &str, current: &
     Ok(out)
 }
 
-/// As evanphx/json-patch words it.
-fn json_patch_error(patch: &json_patch::Patch, error: &json_patch::PatchError) -> String {
-    use json_patch::{PatchErrorKind, PatchOperation};
-    let path = error.path.to_string();
-    let why = match (&error.kind, patch.0.get(error.operation)) {
-        (PatchErrorKind::TestFailed, _) => format!("testing value {path} failed: test failed"),
-        (_, Some(PatchOperation::Remove(_))) => {
-            format!("remove operation does not apply: doc is missing path: {path}: missing value")
-        }
-        (_, Some(PatchOperation::Replace(_))) => {
-            format!("replace operation does not apply: doc is missing path: {path}: missing value")
-        }
-        (_, Some(PatchOperation::Add(_))) => {
-            format!("add operation does not apply: doc is missing path: \"{path}\": missing value")
-        }
-        (_, Some(PatchOperation::Test(_))) => format!("testing value {path} failed: test failed"),
-        _ => format!("{path}: {}", error.kind),
-    };
-    format!("the server rejected our request due to an error in our request: {why}")
+/// The real server keeps to itself which operation failed (`NewGenericServerResponse`).
+fn json_patch_refused() -> Status {
+    let mut status = Status::new(422, "Invalid", "the server rejected our request due to an error in our request");
+    status.details = Some(Box::default());
+    status
 }

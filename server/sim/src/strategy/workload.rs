@@ -544,9 +544,11 @@ fn immutable(value: &Value, old: &Value, path: &str, field: &str) -> Option<Fiel
 /// Faults of a change of a built-in kind.
 pub fn validate_update(resource: &ResourceType, value: &Value, old: &Value) -> Vec<FieldError> {
     let (spec, before) = (&value["spec"], &old["spec"]);
-    let mut out = Vec::new();
+    if resource.id == crate::registry::builtin::gr::PODS {
+        return super::pod::validate_update(value, old);
+    }
+    let mut out = validate(resource, value);
     match (resource.id.group.as_ref(), resource.id.resource.as_ref()) {
-        ("", "pods") => return super::pod::validate_update(value, old),
         ("apps", "deployments" | "replicasets" | "daemonsets") => {
             out.extend(immutable(spec, before, "spec", "selector"))
         }
@@ -596,7 +598,6 @@ pub fn validate_update(resource: &ResourceType, value: &Value, old: &Value) -> V
         }
         _ => {}
     }
-    out.extend(validate(resource, value));
     out
 }
 
