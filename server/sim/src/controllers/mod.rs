@@ -44,7 +44,7 @@ pub struct Options {
     pub nodes: Vec<nodes::NodeShape>,
     /// How long kubelets take for things.
     pub timing: Timing,
-    /// PEM of the API server's certificate authority, for `kube-root-ca.crt`.
+    /// PEM of the API server's certificate authority, for `kube-root-ca.crt`. The builder puts it in.
     pub certificate: String,
 }
 
@@ -92,7 +92,8 @@ impl ControlPlane {
             Box::new(volumes::Protection),
             Box::new(rbac::Aggregation),
         ];
-        cluster.set_kubelet(Arc::new(Server::new(cluster, kubelets)));
-        Self { engine: EngineHandle::spawn(Engine::new(cluster, controllers)) }
+        let engine = Engine::new(cluster, controllers);
+        cluster.set_kubelet(Arc::new(Server::new(cluster, kubelets, engine.waker())));
+        Self { engine: EngineHandle::spawn(engine) }
     }
 }
