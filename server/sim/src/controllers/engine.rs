@@ -125,6 +125,7 @@ pub struct Engine {
     failures: HashMap<Job, u32>,
     sequence: u64,
     waker: Waker,
+    done: u64,
 }
 
 impl Engine {
@@ -148,6 +149,7 @@ impl Engine {
             failures: HashMap::new(),
             sequence: 0,
             waker: Waker::default(),
+            done: 0,
         }
     }
 
@@ -186,6 +188,7 @@ impl Engine {
     }
 
     fn reconcile(&mut self, job: Job) {
+        self.done += 1;
         if let Some(timer) = self.timer_of.remove(&job) {
             self.timers.remove(&timer);
         }
@@ -365,6 +368,12 @@ impl EngineHandle {
             }
         });
         handle
+    }
+
+    /// How many reconciles there have been. Tests tell from it how work grows.
+    #[must_use]
+    pub fn reconciles(&self) -> u64 {
+        self.engine.lock().done
     }
 
     /// Does, on this thread, everything that can be done at this instant.

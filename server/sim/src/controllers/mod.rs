@@ -7,11 +7,13 @@ pub mod deployment;
 pub mod disruption;
 pub mod endpoints;
 pub mod engine;
+pub mod event_ttl;
 pub mod fields;
 pub mod gc;
 pub mod hpa;
 pub mod index;
 pub mod job;
+pub mod labels;
 pub mod namespaces;
 pub mod nodes;
 pub mod pods;
@@ -85,6 +87,7 @@ impl ControlPlane {
             Box::new(nodes::NodeLifecycle),
             Box::new(endpoints::Endpoints),
             Box::new(gc::GarbageCollector),
+            Box::new(event_ttl::EventExpiry),
             Box::new(namespaces::NamespaceDefaults { certificate: options.certificate.clone() }),
             Box::new(namespaces::NamespaceTermination),
             Box::new(quota::Quotas),

@@ -213,9 +213,11 @@ fn collect(cx: &Context, resource: &ResourceType, selector: &Selector) -> Result
         page
     };
     let pinned = selector.pinned_name();
+    // Lists are in the order of their keys.
+    let begin = start.map_or(0, |start| items.partition_point(|object| list_key(object, namespace) <= start));
     let mut items: Vec<_> = items
         .into_iter()
-        .filter(|object| start.as_deref().is_none_or(|start| list_key(object, namespace).as_str() > start))
+        .skip(begin)
         .filter(|object| {
             selector.is_empty()
                 || (pinned.is_none_or(|name| object["metadata"]["name"] == name) && selector.matches(object))

@@ -80,7 +80,9 @@ impl Server {
             "" => pod.name(),
             hostname => hostname,
         };
-        let mut world = World::bare(&run.environment, hostname);
+        let mut variables = environment::services(&self.cluster, pod);
+        variables.extend(run.environment.iter().cloned());
+        let mut world = World::bare(&variables, hostname);
         world.now = self.cluster.clock.now();
         let user = ["/securityContext/runAsUser"]
             .iter()
