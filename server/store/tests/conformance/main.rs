@@ -72,6 +72,7 @@ suite! {
         tenants::last_owner_stays,
         tenants::last_two_owners_cannot_both_go,
         tenants::namespaces,
+        tenants::places,
         tenants::namespace_names_are_unique,
         journal::audit,
         journal::audit_is_filtered,
