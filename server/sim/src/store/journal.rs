@@ -1,15 +1,17 @@
 //! Keeping the store in a folder: an append-only journal, and snapshots that let it start anew.
 //!
-//! Every record is `length (u32) | CRC-32 (u32) | JSON`, little-endian. A torn or damaged tail of the last journal
-//! is cut off: what it held was never confirmed. One thread writes and syncs whatever has gathered since its last
+//! Every record is `length (u32) | CRC-32 (u32) | JSON`, little-endian. A torn tail of the last journal is cut off: what it
+//! held was never confirmed. Damage that whole records follow is refused. One thread writes and syncs whatever has gathered since its last
 //! turn, so that many writers share one sync.
 
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, BufWriter, Read as _, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
     thread,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -26,6 +28,8 @@ use super::{Change, GroupResource, Journal, Object, Store, WeakStore};
 const ROTATE_AT: u64 = 64 * 1024 * 1024;
 /// How far the revision jumps at a restart, past any that a watch may have seen and no disk has.
 const RESTART_GAP: u64 = 1000;
+/// Between two tries of a journal that cannot be written.
+const RETRY: Duration = Duration::from_secs(1);
 /// No record is longer.
 const MAX_RECORD: u32 = 64 * 1024 * 1024;
 
@@ -91,6 +95,19 @@ fn frames(bytes: &[u8]) -> (Vec<&[u8]>, usize) {
     (out, at)
 }
 
+/// Whether a whole record stands behind the damage at `at`: then it is no torn tail, and what was confirmed is lost.
+fn goes_on(bytes: &[u8], at: usize) -> bool {
+    const BEGIN: &[u8] = b"{\"revision\":";
+    let rest = bytes.get(at + 1..).unwrap_or_default();
+    let begins = rest.windows(BEGIN.len()).enumerate().filter(|(_, window)| *window == BEGIN);
+    begins.filter_map(|(offset, _)| (at + 1 + offset).checked_sub(8)).any(|start| {
+        let Some(length) = bytes.get(start..start + 4).and_then(|b| b.try_into().ok()).map(u32::from_le_bytes) else {
+            return false;
+        };
+        start > at && bytes.get(start..start + 8 + length as usize).is_some_and(|frame| frames(frame).1 == frame.len())
+    })
+}
+
 fn journal_path(folder: &Path, number: u64) -> PathBuf {
     folder.join(format!("journal-{number:08}"))
 }
@@ -101,8 +118,9 @@ fn journal_path(folder: &Path, number: u64) -> PathBuf {
 /// # Errors
 /// When the folder cannot be read or written, when another process holds it, or when a snapshot is damaged.
 pub fn open(folder: &Path, store: &Store) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
-    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(folder.join("lock"))?;
+    // Secrets are in it.
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(folder.join("lock"))?;
     lock.try_lock().map_err(|_| io::Error::other("another process is using this folder"))?;
 
     let (mut revision, first) = load_snapshot(folder, store)?;
@@ -120,6 +138,10 @@ pub fn open(folder: &Path, store: &Store) -> io::Result<()> {
         let bytes = fs::read(&path)?;
         let (records, good) = frames(&bytes);
         if good < bytes.len() {
+            if goes_on(&bytes, good) {
+                let message = format!("{} is damaged at byte {good}, and whole records follow", path.display());
+                return Err(io::Error::other(message));
+            }
             tracing::warn!(path = %path.display(), lost = bytes.len() - good, "cutting off a torn tail");
             OpenOptions::new().write(true).open(&path)?.set_len(good as u64)?;
         }
@@ -176,7 +198,7 @@ fn load_snapshot(folder: &Path, store: &Store) -> io::Result<(u64, u64)> {
 }
 
 fn create(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().create(true).append(true).open(path)?;
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
     if let Some(folder) = path.parent() {
         File::open(folder)?.sync_all()?;
     }
@@ -214,10 +236,20 @@ impl FileJournal {
                     }
                     (std::mem::take(&mut queue.bytes), queue.revision)
                 };
-                if let Err(error) = writer.write(&bytes) {
-                    // Writes are no longer confirmed: their callers wait, as they would for a hung disk.
-                    tracing::error!(%error, "the journal cannot be written");
-                    return;
+                let mut failed = false;
+                while let Err(error) = writer.write(&bytes) {
+                    // Nothing is confirmed meanwhile: callers wait, as they would for a hung disk.
+                    if !std::mem::replace(&mut failed, true) {
+                        tracing::error!(%error, "the journal cannot be written; trying again until it can");
+                    }
+                    let mut queue = inbox.0.lock();
+                    if queue.stopped {
+                        return;
+                    }
+                    inbox.1.wait_for(&mut queue, RETRY);
+                }
+                if failed {
+                    tracing::info!("the journal can be written again");
                 }
                 done.send_replace(revision);
                 if writer.size > ROTATE_AT.max(writer.snapshot)
@@ -276,9 +308,14 @@ struct Writer {
 
 impl Writer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        // A half of it may stand there from the last try.
+        if self.file.metadata()?.len() != self.size {
+            self.file.set_len(self.size)?;
+        }
         self.file.write_all(bytes)?;
+        self.file.sync_data()?;
         self.size += bytes.len() as u64;
-        self.file.sync_data()
+        Ok(())
     }
 
     /// Starts a new journal, then writes what the store holds beside it. A crash in between leaves both journals.
@@ -290,7 +327,8 @@ impl Writer {
         let (revision, rows) = store.export();
         drop(store);
         let draft = self.folder.join("snapshot.tmp");
-        let mut out = BufWriter::new(File::create(&draft)?);
+        let mut out =
+            BufWriter::new(OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&draft)?);
         let mut buffer = Vec::new();
         let header = Header { revision, journal: self.number };
         frame(&mut buffer, &serde_json::to_vec(&header)?);
@@ -319,6 +357,8 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use std::os::unix::fs::PermissionsExt as _;
+
     use serde_json::json;
 
     use super::*;
@@ -350,6 +390,32 @@ mod tests {
         assert_eq!(store.get(&PODS, "ns", "b").unwrap()["metadata"]["resourceVersion"], "3");
         assert!(store.revision() > revision);
         assert!(store.watch(&PODS, revision).is_err(), "history does not survive");
+    }
+
+    #[tokio::test]
+    async fn damage_in_the_middle_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        {
+            let store = Store::new();
+            open(folder.path(), &store).unwrap();
+            for name in ["a", "b", "c"] {
+                store.create(&PODS, "ns", name, json!({"metadata": {"name": name}})).unwrap();
+            }
+            store.durable(store.revision()).await;
+            store.detach();
+        }
+        let journal = journal_path(folder.path(), 1);
+        let whole = fs::read(&journal).unwrap();
+        assert_eq!(fs::metadata(&journal).unwrap().permissions().mode() & 0o777, 0o600, "secrets are in it");
+        // In the head and in the body of the first record, then in the last one.
+        for (at, refused) in [(0, true), (5, true), (30, true), (whole.len() - 3, false)] {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            fs::write(&journal, &bytes).unwrap();
+            let store = Store::new();
+            assert_eq!(open(folder.path(), &store).is_err(), refused, "{at}");
+            store.detach();
+        }
     }
 
     #[tokio::test]
