@@ -32,6 +32,8 @@ const HISTORY: usize = 8192;
 const HISTORY_ALL: usize = 32768;
 /// How many of the latest events hold their objects as trees, which take several times the room of their text.
 const WARM: usize = 2048;
+/// After how many writes what readers have unpacked since is packed again.
+const SWEEP: u64 = 4096;
 
 /// An API group and a plural, e.g. `apps` and `deployments`. The group of core is "".
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -127,6 +129,8 @@ struct Shared {
 
 struct Inner {
     revision: u64,
+    /// Revision of the latest sweep.
+    swept: u64,
     tables: HashMap<GroupResource, Table>,
     all: History,
 }
@@ -175,10 +179,30 @@ impl History {
 
 impl Inner {
     /// Lets go of the trees of the event that has just ceased to be warm, and of the row that it made if that has not
-    /// changed since. They are read again when somebody looks into them.
+    /// changed since. They are read again when somebody looks into them, and let go of again some writes later.
     fn cool(&mut self) {
-        let Some(at) = self.all.events.len().checked_sub(WARM) else { return };
-        let Some(event) = self.all.events.get(at).cloned() else { return };
+        let Some(end) = self.all.events.len().checked_sub(WARM) else { return };
+        self.cool_at(end);
+        if self.revision < self.swept + SWEEP {
+            return;
+        }
+        self.swept = self.revision;
+        for at in 0..end {
+            self.cool_at(at);
+        }
+        let old = self.all.events.get(end).map_or(0, |event| event.revision);
+        for row in self.tables.values_mut().flat_map(|table| table.rows.values_mut()) {
+            if row.revision() < old && row.is_warm() {
+                *row = row.cold();
+            }
+        }
+    }
+
+    fn cool_at(&mut self, at: usize) {
+        let warm = |event: &&Arc<Event>| {
+            event.object.is_warm() || event.previous.as_ref().is_some_and(|previous| previous.is_warm())
+        };
+        let Some(event) = self.all.events.get(at).filter(warm).cloned() else { return };
         let cold = Arc::new(Event {
             object: event.object.cold(),
             previous: event.previous.as_ref().map(|previous| previous.cold()),
@@ -227,7 +251,7 @@ impl Store {
     pub fn new() -> Self {
         Self(Arc::new(Shared {
             listed: AtomicU64::new(0),
-            inner: RwLock::new(Inner { revision: 1, tables: HashMap::new(), all: History::default() }),
+            inner: RwLock::new(Inner { revision: 1, swept: 0, tables: HashMap::new(), all: History::default() }),
             journal: RwLock::new(None),
         }))
     }
@@ -584,6 +608,28 @@ mod tests {
         store.remove(&PODS, "ns", "a", None).unwrap();
         let event = watch.next().await.unwrap();
         assert_eq!((event.kind, event.revision), (EventKind::Deleted, 3));
+    }
+
+    #[test]
+    fn old_versions_are_kept_as_text_and_read_the_same() {
+        let store = Store::new();
+        store.create(&PODS, "ns", "old", json!({"metadata": {"name": "old"}, "spec": {"n": 1}})).unwrap();
+        for turn in 0..2 * SWEEP {
+            let _ = store.create(&PODS, "ns", "busy", pod("busy"));
+            store.update(&PODS, "ns", "busy", None, json!({"metadata": {"name": "busy"}, "turn": turn})).unwrap();
+            if turn == SWEEP / 2 {
+                // Somebody looks into it, which unpacks it for a while.
+                assert_eq!(store.get(&PODS, "ns", "old").unwrap()["spec"]["n"], 1);
+            }
+        }
+        assert!(!store.get(&PODS, "ns", "old").unwrap().is_warm());
+        assert!(store.get(&PODS, "ns", "busy").unwrap().is_warm());
+        let events = store.events_since(None, store.revision() - 3 * WARM as u64).unwrap().1;
+        let warm = events.iter().filter(|event| event.object.is_warm()).count();
+        assert!((WARM..=WARM + 2).contains(&warm), "{warm}");
+        let turns: Vec<u64> = events.iter().filter_map(|event| event.object["turn"].as_u64()).collect();
+        assert!(turns.is_sorted() && turns.len() > 2 * WARM, "{}", turns.len());
+        assert_eq!(store.get(&PODS, "ns", "old").unwrap()["metadata"]["resourceVersion"], "2");
     }
 
     #[test]
