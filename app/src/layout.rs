@@ -45,8 +45,10 @@ pub struct Frame {
     pub person: Option<PersonBadge>,
     /// The tenants that one may go to: name and what it is called.
     pub tenants: Vec<(TenantName, Arc<str>)>,
-    /// The namespaces of the tenant one is in, with their apps at a glance.
-    pub namespaces: Vec<(NamespaceName, NamespaceSummary)>,
+    /// The namespaces of the tenant one is in.
+    pub namespaces: Vec<NamespaceName>,
+    /// The apps and pods of the namespace one is in, at a glance.
+    pub summary: NamespaceSummary,
     /// Whether a live stream follows the page.
     pub live: bool,
 }
@@ -71,12 +73,12 @@ pub async fn respond(cx: &Cx, page: Page, live: bool) -> PageResponse {
 /// Asks for what the frame shows. A frame that lacks its switchers is better than no page, so failures leave them empty.
 async fn load(cx: &PageCx, place: &Place, live: bool) -> Frame {
     let person = cx.ctx.person().filter(|p| !p.must_change_password);
-    let (tenants, namespaces) = match person {
+    let places = match person {
         Some(_) if *place != Place::Nowhere => places(cx, place).await.unwrap_or_else(|e| {
             tracing::warn!(request_id = %cx.ctx.request_id, error = %e, "the frame lacks its places");
-            (Vec::new(), Vec::new())
+            Places::default()
         }),
-        _ => (Vec::new(), Vec::new()),
+        _ => Places::default(),
     };
     Frame {
         ui: cx.ui(),
@@ -89,29 +91,35 @@ async fn load(cx: &PageCx, place: &Place, live: bool) -> Frame {
             display_name: p.display_name.clone(),
             platform: p.platform_role.is_some() && !p.must_change_password,
         }),
-        tenants,
-        namespaces,
+        tenants: places.tenants,
+        namespaces: places.namespaces,
+        summary: places.summary,
         live,
     }
 }
 
-type Places = (Vec<(TenantName, Arc<str>)>, Vec<(NamespaceName, NamespaceSummary)>);
+#[derive(Default)]
+struct Places {
+    tenants: Vec<(TenantName, Arc<str>)>,
+    namespaces: Vec<NamespaceName>,
+    summary: NamespaceSummary,
+}
 
+/// Where one may go from here: one question to the store, and none where no switcher is shown.
 async fn places(cx: &PageCx, place: &Place) -> Result<Places> {
-    let authz = cx.services.authz();
-    let tenants = authz.visible_tenants(&cx.ctx).await?;
-    let here = match place {
-        Place::Tenant(tenant, _) | Place::Namespace(tenant, _, _) => tenants.iter().find(|t| t.name == *tenant),
-        _ => None,
+    let (tenant, namespace) = match place {
+        Place::Tenant(tenant, _) => (tenant, None),
+        Place::Namespace(tenant, namespace, _) => (tenant, Some(namespace)),
+        Place::Nowhere | Place::Home(_) | Place::Admin(_) => return Ok(Places::default()),
     };
-    let mut namespaces = Vec::new();
-    if let Some(tenant) = here {
-        for namespace in authz.visible_namespaces(&cx.ctx, tenant).await? {
-            let summary = cx.services.clusters().get(&namespace.cluster).map(|c| c.summary(&namespace));
-            namespaces.push((namespace.name.clone(), summary.unwrap_or_default()));
-        }
-    }
-    Ok((tenants.iter().map(|t| (t.name.clone(), t.display_name.clone())).collect(), namespaces))
+    let (tenants, namespaces) = cx.services.authz().visible_places(&cx.ctx, tenant).await?;
+    let here = namespaces.iter().find(|n| Some(&n.name) == namespace);
+    let summary = here.and_then(|n| Some(cx.services.clusters().get(&n.cluster).ok()?.summary(n)));
+    Ok(Places {
+        tenants: tenants.iter().map(|t| (t.name.clone(), t.display_name.clone())).collect(),
+        namespaces: namespaces.iter().map(|n| n.name.clone()).collect(),
+        summary: summary.unwrap_or_default(),
+    })
 }
 
 /// The whole document.
@@ -318,7 +326,7 @@ fn place_steps(frame: &Frame, place: &Place) -> Vec<AnyView> {
             let others = frame
                 .namespaces
                 .iter()
-                .map(|(name, _)| (paths::namespace(tenant, name), name.to_string(), name == namespace))
+                .map(|name| (paths::namespace(tenant, name), name.to_string(), name == namespace))
                 .collect();
             let href = paths::namespace(tenant, namespace);
             steps.push(switcher(namespace.to_string(), href, tr::common::switch_namespace(lang), others));
@@ -464,13 +472,16 @@ fn navigation(frame: &Frame, place: &Place) -> Option<AnyView> {
             (tr::common::tenant(lang), vec![(tr::common::tenant(lang), entries)])
         }
         Place::Namespace(tenant, namespace, at) => {
-            let summary =
-                frame.namespaces.iter().find(|(name, _)| name == namespace).map(|(_, s)| s.clone()).unwrap_or_default();
+            let summary = &frame.summary;
             let total = summary.degraded + summary.progressing + summary.ready + summary.suspended;
             let apps = Entry {
                 bad: summary.degraded,
                 count: Some(total),
                 ..entry(Icon::Apps, tr::common::apps(lang), &paths::apps(tenant, namespace), *at == NamespaceNav::Apps)
+            };
+            let pods = Entry {
+                count: Some(summary.pods),
+                ..entry(Icon::Pods, tr::common::pods(lang), &paths::pods(tenant, namespace), *at == NamespaceNav::Pods)
             };
             let overview = entry(
                 Icon::Gauge,
@@ -481,7 +492,10 @@ fn navigation(frame: &Frame, place: &Place) -> Option<AnyView> {
             let members = entry(Icon::People, tr::common::members(lang), &paths::members(tenant), false);
             (
                 tr::common::namespace(lang),
-                vec![(tr::common::namespace(lang), vec![overview, apps]), (tr::common::tenant(lang), vec![members])],
+                vec![
+                    (tr::common::namespace(lang), vec![overview, apps, pods]),
+                    (tr::common::tenant(lang), vec![members]),
+                ],
             )
         }
     };

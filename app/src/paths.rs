@@ -131,6 +131,12 @@ pub fn app_tab(tenant: impl Display, namespace: impl Display, app: impl Display,
     format!("/t/{tenant}/n/{namespace}/apps/{app}/{tab}")
 }
 
+/// The pods of a namespace.
+#[must_use]
+pub fn pods(tenant: impl Display, namespace: impl Display) -> String {
+    format!("/t/{tenant}/n/{namespace}/pods")
+}
+
 /// A pod.
 #[must_use]
 pub fn pod(tenant: impl Display, namespace: impl Display, pod: impl Display) -> String {
@@ -182,6 +188,7 @@ mod tests {
             app_new(t, n),
             app(t, n, a),
             app_tab(t, n, a, "logs"),
+            pods(t, n),
             pod(t, n, "web-1"),
             terminal(t, n, "web-1"),
             live("/t/shop/n/dev/apps?sort=-name"),
@@ -202,6 +209,7 @@ mod tests {
         /t/shop/n/dev/apps/new
         /t/shop/n/dev/apps/web
         /t/shop/n/dev/apps/web/logs
+        /t/shop/n/dev/pods
         /t/shop/n/dev/pods/web-1
         /t/shop/n/dev/pods/web-1/terminal
         /live?path=/t/shop/n/dev/apps%3Fsort%3D-name

@@ -101,14 +101,15 @@ impl PageCx {
         crate::paths::with_query(&self.request.path, pairs)
     }
 
-    /// Reads `q`, `sort`, `page`, `limit` and the filters in `filters` from the query.
+    /// Reads `q`, `sort`, `page`, `limit` and the filters in `filters` from the query; sorted by `sort` unless it says
+    /// otherwise.
     #[must_use]
-    pub fn list_query(&self, filters: &[&str]) -> ListQuery {
+    pub fn list_query(&self, filters: &[&str], sort: &str) -> ListQuery {
         let number = |name: &str| self.query(name).parse::<usize>().unwrap_or(0);
         let limit = if number("limit") == 0 { DEFAULT_LIMIT } else { number("limit") };
         let mut query = ListQuery {
             limit,
-            sort: ListQuery::parse_sort(self.query("sort")),
+            sort: ListQuery::parse_sort(Some(self.query("sort")).filter(|text| !text.is_empty()).unwrap_or(sort)),
             q: self.query("q").trim().to_owned(),
             ..ListQuery::default()
         };
@@ -218,6 +219,8 @@ pub enum NamespaceNav {
     Overview,
     /// Apps.
     Apps,
+    /// Pods.
+    Pods,
 }
 
 /// A page before it is put into the frame.

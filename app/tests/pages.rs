@@ -304,5 +304,9 @@ async fn search_finds_places_and_pages() {
     assert!(part.html.starts_with("<ul") && part.html.contains("/account/tokens"), "{}", part.html);
     let none = get(&world, &ctx, "/search?q=<zzz>").await;
     assert!(none.html.contains("Nothing is called “&lt;zzz&gt;”"), "{}", none.html);
+    for (q, href) in [("pods", "/t/shop/n/staging/pods"), ("stag apps", "/t/shop/n/staging/apps")] {
+        let page = get(&world, &ctx, &format!("/search?q={q}")).await;
+        assert!(page.html.contains(&format!("href=\"{href}\"")), "{q}: {}", page.html);
+    }
     assert!(!get(&world, &ctx, "/search?q=audit").await.html.contains("/admin/audit"), "not for members");
 }

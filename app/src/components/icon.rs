@@ -22,6 +22,8 @@ icons! {
     Apps = r#"<rect x="2.5" y="2.5" width="4.5" height="4.5" rx="1"/><rect x="9" y="2.5" width="4.5" height="4.5" rx="1"/><rect x="2.5" y="9" width="4.5" height="4.5" rx="1"/><rect x="9" y="9" width="4.5" height="4.5" rx="1"/>"#,
     /// A box: a namespace, a release.
     Box = r#"<path d="M8 1.8 14 5v6L8 14.2 2 11V5z"/><path d="M2 5l6 3.2L14 5M8 8.2v6"/>"#,
+    /// Sheets on each other: pods.
+    Pods = r#"<path d="M8 2 14 5 8 8 2 5z"/><path d="m2 8 6 3 6-3M2 11l6 3 6-3"/>"#,
     /// A gauge: overview, quota.
     Gauge = r#"<path d="M2.2 11.5a6 6 0 1 1 11.6 0M8 9.5l3-3.4"/>"#,
     /// Lines: logs.

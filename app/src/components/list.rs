@@ -2,11 +2,17 @@
 
 use std::borrow::Cow;
 
-use berth_core::ports::pages::Language;
-use berth_types::{ListQuery, list::DEFAULT_LIMIT};
+use berth_core::ports::{
+    cluster::{CacheState, Freshness},
+    pages::Language,
+};
+use berth_types::{ListQuery, Page};
 use leptos::prelude::*;
 
-use super::icon::{Icon, icon};
+use super::{
+    icon::{Icon, icon},
+    parts::{Button, empty, link_button},
+};
 use crate::{paths, request::PageCx, tr};
 
 /// The URL of a list as it is now; its methods give the URLs of the same list seen otherwise.
@@ -81,24 +87,129 @@ impl ListUrl {
     }
 }
 
-/// A table heading that sorts.
-#[must_use]
-pub fn sort_header(
-    url: &ListUrl,
-    query: &ListQuery,
-    column: &'static str,
-    label: impl Into<Cow<'static, str>>,
-    numeric: bool,
-) -> AnyView {
-    let order = query.sort.first().filter(|s| s.field == column).map(|s| s.descending);
-    let aria = order.map(|down| if down { "descending" } else { "ascending" });
-    let arrow = order.map(|down| icon(if down { Icon::Down } else { Icon::Up }));
-    view! {
-        <th scope="col" class=if numeric { "num" } else { "" } aria-sort=aria>
-            <a href=url.sorted(query, column)>{label.into()}{arrow}</a>
-        </th>
+/// A list as a page shows it.
+#[derive(Debug, Clone)]
+pub struct List<T> {
+    /// The rows of this page.
+    pub page: Page<T>,
+    /// What was asked for.
+    pub query: ListQuery,
+    /// Its own URL.
+    pub url: ListUrl,
+    /// Whether the cluster has not been read yet: that there are no rows then says nothing.
+    pub unread: bool,
+}
+
+impl<T> List<T> {
+    /// What `query` found for the page of `cx`.
+    #[must_use]
+    pub fn of(cx: &PageCx, query: ListQuery, page: Page<T>) -> Self {
+        Self { page, query, url: ListUrl::of(cx), unread: false }
     }
-    .into_any()
+
+    /// With how fresh the cluster's cache is.
+    #[must_use]
+    pub fn read(mut self, freshness: &Freshness) -> Self {
+        self.unread = match freshness.state {
+            CacheState::Loading => true,
+            CacheState::Stale { .. } => freshness.as_of.is_none(),
+            CacheState::Live => false,
+        };
+        self
+    }
+
+    /// For the headings of its table.
+    #[must_use]
+    pub fn sort(&self) -> Option<(&ListUrl, &ListQuery)> {
+        Some((&self.url, &self.query))
+    }
+
+    /// Whether something keeps rows out.
+    #[must_use]
+    pub fn is_filtered(&self) -> bool {
+        !self.query.q.is_empty() || !self.query.filters.is_empty()
+    }
+
+    /// A chip for each of `values` of the column `key` that occurs or is chosen, with how many rows have it. `word` gives
+    /// the value as the URL has it, and as people read it.
+    #[must_use]
+    pub fn chips<V: Copy>(
+        &self,
+        key: &'static str,
+        values: &[V],
+        word: impl Fn(V) -> (&'static str, &'static str),
+    ) -> AnyView {
+        let counts = self.page.facets.get(key);
+        let chips: Vec<_> = values
+            .iter()
+            .filter_map(|value| {
+                let (value, label) = word(*value);
+                let count = counts.and_then(|c| c.get(value)).copied().unwrap_or(0);
+                (count > 0 || self.url.has(key, value)).then(|| chip(&self.url, key, value, label, Some(count)))
+            })
+            .collect();
+        chips.into_any()
+    }
+
+    /// A chip for each value that is chosen in one of the columns `keys`, to let go of it.
+    #[must_use]
+    pub fn chosen(&self, keys: &[&'static str]) -> AnyView {
+        let values = |key: &'static str| {
+            let values = self.query.filters.get(key).into_iter().flatten();
+            values.map(move |value| chip(&self.url, key, value, format!("{value} ✕"), None))
+        };
+        keys.iter().flat_map(|key| values(key)).collect::<Vec<_>>().into_any()
+    }
+
+    /// Which rows these are and the way to the others.
+    #[must_use]
+    pub fn pager(&self, lang: Language) -> AnyView {
+        pager(lang, &self.url, &self.query, self.page.items.len(), self.page.total).into_any()
+    }
+
+    /// What stands in place of the rows when there are none; `nothing` when there are none at all.
+    #[must_use]
+    pub fn empty(&self, lang: Language, nothing: impl FnOnce() -> AnyView) -> AnyView {
+        let link = |label: &'static str, href: String| Some(link_button(Button::Plain, None, label, href).into_any());
+        if self.unread {
+            return empty(Icon::Clock, tr::common::unread(lang), tr::common::unread_hint(lang), None).into_any();
+        }
+        if self.page.total > 0 {
+            let first = link(tr::common::first_page(lang), self.url.page(1));
+            return empty(Icon::Search, tr::common::past_end(lang), tr::common::past_end_hint(lang), first).into_any();
+        }
+        if self.is_filtered() {
+            let all = link(tr::common::show_all(lang), self.url.path().to_owned());
+            return empty(Icon::Search, tr::common::none_fit(lang), tr::common::none_fit_hint(lang), all).into_any();
+        }
+        nothing()
+    }
+
+    /// A card with a box to filter by words, chips, and the rows. The chips stand in `#{id}-chips`, the rows in
+    /// `#{id}-rows`, so that the live region finds them.
+    #[must_use]
+    pub fn card(
+        &self,
+        lang: Language,
+        id: &str,
+        (label, filter): (&'static str, &'static str),
+        chips: AnyView,
+        rows: AnyView,
+    ) -> AnyView {
+        // Nothing to be found needs no way to find it.
+        let tools = (self.page.total > 0 || self.is_filtered()).then(|| {
+            view! {
+                <header>
+                    {filter_box(lang, &self.url, &self.query.q, filter)}
+                    <div class="chips" id=format!("{id}-chips")>{chips}</div>
+                </header>
+            }
+        });
+        view! {
+            <section class="card" aria-label=label>{tools}<div id=format!("{id}-rows")>{rows}</div></section>
+        }
+        .into_any()
+    }
 }
 
 /// A filter chip: a link that sets or clears one value.
@@ -136,7 +247,7 @@ pub fn filter_box(lang: Language, url: &ListUrl, value: &str, label: &'static st
     }
 }
 
-/// Which rows these are and the way to the others.
+/// See [`List::pager`].
 #[must_use]
 pub fn pager(lang: Language, url: &ListUrl, query: &ListQuery, shown: usize, total: usize) -> impl IntoView + use<> {
     let rows = query.rows();
@@ -164,9 +275,6 @@ pub fn pager(lang: Language, url: &ListUrl, query: &ListQuery, shown: usize, tot
         view! { <nav class="pager" aria-label=tr::common::pages(lang)><span class="muted">{range}</span>{links}</nav> }
     })
 }
-
-/// Rows of a page when the URL says nothing.
-pub const ROWS: usize = DEFAULT_LIMIT;
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,6 @@ use berth_core::ports::pages::Language;
 use berth_types::{AppPhase, rows::PodPhase};
 use leptos::prelude::*;
 
-use super::icon::{Icon, icon};
 use crate::tr;
 
 /// How good or bad something is.
@@ -36,21 +35,9 @@ impl Tone {
             Self::Off => "off",
         }
     }
-
-    /// Shape.
-    #[must_use]
-    pub fn icon(self) -> Icon {
-        match self {
-            Self::Ok => Icon::Ok,
-            Self::Warn => Icon::Warn,
-            Self::Bad => Icon::Bad,
-            Self::Info => Icon::Busy,
-            Self::Off => Icon::Off,
-        }
-    }
 }
 
-/// A status with a word.
+/// A status with a word. Its shape is drawn by the style sheet (`.st`): a list has a hundred of them.
 #[must_use]
 pub fn status(tone: Tone, word: impl Into<Cow<'static, str>>) -> impl IntoView + 'static {
     let class = match tone {
@@ -60,7 +47,7 @@ pub fn status(tone: Tone, word: impl Into<Cow<'static, str>>) -> impl IntoView +
         Tone::Info => "st info",
         Tone::Off => "st off",
     };
-    view! { <span class=class>{icon(tone.icon())}{word.into()}</span> }
+    view! { <span class=class>{word.into()}</span> }
 }
 
 /// How an app is.

@@ -2,7 +2,7 @@
 //! relative ones on and shows the absolute ones in the reader's zone; without it they are UTC.
 
 use berth_core::ports::pages::Language;
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::Timestamp;
 use leptos::prelude::*;
 
 use crate::{tr, ui::Ui};
@@ -22,18 +22,22 @@ pub fn span_text(lang: Language, seconds: i64) -> String {
     }
 }
 
-/// `2026-11-21 14:02:11 UTC`.
-#[must_use]
-pub fn absolute(at: Timestamp) -> String {
-    at.to_zoned(TimeZone::UTC).strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+/// A time of two lengths: `2026-11-21T14:02:11Z` for machines, `2026-11-21 14:02:11 UTC` for people. Lists have a hundred
+/// of them, hence no formatting machinery.
+fn written(at: Timestamp) -> (String, String) {
+    // To the second: RFC 3339 without a fraction.
+    let machine = Timestamp::from_second(at.as_second()).unwrap_or(at).to_string();
+    let people = machine.trim_end_matches('Z').replace('T', " ") + " UTC";
+    (machine, people)
 }
 
 /// How long ago.
 #[must_use]
 pub fn ago(ui: Ui, at: Timestamp) -> impl IntoView + 'static {
     let seconds = ui.now.as_second() - at.as_second();
+    let (machine, people) = written(at);
     view! {
-        <time datetime=at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string() title=absolute(at) data-relative>
+        <time datetime=machine title=people data-relative>
             {span_text(ui.lang, seconds)}
         </time>
     }
@@ -42,9 +46,11 @@ pub fn ago(ui: Ui, at: Timestamp) -> impl IntoView + 'static {
 /// The time of day, in UTC until the browser knows better.
 #[must_use]
 pub fn clock(at: Timestamp) -> impl IntoView + 'static {
+    let (machine, people) = written(at);
+    let clock = people.get(11..19).unwrap_or_default().to_owned();
     view! {
-        <time datetime=at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string() title=absolute(at) data-clock>
-            {at.strftime("%H:%M:%S").to_string()}
+        <time datetime=machine title=people data-clock>
+            {clock}
         </time>
     }
 }
@@ -52,16 +58,27 @@ pub fn clock(at: Timestamp) -> impl IntoView + 'static {
 /// Day and time.
 #[must_use]
 pub fn on(at: Timestamp) -> impl IntoView + 'static {
+    let (machine, people) = written(at);
+    let minute = people.get(..16).unwrap_or_default().to_owned();
     view! {
-        <time datetime=at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string() title=absolute(at) data-date>
-            {at.strftime("%Y-%m-%d %H:%M").to_string()}
+        <time datetime=machine title=people data-date>
+            {minute}
         </time>
     }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn times_are_written_to_the_second() {
+        let at: Timestamp = "2026-11-21T04:02:01.987Z".parse().unwrap();
+        assert_eq!(written(at), ("2026-11-21T04:02:01Z".to_owned(), "2026-11-21 04:02:01 UTC".to_owned()));
+        assert!(clock(at).to_html().contains(">04:02:01</time>"));
+        assert!(on(at).to_html().contains(">2026-11-21 04:02</time>"));
+    }
 
     #[test]
     fn spans() {

@@ -17,8 +17,8 @@ use secrecy::ExposeSecret;
 use super::session::{password_fields, set_password};
 use crate::{
     components::{
-        Button, Field, Form, Icon, Tone, ago, button, card, empty, field, form::summary, hidden, icon, note, on, tag,
-        tone_tag,
+        Button, Column, Field, Form, Icon, Tone, ago, button, card, empty, field, form::summary, hidden, icon, note,
+        on, table, tag, tone_tag,
     },
     paths,
     request::{Answer, Cx, HomeNav, Page, Place, done},
@@ -164,21 +164,16 @@ pub fn sessions_view(ui: Ui, sessions: Vec<Session>) -> impl IntoView + 'static 
     view! {
         <div class="head"><h1>{tr::common::sessions(l)}</h1><p>{tr::shell::sessions_what(l)}</p><div class="do">{all}</div></div>
         <section class="card" aria-label=tr::common::sessions(l)>
-            <div class="scroll">
-                <table class="cards">
-                    <thead>
-                        <tr>
-                            <th scope="col">{tr::shell::browser(l)}</th>
-                            <th scope="col">{tr::shell::network(l)}</th>
-                            <th scope="col">{tr::shell::last_used(l)}</th>
-                            <th scope="col">{tr::shell::since(l)}</th>
-                            <th scope="col">{tr::shell::ends(l)}</th>
-                            <th scope="col"><span class="sr">{tr::common::change(l)}</span></th>
-                        </tr>
-                    </thead>
-                    <tbody>{rows}</tbody>
-                </table>
-            </div>
+            {table(
+                [Column::text(tr::shell::browser(l)),
+                 Column::text(tr::shell::network(l)),
+                 Column::text(tr::shell::last_used(l)),
+                 Column::text(tr::shell::since(l)),
+                 Column::text(tr::shell::ends(l)),
+                 Column::actions(l)],
+                None,
+                rows,
+            )}
         </section>
     }
 }
@@ -317,24 +312,18 @@ fn token_table(ui: Ui, tokens: Vec<ApiToken>) -> AnyView {
             }
         })
         .collect();
-    view! {
-        <div class="scroll">
-            <table class="cards">
-                <thead>
-                    <tr>
-                        <th scope="col">{tr::shell::token_for(l)}</th>
-                        <th scope="col">{tr::shell::begins_with(l)}</th>
-                        <th scope="col">{tr::shell::scope(l)}</th>
-                        <th scope="col">{tr::shell::last_used(l)}</th>
-                        <th scope="col">{tr::shell::ends(l)}</th>
-                        <th scope="col"><span class="sr">{tr::common::change(l)}</span></th>
-                    </tr>
-                </thead>
-                <tbody>{rows}</tbody>
-            </table>
-        </div>
-    }
-    .into_any()
+    table(
+        [
+            Column::text(tr::shell::token_for(l)),
+            Column::text(tr::shell::begins_with(l)),
+            Column::text(tr::shell::scope(l)),
+            Column::text(tr::shell::last_used(l)),
+            Column::text(tr::shell::ends(l)),
+            Column::actions(l),
+        ],
+        None,
+        rows,
+    )
 }
 
 fn scope_of(cx: &Cx) -> Result<TokenScope> {

@@ -12,7 +12,10 @@ use futures::FutureExt;
 use leptos::prelude::*;
 
 use crate::{
-    components::{Button, Field, Form, Icon, Tone, ago, button, empty, field, form::summary, link_button, status},
+    components::{
+        Button, Column, Field, Form, Icon, Tone, ago, button, empty, field, fill, form::summary, link_button, status,
+        table,
+    },
     paths,
     request::{AdminNav, Answer, Cx, Page, Place, done},
     router::Entry,
@@ -90,7 +93,7 @@ pub fn overview_view(ui: Ui, m: Model) -> impl IntoView + 'static {
                 <tr>
                     <td class="name">{id.to_string()}</td>
                     <td>{status(tone, word)}</td>
-                    <td class="fill muted" title=why.clone()>{why.clone()}</td>
+                    {fill(why)}
                     <td class="num muted">{freshness.as_of.map(|at| ago(ui, at))}</td>
                 </tr>
             }
@@ -107,19 +110,14 @@ pub fn overview_view(ui: Ui, m: Model) -> impl IntoView + 'static {
         </div>
         <section class="card" aria-label=tr::shell::clusters(l)>
             <header><h2>{tr::shell::clusters(l)}</h2></header>
-            <div class="scroll">
-                <table class="cards">
-                    <thead>
-                        <tr>
-                            <th scope="col">{tr::common::name(l)}</th>
-                            <th scope="col">{tr::common::status(l)}</th>
-                            <th scope="col">{tr::shell::why(l)}</th>
-                            <th scope="col" class="num">{tr::shell::last_heard(l)}</th>
-                        </tr>
-                    </thead>
-                    <tbody>{rows}</tbody>
-                </table>
-            </div>
+            {table(
+                [Column::text(tr::common::name(l)),
+                 Column::text(tr::common::status(l)),
+                 Column::text(tr::shell::why(l)),
+                 Column::number(tr::shell::last_heard(l))],
+                None,
+                rows,
+            )}
         </section>
     }
 }
@@ -156,21 +154,11 @@ pub fn tenants_view(ui: Ui, rows: Vec<(TenantName, String)>, may: bool) -> impl 
                 }
             })
             .collect();
-        view! {
-            <div class="scroll">
-                <table class="cards">
-                    <thead>
-                        <tr>
-                            <th scope="col">{tr::shell::display_name(l)}</th>
-                            <th scope="col">{tr::shell::tenant_name(l)}</th>
-                            <th scope="col"><span class="sr">{tr::common::change(l)}</span></th>
-                        </tr>
-                    </thead>
-                    <tbody>{rows}</tbody>
-                </table>
-            </div>
-        }
-        .into_any()
+        table(
+            [Column::text(tr::shell::display_name(l)), Column::text(tr::shell::tenant_name(l)), Column::actions(l)],
+            None,
+            rows,
+        )
     };
     view! {
         <div class="head"><h1>{tr::common::tenants(l)}</h1><div class="do">{top}</div></div>

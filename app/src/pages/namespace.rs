@@ -12,11 +12,14 @@ use futures::FutureExt;
 use leptos::prelude::*;
 
 use super::{
-    apps::{quota::strip, words},
+    apps::{
+        quota::{card, strip},
+        words,
+    },
     home::glance,
 };
 use crate::{
-    components::{Button, Icon, ago, app_status, empty, link_button},
+    components::{Button, Column, Icon, ago, app_status, empty, fill, link_button, table},
     layout::stale_banner,
     paths,
     request::{Answer, Cx, NamespaceNav, Page, Place},
@@ -95,11 +98,6 @@ pub fn view(ui: Ui, m: Model) -> impl IntoView + 'static {
     let l = ui.lang;
     let deploy = (m.may_create && !m.apps.is_empty())
         .then(|| link_button(Button::Go, Some(Icon::Plus), tr::shell::deploy(l), paths::app_new(&m.tenant, &m.name)));
-    let quota = (!m.usage.is_empty()).then(|| {
-        view! {
-            <section class="card strip" id="ns-quota" aria-label=tr::shell::quota(l)>{strip(ui.lang, &m.usage)}</section>
-        }
-    });
     view! {
         <div class="head">
             <h1>{m.name.clone()}</h1>
@@ -107,7 +105,7 @@ pub fn view(ui: Ui, m: Model) -> impl IntoView + 'static {
             <span class="state" id="ns-state">{glance(ui, &m.summary)}</span>
             <div class="do">{deploy}</div>
         </div>
-        {quota}
+        {card(l, "ns-quota", &m.usage)}
         <section class="card" id="ns-apps" aria-label=tr::common::apps(l)>{apps(ui, &m)}</section>
     }
 }
@@ -134,32 +132,26 @@ fn apps(ui: Ui, m: &Model) -> AnyView {
                 <tr>
                     <td><a class="name" href=paths::app(&m.tenant, &m.name, &a.name)>{a.name.clone()}</a></td>
                     <td>{app_status(l, a.phase)}</td>
-                    <td class="fill muted" title=why.clone()>{why.clone()}</td>
+                    {fill(why)}
                     <td class="num">{format!("{}/{}", a.ready, a.desired)}</td>
                     <td class="num muted hide">{ago(ui, a.changed_at)}</td>
                 </tr>
             }
         })
         .collect();
+    let columns = [
+        Column::text(tr::common::name(l)),
+        Column::text(tr::common::status(l)),
+        Column::text(tr::shell::why(l)),
+        Column::number(tr::common::pods(l)),
+        Column::number(tr::shell::changed(l)),
+    ];
     view! {
         <header>
             <h2>{title}</h2>
             <div class="do"><a class="small" href=paths::apps(&m.tenant, &m.name)>{tr::shell::all_apps(l, total)}</a></div>
         </header>
-        <div class="scroll">
-            <table class="cards">
-                <thead>
-                    <tr>
-                        <th scope="col">{tr::common::name(l)}</th>
-                        <th scope="col">{tr::common::status(l)}</th>
-                        <th scope="col">{tr::shell::why(l)}</th>
-                        <th scope="col" class="num">{tr::common::pods(l)}</th>
-                        <th scope="col" class="num">{tr::shell::changed(l)}</th>
-                    </tr>
-                </thead>
-                <tbody>{rows}</tbody>
-            </table>
-        </div>
+        {table(columns, None, rows)}
     }
     .into_any()
 }

@@ -6,6 +6,7 @@ use berth_core::{
     Result,
     ports::pages::{Access, Language, PageResponse},
 };
+use berth_types::{NamespaceName, TenantName};
 use futures::FutureExt;
 use leptos::prelude::*;
 
@@ -90,8 +91,40 @@ async fn find(cx: &Cx, q: &str) -> Result<Vec<Found>> {
             },
         });
     }
+    found.extend(lists(cx, &words).await?);
     found.extend(own_pages(cx.lang(), platform, &words));
     found.truncate(SHOWN);
+    Ok(found)
+}
+
+/// The lists of namespaces that fit: `pods dev` finds the pods of every `dev`.
+async fn lists(cx: &Cx, words: &[String]) -> Result<Vec<Found>> {
+    type Path = fn(&TenantName, &NamespaceName) -> String;
+    let l = cx.lang();
+    let lists: [(Icon, &'static str, Path); 2] = [
+        (Icon::Apps, tr::common::apps(l), |t, n| paths::apps(t, n)),
+        (Icon::Pods, tr::common::pods(l), |t, n| paths::pods(t, n)),
+    ];
+    let mut found = Vec::new();
+    for (symbol, label, path) in lists {
+        let called = label.to_lowercase();
+        let (of_list, of_place): (Vec<&String>, Vec<&String>) =
+            words.iter().partition(|w| called.starts_with(w.as_str()));
+        if of_list.is_empty() {
+            continue;
+        }
+        let place = of_place.iter().map(|w| w.as_str()).collect::<Vec<_>>().join(" ");
+        for hit in cx.services.search(&cx.ctx, &place, SHOWN).await? {
+            if let (Some(namespace), None) = (hit.namespace, hit.app) {
+                found.push(Found {
+                    symbol,
+                    label: label.into(),
+                    place: format!("{} / {namespace}", hit.tenant),
+                    href: path(&hit.tenant, &namespace),
+                });
+            }
+        }
+    }
     Ok(found)
 }
 

@@ -22,7 +22,10 @@ use super::{
     home::{glance, stalest},
 };
 use crate::{
-    components::{Button, Field, Form, Icon, button, card, empty, field, form::summary, hidden, link_button, on, tag},
+    components::{
+        Button, Column, Field, Form, Icon, button, card, empty, field, form::summary, hidden, link_button, on, table,
+        tag,
+    },
     layout::stale_banner,
     paths,
     request::{Answer, Cx, Page, Place, TenantNav, done},
@@ -156,23 +159,17 @@ fn namespaces(ui: Ui, m: &Model) -> AnyView {
             }
         })
         .collect();
-    view! {
-        <div class="scroll">
-            <table class="cards">
-                <thead>
-                    <tr>
-                        <th scope="col">{tr::common::namespace(l)}</th>
-                        <th scope="col">{tr::common::apps(l)}</th>
-                        <th scope="col" class="num">{tr::common::pods(l)}</th>
-                        <th scope="col">{tr::shell::in_cluster(l)}</th>
-                        <th scope="col">{tr::shell::cluster(l)}</th>
-                    </tr>
-                </thead>
-                <tbody>{rows}</tbody>
-            </table>
-        </div>
-    }
-    .into_any()
+    table(
+        [
+            Column::text(tr::common::namespace(l)),
+            Column::text(tr::common::apps(l)),
+            Column::number(tr::common::pods(l)),
+            Column::text(tr::shell::in_cluster(l)),
+            Column::text(tr::shell::cluster(l)),
+        ],
+        None,
+        rows,
+    )
 }
 
 /// What the members' page shows.
@@ -235,20 +232,15 @@ pub fn members_view(ui: Ui, m: Members) -> impl IntoView + 'static {
     view! {
         <div class="head"><h1>{tr::common::members(l)}</h1></div>
         <section class="card" aria-label=tr::common::members(l)>
-            <div class="scroll">
-                <table class="cards">
-                    <thead>
-                        <tr>
-                            <th scope="col">{tr::common::name(l)}</th>
-                            <th scope="col">{tr::shell::user_name(l)}</th>
-                            <th scope="col">{tr::common::role(l)}</th>
-                            <th scope="col">{tr::shell::since(l)}</th>
-                            <th scope="col"><span class="sr">{tr::common::change(l)}</span></th>
-                        </tr>
-                    </thead>
-                    <tbody>{rows}</tbody>
-                </table>
-            </div>
+            {table(
+                [Column::text(tr::common::name(l)),
+                 Column::text(tr::shell::user_name(l)),
+                 Column::text(tr::common::role(l)),
+                 Column::text(tr::shell::since(l)),
+                 Column::actions(l)],
+                None,
+                rows,
+            )}
         </section>
         {add}
     }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use berth_core::{
     authz::{Grant, PlatformRef, TenantRef},
     error::{Error, Result},
-    ports::store::{TenantAccess, Tenants},
+    ports::store::{TenantAccess, TenantPlaces, Tenants},
 };
 use berth_types::{
     ErrorCode, NamespaceName, TenantName, TenantRole, UserName,
@@ -46,15 +46,23 @@ fn access(row: &mut Reader<'_>) -> Result<TenantAccess> {
 }
 
 fn namespace(row: &mut Reader<'_>) -> Result<Namespace> {
-    Ok(Namespace {
-        id: row.parsed()?,
+    namespace_or_null(row)?.ok_or_else(|| Error::internal("a namespace without an id"))
+}
+
+/// A namespace from the far side of a join; nothing more may be read from the row where there is none.
+fn namespace_or_null(row: &mut Reader<'_>) -> Result<Option<Namespace>> {
+    let Some(id) = row.parsed_or_null()? else {
+        return Ok(None);
+    };
+    Ok(Some(Namespace {
+        id,
         name: row.parsed()?,
         tenant: row.parsed()?,
         cluster: row.parsed()?,
         kube_name: row.text()?,
         created_at: row.time()?,
         version: row.int()?,
-    })
+    }))
 }
 
 /// A member's current place.
@@ -110,6 +118,37 @@ impl<E: Engine> Tenants for SqlStore<E> {
             " FROM memberships m JOIN tenants t ON t.id = m.tenant_id WHERE m.user_id = $1 ORDER BY t.name"
         );
         self.all(sql(if all { ALL } else { THEIRS }).bind(user), access).await
+    }
+
+    async fn list_places(&self, user: Uuid, all: bool, tenant: &TenantName) -> Result<Vec<TenantPlaces>> {
+        /// `$1` is the person, `$2` the tenant; `$also` which tenants they see besides their own.
+        macro_rules! places {
+            ($also:literal) => {
+                concat!(
+                    "SELECT ",
+                    access_columns!(),
+                    ", ",
+                    namespace_columns!(),
+                    " FROM tenants t LEFT JOIN memberships m ON m.tenant_id = t.id AND m.user_id = $1 \
+                     LEFT JOIN namespaces n ON n.tenant_id = t.id AND t.name = $2 \
+                     WHERE t.id IN (SELECT tenant_id FROM memberships WHERE user_id = $1",
+                    $also,
+                    ") ORDER BY t.name, n.name"
+                )
+            };
+        }
+        const ALL: &str = places!(" UNION SELECT id FROM tenants WHERE name = $2");
+        const THEIRS: &str = places!("");
+        let query = sql(if all { ALL } else { THEIRS }).bind(user).bind(tenant.as_str());
+        let rows = self.all(query, |row| Ok((access(row)?, namespace_or_null(row)?))).await?;
+        let mut places: Vec<TenantPlaces> = Vec::new();
+        for (access, namespace) in rows {
+            match places.last_mut().filter(|last| last.access.tenant.id == access.tenant.id) {
+                Some(last) => last.namespaces.extend(namespace),
+                None => places.push(TenantPlaces { access, namespaces: namespace.into_iter().collect() }),
+            }
+        }
+        Ok(places)
     }
 
     async fn create_tenant(&self, _: &Grant<PlatformRef>, tenant: &Tenant, owner: Uuid) -> Result<()> {
@@ -186,13 +225,22 @@ impl<E: Engine> Tenants for SqlStore<E> {
         transaction.commit().await
     }
 
-    async fn find_namespace(&self, tenant: &TenantRef, name: &NamespaceName) -> Result<Option<Namespace>> {
+    async fn find_namespace_access(
+        &self,
+        user: Uuid,
+        tenant: &TenantName,
+        name: &NamespaceName,
+    ) -> Result<Option<(TenantAccess, Namespace)>> {
         const SQL: &str = concat!(
             "SELECT ",
+            access_columns!(),
+            ", ",
             namespace_columns!(),
-            " FROM namespaces n JOIN tenants t ON t.id = n.tenant_id WHERE n.tenant_id = $1 AND n.name = $2"
+            " FROM tenants t JOIN namespaces n ON n.tenant_id = t.id AND n.name = $3 \
+             LEFT JOIN memberships m ON m.tenant_id = t.id AND m.user_id = $1 WHERE t.name = $2"
         );
-        self.one(sql(SQL).bind(tenant.id).bind(name.as_str()), namespace).await
+        let query = sql(SQL).bind(user).bind(tenant.as_str()).bind(name.as_str());
+        self.one(query, |row| Ok((access(row)?, namespace(row)?))).await
     }
 
     async fn list_namespaces(&self, tenant: &TenantRef) -> Result<Vec<Namespace>> {

@@ -1,18 +1,15 @@
 //! People: the list, a new one, one of them.
 
 use berth_core::{Error, Result, services::people::NewUser};
-use berth_types::{Action, ListQuery, Page as Rows, PlatformRole, Resource, UserName, people::User};
+use berth_types::{Action, ListQuery, PlatformRole, Resource, UserName, people::User};
 use leptos::prelude::*;
 use secrecy::ExposeSecret;
 
 use super::{may_change, platform_role_name};
 use crate::{
     components::{
-        Button, Field, Form, Icon, ListUrl, Tone, button, card, empty, field,
-        form::summary,
-        link_button,
-        list::{chip, filter_box, pager},
-        note, on, sort_header, status, tag,
+        Button, Column, Field, Form, Icon, List, Tone, button, card, empty, field, form::summary, link_button,
+        list::chip, note, on, status, table, tag,
     },
     pages::account::secret,
     paths,
@@ -24,55 +21,39 @@ use crate::{
 const PLACE: Place = Place::Admin(AdminNav::People);
 
 pub async fn list(cx: Cx) -> Result<Answer> {
-    let mut query = cx.list_query(&["role", "disabled"]);
-    if query.sort.is_empty() {
-        query.sort = ListQuery::parse_sort("name");
-    }
+    let query = cx.list_query(&["role", "disabled"], "name");
     let rows = cx.services.list_users(&cx.ctx, &query).await?;
     let may = may_change(&cx, Resource::User, Action::Create);
-    let view = list_view(cx.ui(), ListUrl::of(&cx), query, rows, may);
+    let view = list_view(cx.ui(), List::of(&cx, query, rows), may);
     Ok(Page::new(tr::common::people(cx.lang()), PLACE, view).into())
 }
 
 /// The list.
-pub fn list_view(ui: Ui, url: ListUrl, query: ListQuery, page: Rows<User>, may: bool) -> impl IntoView + 'static {
+pub fn list_view(ui: Ui, list: List<User>, may: bool) -> impl IntoView + 'static {
     let l = ui.lang;
     let new = may.then(|| link_button(Button::Go, Some(Icon::Plus), tr::shell::new_person(l), paths::ADMIN_PERSON_NEW));
-    let shown = page.items.len();
-    let rows: Vec<_> = page.items.into_iter().map(|u| row(ui, u)).collect();
-    let roles: Vec<_> =
-        PlatformRole::ALL.iter().map(|r| chip(&url, "role", r.as_str(), platform_role_name(l, *r), None)).collect();
-    let body = if shown == 0 {
-        empty(Icon::People, tr::shell::nobody(l), tr::shell::nobody_hint(l), None).into_any()
+    let roles: Vec<_> = PlatformRole::ALL
+        .iter()
+        .map(|r| chip(&list.url, "role", r.as_str(), platform_role_name(l, *r), None))
+        .collect();
+    let disabled = chip(&list.url, "disabled", "true", tr::shell::disabled(l), None);
+    let columns = [
+        Column::text(tr::shell::user_name(l)).by("name"),
+        Column::text(tr::shell::display_name(l)),
+        Column::text(tr::common::role(l)),
+        Column::text(tr::common::status(l)),
+        Column::number(tr::common::created(l)).by("created"),
+    ];
+    let body = if list.page.items.is_empty() {
+        list.empty(l, || empty(Icon::People, tr::shell::nobody(l), tr::shell::nobody_hint(l), None).into_any())
     } else {
-        view! {
-            <div class="scroll">
-                <table class="cards">
-                    <thead>
-                        <tr>
-                            {sort_header(&url, &query, "name", tr::shell::user_name(l), false)}
-                            <th scope="col">{tr::shell::display_name(l)}</th>
-                            <th scope="col">{tr::common::role(l)}</th>
-                            <th scope="col">{tr::common::status(l)}</th>
-                            {sort_header(&url, &query, "created", tr::common::created(l), true)}
-                        </tr>
-                    </thead>
-                    <tbody>{rows}</tbody>
-                </table>
-            </div>
-        }
-        .into_any()
+        let rows: Vec<_> = list.page.items.iter().map(|user| row(ui, user)).collect();
+        view! { {table(columns, list.sort(), rows)} {list.pager(l)} }.into_any()
     };
+    let chips = view! { {roles} {disabled} }.into_any();
     view! {
         <div class="head"><h1>{tr::common::people(l)}</h1><div class="do">{new}</div></div>
-        <section class="card" aria-label=tr::common::people(l)>
-            <header>
-                {filter_box(l, &url, &query.q, tr::shell::filter_people(l))}
-                <div class="chips">{roles}{chip(&url, "disabled", "true", tr::shell::disabled(l), None)}</div>
-            </header>
-            {body}
-            {pager(l, &url, &query, shown, page.total)}
-        </section>
+        {list.card(l, "people", (tr::common::people(l), tr::shell::filter_people(l)), chips, body)}
     }
 }
 
@@ -87,14 +68,14 @@ fn state(ui: Ui, user: &User) -> AnyView {
     }
 }
 
-fn row(ui: Ui, user: User) -> AnyView {
+fn row(ui: Ui, user: &User) -> AnyView {
     let l = ui.lang;
     view! {
         <tr>
             <td><a class="name" href=paths::admin_person(&user.name)>{user.name.to_string()}</a></td>
             <td>{user.display_name.clone()}</td>
             <td>{user.platform_role.map(|r| tag(platform_role_name(l, r)))}</td>
-            <td>{state(ui, &user)}</td>
+            <td>{state(ui, user)}</td>
             <td class="num muted hide">{on(user.created_at)}</td>
         </tr>
     }

@@ -9,123 +9,93 @@ use super::{
     head::{self, Head, Tab},
 };
 use crate::{
-    components::{Icon, ListUrl, Tone, ago, empty, list, pager, sort_header, status},
+    components::{Column, Icon, List, ListUrl, Tone, ago, empty, status, table},
     request::{Answer, Cx},
     tr,
     ui::Ui,
 };
 
-/// What the page shows.
-#[derive(Debug, Clone)]
-pub struct Events {
-    /// The app and what stands above it.
-    pub head: Head,
-    /// The rows.
-    pub page: berth_types::Page<EventRow>,
-    /// What was asked for.
-    pub query: ListQuery,
-    /// The list's own URL.
-    pub url: ListUrl,
-}
-
-async fn load(cx: &Cx) -> Result<(Events, Found)> {
+async fn load(cx: &Cx) -> Result<(Head, List<EventRow>, Found)> {
     let (head, found) = head::find(cx).await?;
-    let query = cx.list_query(&["kind"]);
+    let query = cx.list_query(&["kind"], "-last");
     let asked = query.clone().filter("app", head.app.name.clone());
-    let page = cx.services.list_events(&cx.ctx, head.spot.path(), &asked).await?.page;
-    Ok((Events { head, page, query, url: ListUrl::of(cx) }, found))
+    let listed = cx.services.list_events(&cx.ctx, head.spot.path(), &asked).await?;
+    Ok((head, List::of(cx, query, listed.page).read(&listed.freshness), found))
 }
 
 /// GET.
 pub async fn page(cx: Cx) -> Result<Answer> {
-    let (model, found) = load(&cx).await?;
+    let (head, list, found) = load(&cx).await?;
     let ui = cx.ui();
-    Ok(head::page(ui, &model.head, &found, Tab::Events, view(ui, &model)).into())
+    Ok(head::page(ui, &head, &found, Tab::Events, view(ui, &list)).into())
 }
 
 /// The parts that move.
 pub async fn live(cx: Cx) -> Result<Vec<Fragment>> {
-    let (model, _) = load(&cx).await?;
+    let (head, list, _) = load(&cx).await?;
     let ui = cx.ui();
-    let mut all = head::fragments(ui, &model.head);
-    all.push(fragment("events-rows", rows(ui, &model)));
+    let mut all = head::fragments(ui, &head);
+    all.push(fragment("events-chips", kinds(ui, &list)));
+    all.push(fragment("events-rows", rows(ui, &list)));
     Ok(all)
 }
 
 /// The page below its head.
 #[must_use]
-pub fn view(ui: Ui, m: &Events) -> AnyView {
+pub fn view(ui: Ui, list: &List<EventRow>) -> AnyView {
     let l = ui.lang;
-    view! {
-        <section class="card" aria-label=tr::apps::events(l)>
-            <header>
-                {list::filter_box(l, &m.url, &m.query.q, tr::apps::filter_events(l))}
-                <div class="chips">
-                    {list::chip(&m.url, "kind", "Warning", tr::apps::warnings(l), None)}
-                </div>
-            </header>
-            <div id="events-rows">{rows(ui, m)}</div>
-        </section>
-    }
-    .into_any()
+    list.card(l, "events", (tr::apps::events(l), tr::apps::filter_events(l)), kinds(ui, list), rows(ui, list))
 }
 
-fn rows(ui: Ui, m: &Events) -> AnyView {
+fn kinds(ui: Ui, list: &List<EventRow>) -> AnyView {
+    list.chips("kind", &["Warning", "Normal"], |kind| (kind, kind_of(ui, kind).1))
+}
+
+/// Tone and word of an event's kind.
+fn kind_of(ui: Ui, kind: &str) -> (Tone, &'static str) {
+    match kind {
+        "Warning" => (Tone::Warn, tr::apps::warning(ui.lang)),
+        _ => (Tone::Off, tr::apps::normal(ui.lang)),
+    }
+}
+
+fn rows(ui: Ui, list: &List<EventRow>) -> AnyView {
     let l = ui.lang;
-    if m.page.items.is_empty() {
-        return empty(Icon::Network, tr::apps::no_events(l), tr::apps::no_events_hint(l), None).into_any();
+    if list.page.items.is_empty() {
+        return list
+            .empty(l, || empty(Icon::Network, tr::apps::no_events(l), tr::apps::no_events_hint(l), None).into_any());
     }
-    view! {
-        {table(ui, &m.page.items, Some((&m.url, &m.query)))}
-        {pager(l, &m.url, &m.query, m.page.items.len(), m.page.total)}
-    }
-    .into_any()
+    view! { {rows_of(ui, &list.page.items, list.sort())} {list.pager(l)} }.into_any()
 }
 
 /// A table of events; its headings sort where `sort` is given.
 #[must_use]
-pub fn table(ui: Ui, events: &[EventRow], sort: Option<(&ListUrl, &ListQuery)>) -> AnyView {
+pub fn rows_of(ui: Ui, events: &[EventRow], sort: Option<(&ListUrl, &ListQuery)>) -> AnyView {
     let l = ui.lang;
-    let head = |column: &'static str, label: &'static str, numeric: bool| match sort {
-        Some((url, query)) => sort_header(url, query, column, label, numeric).into_any(),
-        None => view! { <th scope="col" class=if numeric { "num" } else { "" }>{label}</th> }.into_any(),
-    };
+    let columns = [
+        Column::text(tr::apps::kind(l)).by("kind"),
+        Column::text(tr::apps::reason(l)).by("reason"),
+        Column::text(tr::apps::message(l)),
+        Column::text(tr::apps::object(l)).by("object"),
+        Column::number(tr::apps::count(l)).by("count"),
+        Column::number(tr::apps::last_seen(l)).by("last"),
+    ];
     let rows: Vec<_> = events
         .iter()
         .map(|event| {
-            let (tone, word) = match &*event.kind {
-                "Warning" => (Tone::Warn, tr::apps::warning(l)),
-                _ => (Tone::Off, tr::apps::normal(l)),
-            };
+            let (tone, word) = kind_of(ui, &event.kind);
             let message = printable(&event.message).into_owned();
             view! {
                 <tr>
                     <td>{status(tone, word)}</td>
-                    <td><b>{event.reason.to_string()}</b></td>
+                    <td><b>{event.reason.clone()}</b></td>
                     <td class="wrap">{message}</td>
-                    <td class="muted mono hide">{event.object.to_string()}</td>
+                    <td class="muted mono hide">{event.object.clone()}</td>
                     <td class="num muted">{event.count}</td>
                     <td class="num muted">{ago(ui, event.last_at)}</td>
                 </tr>
             }
         })
         .collect();
-    view! {
-        <div class="scroll">
-            <table class="cards">
-                <thead>
-                    <tr>
-                        {head("kind", tr::apps::kind(l), false)}
-                        {head("reason", tr::apps::reason(l), false)}
-                        <th scope="col">{tr::apps::message(l)}</th>
-                        {head("object", tr::apps::object(l), false)}
-                        {head("count", tr::apps::count(l), true)}
-                        {head("last", tr::apps::last_seen(l), true)}
-                    </tr>
-                </thead>
-                <tbody>{rows}</tbody>
-            </table>
-        </div>
-    }
-    .into_any()
+    table(columns, sort, rows)
 }

@@ -6,14 +6,18 @@ use berth_core::{
     ports::{cluster::Freshness, pages::Fragment},
 };
 use berth_types::{
-    AppPhase, ListQuery,
+    AppPhase,
     rows::{AppRow, UsageRow},
 };
 use leptos::prelude::*;
 
 use super::{May, Spot, fragment, place, quota, words};
 use crate::{
-    components::{Button, Icon, ListUrl, ago, app_status, empty, link_button, list, pager, sort_header, status},
+    components::{
+        Button, Column, Icon, List, ago, app_status, empty, fill, link_button,
+        status::{app_phase, status},
+        table,
+    },
     paths,
     request::{Answer, Cx, Page},
     tr,
@@ -25,12 +29,8 @@ use crate::{
 pub struct Apps {
     /// Where.
     pub spot: Spot,
-    /// The rows.
-    pub page: berth_types::Page<AppRow>,
-    /// What was asked for.
-    pub query: ListQuery,
-    /// The list's own URL.
-    pub url: ListUrl,
+    /// The apps.
+    pub list: List<AppRow>,
     /// The quota.
     pub usage: Vec<UsageRow>,
     /// What the reader may do.
@@ -39,16 +39,13 @@ pub struct Apps {
 
 async fn load(cx: &Cx) -> Result<(Apps, Grant<NamespaceRef>, Freshness)> {
     let spot = Spot::of(cx)?;
-    let mut query = cx.list_query(&["phase"]);
-    if query.sort.is_empty() {
-        // Who needs help comes first.
-        query.sort = ListQuery::parse_sort("phase,name");
-    }
+    // Who needs help comes first.
+    let query = cx.list_query(&["phase"], "phase,name");
     let listed = cx.services.list_apps(&cx.ctx, spot.path(), &query).await?;
-    let usage = cx.services.get_namespace(&cx.ctx, &spot.tenant, &spot.namespace).await?.usage;
+    let usage = cx.services.namespace_usage(&cx.ctx, &listed.namespace)?;
     let may = May::of(cx, &listed.namespace);
-    let url = ListUrl::of(cx);
-    Ok((Apps { spot, page: listed.page, query, url, usage, may }, listed.namespace, listed.freshness))
+    let list = List::of(cx, query, listed.page).read(&listed.freshness);
+    Ok((Apps { spot, list, usage, may }, listed.namespace, listed.freshness))
 }
 
 /// GET.
@@ -66,7 +63,7 @@ pub async fn live(cx: Cx) -> Result<Vec<Fragment>> {
     let ui = cx.ui();
     Ok(vec![
         fragment("apps-quota", quota::strip(ui.lang, &model.usage)),
-        fragment("apps-phases", phases(ui, &model)),
+        fragment("apps-chips", phases(ui, &model)),
         fragment("apps-rows", rows(ui, &model)),
     ])
 }
@@ -75,78 +72,40 @@ pub async fn live(cx: Cx) -> Result<Vec<Fragment>> {
 #[must_use]
 pub fn view(ui: Ui, m: &Apps) -> AnyView {
     let l = ui.lang;
-    let filtered = !m.query.q.is_empty() || !m.query.filters.is_empty();
     let deploy = m.may.create.then(|| {
         let href = paths::app_new(&m.spot.tenant, &m.spot.namespace);
         link_button(Button::Go, Some(Icon::Plus), tr::apps::deploy_an_app(l), href)
     });
-    let quota = (!m.usage.is_empty()).then(|| {
-        view! {
-            <section class="card strip" id="apps-quota" aria-label=tr::apps::quota_of_namespace(l)>
-                {quota::strip(l, &m.usage)}
-            </section>
-        }
-    });
-    let tools = (m.page.total > 0 || filtered).then(|| {
-        view! {
-            <header>
-                {list::filter_box(l, &m.url, &m.query.q, tr::apps::filter_apps(l))}
-                <div class="chips" id="apps-phases">{phases(ui, m)}</div>
-            </header>
-        }
-    });
+    let labels = (tr::apps::apps(l), tr::apps::filter_apps(l));
     view! {
         <div class="head"><h1>{tr::apps::apps(l)}</h1><div class="do">{deploy}</div></div>
-        {quota}
-        <section class="card" aria-label=tr::apps::apps(l)>{tools}<div id="apps-rows">{rows(ui, m)}</div></section>
+        {quota::card(l, "apps-quota", &m.usage)}
+        {m.list.card(l, "apps", labels, phases(ui, m), rows(ui, m))}
     }
     .into_any()
 }
 
 /// A chip for each phase, with how many apps are in it.
 fn phases(ui: Ui, m: &Apps) -> AnyView {
-    let counts = m.page.facets.get("phase");
-    let count = |phase: &str| counts.and_then(|c| c.get(phase)).copied().unwrap_or(0);
-    let chips: Vec<_> = AppPhase::ALL
-        .iter()
-        .filter(|phase| count(phase.as_str()) > 0 || m.url.has("phase", phase.as_str()))
-        .map(|phase| {
-            let word = crate::components::status::app_phase(ui.lang, *phase).1;
-            list::chip(&m.url, "phase", phase.as_str(), word, Some(count(phase.as_str())))
-        })
-        .collect();
-    chips.into_any()
+    m.list.chips("phase", AppPhase::ALL, |phase| (phase.as_str(), app_phase(ui.lang, phase).1))
 }
 
 /// The table, or what to do when it is empty.
 fn rows(ui: Ui, m: &Apps) -> AnyView {
     let l = ui.lang;
-    if m.page.items.is_empty() {
-        return nothing(ui, m);
+    if m.list.page.items.is_empty() {
+        return m.list.empty(l, || nothing(ui, m));
     }
-    let head = |column: &'static str, label: &'static str, numeric: bool| {
-        sort_header(&m.url, &m.query, column, label, numeric)
-    };
-    let rows: Vec<_> = m.page.items.iter().map(|row| app_row(ui, &m.spot, row)).collect();
-    view! {
-        <div class="scroll">
-            <table class="cards">
-                <thead>
-                    <tr>
-                        {head("name", tr::apps::name(l), false)}
-                        {head("phase", tr::apps::status(l), false)}
-                        <th scope="col">{tr::apps::why(l)}</th>
-                        {head("image", tr::apps::image(l), false)}
-                        {head("ready", tr::apps::pods(l), true)}
-                        {head("changed", tr::apps::changed(l), true)}
-                    </tr>
-                </thead>
-                <tbody>{rows}</tbody>
-            </table>
-        </div>
-        {pager(l, &m.url, &m.query, m.page.items.len(), m.page.total)}
-    }
-    .into_any()
+    let columns = [
+        Column::text(tr::apps::name(l)).by("name"),
+        Column::text(tr::apps::status(l)).by("phase"),
+        Column::text(tr::apps::why(l)),
+        Column::text(tr::apps::image(l)).by("image"),
+        Column::number(tr::apps::pods(l)).by("ready"),
+        Column::number(tr::apps::changed(l)).by("changed"),
+    ];
+    let rows: Vec<_> = m.list.page.items.iter().map(|row| app_row(ui, &m.spot, row)).collect();
+    view! { {table(columns, m.list.sort(), rows)} {m.list.pager(l)} }.into_any()
 }
 
 fn app_row(ui: Ui, spot: &Spot, row: &AppRow) -> impl IntoView + use<> {
@@ -155,9 +114,9 @@ fn app_row(ui: Ui, spot: &Spot, row: &AppRow) -> impl IntoView + use<> {
     let more = (row.components > 1).then(|| format!(" +{}", row.components - 1));
     view! {
         <tr>
-            <td><a class="name" href=spot.app_url(&row.name)>{row.name.to_string()}</a></td>
+            <td><a class="name" href=spot.app_url(&row.name)>{row.name.clone()}</a></td>
             <td>{app_status(ui.lang, row.phase)}</td>
-            <td class="fill muted" title=why.clone()>{why.clone()}</td>
+            {fill(why)}
             <td class="mono muted hide" title=row.image.to_string()>{image}{more}</td>
             <td class="num">{format!("{}/{}", row.ready, row.desired)}</td>
             <td class="num muted">{ago(ui, row.changed_at)}</td>
@@ -167,10 +126,6 @@ fn app_row(ui: Ui, spot: &Spot, row: &AppRow) -> impl IntoView + use<> {
 
 fn nothing(ui: Ui, m: &Apps) -> AnyView {
     let l = ui.lang;
-    if !m.query.q.is_empty() || !m.query.filters.is_empty() {
-        let all = link_button(Button::Plain, None, tr::apps::show_all(l), m.url.path().to_owned()).into_any();
-        return empty(Icon::Search, tr::apps::none_fit(l), tr::apps::none_fit_hint(l), Some(all)).into_any();
-    }
     if !m.may.create {
         return empty(Icon::Apps, tr::apps::no_apps(l), tr::apps::no_apps_viewer(l), None).into_any();
     }

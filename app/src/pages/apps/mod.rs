@@ -28,7 +28,7 @@ mod finding;
 mod form;
 mod head;
 mod history;
-mod list;
+pub(super) mod list;
 mod logs;
 mod overview;
 mod pod;
@@ -80,6 +80,8 @@ pub const ENTRIES: &[Entry] = &[
     Entry::action("/t/{tenant}/n/{namespace}/apps/{app}/resume", Access::Tenant, |cx| {
         Box::pin(actions::suspend(cx, false))
     }),
+    Entry::page("/t/{tenant}/n/{namespace}/pods", Access::Tenant, |cx| Box::pin(pods::all_page(cx)))
+        .live(|cx| Box::pin(pods::all_live(cx))),
     Entry::page("/t/{tenant}/n/{namespace}/pods/{pod}", Access::Tenant, |cx| Box::pin(pod::page(cx)))
         .live(|cx| Box::pin(pod::live(cx))),
     Entry::action("/t/{tenant}/n/{namespace}/pods/{pod}/delete", Access::Tenant, |cx| Box::pin(pod::delete(cx))),
@@ -116,6 +118,10 @@ impl Spot {
 
     fn apps_url(&self) -> String {
         paths::apps(&self.tenant, &self.namespace)
+    }
+
+    fn pods_url(&self) -> String {
+        paths::pods(&self.tenant, &self.namespace)
     }
 
     fn app_url(&self, app: &str) -> String {

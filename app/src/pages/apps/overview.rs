@@ -147,7 +147,7 @@ fn pods_body(ui: Ui, m: &Overview) -> AnyView {
         let href = m.head.spot.tab_url(&m.head.app.name, "pods");
         view! { <p class="in small"><a href=href>{tr::apps::all_n_pods(ui.lang, m.pods_total)}</a></p> }
     });
-    view! { {pods::table(ui, &m.head.spot, &m.pods, None)} {more} }.into_any()
+    view! { {pods::some(ui, &m.head.spot, &m.pods)} {more} }.into_any()
 }
 
 fn log_card(ui: Ui, m: &Overview, log: &Option<Vec<LogLine>>) -> AnyView {

@@ -9,13 +9,13 @@ use berth_types::{ListQuery, rows::EventRow};
 use leptos::prelude::*;
 
 use super::{
-    May, Spot, events, fragment, place,
+    May, Spot, events, fragment,
     pod_facts::{ConditionFacts, ContainerFacts, Ended, PodFacts, State},
 };
 use crate::{
-    components::{Button, Icon, Tone, ago, button, card, empty, link_button, pod_status, status},
+    components::{Button, Column, Icon, Tone, ago, button, card, empty, link_button, pod_status, status, table},
     paths,
-    request::{Answer, Cx, Page, done},
+    request::{Answer, Cx, NamespaceNav, Page, Place, done},
     tr,
     ui::Ui,
 };
@@ -47,12 +47,8 @@ async fn load(cx: &Cx) -> Result<(PodPage, Grant<NamespaceRef>, Freshness)> {
 pub async fn page(cx: Cx) -> Result<Answer> {
     let (m, namespace, freshness) = load(&cx).await?;
     let ui = cx.ui();
-    let mut page = Page::new(m.pod.name.clone(), place(&namespace), view(ui, &m))
-        .crumb(tr::apps::apps(ui.lang), m.spot.apps_url())
-        .fresh(freshness);
-    if let Some(app) = &m.pod.app {
-        page = page.crumb(app.clone(), m.spot.app_url(app));
-    }
+    let page = Page::new(m.pod.name.clone(), Place::namespace(&namespace, NamespaceNav::Pods), view(ui, &m));
+    let page = page.crumb(tr::apps::pods(ui.lang), m.spot.pods_url()).fresh(freshness);
     Ok(page.crumb(m.pod.name.clone(), m.spot.pod_url(&m.pod.name)).into())
 }
 
@@ -75,7 +71,7 @@ pub async fn delete(cx: Cx) -> Result<Answer> {
     let app = cx.field("app").to_owned();
     cx.services.delete_pod(&cx.ctx, spot.path(), &name).await?;
     let known: Result<berth_types::AppName, _> = app.parse();
-    let to = known.map_or_else(|_| spot.apps_url(), |app| spot.tab_url(app.as_str(), "pods"));
+    let to = known.map_or_else(|_| spot.pods_url(), |app| spot.tab_url(app.as_str(), "pods"));
     Ok(done(to, tr::apps::flash_pod_deleted(cx.lang(), name)))
 }
 
@@ -106,8 +102,14 @@ pub fn view(ui: Ui, m: &PodPage) -> AnyView {
         }
     });
     let or_none = |value: &Option<String>| value.clone().unwrap_or_else(|| "—".to_owned());
+    let app = match &pod.app {
+        Some(app) => view! { <a href=m.spot.app_url(app)>{app.clone()}</a> }.into_any(),
+        None => "—".into_any(),
+    };
     let facts = view! {
         <dl class="in small facts">
+            <dt>{tr::apps::app(l)}</dt>
+            <dd>{app}</dd>
             <dt>{tr::apps::node(l)}</dt>
             <dd>{or_none(&pod.node)}</dd>
             <dt>{tr::apps::address(l)}</dt>
@@ -157,23 +159,14 @@ fn state(ui: Ui, m: &PodPage) -> AnyView {
 fn containers(ui: Ui, m: &PodPage) -> AnyView {
     let l = ui.lang;
     let rows: Vec<_> = m.pod.containers.iter().map(|c| container(ui, c)).collect();
-    view! {
-        <div class="scroll">
-            <table class="cards">
-                <thead>
-                    <tr>
-                        <th scope="col">{tr::apps::name(l)}</th>
-                        <th scope="col">{tr::apps::status(l)}</th>
-                        <th scope="col">{tr::apps::why(l)}</th>
-                        <th scope="col">{tr::apps::image(l)}</th>
-                        <th scope="col" class="num">{tr::apps::restarts(l)}</th>
-                    </tr>
-                </thead>
-                <tbody>{rows}</tbody>
-            </table>
-        </div>
-    }
-    .into_any()
+    let columns = [
+        Column::text(tr::apps::name(l)),
+        Column::text(tr::apps::status(l)),
+        Column::text(tr::apps::why(l)),
+        Column::text(tr::apps::image(l)),
+        Column::number(tr::apps::restarts(l)),
+    ];
+    table(columns, None, rows)
 }
 
 fn ended_text(ui: Ui, end: &Ended) -> String {
@@ -239,5 +232,5 @@ fn happened(ui: Ui, m: &PodPage) -> AnyView {
         let l = ui.lang;
         return empty(Icon::Network, tr::apps::no_events(l), tr::apps::no_events_hint(l), None).into_any();
     }
-    events::table(ui, &m.events, None)
+    events::rows_of(ui, &m.events, None)
 }

@@ -1,8 +1,12 @@
-//! The pods of an app.
+//! Pods: those of an app, and all of a namespace.
 
-use berth_core::{Result, ports::pages::Fragment, services::apps::Found};
+use berth_core::{
+    Result,
+    authz::{Grant, NamespaceRef},
+    ports::{cluster::Freshness, pages::Fragment},
+    services::apps::Found,
+};
 use berth_types::{
-    ListQuery,
     rows::{PodPhase, PodRow},
     text::printable,
 };
@@ -13,121 +17,128 @@ use super::{
     head::{self, Head, Tab},
 };
 use crate::{
-    components::{Icon, ListUrl, ago, empty, list, pager, pod_status, sort_header},
-    request::{Answer, Cx},
+    components::{Column, Icon, List, ago, empty, fill, pod_status, status::pod_phase, table},
+    request::{Answer, Cx, NamespaceNav, Page, Place},
     tr,
     ui::Ui,
 };
 
-/// What the page shows.
+/// What one filters pods by.
+const FILTERS: &[&str] = &["phase", "app", "component", "node", "reason"];
+
+/// A list of pods, of an app or of a namespace.
 #[derive(Debug, Clone)]
 pub struct Pods {
-    /// The app and what stands above it.
-    pub head: Head,
-    /// The rows.
-    pub page: berth_types::Page<PodRow>,
-    /// What was asked for.
-    pub query: ListQuery,
-    /// The list's own URL.
-    pub url: ListUrl,
+    /// Where.
+    pub spot: Spot,
+    /// The pods.
+    pub list: List<PodRow>,
+    /// Whether they are those of one app, whose name need not stand beside each.
+    pub one_app: bool,
 }
 
-async fn load(cx: &Cx) -> Result<(Pods, Found)> {
-    let (head, found) = head::find(cx).await?;
-    let mut query = cx.list_query(&["phase", "component", "node"]);
-    if query.sort.is_empty() {
-        query.sort = ListQuery::parse_sort("phase,name");
+async fn load(cx: &Cx, spot: Spot, app: Option<&str>) -> Result<(Pods, Grant<NamespaceRef>, Freshness)> {
+    // Who needs help comes first.
+    let query = cx.list_query(FILTERS, "phase,name");
+    let mut asked = query.clone();
+    if let Some(app) = app {
+        asked.filters.insert("app".to_owned(), vec![app.to_owned()]);
     }
-    let asked = query.clone().filter("app", head.app.name.clone());
-    let page = cx.services.list_pods(&cx.ctx, head.spot.path(), &asked).await?.page;
-    Ok((Pods { head, page, query, url: ListUrl::of(cx) }, found))
+    let listed = cx.services.list_pods(&cx.ctx, spot.path(), &asked).await?;
+    let list = List::of(cx, query, listed.page).read(&listed.freshness);
+    Ok((Pods { spot, list, one_app: app.is_some() }, listed.namespace, listed.freshness))
 }
 
-/// GET.
+async fn of_app(cx: &Cx) -> Result<(Head, Pods, Found)> {
+    let (head, found) = head::find(cx).await?;
+    let (pods, ..) = load(cx, head.spot.clone(), Some(&head.app.name)).await?;
+    Ok((head, pods, found))
+}
+
+/// GET `…/apps/{app}/pods`.
 pub async fn page(cx: Cx) -> Result<Answer> {
-    let (model, found) = load(&cx).await?;
+    let (head, model, found) = of_app(&cx).await?;
     let ui = cx.ui();
-    Ok(head::page(ui, &model.head, &found, Tab::Pods, view(ui, &model)).into())
+    Ok(head::page(ui, &head, &found, Tab::Pods, view(ui, &model)).into())
 }
 
-/// The parts that move.
+/// The parts of an app's pods that move.
 pub async fn live(cx: Cx) -> Result<Vec<Fragment>> {
-    let (model, _) = load(&cx).await?;
+    let (head, model, _) = of_app(&cx).await?;
     let ui = cx.ui();
-    let mut all = head::fragments(ui, &model.head);
-    all.push(fragment("pods-phases", phases(ui, &model)));
-    all.push(fragment("pods-rows", rows(ui, &model)));
+    let mut all = head::fragments(ui, &head);
+    all.extend(fragments(ui, &model));
     Ok(all)
 }
 
-/// The page below its head.
+/// GET `…/n/{namespace}/pods`.
+pub async fn all_page(cx: Cx) -> Result<Answer> {
+    let (model, namespace, freshness) = load(&cx, Spot::of(&cx)?, None).await?;
+    let (ui, title) = (cx.ui(), tr::apps::pods(cx.lang()));
+    let body = view! { <div class="head"><h1>{title}</h1></div> {view(ui, &model)} };
+    let page = Page::new(title, Place::namespace(&namespace, NamespaceNav::Pods), body);
+    Ok(page.crumb(title, model.spot.pods_url()).fresh(freshness).into())
+}
+
+/// The parts of a namespace's pods that move.
+pub async fn all_live(cx: Cx) -> Result<Vec<Fragment>> {
+    let (model, ..) = load(&cx, Spot::of(&cx)?, None).await?;
+    Ok(fragments(cx.ui(), &model))
+}
+
+fn fragments(ui: Ui, m: &Pods) -> Vec<Fragment> {
+    vec![fragment("pods-chips", phases(ui, m)), fragment("pods-rows", rows(ui, m))]
+}
+
+/// The list, in a card.
 #[must_use]
 pub fn view(ui: Ui, m: &Pods) -> AnyView {
     let l = ui.lang;
-    view! {
-        <section class="card" aria-label=tr::apps::pods(l)>
-            <header>
-                {list::filter_box(l, &m.url, &m.query.q, tr::apps::filter_pods(l))}
-                <div class="chips" id="pods-phases">{phases(ui, m)}</div>
-            </header>
-            <div id="pods-rows">{rows(ui, m)}</div>
-        </section>
-    }
-    .into_any()
+    m.list.card(l, "pods", (tr::apps::pods(l), tr::apps::filter_pods(l)), phases(ui, m), rows(ui, m))
 }
 
 fn phases(ui: Ui, m: &Pods) -> AnyView {
-    let counts = m.page.facets.get("phase");
-    let count = |phase: &str| counts.and_then(|c| c.get(phase)).copied().unwrap_or(0);
-    let chips: Vec<_> = PodPhase::ALL
-        .iter()
-        .filter(|phase| count(phase.as_str()) > 0 || m.url.has("phase", phase.as_str()))
-        .map(|phase| {
-            let word = crate::components::status::pod_phase(ui.lang, *phase).1;
-            list::chip(&m.url, "phase", phase.as_str(), word, Some(count(phase.as_str())))
-        })
-        .collect();
-    chips.into_any()
+    let phases = m.list.chips("phase", PodPhase::ALL, |phase| (phase.as_str(), pod_phase(ui.lang, phase).1));
+    view! { {phases} {m.list.chosen(&FILTERS[1..])} }.into_any()
 }
 
 fn rows(ui: Ui, m: &Pods) -> AnyView {
-    view! {
-        {table(ui, &m.head.spot, &m.page.items, Some((&m.url, &m.query)))}
-        {pager(ui.lang, &m.url, &m.query, m.page.items.len(), m.page.total)}
+    let l = ui.lang;
+    if m.list.page.items.is_empty() {
+        let (title, hint) = match m.one_app {
+            true => (tr::apps::no_pods(l), tr::apps::no_pods_hint(l)),
+            false => (tr::apps::no_pods_here(l), tr::apps::no_pods_here_hint(l)),
+        };
+        return m.list.empty(l, || empty(Icon::Pods, title, hint, None).into_any());
     }
-    .into_any()
+    let rows: Vec<_> = m.list.page.items.iter().map(|pod| row(ui, &m.spot, pod, !m.one_app)).collect();
+    view! { {table(columns(ui, !m.one_app), m.list.sort(), rows)} {m.list.pager(l)} }.into_any()
 }
 
-/// A table of pods; its headings sort where `sort` is given.
+fn columns(ui: Ui, with_app: bool) -> impl Iterator<Item = Column> {
+    let l = ui.lang;
+    [
+        Some(Column::text(tr::apps::name(l)).by("name")),
+        Some(Column::text(tr::apps::status(l)).by("phase")),
+        Some(Column::text(tr::apps::why(l)).by("reason")),
+        with_app.then(|| Column::text(tr::apps::app(l)).by("app")),
+        Some(Column::number(tr::apps::restarts(l)).by("restarts")),
+        Some(Column::text(tr::apps::node(l)).by("node")),
+        Some(Column::number(tr::apps::age(l)).by("created")),
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// A few pods of one app, beside other things.
 #[must_use]
-pub fn table(ui: Ui, spot: &Spot, pods: &[PodRow], sort: Option<(&ListUrl, &ListQuery)>) -> AnyView {
+pub fn some(ui: Ui, spot: &Spot, pods: &[PodRow]) -> AnyView {
     let l = ui.lang;
     if pods.is_empty() {
-        return empty(Icon::Box, tr::apps::no_pods(l), tr::apps::no_pods_hint(l), None).into_any();
+        return empty(Icon::Pods, tr::apps::no_pods(l), tr::apps::no_pods_hint(l), None).into_any();
     }
-    let head = |column: &'static str, label: &'static str, numeric: bool| match sort {
-        Some((url, query)) => sort_header(url, query, column, label, numeric).into_any(),
-        None => view! { <th scope="col" class=if numeric { "num" } else { "" }>{label}</th> }.into_any(),
-    };
-    let rows: Vec<_> = pods.iter().map(|pod| row(ui, spot, pod)).collect();
-    view! {
-        <div class="scroll">
-            <table class="cards">
-                <thead>
-                    <tr>
-                        {head("name", tr::apps::name(l), false)}
-                        {head("phase", tr::apps::status(l), false)}
-                        <th scope="col">{tr::apps::why(l)}</th>
-                        {head("restarts", tr::apps::restarts(l), true)}
-                        {head("node", tr::apps::node(l), false)}
-                        {head("created", tr::apps::age(l), true)}
-                    </tr>
-                </thead>
-                <tbody>{rows}</tbody>
-            </table>
-        </div>
-    }
-    .into_any()
+    let rows: Vec<_> = pods.iter().map(|pod| row(ui, spot, pod, false)).collect();
+    table(columns(ui, false), None, rows)
 }
 
 /// Why a pod is not simply running: the cluster's word, its message, how the last run ended.
@@ -146,16 +157,19 @@ pub fn why(ui: Ui, pod: &PodRow) -> String {
     parts.join(" · ")
 }
 
-fn row(ui: Ui, spot: &Spot, pod: &PodRow) -> impl IntoView + use<> {
-    let why = why(ui, pod);
-    let node = pod.node.as_deref().unwrap_or("—").to_owned();
+fn row(ui: Ui, spot: &Spot, pod: &PodRow, with_app: bool) -> impl IntoView + use<> {
+    let app = with_app.then(|| {
+        let link = pod.app.as_deref().map(|app| view! { <a href=spot.app_url(app)>{app.to_owned()}</a> });
+        view! { <td>{link}</td> }
+    });
     view! {
         <tr>
-            <td><a class="name mono" href=spot.pod_url(&pod.name)>{pod.name.to_string()}</a></td>
+            <td><a class="name mono" href=spot.pod_url(&pod.name)>{pod.name.clone()}</a></td>
             <td>{pod_status(ui.lang, pod.phase)}</td>
-            <td class="fill muted" title=why.clone()>{why.clone()}</td>
+            {fill(why(ui, pod))}
+            {app}
             <td class="num">{pod.restarts}</td>
-            <td class="muted hide">{node}</td>
+            <td class="muted hide">{pod.node.clone().unwrap_or_else(|| "—".into())}</td>
             <td class="num muted">{ago(ui, pod.created_at)}</td>
         </tr>
     }

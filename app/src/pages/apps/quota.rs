@@ -12,14 +12,23 @@ use crate::{
 /// Resources that are shown, in this order.
 const SHOWN: &[&str] = &["requests.cpu", "requests.memory", "pods", "requests.storage"];
 
+/// A card with the bars of a quota, in `#{id}`; nothing where nothing is limited.
+#[must_use]
+pub fn card(lang: Language, id: &'static str, usage: &[UsageRow]) -> Option<AnyView> {
+    limited(usage).next()?;
+    let label = tr::apps::quota_of_namespace(lang);
+    Some(view! { <section class="card strip" id=id aria-label=label>{strip(lang, usage)}</section> }.into_any())
+}
+
+/// The rows of what is shown and limited: how much is used of no limit needs no bar.
+fn limited(usage: &[UsageRow]) -> impl Iterator<Item = &UsageRow> {
+    SHOWN.iter().filter_map(|resource| usage.iter().find(|row| row.resource == *resource && row.limit.is_some()))
+}
+
 /// The bars of a quota; empty when there is none.
 #[must_use]
 pub fn strip(lang: Language, usage: &[UsageRow]) -> AnyView {
-    let bars: Vec<_> = SHOWN
-        .iter()
-        .filter_map(|resource| usage.iter().find(|row| row.resource == *resource))
-        .map(|row| meter(bar(lang, row, Quantity::ZERO)))
-        .collect();
+    let bars: Vec<_> = limited(usage).map(|row| meter(bar(lang, row, Quantity::ZERO))).collect();
     bars.into_any()
 }
 

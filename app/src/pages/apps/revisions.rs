@@ -10,7 +10,7 @@ use super::{
     history, words,
 };
 use crate::{
-    components::{Button, Diff, Icon, ago, button, diff, empty, form::explain, icon, link_button},
+    components::{Button, Column, Diff, Icon, ago, button, diff, empty, fill, form::explain, icon, link_button, table},
     paths,
     request::{Answer, Cx, done},
     tr,
@@ -77,6 +77,16 @@ pub fn view(ui: Ui, m: &Revisions) -> AnyView {
         (Some(a), Some(b)) if a.number != b.number => comparison(ui, a, b),
         _ => ().into_any(),
     };
+    let columns = [
+        Column::text(tr::apps::old(l)),
+        Column::text(tr::apps::new(l)),
+        Column::text(tr::apps::revision(l)),
+        Column::text(tr::apps::what_changed(l)),
+        Column::text(tr::apps::image(l)),
+        Column::text(tr::apps::by(l)),
+        Column::number(tr::apps::when(l)),
+        Column::actions(l),
+    ];
     view! {
         <section class="card" aria-label=tr::apps::revisions(l)>
             <form method="get">
@@ -84,23 +94,7 @@ pub fn view(ui: Ui, m: &Revisions) -> AnyView {
                     <h2>{tr::apps::revisions(l)}</h2>
                     <div class="do">{button(Button::Plain, None, tr::apps::compare(l), None)}</div>
                 </header>
-                <div class="scroll">
-                    <table class="cards">
-                        <thead>
-                            <tr>
-                                <th scope="col">{tr::apps::old(l)}</th>
-                                <th scope="col">{tr::apps::new(l)}</th>
-                                <th scope="col">{tr::apps::revision(l)}</th>
-                                <th scope="col">{tr::apps::what_changed(l)}</th>
-                                <th scope="col">{tr::apps::image(l)}</th>
-                                <th scope="col">{tr::apps::by(l)}</th>
-                                <th scope="col" class="num">{tr::apps::when(l)}</th>
-                                <th scope="col"><span class="sr">{tr::apps::actions(l)}</span></th>
-                            </tr>
-                        </thead>
-                        <tbody>{lines}</tbody>
-                    </table>
-                </div>
+                {table(columns, None, lines)}
             </form>
         </section>
         {difference}
@@ -133,7 +127,7 @@ fn revision(
             <td>{pick("a", number == old, tr::apps::compare_from(l, number))}</td>
             <td>{pick("b", number == new, tr::apps::compare_to(l, number))}</td>
             <td><b>{number}</b></td>
-            <td class="fill muted">{words::changes(l, changes)}</td>
+            {fill(words::changes(l, changes))}
             <td class="mono muted">{images.join(", ")}</td>
             <td>{row.by.clone().unwrap_or_else(|| "—".to_owned())}</td>
             <td class="num muted">{ago(ui, row.created_at)}</td>

@@ -4,12 +4,12 @@
 
 use std::sync::Arc;
 
-use berth_types::{Action, AppName, NamespaceName, PlatformRole, Resource, TenantName};
+use berth_types::{Action, AppName, NamespaceName, PlatformRole, Resource, TenantName, people::Namespace};
 
 use crate::{
     ctx::{Actor, OpCtx, Person},
     error::{Error, Result},
-    ports::store::{Store, TenantAccess},
+    ports::store::{Store, TenantAccess, TenantPlaces},
 };
 
 pub mod grant;
@@ -94,17 +94,30 @@ impl Authz {
         if person.scope.namespace.as_ref().is_some_and(|only| only != namespace) {
             return Err(Error::not_found());
         }
-        let tenant = self.find_tenant(person, tenant).await?;
-        let found = self.store.find_namespace(&tenant, namespace).await?.ok_or_else(Error::not_found)?;
+        if person.scope.tenant.as_ref().is_some_and(|only| only != tenant) {
+            return Err(Error::not_found());
+        }
+        let found = self.store.find_namespace_access(person.id, tenant, namespace).await?;
+        let (access, found) = found.ok_or_else(Error::not_found)?;
+        let tenant = known(person, access)?;
         check(person, tenant.role, resource, action)?;
-        let namespace = NamespaceRef {
-            tenant,
-            id: found.id,
-            name: found.name,
-            cluster: found.cluster,
-            kube_name: found.kube_name.into(),
-        };
-        Ok(Grant::new(namespace, resource, action))
+        Ok(Grant::new(namespace_ref(&tenant, found), resource, action))
+    }
+
+    /// Another right on a namespace that `ctx` was granted for the same answer: its lookup, which found the actor's role,
+    /// need not be made again. Nothing that lives longer than an answer may keep grants.
+    ///
+    /// # Errors
+    /// Unauthenticated, forbidden.
+    pub fn also(
+        &self,
+        ctx: &OpCtx,
+        namespace: &Grant<NamespaceRef>,
+        resource: Resource,
+        action: Action,
+    ) -> Result<Grant<NamespaceRef>> {
+        check(self.person(ctx)?, namespace.tenant.role, resource, action)?;
+        Ok(Grant::new((**namespace).clone(), resource, action))
     }
 
     /// A right on an app, existing or to be made.
@@ -149,17 +162,35 @@ impl Authz {
             .await?
             .into_iter()
             .filter(|row| only.as_ref().is_none_or(|only| *only == row.name))
-            .map(|row| {
-                let namespace = NamespaceRef {
-                    tenant: (**tenant).clone(),
-                    id: row.id,
-                    name: row.name,
-                    cluster: row.cluster,
-                    kube_name: row.kube_name.into(),
-                };
-                Grant::new(namespace, Resource::Namespace, Action::Read)
-            })
+            .map(|row| Grant::new(namespace_ref(tenant, row), Resource::Namespace, Action::Read))
             .collect())
+    }
+
+    /// The tenants that the actor belongs to, and the one called `tenant` if they may see it, with its namespaces: where
+    /// one may go from a page there. One question to the store.
+    ///
+    /// # Errors
+    /// Unauthenticated; the store's.
+    pub async fn visible_places(
+        &self,
+        ctx: &OpCtx,
+        tenant: &TenantName,
+    ) -> Result<(Vec<Grant<TenantRef>>, Vec<Grant<NamespaceRef>>)> {
+        let person = self.person(ctx)?;
+        let places = self.store.list_places(person.id, person.platform_role.is_some(), tenant).await?;
+        let mut tenants = Vec::with_capacity(places.len());
+        let mut namespaces = Vec::new();
+        for TenantPlaces { access, namespaces: rows } in places {
+            if person.scope.tenant.as_ref().is_some_and(|only| *only != access.tenant.name) {
+                continue;
+            }
+            let tenant = to_ref(access);
+            let rows = rows.into_iter().filter(|r| person.scope.namespace.as_ref().is_none_or(|only| *only == r.name));
+            namespaces
+                .extend(rows.map(|row| Grant::new(namespace_ref(&tenant, row), Resource::Namespace, Action::Read)));
+            tenants.push(Grant::new(tenant, Resource::Tenant, Action::Read));
+        }
+        Ok((tenants, namespaces))
     }
 
     /// Whether the person of `ctx` could do this, for showing or explaining a control. Not a check: that is made again
@@ -173,12 +204,16 @@ impl Authz {
         if person.scope.tenant.as_ref().is_some_and(|only| only != name) {
             return Err(Error::not_found());
         }
-        let access = self.store.find_tenant_access(person.id, name).await?.ok_or_else(Error::not_found)?;
-        if access.role.is_none() && person.platform_role.is_none() {
-            return Err(Error::not_found());
-        }
-        Ok(to_ref(access))
+        known(person, self.store.find_tenant_access(person.id, name).await?.ok_or_else(Error::not_found)?)
     }
+}
+
+/// The tenant, if the person may know of it.
+fn known(person: &Person, access: TenantAccess) -> Result<TenantRef> {
+    if access.role.is_none() && person.platform_role.is_none() {
+        return Err(Error::not_found());
+    }
+    Ok(to_ref(access))
 }
 
 fn to_ref(access: TenantAccess) -> TenantRef {
@@ -187,6 +222,16 @@ fn to_ref(access: TenantAccess) -> TenantRef {
         name: access.tenant.name,
         display_name: access.tenant.display_name.into(),
         role: access.role,
+    }
+}
+
+fn namespace_ref(tenant: &TenantRef, row: Namespace) -> NamespaceRef {
+    NamespaceRef {
+        tenant: tenant.clone(),
+        id: row.id,
+        name: row.name,
+        cluster: row.cluster,
+        kube_name: row.kube_name.into(),
     }
 }
 

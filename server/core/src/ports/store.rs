@@ -77,6 +77,15 @@ pub struct TenantAccess {
     pub role: Option<TenantRole>,
 }
 
+/// A tenant, a person's role in it, and its namespaces where they were asked for.
+#[derive(Debug, Clone)]
+pub struct TenantPlaces {
+    /// The tenant and the role.
+    pub access: TenantAccess,
+    /// By name; empty for all tenants but the one that was asked for.
+    pub namespaces: Vec<Namespace>,
+}
+
 /// An audit entry to be written.
 #[derive(Debug, Clone)]
 pub struct NewAudit {
@@ -201,6 +210,9 @@ pub trait Tenants: Send + Sync {
     async fn find_tenant_access(&self, user: Uuid, name: &TenantName) -> Result<Option<TenantAccess>>;
     /// The tenants the person is a member of, or `all`; by name.
     async fn list_tenant_access(&self, user: Uuid, all: bool) -> Result<Vec<TenantAccess>>;
+    /// The tenants the person is a member of, and the one called `tenant` if they are or may see `all`, with its
+    /// namespaces; by name. Asked for by every page, hence one question.
+    async fn list_places(&self, user: Uuid, all: bool, tenant: &TenantName) -> Result<Vec<TenantPlaces>>;
     /// A new tenant with its first owner. `AlreadyExists` when the name is taken.
     async fn create_tenant(&self, grant: &Grant<PlatformRef>, tenant: &Tenant, owner: Uuid) -> Result<()>;
     /// Sets the display name if the version is still `tenant.version`; the new version. `Conflict` otherwise.
@@ -219,8 +231,14 @@ pub trait Tenants: Send + Sync {
     /// Removes a member. `NotFound` when they are none; `Conflict` when they are the last owner.
     async fn remove_member(&self, grant: &Grant<TenantRef>, user: &UserName) -> Result<()>;
 
-    /// A namespace of the tenant.
-    async fn find_namespace(&self, tenant: &TenantRef, name: &NamespaceName) -> Result<Option<Namespace>>;
+    /// The namespace called `name` of the tenant called `tenant`, with the person's role in that: asked for by every page
+    /// and request, hence one question.
+    async fn find_namespace_access(
+        &self,
+        user: Uuid,
+        tenant: &TenantName,
+        name: &NamespaceName,
+    ) -> Result<Option<(TenantAccess, Namespace)>>;
     /// The tenant's namespaces, by name.
     async fn list_namespaces(&self, tenant: &TenantRef) -> Result<Vec<Namespace>>;
     /// A new namespace. `AlreadyExists` when the name, or its name in the cluster, is taken.
@@ -244,10 +262,10 @@ pub trait Journal: Send + Sync {
         request: &Digest,
         now: Timestamp,
     ) -> Result<Option<IdempotentReply>>;
-    /// Keeps the reply for a claimed key.
-    async fn keep_reply(&self, user: Uuid, key: &str, reply: &StoredReply) -> Result<()>;
-    /// Gives a claim up, so that the request may be tried again.
-    async fn release_idempotency(&self, user: Uuid, key: &str) -> Result<()>;
+    /// Keeps the reply for the claim made at `claimed_at`; `NotFound` when that claim was taken over.
+    async fn keep_reply(&self, user: Uuid, key: &str, claimed_at: Timestamp, reply: &StoredReply) -> Result<()>;
+    /// Gives the claim made at `claimed_at` up, so that the request may be tried again. A later claim stays.
+    async fn release_idempotency(&self, user: Uuid, key: &str, claimed_at: Timestamp) -> Result<()>;
 }
 
 /// The database itself.

@@ -53,6 +53,15 @@ impl Services {
         self.overview(grant)
     }
 
+    /// The quota of a namespace that the actor was granted for the same answer.
+    ///
+    /// # Errors
+    /// Forbidden.
+    pub fn namespace_usage(&self, ctx: &OpCtx, namespace: &Grant<NamespaceRef>) -> Result<Vec<UsageRow>> {
+        let grant = self.authz.also(ctx, namespace, Resource::Namespace, Action::Read)?;
+        Ok(self.clusters.get(&grant.cluster)?.usage(&grant))
+    }
+
     fn overview(&self, namespace: Grant<NamespaceRef>) -> Result<NamespaceOverview> {
         let cluster = self.clusters.get(&namespace.cluster)?;
         Ok(NamespaceOverview {

@@ -17,7 +17,7 @@ use crate::{
     listing::{Column, Key, Listing},
     ports::store::{
         Account, Database, Digest, Failures, IdempotentReply, Journal, NewAudit, NewSession, NewToken, People,
-        StoredReply, TenantAccess, Tenants,
+        StoredReply, TenantAccess, TenantPlaces, Tenants,
     },
 };
 
@@ -347,6 +347,21 @@ impl Tenants for FakeStore {
         Ok(access)
     }
 
+    async fn list_places(&self, user: Uuid, all: bool, tenant: &TenantName) -> Result<Vec<TenantPlaces>> {
+        let mut places = Vec::new();
+        for access in self.list_tenant_access(user, true).await? {
+            let here = access.tenant.name == *tenant;
+            if access.role.is_some() || (all && here) {
+                let rows = self.rows()?;
+                let theirs = rows.namespaces.iter().filter(|(t, _)| here && *t == access.tenant.id);
+                let mut namespaces: Vec<Namespace> = theirs.map(|(_, n)| n.clone()).collect();
+                namespaces.sort_by(|a, b| a.name.cmp(&b.name));
+                places.push(TenantPlaces { access, namespaces });
+            }
+        }
+        Ok(places)
+    }
+
     async fn create_tenant(&self, _: &Grant<PlatformRef>, tenant: &Tenant, owner: Uuid) -> Result<()> {
         let mut rows = self.rows()?;
         if rows.tenants.iter().any(|t| t.name == tenant.name) {
@@ -421,9 +436,17 @@ impl Tenants for FakeStore {
         Ok(())
     }
 
-    async fn find_namespace(&self, tenant: &TenantRef, name: &NamespaceName) -> Result<Option<Namespace>> {
+    async fn find_namespace_access(
+        &self,
+        user: Uuid,
+        tenant: &TenantName,
+        name: &NamespaceName,
+    ) -> Result<Option<(TenantAccess, Namespace)>> {
+        let access = self.find_tenant_access(user, tenant).await?;
         let rows = self.rows()?;
-        Ok(rows.namespaces.iter().find(|(t, n)| *t == tenant.id && n.name == *name).map(|(_, n)| n.clone()))
+        let found =
+            |id: Uuid| rows.namespaces.iter().find(|(t, n)| *t == id && n.name == *name).map(|(_, n)| n.clone());
+        Ok(access.and_then(|access| found(access.tenant.id).map(|namespace| (access, namespace))))
     }
 
     async fn list_namespaces(&self, tenant: &TenantRef) -> Result<Vec<Namespace>> {
@@ -498,17 +521,20 @@ impl Journal for FakeStore {
         Ok(None)
     }
 
-    async fn keep_reply(&self, user: Uuid, key: &str, reply: &StoredReply) -> Result<()> {
+    async fn keep_reply(&self, user: Uuid, key: &str, claimed_at: Timestamp, reply: &StoredReply) -> Result<()> {
         let mut rows = self.rows()?;
-        let claim = rows.keys.get_mut(&(user, key.to_owned())).filter(|claim| claim.reply.is_none());
+        let claim = rows
+            .keys
+            .get_mut(&(user, key.to_owned()))
+            .filter(|claim| claim.reply.is_none() && claim.claimed_at == claimed_at);
         claim.ok_or_else(Error::not_found)?.reply = Some(reply.clone());
         Ok(())
     }
 
-    async fn release_idempotency(&self, user: Uuid, key: &str) -> Result<()> {
+    async fn release_idempotency(&self, user: Uuid, key: &str, claimed_at: Timestamp) -> Result<()> {
         let mut rows = self.rows()?;
         let at = (user, key.to_owned());
-        if rows.keys.get(&at).is_some_and(|claim| claim.reply.is_none()) {
+        if rows.keys.get(&at).is_some_and(|claim| claim.reply.is_none() && claim.claimed_at == claimed_at) {
             rows.keys.remove(&at);
         }
         Ok(())

@@ -129,12 +129,46 @@ pub async fn namespaces(store: Arc<dyn Store>) {
     store.create_namespace(&shop, &dev).await.unwrap();
     store.create_namespace(&bank, &theirs).await.unwrap();
 
-    assert_eq!(store.find_namespace(&shop, &prod.name).await.unwrap().as_ref(), Some(&prod));
-    assert_eq!(store.find_namespace(&bank, &dev.name).await.unwrap(), None, "another tenant's");
-    assert_eq!(store.find_namespace(&bank, &prod.name).await.unwrap().as_ref(), Some(&theirs));
+    let find = async |user, tenant: &str, name| {
+        let found = store.find_namespace_access(id(user), &tenant.parse().unwrap(), name).await.unwrap();
+        found.map(|(access, namespace)| (access.tenant.name.to_string(), access.role, namespace))
+    };
+    let owner = Some(TenantRole::Owner);
+    assert_eq!(find(1, "shop", &prod.name).await, Some(("shop".to_owned(), owner, prod.clone())));
+    assert_eq!(find(1, "bank", &prod.name).await, Some(("bank".to_owned(), owner, theirs.clone())));
+    assert_eq!(find(2, "bank", &prod.name).await, Some(("bank".to_owned(), None, theirs.clone())), "no member");
+    assert_eq!(find(1, "bank", &dev.name).await, None, "another tenant's");
+    assert_eq!(find(1, "pub", &prod.name).await, None, "no such tenant");
     assert_eq!(store.list_namespaces(&shop).await.unwrap(), [dev.clone(), prod.clone()]);
     assert_eq!(store.list_namespaces(&bank).await.unwrap(), std::slice::from_ref(&theirs));
     assert_eq!(store.list_all_namespaces(&platform()).await.unwrap(), [theirs, dev, prod]);
+}
+
+pub async fn places(store: Arc<dyn Store>) {
+    add_users(&*store, &["ann", "bob"]).await;
+    let shop = add_tenant(&*store, 10, "shop", id(1)).await;
+    let bank = add_tenant(&*store, 11, "bank", id(2)).await;
+    add_tenant(&*store, 12, "club", id(1)).await;
+    let (prod, dev, theirs) = (namespace(20, "shop", "prod"), namespace(21, "shop", "dev"), namespace(22, "bank", "b"));
+    store.create_namespace(&shop, &prod).await.unwrap();
+    store.create_namespace(&shop, &dev).await.unwrap();
+    store.create_namespace(&bank, &theirs).await.unwrap();
+
+    let list = async |user, all, tenant: &str| -> Vec<(String, Option<TenantRole>, Vec<Namespace>)> {
+        let rows = store.list_places(id(user), all, &tenant.parse().unwrap()).await.unwrap();
+        rows.into_iter().map(|p| (p.access.tenant.name.to_string(), p.access.role, p.namespaces)).collect()
+    };
+    let row = |name: &str, role, namespaces: &[&Namespace]| {
+        (name.to_owned(), role, namespaces.iter().map(|n| (*n).clone()).collect())
+    };
+    let owner = Some(TenantRole::Owner);
+    assert_eq!(list(1, false, "shop").await, [row("club", owner, &[]), row("shop", owner, &[&dev, &prod])]);
+    assert_eq!(list(1, false, "club").await, [row("club", owner, &[]), row("shop", owner, &[])]);
+    // Others' namespaces only for those who may see all, and then of this one tenant only.
+    assert_eq!(list(2, false, "shop").await, [row("bank", owner, &[])]);
+    assert_eq!(list(2, true, "shop").await, [row("bank", owner, &[]), row("shop", None, &[&dev, &prod])]);
+    assert_eq!(list(3, true, "bank").await, [row("bank", None, &[&theirs])]);
+    assert_eq!(list(3, false, "bank").await, []);
 }
 
 pub async fn namespace_names_are_unique(store: Arc<dyn Store>) {

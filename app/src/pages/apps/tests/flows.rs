@@ -307,3 +307,40 @@ fn pages_follow_the_cluster() {
     assert_eq!(changed.iter().map(|f| f.id.as_str()).collect::<Vec<_>>(), ["app-pods"]);
     assert!(changed[0].html.contains("CrashLoopBackOff"));
 }
+
+#[test]
+fn the_pods_of_a_namespace_are_found_sorted_and_followed() {
+    const PODS: &str = "/t/payments/n/staging/pods";
+    let s = scene();
+    assert!(s.page(PODS).contains("No pods here yet"));
+    s.deploy("web");
+    s.world
+        .cluster
+        .put_pod(PodRow { app: Some("mailer".into()), ..pod("mailer-1", PodPhase::Failing, "CrashLoopBackOff") });
+    let at = |html: &str, name: &str| html.find(&format!("/pods/{name}\"")).unwrap_or_else(|| panic!("{name}: {html}"));
+    let html = s.page(PODS);
+    assert!(at(&html, "mailer-1") < at(&html, "web-5d4f8c7b9-00000"), "who needs help comes first");
+    assert!(html.contains(&format!("href=\"{PODS}\" aria-current=\"page\"")), "where one is: {html}");
+    assert!(html.contains(&format!("href=\"{APPS}/mailer\"")), "the way to its app: {html}");
+    let names = |query: &[(&str, &str)]| {
+        let html = s.get(&s.victor, PODS, query).html;
+        (html.contains("/pods/mailer-1\""), html.contains("/pods/web-5d4f8c7b9-00000\""))
+    };
+    assert_eq!(names(&[("phase", "failing")]), (true, false));
+    assert_eq!(names(&[("q", "web")]), (false, true));
+    assert_eq!(names(&[("app", "mailer")]), (true, false));
+    let sorted = s.get(&s.alice, PODS, &[("sort", "-name")]).html;
+    assert!(at(&sorted, "web-5d4f8c7b9-00001") < at(&sorted, "web-5d4f8c7b9-00000"), "{sorted}");
+    for column in ["name", "phase", "reason", "app", "restarts", "node", "created"] {
+        assert_eq!(s.get(&s.alice, PODS, &[("sort", column)]).status, 200, "{column}");
+    }
+    // An app's own list shows no other's, whatever the URL says.
+    let own = s.get(&s.alice, &format!("{APPS}/web/pods"), &[("app", "mailer")]).html;
+    assert!(!own.contains("/pods/mailer-1\""), "{own}");
+    assert_eq!(s.get(&s.mallory, PODS, &[]).status, 404);
+
+    let request = PageRequest { path: PODS.to_owned(), ..PageRequest::default() };
+    let mut stream = block_on(s.pages.live(&s.alice, request)).unwrap();
+    let ids: Vec<_> = block_on(stream.next()).unwrap().unwrap().into_iter().map(|f| f.id).collect();
+    assert_eq!(ids, ["pods-chips", "pods-rows", "stale"]);
+}
