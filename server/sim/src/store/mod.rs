@@ -4,13 +4,14 @@
 //! (compare and swap on the revision) and, when a [`Journal`] is attached, durable once
 //! [`Store::durable`] returns.
 
+mod history;
 pub mod journal;
 mod object;
 mod watch;
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap},
     fmt,
     ops::Bound,
     sync::{
@@ -23,6 +24,7 @@ use parking_lot::RwLock;
 use serde_json::Value;
 use tokio::sync::watch as signal;
 
+use history::History;
 pub use object::{Object, ObjectRef};
 pub use watch::{Event, EventKind, Expired, Watch};
 
@@ -30,11 +32,6 @@ pub use watch::{Event, EventKind, Expired, Watch};
 const HISTORY: usize = 8192;
 /// How many events are remembered for watches over everything.
 const HISTORY_ALL: usize = 32768;
-/// How many of the latest events hold their objects as trees, which take several times the room of their text.
-const WARM: usize = 2048;
-/// After how many writes what readers have unpacked since is packed again.
-const SWEEP: u64 = 4096;
-
 /// An API group and a plural, e.g. `apps` and `deployments`. The group of core is "".
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct GroupResource {
@@ -140,91 +137,6 @@ struct Table {
     /// Keyed `namespace/name`, the order in which etcd lists.
     rows: BTreeMap<String, ObjectRef>,
     history: History,
-}
-
-struct History {
-    events: VecDeque<Arc<Event>>,
-    /// Events at or before this revision are forgotten.
-    floor: u64,
-    latest: signal::Sender<u64>,
-}
-
-impl Default for History {
-    fn default() -> Self {
-        Self { events: VecDeque::new(), floor: 0, latest: signal::Sender::new(0) }
-    }
-}
-
-impl History {
-    fn push(&mut self, event: Arc<Event>, limit: usize) {
-        let revision = event.revision;
-        if self.events.len() >= limit
-            && let Some(old) = self.events.pop_front()
-        {
-            self.floor = old.revision;
-        }
-        self.events.push_back(event);
-        self.latest.send_replace(revision);
-    }
-
-    /// Events after `revision`.
-    fn since(&self, revision: u64) -> Result<Vec<Arc<Event>>, Expired> {
-        if revision < self.floor {
-            return Err(Expired { requested: revision, oldest: self.floor });
-        }
-        let start = self.events.partition_point(|event| event.revision <= revision);
-        Ok(self.events.range(start..).cloned().collect())
-    }
-}
-
-impl Inner {
-    /// Lets go of the trees of the event that has just ceased to be warm, and of the row that it made if that has not
-    /// changed since. They are read again when somebody looks into them, and let go of again some writes later.
-    fn cool(&mut self) {
-        let Some(end) = self.all.events.len().checked_sub(WARM) else { return };
-        self.cool_at(end);
-        if self.revision < self.swept + SWEEP {
-            return;
-        }
-        self.swept = self.revision;
-        for at in 0..end {
-            self.cool_at(at);
-        }
-        let old = self.all.events.get(end).map_or(0, |event| event.revision);
-        for row in self.tables.values_mut().flat_map(|table| table.rows.values_mut()) {
-            if row.revision() < old && row.is_warm() {
-                *row = row.cold();
-            }
-        }
-    }
-
-    fn cool_at(&mut self, at: usize) {
-        let warm = |event: &&Arc<Event>| {
-            event.object.is_warm() || event.previous.as_ref().is_some_and(|previous| previous.is_warm())
-        };
-        let Some(event) = self.all.events.get(at).filter(warm).cloned() else { return };
-        let cold = Arc::new(Event {
-            object: event.object.cold(),
-            previous: event.previous.as_ref().map(|previous| previous.cold()),
-            revision: event.revision,
-            kind: event.kind,
-            resource: event.resource.clone(),
-            namespace: event.namespace.clone(),
-            name: event.name.clone(),
-        });
-        if let Some(table) = self.tables.get_mut(&event.resource) {
-            if let Some(row) = table.rows.get_mut(&key_of(&event.namespace, &event.name))
-                && Arc::ptr_eq(row, &event.object)
-            {
-                *row = cold.object.clone();
-            }
-            let own = &mut table.history.events;
-            if let Ok(place) = own.binary_search_by_key(&event.revision, |own| own.revision) {
-                own[place] = cold.clone();
-            }
-        }
-        self.all.events[at] = cold;
-    }
 }
 
 /// A page of a list.
@@ -565,7 +477,10 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use serde_json::json;
 
-    use super::*;
+    use super::{
+        history::{SWEEP, WARM},
+        *,
+    };
 
     const PODS: GroupResource = GroupResource::new("", "pods");
 
@@ -626,7 +541,7 @@ mod tests {
         assert!(store.get(&PODS, "ns", "busy").unwrap().is_warm());
         let events = store.events_since(None, store.revision() - 3 * WARM as u64).unwrap().1;
         let warm = events.iter().filter(|event| event.object.is_warm()).count();
-        assert!((WARM..=WARM + 2).contains(&warm), "{warm}");
+        assert!((WARM - 1..=WARM).contains(&warm), "{warm}");
         let turns: Vec<u64> = events.iter().filter_map(|event| event.object["turn"].as_u64()).collect();
         assert!(turns.is_sorted() && turns.len() > 2 * WARM, "{}", turns.len());
         assert_eq!(store.get(&PODS, "ns", "old").unwrap()["metadata"]["resourceVersion"], "2");
