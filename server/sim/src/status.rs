@@ -199,6 +199,18 @@ impl Status {
         status
     }
 
+    /// 500 of a server-side apply whose object does not fit the schema. Go's server does not expect that error, hence
+    /// neither reason nor details.
+    #[must_use]
+    pub fn untyped_patch(applied: &Value, why: &str) -> Self {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let (meta, api) = (&applied["metadata"], text(&applied["apiVersion"]));
+        let api = if api.contains('/') { api } else { format!("/{api}") };
+        let (namespace, name, kind) = (text(&meta["namespace"]), text(&meta["name"]), text(&applied["kind"]));
+        let message = format!("failed to create typed patch object ({namespace}/{name}; {api}, Kind={kind}): {why}");
+        Self::new(500, "", message)
+    }
+
     /// 422 from a list of field errors. `kind` is the Kind, not the plural.
     #[must_use]
     pub fn invalid(group: &str, kind: &str, name: &str, errors: &[FieldError]) -> Self {
@@ -241,8 +253,10 @@ impl Status {
             "metadata": {},
             "status": "Failure",
             "message": self.message,
-            "reason": self.reason,
         });
+        if !self.reason.is_empty() {
+            out["reason"] = json!(self.reason);
+        }
         if let Some(details) = &self.details {
             out["details"] = serde_json::to_value(details).unwrap_or_default();
         }
@@ -361,10 +375,10 @@ impl FieldError {
         Self::make(FieldErrorKind::Invalid, field, Some(value.into()), detail)
     }
 
-    /// What an update without a resourceVersion gets. Go prints the missing number in hexadecimal.
+    /// What an update without a resourceVersion gets: the missing number reads as zero.
     #[must_use]
     pub fn required_version() -> Self {
-        Self::make(FieldErrorKind::Invalid, "metadata.resourceVersion", None, "0x0: must be specified for an update")
+        Self::invalid("metadata.resourceVersion", 0, "must be specified for an update")
     }
 
     /// `Required value` with an optional detail.

@@ -127,10 +127,16 @@ async fn bad_objects_are_told_where() {
 
     let mut unknown = deployment("nginx");
     unknown["spec"]["foo"] = json!(1);
-    let strict =
-        PatchParams { field_validation: Some(kube::api::ValidationDirective::Strict), ..PatchParams::apply("a") };
-    let (code, text) = message(api.patch("web", &strict, &Patch::Apply(unknown)).await.unwrap_err());
-    assert_eq!((code, text.as_str()), (400, "strict decoding error: unknown field \"spec.foo\""));
+    unknown["spec"]["template"]["spec"]["containers"][0]["bar"] = json!(1);
+    let (code, text) = message(api.patch("web", &PatchParams::apply("a"), &Patch::Apply(unknown)).await.unwrap_err());
+    assert_eq!(
+        (code, text.as_str()),
+        (
+            500,
+            "failed to create typed patch object (default/web; apps/v1, Kind=Deployment): errors:\n  .spec.template.spec.containers[name=\"web\"].bar: field not declared in schema\n  .spec.foo: field not declared in schema"
+        ),
+        "a server-side apply never drops a field"
+    );
 
     let mut wrong = deployment("nginx");
     wrong["spec"]["replicas"] = json!("three");

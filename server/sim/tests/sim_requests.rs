@@ -391,3 +391,155 @@ async fn exact_lists_show_the_past_and_old_tokens_expire() {
     let lines = watched(&world, &format!("resourceVersion={revision}")).await;
     assert_eq!((&lines[0]["type"], &lines[0]["object"]["code"]), (&json!("ERROR"), &json!(410)));
 }
+
+#[tokio::test]
+async fn unknown_fields_are_met_as_the_client_asks() {
+    let world = World::new();
+    let deployments = "/apis/apps/v1/namespaces/default/deployments";
+    let mut odd = deployment("odd", "nginx", 1);
+    odd["spec"]["replica"] = json!(3);
+    let (code, answer) = post(&world, &format!("{deployments}?fieldValidation=Strict"), &odd).await;
+    assert_eq!(
+        (code, answer["message"].as_str().unwrap()),
+        (
+            400,
+            "Deployment in version \"v1\" cannot be handled as a Deployment: strict decoding error: unknown field \"spec.replica\""
+        )
+    );
+    for (validation, warning) in [("Warn", Some("299 - \"unknown field \\\"spec.replica\\\"\"")), ("Ignore", None)] {
+        let path = format!("{deployments}?dryRun=All&fieldValidation={validation}");
+        let (code, headers, text) = send(&world, None, Method::POST, &path, &odd).await;
+        assert_eq!(code, 201, "{text}");
+        assert_eq!(headers.get("warning").map(|value| value.to_str().unwrap()), warning);
+        assert!(!text.contains("\"replica\""));
+    }
+    world.create(&gr::DEPLOYMENTS, deployment("web", "nginx", 1));
+    let patch = async |media: &str, body: &str| {
+        let request = Request::patch(format!("{deployments}/web?fieldValidation=Strict"))
+            .header("content-type", media)
+            .body(axum::body::Body::from(body.to_owned()));
+        let response = world.sim.service().oneshot(request.unwrap()).await.unwrap();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        serde_json::from_slice::<Value>(&bytes).unwrap()
+    };
+    let strategic =
+        patch("application/strategic-merge-patch+json", r#"{"spec": {"replica": 3, "paused": false}}"#).await;
+    assert_eq!(
+        (&strategic["code"], strategic["message"].as_str().unwrap()),
+        (
+            &json!(422),
+            " \"\" is invalid: patch: Invalid value: \"map[spec:map[paused:false replica:3]]\": strict decoding error: unknown field \"spec.replica\""
+        )
+    );
+    let merge = patch("application/merge-patch+json", r#"{"spec": {"replica": 3}}"#).await;
+    let text = merge["message"].as_str().unwrap();
+    assert!(
+        text.starts_with(" \"\" is invalid: patch: Invalid value: \"{")
+            && text.ends_with("strict decoding error: unknown field \"spec.replica\""),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn refusals_are_worded_like_the_originals() {
+    let world = World::new();
+    let maps = "/api/v1/namespaces/default/configmaps";
+    world.create(&gr::CONFIG_MAPS, json!({"metadata": {"name": "a"}, "immutable": true, "data": {"k": "v"}}));
+    world.create(&gr::DEPLOYMENTS, deployment("web", "nginx", 1));
+    let mut moved = deployment("web", "nginx", 1);
+    moved["spec"]["selector"]["matchLabels"] = json!({"app": "other"});
+    moved["spec"]["template"]["metadata"]["labels"] = json!({"app": "other"});
+    let owners = json!([
+        {"apiVersion": "v1", "kind": "Pod", "name": "x", "uid": "1", "controller": true},
+        {"apiVersion": "v1", "kind": "Pod", "name": "y", "uid": "", "controller": true},
+    ]);
+    let put = Method::PUT;
+    for (method, path, body, code, message) in [
+        (
+            Method::POST,
+            maps.to_owned(),
+            json!({"metadata": {"name": "Under_score"}}),
+            422,
+            "ConfigMap \"Under_score\" is invalid: metadata.name: Invalid value: \"Under_score\": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')".to_owned(),
+        ),
+        (Method::POST, maps.to_owned(), json!({"metadata": {"name": "a"}}), 409, "configmaps \"a\" already exists".to_owned()),
+        (Method::GET, format!("{maps}/absent"), Value::Null, 404, "configmaps \"absent\" not found".to_owned()),
+        (
+            put.clone(),
+            format!("{maps}/a"),
+            json!({"metadata": {"name": "a"}, "immutable": true, "data": {"k": "w"}}),
+            422,
+            "ConfigMap \"a\" is invalid: data: Forbidden: field is immutable when `immutable` is set".to_owned(),
+        ),
+        (
+            put.clone(),
+            format!("{maps}/a"),
+            json!({"metadata": {"name": "a", "resourceVersion": "1"}}),
+            409,
+            "Operation cannot be fulfilled on configmaps \"a\": the object has been modified; please apply your changes to the latest version and try again".to_owned(),
+        ),
+        (
+            put.clone(),
+            format!("{maps}/a"),
+            json!({"metadata": {"name": "b"}}),
+            400,
+            "the name of the object (b) does not match the name on the URL (a)".to_owned(),
+        ),
+        (
+            put.clone(),
+            "/apis/apps/v1/namespaces/default/deployments/web".to_owned(),
+            moved,
+            422,
+            "Deployment.apps \"web\" is invalid: spec.selector: Invalid value: {\"matchLabels\":{\"app\":\"other\"}}: field is immutable".to_owned(),
+        ),
+        (
+            Method::DELETE,
+            format!("{maps}/a"),
+            json!({"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": "1"}}),
+            409,
+            format!(
+                "Operation cannot be fulfilled on ConfigMap \"a\": the UID in the precondition (1) does not match the UID in record ({}). The object might have been deleted and then recreated",
+                world.get(&gr::CONFIG_MAPS, "a").uid()
+            ),
+        ),
+        (
+            Method::POST,
+            maps.to_owned(),
+            json!({"metadata": {"name": "owned", "ownerReferences": owners}}),
+            422,
+            format!(
+                "ConfigMap \"owned\" is invalid: [metadata.ownerReferences.uid: Invalid value: \"\": must not be empty, metadata.ownerReferences: Invalid value: {owners}: Only one reference can have Controller set to true. Found \"true\" in references for Pod/x and Pod/y]"
+            ),
+        ),
+        (
+            Method::POST,
+            maps.to_owned(),
+            json!({"kind": "Secret", "apiVersion": "v1", "metadata": {"name": "s"}}),
+            400,
+            "Secret in version \"v1\" cannot be handled as a ConfigMap: converting (v1.Secret) to (core.ConfigMap): unknown conversion".to_owned(),
+        ),
+        (
+            Method::POST,
+            "/api/v1/namespaces/nowhere/configmaps".to_owned(),
+            json!({"metadata": {"name": "x"}}),
+            404,
+            "namespaces \"nowhere\" not found".to_owned(),
+        ),
+    ] {
+        let (given, answer) = call(&world, method, &path, &body).await;
+        assert_eq!((given, answer["message"].as_str().unwrap()), (code, message.as_str()), "{path}");
+    }
+    let (code, _, text) = send(&world, None, Method::POST, maps, &json!("not an object")).await;
+    assert_eq!(code, 400, "{text}");
+    let request =
+        Request::post(maps).header("content-type", "application/json").body(axum::body::Body::from("{\"a\": "));
+    let response = world.sim.service().oneshot(request.unwrap()).await.unwrap();
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    let answer: Value = serde_json::from_slice(&bytes).unwrap();
+    let text = answer["message"].as_str().unwrap();
+    assert!(
+        text.starts_with("the object provided is unrecognized (must be of type ConfigMap): couldn't get version/kind; json parse error: ")
+            && text.ends_with("({\"a\": )"),
+        "{text}"
+    );
+}

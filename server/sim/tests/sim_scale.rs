@@ -37,8 +37,8 @@ fn app(world: &World, name: &str) {
 
 #[tokio::test]
 async fn one_more_app_costs_the_same() {
-    const BATCH: usize = 80;
-    let world = World::with(Options { nodes: shapes(8), ..Options::default() });
+    const BATCH: usize = 50;
+    let world = World::with(Options { nodes: shapes(5), ..Options::default() });
     let mut costs = Vec::new();
     for batch in 0..4 {
         let engine = &world.sim.control.as_ref().unwrap().engine;

@@ -76,7 +76,7 @@ impl Cluster {
         let dry_run = self.caller.dry_run || options.dry_run;
         let _guard = self.lock();
         let current = self.get(id, namespace, name)?;
-        check_preconditions(id, name, &current, options)?;
+        check_preconditions(&resource, name, &current, options)?;
 
         let plugins = self.plugins();
         let request = AdmissionRequest {
@@ -173,28 +173,20 @@ impl Cluster {
     }
 }
 
-fn check_preconditions(id: &GroupResource, name: &str, current: &Value, options: &DeleteOptions) -> Result<()> {
+fn check_preconditions(resource: &ResourceType, name: &str, current: &Value, options: &DeleteOptions) -> Result<()> {
+    // The original names the kind here, not the resource.
+    let conflict = |why: &str| Status::conflict(&resource.id.group, &resource.kind, name, why);
     let uid = text(current, &["metadata", "uid"]);
     if let Some(expected) = options.uid.as_deref().filter(|expected| *expected != uid) {
-        return Err(Status::conflict(
-            &id.group,
-            &id.resource,
-            name,
-            &format!(
-                "the UID in the precondition ({expected}) does not match the UID in record ({uid}). The object might have been deleted and then recreated"
-            ),
-        ));
+        return Err(conflict(&format!(
+            "the UID in the precondition ({expected}) does not match the UID in record ({uid}). The object might have been deleted and then recreated"
+        )));
     }
     let version = text(current, &["metadata", "resourceVersion"]);
     if let Some(expected) = options.resource_version.as_deref().filter(|expected| *expected != version) {
-        return Err(Status::conflict(
-            &id.group,
-            &id.resource,
-            name,
-            &format!(
-                "the ResourceVersion in the precondition ({expected}) does not match the ResourceVersion in record ({version}). The object might have been modified"
-            ),
-        ));
+        return Err(conflict(&format!(
+            "the ResourceVersion in the precondition ({expected}) does not match the ResourceVersion in record ({version}). The object might have been modified"
+        )));
     }
     Ok(())
 }

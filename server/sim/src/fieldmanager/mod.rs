@@ -294,16 +294,7 @@ pub fn apply(
     let version = api_version.rsplit('/').next().unwrap_or_default();
     let node = schema::of(resource, version);
     let node: &Node = &node;
-    let fault = |why: String| {
-        Status::internal(format!(
-            "failed to create typed patch object ({}/{}; {}, Kind={}): {}",
-            applied["metadata"]["namespace"].as_str().unwrap_or_default(),
-            applied["metadata"]["name"].as_str().unwrap_or_default(),
-            api_version,
-            resource.kind,
-            why
-        ))
-    };
+    let fault = |why: String| Status::untyped_patch(applied, &why);
     let empty = json!({"apiVersion": applied["apiVersion"], "kind": applied["kind"], "metadata": {}});
     let live = current.map_or_else(|| empty.clone(), stripped);
     let mut managers = current.map(Managers::of).unwrap_or_default();

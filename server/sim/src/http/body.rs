@@ -40,16 +40,13 @@ impl FieldValidation {
         }
     }
 
-    /// Deals with what a strict decoder found.
+    /// Deals with what a strict decoder found; `refuse` words the refusal around it.
     ///
     /// # Errors
-    /// 400 when strict.
-    pub fn settle(self, cx: &Context, faults: &[String]) -> Result<()> {
+    /// What `refuse` makes of it when strict.
+    pub fn settle(self, cx: &Context, faults: &[String], refuse: impl FnOnce(String) -> Status) -> Result<()> {
         match self {
-            Self::Strict if !faults.is_empty() => {
-                let text = format!("strict decoding error: {}", faults.join(", "));
-                Err(Status::bad_request(text))
-            }
+            Self::Strict if !faults.is_empty() => Err(refuse(format!("strict decoding error: {}", faults.join(", ")))),
             Self::Warn => {
                 for fault in faults {
                     cx.warn(fault.clone());
@@ -77,9 +74,11 @@ pub fn content_type(cx: &Context) -> &str {
 pub fn parse(cx: &Context, body: &Bytes) -> Result<(Value, Vec<String>)> {
     match content_type(cx) {
         "application/json" | "" => strict::parse_json(body).map_err(|error| {
+            // The decoder first looks for kind and version, and fails there.
             Status::bad_request(format!(
-                "the object provided is unrecognized (must be of type {}): {error}",
-                kind_of(cx)
+                "the object provided is unrecognized (must be of type {}): couldn't get version/kind; json parse error: {error} ({})",
+                kind_of(cx),
+                summary(body)
             ))
         }),
         "application/yaml" | "application/apply-patch+yaml" | "application/apply-patch+cbor" => {
@@ -89,6 +88,18 @@ pub fn parse(cx: &Context, body: &Bytes) -> Result<(Value, Vec<String>)> {
         _ => Err(unsupported(
             "application/json, application/yaml, application/vnd.kubernetes.protobuf, application/cbor",
         )),
+    }
+}
+
+/// The beginning of a body that cannot be read, as text if it looks like JSON, else in hexadecimal.
+fn summary(body: &[u8]) -> String {
+    const SHOWN: usize = 30;
+    let head = body.get(..SHOWN).unwrap_or(body);
+    let dots = if body.len() > SHOWN { " ..." } else { "" };
+    match body.first() {
+        None => "<empty>".to_owned(),
+        Some(b'{') => format!("{}{dots}", String::from_utf8_lossy(head)),
+        Some(_) => format!("{}{dots}", head.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
     }
 }
 
@@ -124,7 +135,10 @@ pub fn object(cx: &Context, resource: &ResourceType, version: &Version, body: &B
     check_kind(resource, &version.name, &mut value)?;
     let found = strict::check(&cx.api.cluster, resource, version, &mut value)?;
     faults.extend(found);
-    validation.settle(cx, &faults)?;
+    validation.settle(cx, &faults, |why| {
+        let (kind, version) = (&resource.kind, &version.name);
+        Status::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {why}"))
+    })?;
     Ok(value)
 }
 

@@ -33,10 +33,11 @@ pub fn create(cx: &Context, body: &Bytes) -> Result<Response<Body>> {
     let pod = cluster.get(&gr::PODS, namespace, name)?;
     let free = matches!(pod.text("/status/phase"), "Succeeded" | "Failed" | "Pending") || pod.deleting();
     if !free {
-        match budget_of(&cluster, &pod) {
-            Err(several) => return Ok(several),
-            Ok(Some(budget)) if !spares(&budget, &pod) => take(&cluster, &budget, name, options.dry_run)?,
-            Ok(_) => {}
+        match budgets_of(&cluster, &pod).as_slice() {
+            [] => {}
+            [budget] if spares(budget, &pod) => {}
+            [budget] => take(&cluster, budget, name, options.dry_run)?,
+            _ => return Ok(several()),
         }
     }
     mark_and_delete(&cluster, &pod, options)?;
@@ -46,18 +47,19 @@ pub fn create(cx: &Context, body: &Bytes) -> Result<Response<Body>> {
     ))
 }
 
-/// The budget that guards a pod; the answer when there are several.
-fn budget_of(cluster: &Cluster, pod: &Value) -> std::result::Result<Option<ObjectRef>, Response<Body>> {
-    let mut budgets: Vec<_> = cluster
+/// The budgets that guard a pod.
+fn budgets_of(cluster: &Cluster, pod: &Value) -> Vec<ObjectRef> {
+    cluster
         .list(&gr::POD_DISRUPTION_BUDGETS, Some(pod.namespace()))
         .into_iter()
         .filter(|budget| strategy::selector_matches(&budget["spec"]["selector"], pod))
-        .collect();
-    if budgets.len() < 2 {
-        return Ok(budgets.pop());
-    }
-    // The real server returns this as the object that was created, hence 201 outside and 500 inside.
-    Err(json_response(
+        .collect()
+}
+
+/// The answer when several budgets guard a pod. The real server returns it as the object that was created, hence 201
+/// outside and 500 inside.
+fn several() -> Response<Body> {
+    json_response(
         StatusCode::CREATED,
         &json!({
             "kind": "Status",
@@ -67,7 +69,7 @@ fn budget_of(cluster: &Cluster, pod: &Value) -> std::result::Result<Option<Objec
             "message": "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
             "code": 500,
         }),
-    ))
+    )
 }
 
 /// Whether an unhealthy pod may go without counting as a disruption.

@@ -159,8 +159,16 @@ fn patch_object(
     let view = convert::to_version(resource, &version.name, &current).unwrap_or_else(|| current.value().clone());
     let mut patched = patch::apply(kind, resource, &version.name, &view, body)?;
     body::check_kind(resource, &version.name, &mut patched)?;
+    let whole = patched.to_string();
     let faults = strict::check(cluster, resource, version, &mut patched)?;
-    validation.settle(cx, &faults)?;
+    validation.settle(cx, &faults, |why| {
+        // A strategic merge shows the patch as Go prints a map, the others show the object that came out.
+        let shown = match kind {
+            PatchKind::Strategic => go_print(&serde_json::from_slice(body).unwrap_or_default()),
+            _ => whole,
+        };
+        Status::invalid("", "", "", &[FieldError::invalid("patch", shown, why)])
+    })?;
     check_name(cx, &patched)?;
     check_namespace(cx, &patched)?;
     let value = convert::from_version(&stored, &version.name, patched);
@@ -200,7 +208,23 @@ fn apply(
         return Err(Status::bad_request("metadata.managedFields must be nil"));
     }
     let faults = strict::check(cluster, resource, version, &mut applied)?;
-    validation.settle(cx, &faults)?;
+    // What the schema does not know cannot be owned: refused whatever the validation level.
+    let unknown: Vec<String> = faults
+        .iter()
+        .filter_map(|fault| fault.strip_prefix("unknown field \"")?.strip_suffix('"'))
+        .map(|path| format!("{}: field not declared in schema", keyed_path(&applied, path)))
+        .collect();
+    if !unknown.is_empty() {
+        let why = match unknown.as_slice() {
+            [one] => one.clone(),
+            several => format!("errors:\n  {}", several.join("\n  ")),
+        };
+        if resource.namespaced {
+            applied["metadata"]["namespace"] = json!(cx.info.namespace);
+        }
+        return Err(Status::untyped_patch(&applied, &why));
+    }
+    validation.settle(cx, &faults, |why| Status::bad_request(format!("error strict decoding YAML: {why}")))?;
     let namespace = namespace(cx, resource);
     if current.is_none() && (write.subresource.is_some() || !applied["metadata"]["uid"].is_null()) {
         if write.subresource.is_none() {
@@ -230,6 +254,47 @@ fn apply(
         None => Ok((cluster.create_with(write, namespace, merged)?, true)),
         Some(_) => Ok((cluster.update_with(write, namespace, &cx.info.name, merged)?, false)),
     }
+}
+
+/// A value as Go's `%+v` prints it: `map[a:map[b:1] c:[x y]]`.
+fn go_print(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(list) => format!("[{}]", list.iter().map(go_print).collect::<Vec<_>>().join(" ")),
+        Value::Object(map) => {
+            let sorted: std::collections::BTreeMap<_, _> = map.iter().collect();
+            let pairs: Vec<String> =
+                sorted.into_iter().map(|(key, value)| format!("{key}:{}", go_print(value))).collect();
+            format!("map[{}]", pairs.join(" "))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// `.spec.containers[name="a"].x` for `spec.containers[0].x`: items of lists are named by what identifies them.
+fn keyed_path(object: &Value, path: &str) -> String {
+    let (mut at, mut out) = (object, String::new());
+    for part in path.split('.') {
+        let (field, index) = match part.strip_suffix(']').and_then(|part| part.split_once('[')) {
+            Some((field, index)) => (field, index.parse::<usize>().ok()),
+            None => (part, None),
+        };
+        at = &at[field];
+        out.push('.');
+        out.push_str(field);
+        let Some(index) = index else { continue };
+        at = &at[index];
+        match (at["name"].as_str(), at["containerPort"].as_i64()) {
+            (_, Some(port)) => {
+                let protocol = at["protocol"].as_str().unwrap_or("TCP");
+                out.push_str(&format!("[containerPort={port},protocol=\"{protocol}\"]"));
+            }
+            (Some(name), None) => out.push_str(&format!("[name=\"{name}\"]")),
+            (None, None) => out.push_str(&format!("[{index}]")),
+        }
+    }
+    out
 }
 
 /// `DeleteOptions` from the body, with the query's parameters when there is none.

@@ -9,6 +9,7 @@ pub mod logs;
 pub mod metrics;
 pub mod parse;
 pub mod probe;
+mod pull;
 pub mod script;
 pub mod server;
 pub mod shell;

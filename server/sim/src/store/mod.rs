@@ -4,13 +4,14 @@
 //! (compare and swap on the revision) and, when a [`Journal`] is attached, durable once
 //! [`Store::durable`] returns.
 
+mod history;
 pub mod journal;
 mod object;
 mod watch;
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap},
     fmt,
     ops::Bound,
     sync::{
@@ -23,6 +24,7 @@ use parking_lot::RwLock;
 use serde_json::Value;
 use tokio::sync::watch as signal;
 
+use history::History;
 pub use object::{Object, ObjectRef};
 pub use watch::{Event, EventKind, Expired, Watch};
 
@@ -30,9 +32,6 @@ pub use watch::{Event, EventKind, Expired, Watch};
 const HISTORY: usize = 8192;
 /// How many events are remembered for watches over everything.
 const HISTORY_ALL: usize = 32768;
-/// How many of the latest events hold their objects as trees, which take several times the room of their text.
-const WARM: usize = 2048;
-
 /// An API group and a plural, e.g. `apps` and `deployments`. The group of core is "".
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct GroupResource {
@@ -127,6 +126,8 @@ struct Shared {
 
 struct Inner {
     revision: u64,
+    /// Revision of the latest sweep.
+    swept: u64,
     tables: HashMap<GroupResource, Table>,
     all: History,
 }
@@ -136,71 +137,6 @@ struct Table {
     /// Keyed `namespace/name`, the order in which etcd lists.
     rows: BTreeMap<String, ObjectRef>,
     history: History,
-}
-
-struct History {
-    events: VecDeque<Arc<Event>>,
-    /// Events at or before this revision are forgotten.
-    floor: u64,
-    latest: signal::Sender<u64>,
-}
-
-impl Default for History {
-    fn default() -> Self {
-        Self { events: VecDeque::new(), floor: 0, latest: signal::Sender::new(0) }
-    }
-}
-
-impl History {
-    fn push(&mut self, event: Arc<Event>, limit: usize) {
-        let revision = event.revision;
-        if self.events.len() >= limit
-            && let Some(old) = self.events.pop_front()
-        {
-            self.floor = old.revision;
-        }
-        self.events.push_back(event);
-        self.latest.send_replace(revision);
-    }
-
-    /// Events after `revision`.
-    fn since(&self, revision: u64) -> Result<Vec<Arc<Event>>, Expired> {
-        if revision < self.floor {
-            return Err(Expired { requested: revision, oldest: self.floor });
-        }
-        let start = self.events.partition_point(|event| event.revision <= revision);
-        Ok(self.events.range(start..).cloned().collect())
-    }
-}
-
-impl Inner {
-    /// Lets go of the trees of the event that has just ceased to be warm, and of the row that it made if that has not
-    /// changed since. They are read again when somebody looks into them.
-    fn cool(&mut self) {
-        let Some(at) = self.all.events.len().checked_sub(WARM) else { return };
-        let Some(event) = self.all.events.get(at).cloned() else { return };
-        let cold = Arc::new(Event {
-            object: event.object.cold(),
-            previous: event.previous.as_ref().map(|previous| previous.cold()),
-            revision: event.revision,
-            kind: event.kind,
-            resource: event.resource.clone(),
-            namespace: event.namespace.clone(),
-            name: event.name.clone(),
-        });
-        if let Some(table) = self.tables.get_mut(&event.resource) {
-            if let Some(row) = table.rows.get_mut(&key_of(&event.namespace, &event.name))
-                && Arc::ptr_eq(row, &event.object)
-            {
-                *row = cold.object.clone();
-            }
-            let own = &mut table.history.events;
-            if let Ok(place) = own.binary_search_by_key(&event.revision, |own| own.revision) {
-                own[place] = cold.clone();
-            }
-        }
-        self.all.events[at] = cold;
-    }
 }
 
 /// A page of a list.
@@ -227,7 +163,7 @@ impl Store {
     pub fn new() -> Self {
         Self(Arc::new(Shared {
             listed: AtomicU64::new(0),
-            inner: RwLock::new(Inner { revision: 1, tables: HashMap::new(), all: History::default() }),
+            inner: RwLock::new(Inner { revision: 1, swept: 0, tables: HashMap::new(), all: History::default() }),
             journal: RwLock::new(None),
         }))
     }
@@ -541,7 +477,10 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use serde_json::json;
 
-    use super::*;
+    use super::{
+        history::{SWEEP, WARM},
+        *,
+    };
 
     const PODS: GroupResource = GroupResource::new("", "pods");
 
@@ -584,6 +523,28 @@ mod tests {
         store.remove(&PODS, "ns", "a", None).unwrap();
         let event = watch.next().await.unwrap();
         assert_eq!((event.kind, event.revision), (EventKind::Deleted, 3));
+    }
+
+    #[test]
+    fn old_versions_are_kept_as_text_and_read_the_same() {
+        let store = Store::new();
+        store.create(&PODS, "ns", "old", json!({"metadata": {"name": "old"}, "spec": {"n": 1}})).unwrap();
+        for turn in 0..2 * SWEEP {
+            let _ = store.create(&PODS, "ns", "busy", pod("busy"));
+            store.update(&PODS, "ns", "busy", None, json!({"metadata": {"name": "busy"}, "turn": turn})).unwrap();
+            if turn == SWEEP / 2 {
+                // Somebody looks into it, which unpacks it for a while.
+                assert_eq!(store.get(&PODS, "ns", "old").unwrap()["spec"]["n"], 1);
+            }
+        }
+        assert!(!store.get(&PODS, "ns", "old").unwrap().is_warm());
+        assert!(store.get(&PODS, "ns", "busy").unwrap().is_warm());
+        let events = store.events_since(None, store.revision() - 3 * WARM as u64).unwrap().1;
+        let warm = events.iter().filter(|event| event.object.is_warm()).count();
+        assert!((WARM - 1..=WARM).contains(&warm), "{warm}");
+        let turns: Vec<u64> = events.iter().filter_map(|event| event.object["turn"].as_u64()).collect();
+        assert!(turns.is_sorted() && turns.len() > 2 * WARM, "{}", turns.len());
+        assert_eq!(store.get(&PODS, "ns", "old").unwrap()["metadata"]["resourceVersion"], "2");
     }
 
     #[test]

@@ -41,10 +41,16 @@ impl Object {
         Self { revision, value: OnceLock::new(), bytes: OnceLock::from(bytes) }
     }
 
+    /// Whether it is unpacked into a tree.
+    #[must_use]
+    pub(super) fn is_warm(&self) -> bool {
+        self.value.get().is_some()
+    }
+
     /// The same without its tree.
     #[must_use]
     pub(super) fn cold(self: &Arc<Self>) -> Arc<Self> {
-        if self.value.get().is_none() {
+        if !self.is_warm() {
             return self.clone();
         }
         Arc::new(Self::from_bytes(self.bytes().clone(), self.revision))

@@ -177,26 +177,46 @@ fn common(meta: &Value) -> Vec<FieldError> {
     if size > 256 * 1024 {
         out.push(FieldError::too_long("metadata.annotations", 256 * 1024));
     }
-    let mut controllers = 0;
-    for (index, owner) in meta["ownerReferences"].as_array().into_iter().flatten().enumerate() {
-        let path = format!("metadata.ownerReferences[{index}]");
-        for field in ["kind", "name", "uid"] {
-            if text(owner, &[field]).is_empty() {
-                out.push(FieldError::invalid(format!("{path}.{field}"), "", "must not be empty"));
-            }
-        }
-        controllers += usize::from(owner["controller"] == true);
-    }
-    if controllers > 1 {
-        out.push(FieldError::invalid(
-            "metadata.ownerReferences",
-            meta["ownerReferences"].clone(),
-            "Only one reference can have Controller set to true. Found \"true\" in references",
-        ));
-    }
+    out.extend(owner_faults(&meta["ownerReferences"]));
     for finalizer in meta["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         let faults = qualified_name_faults(finalizer);
         out.extend(faults.into_iter().map(|why| FieldError::invalid("metadata.finalizers", finalizer, why)));
+    }
+    out
+}
+
+/// `ValidateOwnerReferences`; it names fields without the reference's index.
+fn owner_faults(references: &Value) -> Vec<FieldError> {
+    const PATH: &str = "metadata.ownerReferences";
+    let mut out = Vec::new();
+    let mut first: Option<String> = None;
+    for owner in references.as_array().into_iter().flatten() {
+        let api = text(owner, &["apiVersion"]);
+        if api.is_empty() {
+            out.push(FieldError::invalid(format!("{PATH}.apiVersion"), "", "version must not be empty"));
+        }
+        for field in ["kind", "name", "uid"] {
+            if text(owner, &[field]).is_empty() {
+                out.push(FieldError::invalid(format!("{PATH}.{field}"), "", "must not be empty"));
+            }
+        }
+        if api == "v1" && text(owner, &["kind"]) == "Event" {
+            let why = "/v1, Kind=Event is disallowed from being an owner";
+            out.push(FieldError::invalid(PATH, owner.clone(), why));
+        }
+        if owner["controller"] == true {
+            let name = format!("{}/{}", text(owner, &["kind"]), text(owner, &["name"]));
+            match &first {
+                None => first = Some(name),
+                Some(first) => out.push(FieldError::invalid(
+                    PATH,
+                    references.clone(),
+                    format!(
+                        "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {name}"
+                    ),
+                )),
+            }
+        }
     }
     out
 }

@@ -1,8 +1,10 @@
 //! What differs from kind to kind: defaults, what a write may set, validation.
 
 mod custom;
+mod data;
 pub mod defaults;
 pub mod meta;
+mod network;
 mod pod;
 mod service;
 mod workload;

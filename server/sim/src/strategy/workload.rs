@@ -1,9 +1,11 @@
-//! Validation of workloads and services (`pkg/apis/{core,apps,batch}/validation`).
+//! Validation of the built-in kinds, workloads above all (`pkg/apis/{core,apps,batch}/validation`).
 
 use serde_json::{Value, json};
 
 use super::{
-    meta::{label_faults, labels, qualified_name_faults, subdomain_faults},
+    data::{claim, config_map, secret},
+    meta::{labels, qualified_name_faults},
+    network::{ingress, service},
     pod::{pod_spec, positive_int_or_percent},
     selector_matches,
 };
@@ -282,176 +284,6 @@ fn schedule_fault(schedule: &str) -> Option<String> {
     None
 }
 
-fn service(spec: &Value) -> Vec<FieldError> {
-    let mut out = Vec::new();
-    let kind = text(spec, &["type"]);
-    let ports: Vec<_> = spec["ports"].as_array().cloned().unwrap_or_default();
-    let headless = text(spec, &["clusterIP"]) == "None";
-    if ports.is_empty() && !headless && kind != "ExternalName" {
-        out.push(FieldError::required("spec.ports", ""));
-    }
-    if kind == "ExternalName" {
-        let name = text(spec, &["externalName"]).trim_end_matches('.');
-        if name.is_empty() {
-            out.push(FieldError::required("spec.externalName", ""));
-        } else {
-            out.extend(
-                subdomain_faults(name).into_iter().map(|why| FieldError::invalid("spec.externalName", name, why)),
-            );
-        }
-    }
-    let mut names: Vec<&str> = Vec::new();
-    for (index, port) in ports.iter().enumerate() {
-        let path = format!("spec.ports[{index}]");
-        let name = text(port, &["name"]);
-        if name.is_empty() {
-            if ports.len() > 1 {
-                out.push(FieldError::required(format!("{path}.name"), ""));
-            }
-        } else {
-            out.extend(
-                label_faults(name).into_iter().map(|why| FieldError::invalid(format!("{path}.name"), name, why)),
-            );
-            if names.contains(&name) {
-                out.push(FieldError::duplicate(format!("{path}.name"), name));
-            }
-            names.push(name);
-        }
-        let number = port["port"].as_i64().unwrap_or(0);
-        if !(1..=65535).contains(&number) {
-            out.push(FieldError::invalid(format!("{path}.port"), number, "must be between 1 and 65535, inclusive"));
-        }
-        let protocol = text(port, &["protocol"]);
-        if !matches!(protocol, "TCP" | "UDP" | "SCTP") {
-            out.push(FieldError::not_supported(format!("{path}.protocol"), protocol, &["SCTP", "TCP", "UDP"]));
-        }
-        if let Some(target) = port["targetPort"].as_i64()
-            && !(1..=65535).contains(&target)
-        {
-            out.push(FieldError::invalid(
-                format!("{path}.targetPort"),
-                target,
-                "must be between 1 and 65535, inclusive",
-            ));
-        }
-    }
-    for (index, port) in ports.iter().enumerate() {
-        let same = |other: &Value| other["port"] == port["port"] && other["protocol"] == port["protocol"];
-        if ports.iter().take(index).any(same) {
-            out.push(FieldError::duplicate(
-                format!("spec.ports[{index}]"),
-                json!({"port": port["port"], "protocol": port["protocol"]}),
-            ));
-        }
-    }
-    out.extend(labels(&spec["selector"], "spec.selector"));
-    if !matches!(text(spec, &["sessionAffinity"]), "ClientIP" | "None") {
-        out.push(FieldError::not_supported(
-            "spec.sessionAffinity",
-            spec["sessionAffinity"].clone(),
-            &["ClientIP", "None"],
-        ));
-    }
-    if !matches!(kind, "ClusterIP" | "NodePort" | "LoadBalancer" | "ExternalName") {
-        out.push(FieldError::not_supported(
-            "spec.type",
-            kind,
-            &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"],
-        ));
-    }
-    out
-}
-
-fn config_key_faults(key: &str) -> Vec<String> {
-    let mut out = Vec::new();
-    if key.len() > 253 {
-        out.push("must be no more than 253 bytes".to_owned());
-    }
-    if key.is_empty() || !key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')) {
-        out.push("a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')".to_owned());
-    }
-    if key == "." || key == ".." {
-        out.push(format!("must not be '{key}'"));
-    }
-    out
-}
-
-/// The most bytes that a ConfigMap or Secret may hold.
-const MAX_DATA: usize = 1024 * 1024;
-
-fn config_map(value: &Value) -> Vec<FieldError> {
-    let mut out = Vec::new();
-    let mut size = 0;
-    for field in ["data", "binaryData"] {
-        for (key, own) in value[field].as_object().into_iter().flatten() {
-            let path = format!("{field}[{key}]");
-            out.extend(config_key_faults(key).into_iter().map(|why| FieldError::invalid(&path, key.as_str(), why)));
-            if field == "data" && !value["binaryData"][key].is_null() {
-                let detail = "duplicate of key present in binaryData";
-                out.push(FieldError::invalid(path, key.as_str(), detail));
-            }
-            size += own.as_str().map_or(0, str::len);
-        }
-    }
-    if size > MAX_DATA {
-        out.push(FieldError::too_long("", MAX_DATA));
-    }
-    out
-}
-
-fn secret(value: &Value) -> Vec<FieldError> {
-    let mut out = Vec::new();
-    let mut size = 0;
-    for (key, own) in value["data"].as_object().into_iter().flatten() {
-        let path = format!("data[{key}]");
-        out.extend(config_key_faults(key).into_iter().map(|why| FieldError::invalid(&path, key.as_str(), why)));
-        size += own.as_str().map_or(0, |own| own.len() / 4 * 3);
-    }
-    if size > MAX_DATA {
-        out.push(FieldError::too_long("data", MAX_DATA));
-    }
-    let needs: &[&str] = match text(value, &["type"]) {
-        "kubernetes.io/tls" => &["tls.crt", "tls.key"],
-        "kubernetes.io/dockerconfigjson" => &[".dockerconfigjson"],
-        "kubernetes.io/dockercfg" => &[".dockercfg"],
-        "kubernetes.io/ssh-auth" => &["ssh-privatekey"],
-        _ => &[],
-    };
-    for key in needs {
-        if value["data"][*key].is_null() {
-            out.push(FieldError::required(format!("data[{key}]"), ""));
-        }
-    }
-    out
-}
-
-fn claim(spec: &Value) -> Vec<FieldError> {
-    let mut out = Vec::new();
-    let modes = spec["accessModes"].as_array().map(Vec::as_slice).unwrap_or_default();
-    if modes.is_empty() {
-        out.push(FieldError::required("spec.accessModes", "at least 1 access mode is required"));
-    }
-    for mode in modes {
-        let known = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
-        if !mode.as_str().is_some_and(|mode| known.contains(&mode)) {
-            out.push(FieldError::not_supported("spec.accessModes", mode.clone(), &known));
-        }
-    }
-    if spec["resources"]["requests"]["storage"].is_null() {
-        out.push(FieldError::required("spec.resources[storage]", ""));
-    } else {
-        let own = crate::quantity::Quantity::lenient(spec["resources"]["requests"].get("storage"));
-        if own.sign() <= 0 {
-            out.push(FieldError::invalid(
-                "spec.resources[storage]",
-                spec["resources"]["requests"]["storage"].clone(),
-                "must be greater than zero",
-            ));
-        }
-    }
-    out
-}
-
 fn autoscaler(spec: &Value) -> Vec<FieldError> {
     let mut out = Vec::new();
     let (least, most) = (spec["minReplicas"].as_i64(), spec["maxReplicas"].as_i64().unwrap_or(0));
@@ -496,40 +328,6 @@ fn role_binding(resource: &ResourceType, value: &Value) -> Vec<FieldError> {
             "User" | "Group" => {}
             other => {
                 out.push(FieldError::not_supported(format!("{path}.kind"), other, &["Group", "ServiceAccount", "User"]))
-            }
-        }
-    }
-    out
-}
-
-fn ingress(spec: &Value) -> Vec<FieldError> {
-    let mut out = Vec::new();
-    let rules = spec["rules"].as_array().map(Vec::as_slice).unwrap_or_default();
-    if rules.is_empty() && spec["defaultBackend"].is_null() {
-        out.push(FieldError::invalid(
-            "spec",
-            Value::from(Vec::<Value>::new()),
-            "either `defaultBackend` or `rules` must be specified",
-        ));
-    }
-    for (index, rule) in rules.iter().enumerate() {
-        let host = text(rule, &["host"]);
-        if !host.is_empty() {
-            let probe = host.strip_prefix("*.").unwrap_or(host);
-            let path = format!("spec.rules[{index}].host");
-            out.extend(subdomain_faults(probe).into_iter().map(|why| FieldError::invalid(&path, host, why)));
-        }
-        for (at, entry) in rule["http"]["paths"].as_array().into_iter().flatten().enumerate() {
-            let path = format!("spec.rules[{index}].http.paths[{at}]");
-            let kind = text(entry, &["pathType"]);
-            let own = text(entry, &["path"]);
-            if kind.is_empty() {
-                out.push(FieldError::required(format!("{path}.pathType"), "pathType must be specified"));
-            } else if !matches!(kind, "Exact" | "Prefix" | "ImplementationSpecific") {
-                let known = ["Exact", "ImplementationSpecific", "Prefix"];
-                out.push(FieldError::not_supported(format!("{path}.pathType"), kind, &known));
-            } else if kind != "ImplementationSpecific" && !own.starts_with('/') {
-                out.push(FieldError::invalid(format!("{path}.path"), own, "must be an absolute path"));
             }
         }
     }

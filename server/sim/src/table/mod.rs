@@ -1,6 +1,7 @@
 //! `meta.k8s.io/v1 Table`: the columns that kubectl prints (`pkg/printers/internalversion/printers.go`).
 
 mod builtin;
+mod columns;
 mod custom;
 mod pod;
 
@@ -29,7 +30,7 @@ pub fn render<'a>(
 ) -> Value {
     let columns = match &version.custom {
         Some(custom) => custom::columns(custom),
-        None => builtin::columns(resource),
+        None => columns::columns(resource),
     };
     let rows: Vec<_> = objects
         .map(|object| {
