@@ -178,7 +178,7 @@ async fn streams_without_rights() {
 
     // What nobody, a stranger and a viewer get. A new stream without a row here fails.
     let expected = |pattern: &str| match pattern {
-        "/live" | "/palette.json" => (401, 200, 200),
+        "/live" => (401, 200, 200),
         "/t/{tenant}/n/{namespace}/logs/stream" => (401, 404, 200),
         "/t/{tenant}/n/{namespace}/pods/{pod}/exec" => (401, 404, 403),
         other => panic!("{other} has no row in this test"),
@@ -211,10 +211,10 @@ async fn forms_from_other_sites_change_nothing() {
     };
     let refused = running.portal.router.clone().oneshot(send("cross-site")).await.unwrap();
     assert_eq!(refused.status(), StatusCode::FORBIDDEN);
-    assert_eq!(running.stream_status("/palette.json", Some(&cookie)).await, 200, "still signed in");
+    assert_eq!(running.stream_status("/live", Some(&cookie)).await, 200, "still signed in");
     let done = running.portal.router.clone().oneshot(send("same-origin")).await.unwrap();
     assert_eq!(done.status(), StatusCode::SEE_OTHER);
-    assert_eq!(running.stream_status("/palette.json", Some(&cookie)).await, 401, "signed out");
+    assert_eq!(running.stream_status("/live", Some(&cookie)).await, 401, "signed out");
     running.portal.stop().await;
 }
 

@@ -16,7 +16,7 @@ use berth_core::{
     ports::store::{Digest, IdempotentReply, StoredReply},
 };
 use berth_types::ErrorCode;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use std::{sync::Arc, time::Duration};
@@ -70,13 +70,17 @@ async fn once(api: &Api, request: Request, next: Next) -> Result<Response> {
     let digest = digest(&parts.method, &uri.to_string(), parts.headers.get(header::CONTENT_TYPE), &bytes);
 
     let store = api.services().store();
-    let mut claimed = store.claim_idempotency(user, &key, &digest, caller.ctx.now()).await?;
+    let now = caller.ctx.now();
+    let mut claimed = store.claim_idempotency(user, &key, &digest, now).await?;
     let left_by_crash = |known: &IdempotentReply| {
-        known.request == digest && known.reply.is_none() && caller.ctx.now().duration_since(known.claimed_at) > DEAD
+        known.request == digest && known.reply.is_none() && now.duration_since(known.claimed_at) > DEAD
     };
     if claimed.as_ref().is_some_and(left_by_crash) {
-        store.release_idempotency(user, &key).await?;
-        claimed = store.claim_idempotency(user, &key, &digest, caller.ctx.now()).await?;
+        // Only that claim: who comes at the same moment must not take the new one.
+        if let Some(dead) = &claimed {
+            store.release_idempotency(user, &key, dead.claimed_at).await?;
+        }
+        claimed = store.claim_idempotency(user, &key, &digest, now).await?;
     }
     if let Some(known) = claimed {
         if known.request != digest {
@@ -93,20 +97,28 @@ async fn once(api: &Api, request: Request, next: Next) -> Result<Response> {
     }
 
     let response = next.run(Request::from_parts(parts, Body::from(bytes))).await;
-    let settled = settle(api, user, &key, &caller.ctx.request_id, response).await;
+    let claim = Claim { user, key, at: now };
+    let settled = settle(api, &claim, &caller.ctx.request_id, response).await;
     if settled.is_err() {
         // Nothing is known about the reply any more; a second try then finds what the first one made.
-        release(api, user, &key).await;
+        release(api, &claim).await;
     }
     settled
 }
 
+/// A key that is ours, unless it was taken over since.
+struct Claim {
+    user: uuid::Uuid,
+    key: String,
+    at: Timestamp,
+}
+
 /// Keeps the reply, or gives the key up where trying again may end otherwise.
-async fn settle(api: &Api, user: uuid::Uuid, key: &str, request_id: &str, response: Response) -> Result<Response> {
+async fn settle(api: &Api, claim: &Claim, request_id: &str, response: Response) -> Result<Response> {
     let status = response.status();
     let lasting = status.is_success() || (status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS);
     if !lasting {
-        release(api, user, key).await;
+        release(api, claim).await;
         return Ok(response);
     }
     // An error has no body yet; it gets one that will be the same when it is replayed.
@@ -124,16 +136,16 @@ async fn settle(api: &Api, user: uuid::Uuid, key: &str, request_id: &str, respon
     }
     let kept = parts.extensions.get::<KeepInstead>().map_or_else(|| body.to_vec(), |keep| keep.0.to_vec());
     let reply = StoredReply { status: parts.status.as_u16(), headers: Value::Object(headers), body: kept };
-    if let Err(error) = api.services().store().keep_reply(user, key, &reply).await {
+    if let Err(error) = api.services().store().keep_reply(claim.user, &claim.key, claim.at, &reply).await {
         // The change is made and audited: the client shall know, even if a repetition will not be recognised.
         tracing::error!(request_id, error = %error, "the reply for an idempotency key could not be kept");
-        release(api, user, key).await;
+        release(api, claim).await;
     }
     Ok(Response::from_parts(parts, Body::from(body)))
 }
 
-async fn release(api: &Api, user: uuid::Uuid, key: &str) {
-    if let Err(error) = api.services().store().release_idempotency(user, key).await {
+async fn release(api: &Api, claim: &Claim) {
+    if let Err(error) = api.services().store().release_idempotency(claim.user, &claim.key, claim.at).await {
         tracing::warn!(error = %error, "an idempotency key could not be given up; it lapses by itself");
     }
 }

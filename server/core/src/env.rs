@@ -23,7 +23,8 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
     fn now(&self) -> Timestamp {
-        Timestamp::now()
+        // Microseconds are what every database keeps: what was answered is what will be read.
+        Timestamp::from_microsecond(Timestamp::now().as_microsecond()).unwrap_or_default()
     }
     async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration).await;

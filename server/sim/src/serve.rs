@@ -14,31 +14,42 @@ use hyper_util::{
 };
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use serde::{Deserialize, Serialize};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_rustls::TlsAcceptor;
 
 use crate::sim::{Error, Sim};
 
-/// A certificate authority and the server's certificate, made anew at each start.
-pub(crate) struct Certificates {
-    ca_pem: String,
-    config: Arc<rustls::ServerConfig>,
+/// The cluster's certificate authority. It lives as long as the state, so that a kubeconfig does, too.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Authority {
+    key_pem: String,
+    /// Its certificate, which clients trust.
+    pub certificate_pem: String,
 }
 
 fn fault(error: impl std::fmt::Display) -> Error {
     Error(format!("TLS: {error}"))
 }
 
-impl Certificates {
-    pub fn generate(ip: IpAddr) -> Result<Self, Error> {
-        let ca_key = KeyPair::generate().map_err(fault)?;
-        let mut ca = CertificateParams::default();
-        ca.distinguished_name.push(DnType::CommonName, "berth-sim");
-        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
-        let ca_certificate = ca.self_signed(&ca_key).map_err(fault)?;
-        let issuer = Issuer::new(ca, ca_key);
+impl Authority {
+    pub fn generate() -> Result<Self, Error> {
+        let key = KeyPair::generate().map_err(fault)?;
+        let certificate = Self::params().self_signed(&key).map_err(fault)?;
+        Ok(Self { key_pem: key.serialize_pem(), certificate_pem: certificate.pem() })
+    }
 
+    fn params() -> CertificateParams {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "kubernetes");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+        params
+    }
+
+    /// A server's certificate for `ip` and the names that a cluster's API has.
+    fn server_config(&self, ip: IpAddr) -> Result<Arc<rustls::ServerConfig>, Error> {
+        let issuer = Issuer::new(Self::params(), KeyPair::from_pem(&self.key_pem).map_err(fault)?);
         let key = KeyPair::generate().map_err(fault)?;
         let names = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"];
         let mut params = CertificateParams::new(names.map(str::to_owned)).map_err(fault)?;
@@ -58,7 +69,7 @@ impl Certificates {
                 )
                 .map_err(fault)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { ca_pem: ca_certificate.pem(), config: Arc::new(config) })
+        Ok(Arc::new(config))
     }
 }
 
@@ -118,11 +129,11 @@ impl Sim {
     /// # Errors
     /// When the address is taken or no certificate can be made.
     pub async fn serve_tls(&self, address: SocketAddr) -> Result<Serving, Error> {
-        let certificates = Certificates::generate(address.ip())?;
+        let config = self.authority().server_config(address.ip())?;
         let listener =
             TcpListener::bind(address).await.map_err(|error| Error(format!("cannot listen on {address}: {error}")))?;
         let address = listener.local_addr().map_err(fault)?;
-        let acceptor = TlsAcceptor::from(certificates.config);
+        let acceptor = TlsAcceptor::from(config);
         let router = self.network_service();
         let task = tokio::spawn(async move {
             loop {
@@ -144,6 +155,7 @@ impl Sim {
                 });
             }
         });
-        Ok(Serving { address, ca_pem: certificates.ca_pem, token: self.admin_token().to_owned(), task })
+        let ca_pem = self.authority().certificate_pem.clone();
+        Ok(Serving { address, ca_pem, token: self.admin_token().to_owned(), task })
     }
 }

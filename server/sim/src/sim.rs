@@ -18,6 +18,7 @@ use crate::{
     hooks::UserInfo,
     http::{Api, Tokens},
     registry::builtin::gr,
+    serve::Authority,
     store::{GroupResource, Object, Store, journal},
 };
 
@@ -81,7 +82,7 @@ impl Builder {
     ///
     /// # Errors
     /// When the data folder cannot be read or written.
-    pub fn build(self) -> Result<Sim, Error> {
+    pub fn build(mut self) -> Result<Sim, Error> {
         let store = Store::new();
         let mut credentials = Credentials::generate()?;
         if let Some(folder) = &self.data {
@@ -94,10 +95,12 @@ impl Builder {
             cluster.registry.insert(crd::resource_type(&definition));
         }
         let tokens = Tokens::new(credentials.admin_token, credentials.signing_key);
+        let authority = credentials.authority;
+        self.options.certificate.clone_from(&authority.certificate_pem);
         bootstrap(&cluster);
         let control = self.controllers.then(|| ControlPlane::start(&cluster, &self.options));
         let api = Api { cluster: cluster.clone(), tokens: Arc::new(tokens) };
-        Ok(Sim { cluster, control, api })
+        Ok(Sim { cluster, control, api, authority })
     }
 }
 
@@ -109,6 +112,7 @@ pub struct Sim {
     /// Controllers, scheduler and kubelets, unless there is only the API.
     pub control: Option<ControlPlane>,
     api: Api,
+    authority: Authority,
 }
 
 impl Sim {
@@ -167,6 +171,10 @@ impl Sim {
         Ok(())
     }
 
+    pub(crate) fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
     pub(crate) fn network_service(&self) -> Router {
         self.api.router()
     }
@@ -183,6 +191,7 @@ impl Sim {
 struct Credentials {
     admin_token: String,
     signing_key: [u8; 32],
+    authority: Authority,
 }
 
 impl Credentials {
@@ -192,16 +201,30 @@ impl Credentials {
         let (token, key) = bytes.split_at(24);
         let mut signing_key = [0; 32];
         signing_key.copy_from_slice(key);
-        Ok(Self { admin_token: token.iter().map(|byte| format!("{byte:02x}")).collect(), signing_key })
+        let admin_token = token.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { admin_token, signing_key, authority: Authority::generate()? })
     }
 
     /// Reads those of an earlier start, or writes these, readable by their owner alone.
     fn keep(self, path: &Path) -> std::io::Result<Self> {
         match std::fs::read(path) {
-            Ok(bytes) => return serde_json::from_slice(&bytes).map_err(std::io::Error::other),
+            Ok(bytes) => {
+                let mut kept: serde_json::Value = serde_json::from_slice(&bytes).map_err(std::io::Error::other)?;
+                if !kept["authority"].is_null() {
+                    return serde_json::from_value(kept).map_err(std::io::Error::other);
+                }
+                // Written before the authority was kept: tokens stay good, the certificate is new.
+                kept["authority"] = serde_json::to_value(&self.authority)?;
+                let kept: Self = serde_json::from_value(kept).map_err(std::io::Error::other)?;
+                return kept.write(path);
+            }
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
             Err(_) => {}
         }
+        self.write(path)
+    }
+
+    fn write(self, path: &Path) -> std::io::Result<Self> {
         let draft = path.with_extension("tmp");
         let mut options = std::fs::OpenOptions::new();
         options.write(true).create(true).truncate(true);

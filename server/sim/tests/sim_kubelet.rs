@@ -127,6 +127,19 @@ async fn exec_looks_around() {
         exec(&world, "web", &["sh", "-c", "cd /etc && ls app; echo $COLOUR | wc -l; exit 4"]).await,
         (4, "app.conf\n1\n".into(), String::new())
     );
+    assert_eq!(
+        exec(&world, "web", &["sh", "-c", "cut -d: -f1 /etc/passwd | sort | tr a-z A-Z | sed s/P/b/"]).await.1,
+        "AbP\nROOT\n"
+    );
+    assert_eq!(exec(&world, "web", &["grep", "-c", "sh", "/etc/passwd"]).await.1, "2\n");
+    assert_eq!(
+        exec(&world, "web", &["sed", "w x", "/etc/passwd"]).await,
+        (1, String::new(), "sed: unsupported command w\n".into())
+    );
+    for absent in ["perl", "python3", "curl", "xargs"] {
+        let (code, _, errors) = exec(&world, "web", &["sh", "-c", &format!("echo x | {absent}")]).await;
+        assert_eq!((code, errors), (127, format!("sh: {absent}: not found\n")));
+    }
     let (code, _, errors) = exec(&world, "web", &["sh", "-c", "frobnicate"]).await;
     assert_eq!((code, errors.as_str()), (127, "sh: frobnicate: not found\n"));
     assert!(

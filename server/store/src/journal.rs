@@ -119,21 +119,23 @@ impl<E: Engine> Journal for SqlStore<E> {
         Err(Error::new(ErrorCode::Conflict, "another request with this idempotency key keeps failing: try again"))
     }
 
-    async fn keep_reply(&self, user: Uuid, key: &str, reply: &StoredReply) -> Result<()> {
+    async fn keep_reply(&self, user: Uuid, key: &str, claimed_at: Timestamp, reply: &StoredReply) -> Result<()> {
         const SQL: &str = "UPDATE idempotency_keys SET status = $3, headers = $4, body = $5 \
-                           WHERE user_id = $1 AND key = $2 AND status IS NULL";
+                           WHERE user_id = $1 AND key = $2 AND created_at = $6 AND status IS NULL";
         let statement = sql(SQL)
             .bind(user)
             .bind(key)
             .bind(i64::from(reply.status))
             .bind(reply.headers.to_string().as_str())
-            .bind(reply.body.as_slice());
+            .bind(reply.body.as_slice())
+            .bind(claimed_at);
         found(self.engine.execute(statement).await?)
     }
 
-    async fn release_idempotency(&self, user: Uuid, key: &str) -> Result<()> {
+    async fn release_idempotency(&self, user: Uuid, key: &str, claimed_at: Timestamp) -> Result<()> {
         // A reply that was kept stays.
-        const SQL: &str = "DELETE FROM idempotency_keys WHERE user_id = $1 AND key = $2 AND status IS NULL";
-        self.engine.execute(sql(SQL).bind(user).bind(key)).await.map(drop)
+        const SQL: &str =
+            "DELETE FROM idempotency_keys WHERE user_id = $1 AND key = $2 AND created_at = $3 AND status IS NULL";
+        self.engine.execute(sql(SQL).bind(user).bind(key).bind(claimed_at)).await.map(drop)
     }
 }

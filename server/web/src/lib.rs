@@ -46,13 +46,12 @@ pub struct WebState {
 
 /// Entry points of this crate that are no pages, for the test that tries every one without rights: path and right.
 pub const STREAMS: &[&str] =
-    &["/live", "/palette.json", "/t/{tenant}/n/{namespace}/logs/stream", "/t/{tenant}/n/{namespace}/pods/{pod}/exec"];
+    &["/live", "/t/{tenant}/n/{namespace}/logs/stream", "/t/{tenant}/n/{namespace}/pods/{pod}/exec"];
 
 /// The browser's side. Everything that nobody else answers is a page.
 pub fn router(state: WebState) -> Router {
     let streams = Router::new()
         .route("/live", get(live::live))
-        .route("/palette.json", get(pages::palette))
         .route("/t/{tenant}/n/{namespace}/logs/stream", get(logs::stream))
         .route("/t/{tenant}/n/{namespace}/pods/{pod}/exec", get(terminal::exec));
     Router::new()

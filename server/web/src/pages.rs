@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::{
     Json,
     body::Bytes,
-    extract::{Query, Request, State},
+    extract::{Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
@@ -17,7 +17,6 @@ use berth_types::ErrorCode;
 use http_body_util::{BodyExt, Limited};
 use percent_encoding::percent_decode_str;
 use secrecy::ExposeSecret;
-use serde::{Deserialize, Serialize};
 
 use crate::{WebState, cookies, guard::Nonce, session};
 
@@ -170,57 +169,6 @@ pub fn problem(ctx: &OpCtx, error: &Error) -> Response {
     let mut response = (status, Json(error.problem(&ctx.request_id))).into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     response
-}
-
-#[derive(Debug, Deserialize)]
-pub struct PaletteQuery {
-    #[serde(default)]
-    q: String,
-}
-
-#[derive(Debug, Serialize)]
-struct PaletteHit {
-    kind: &'static str,
-    label: String,
-    place: String,
-    href: String,
-}
-
-/// What the palette finds: `[{kind: app|namespace|tenant, label, place, href}]`.
-pub async fn palette(State(state): State<WebState>, Query(query): Query<PaletteQuery>, request: Request) -> Response {
-    let Some(ctx) = request.extensions().get::<OpCtx>() else {
-        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-    };
-    let q: String = query.q.chars().take(100).collect();
-    match state.services.search(ctx, &q, 20).await {
-        Ok(hits) => {
-            let rows: Vec<PaletteHit> = hits
-                .into_iter()
-                .map(|hit| match (hit.namespace, hit.app) {
-                    (Some(n), Some(app)) => PaletteHit {
-                        kind: "app",
-                        href: format!("/t/{}/n/{n}/apps/{app}", hit.tenant),
-                        place: format!("{} / {n}", hit.tenant),
-                        label: app.to_string(),
-                    },
-                    (Some(n), None) => PaletteHit {
-                        kind: "namespace",
-                        href: format!("/t/{}/n/{n}", hit.tenant),
-                        place: hit.tenant.to_string(),
-                        label: n.to_string(),
-                    },
-                    (None, _) => PaletteHit {
-                        kind: "tenant",
-                        href: format!("/t/{}", hit.tenant),
-                        place: String::new(),
-                        label: hit.tenant.to_string(),
-                    },
-                })
-                .collect();
-            Json(rows).into_response()
-        }
-        Err(e) => problem(ctx, &e),
-    }
 }
 
 #[cfg(test)]

@@ -94,8 +94,11 @@ impl Workspace {
     pub fn cargo(&self) -> Command {
         let mut command = self.command(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         // Set by `cargo run` for us: they would make build scripts of others believe that they changed.
-        for name in ["CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "CARGO_PKG_NAME", "CARGO_PKG_VERSION"] {
-            command.env_remove(name);
+        for (name, _) in env::vars_os() {
+            let ours = |prefix: &str| name.to_str().is_some_and(|name| name.starts_with(prefix));
+            if ours("CARGO_PKG_") || ours("CARGO_MANIFEST_") {
+                command.env_remove(&name);
+            }
         }
         command
     }

@@ -150,7 +150,7 @@ pub(crate) async fn resume_app(
 
 /// Roll an app back
 ///
-/// Makes an old revision's spec the wanted one again, as a new revision.
+/// Makes an old revision's spec the wanted one again, as a new revision. How many pods there are stays as it is.
 #[utoipa::path(post, path = "/tenants/{tenant}/namespaces/{namespace}/apps/{app}/rollback", tag = "apps",
     request_body = Rollback, responses((status = 200, description = "The app as it is now.", body = AppView)))]
 pub(crate) async fn rollback_app(

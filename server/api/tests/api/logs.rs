@@ -1,10 +1,13 @@
 //! Logs, in their three forms.
 
 use berth_core::ports::store::People as _;
-use berth_types::rows::LogLine;
+use berth_types::{
+    app_status::{AppPhase, AppStatus, Cause, CauseCode, Evidence, EvidenceKind},
+    rows::LogLine,
+};
 use serde_json::Value;
 
-use crate::fixture::{CHECKOUT, Events, POD, PODS, Site};
+use crate::fixture::{APPS, CHECKOUT, Events, POD, PODS, Site};
 
 fn print(site: &Site, text: &str) {
     let at = Some(site.world.system().now());
@@ -32,6 +35,33 @@ async fn three_forms() {
     assert!(events.next(&site.world).await.is_none());
     for uri in [format!("{PODS}/nothing/logs"), format!("{CHECKOUT}x/logs")] {
         assert_eq!(site.ask("viewer", "GET", &uri).send().await.problem().0, "not-found", "{uri}");
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_read_logs_finds_no_line_of_them_in_causes() {
+    let site = Site::new().await;
+    let params = [("lastLine", "a secret line"), ("exitCode", "1")];
+    let cause = Cause {
+        code: CauseCode::CrashLoop,
+        message: "checkout crashes right after its start".to_owned(),
+        component: "main".to_owned(),
+        params: params.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+        evidence: [(EvidenceKind::Log, "a secret line"), (EvidenceKind::State, "Error: exit code 1")]
+            .map(|(kind, text)| Evidence { kind, text: text.to_owned(), object: None, count: None })
+            .into(),
+        since: None,
+    };
+    let status = AppStatus { phase: AppPhase::Degraded, cause: Some(cause), ..AppStatus::default() };
+    site.world.cluster.set_status(&site.checkout(), &status);
+    for uri in [CHECKOUT, APPS] {
+        for (who, lines) in [("viewer", true), ("auditor", false), ("root", false)] {
+            let answer = site.get(who, uri).await.to_string();
+            assert!(answer.contains("crashes right after"), "{who} {uri}: {answer}");
+            assert_eq!(answer.contains("a secret line"), lines, "{who} {uri}: {answer}");
+        }
+        let yaml = site.ask("auditor", "GET", uri).header("accept", "application/yaml").send().await.text();
+        assert!(!yaml.contains("a secret line"), "{yaml}");
     }
 }
 

@@ -67,10 +67,12 @@ async fn deploy_watch_change_delete() {
     let one = site.get("viewer", &format!("{web}/revisions/2")).await;
     assert_eq!(one["images"], json!(["example.com/web:2"]));
     let diff = site.get("viewer", &format!("{web}/revisions/2/diff?to=3")).await;
+    let unified = diff["unified"].as_str().unwrap();
     assert!(
-        diff["unified"].as_str().unwrap().contains("-  image: example.com/web:2\n+  image: example.com/web:1"),
+        unified.contains("-  image: example.com/web:2\n") && unified.contains("+  image: example.com/web:1\n"),
         "{diff}"
     );
+    assert!(unified.contains("+  replicas: 5\n"), "what was scaled up stays so: {diff}");
     let wrong = site.ask("viewer", "GET", &format!("{web}/revisions/2/diff?to=9")).send().await;
     assert_eq!(wrong.problem(), ("invalid".to_owned(), vec!["to".to_owned()]));
 

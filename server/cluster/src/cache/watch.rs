@@ -78,6 +78,8 @@ enum End {
     Gone,
     /// The server knows no streaming lists.
     NoStreaming,
+    /// The server does not know the kind (yet): its definition is being installed.
+    Unknown(String),
     /// The server or the way to it is broken.
     Failed(String),
 }
@@ -133,6 +135,11 @@ impl<R: Record> Watcher<R> {
                     failures = failures.max(1);
                 }
                 End::NoStreaming => streaming = false,
+                End::Unknown(why) => {
+                    failures += 1;
+                    tracing::debug!(kind = self.kind.kind, why, "not there yet");
+                    watch.failed(&why);
+                }
                 End::Failed(why) => {
                     failures += 1;
                     if failures == 1 || failures.is_multiple_of(20) {
@@ -183,6 +190,7 @@ impl<R: Record> Watcher<R> {
             let body = response.into_body().collect_bytes().await.unwrap_or_default();
             let said = serde_json::from_slice::<Status>(&body).map_or_else(|_| status.to_string(), |s| s.message);
             return match status.as_u16() {
+                404 => End::Unknown(said),
                 410 => End::Gone,
                 // Before 1.32, or switched off: `sendInitialEvents is forbidden for watch`.
                 400 | 422 if initial => End::NoStreaming,

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     cache::{Cache, app::status_of, child::ChildRecord, pause},
     connection::Connection,
-    diagnose::{Facts, Logs, Refused, carry_over, diagnose, settled},
+    diagnose::{Facts, Logs, Refused, carry_over, crashed_lately, diagnose, settled},
     error::Target,
     meta,
     rest::{Kind, Rest, query},
@@ -317,9 +317,15 @@ impl Controller {
                 balancers.insert(child.name.to_string(), address.to_string());
             }
         }
-        let well = refused.is_empty() && settled(&app.name, &app.spec, &deployments);
-        let details = if well { observe::Details::default() } else { self.details(app).await? };
         let now = self.clock.now();
+        let shaky = self
+            .cache
+            .pods
+            .space(&app.namespace)
+            .get()
+            .is_some_and(|space| space.of_app(&app.name).any(|(_, pod)| crashed_lately(&pod.row.0, now)));
+        let well = refused.is_empty() && !shaky && settled(&app.name, &app.spec, &deployments);
+        let details = if well { observe::Details::default() } else { self.details(app).await? };
         let no_logs = Logs::new();
         let mut facts = Facts {
             name: &app.name,
@@ -344,6 +350,7 @@ impl Controller {
         carry_over(&mut status, &app.status, now);
         let again = match status.phase {
             AppPhase::Progressing => Some(RECHECK),
+            AppPhase::Degraded if shaky => Some(RECHECK),
             AppPhase::Degraded => Some(RECHECK_DEGRADED),
             AppPhase::Ready | AppPhase::Suspended => None,
         };

@@ -96,7 +96,7 @@ impl Controller {
                     .and_then(|s| s.terminated.as_ref())
                     .filter(|t| t.exit_code != 0 || container.restart_count > 0);
                 let ended_before = container.last_state.as_ref().and_then(|s| s.terminated.as_ref());
-                if ended_now.is_none() && (ended_before.is_none() || container.ready) {
+                if ended_now.is_none() && ended_before.is_none() {
                     continue;
                 }
                 let key =

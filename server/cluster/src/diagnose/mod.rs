@@ -21,6 +21,8 @@ mod pods;
 mod tests;
 mod text;
 
+pub(crate) use pods::crashed_lately;
+
 /// Last lines that a container printed, by pod and container.
 pub type Logs = BTreeMap<(String, String), Vec<String>>;
 
@@ -103,8 +105,13 @@ pub(crate) fn diagnose(facts: &Facts<'_>) -> AppStatus {
     for component in &facts.spec.components {
         let deployment = facts.deployments.get(&component_object(facts.name, &component.name));
         let mut status = numbers(facts.spec, component, deployment);
-        if status.phase == AppPhase::Progressing && !facts.spec.suspended {
-            let mut found = of_component(facts, component, deployment);
+        if !facts.spec.suspended {
+            let mut found = match status.phase {
+                AppPhase::Progressing => of_component(facts, component, deployment),
+                // All are ready, but some may have been for a moment only, between two crashes.
+                AppPhase::Ready => pods::findings(facts, component, &who(facts, component)),
+                AppPhase::Degraded | AppPhase::Suspended => Vec::new(),
+            };
             if !found.is_empty() {
                 status.phase = AppPhase::Degraded;
                 findings.append(&mut found);

@@ -3,7 +3,7 @@
 use berth_types::{
     app::{Component, Probe},
     app_status::{Cause, CauseCode, EvidenceKind},
-    rows::EventRow,
+    rows::{EventRow, PodRow},
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{
@@ -21,6 +21,13 @@ const MOUNTING: SignedDuration = SignedDuration::from_secs(10);
 const GETTING_READY: SignedDuration = SignedDuration::from_secs(30);
 /// A crash is remembered this long while the container is not ready, so that the state does not flap between two crashes.
 const CRASH_MEMORY: SignedDuration = SignedDuration::from_mins(10);
+/// A container that crashed before has to run this long before being ready counts: without a probe it is ready at once.
+const PROBATION: SignedDuration = SignedDuration::from_secs(10);
+
+/// Whether a pod that looks well may be between two crashes, so that its containers have to be looked at.
+pub(crate) fn crashed_lately(pod: &PodRow, now: Timestamp) -> bool {
+    pod.restarts >= 2 && pod.last_exit_at.is_some_and(|at| now.duration_since(at) < CRASH_MEMORY)
+}
 
 /// The findings of a component's pods, alike ones counted together.
 pub(super) fn findings(facts: &Facts<'_>, component: &Component, who: &str) -> Vec<Finding> {
@@ -243,7 +250,7 @@ impl<'a> View<'a> {
         let looping = state.waiting.as_ref().is_some_and(|w| w.reason.as_deref() == Some("CrashLoopBackOff"));
         let recent = ended.finished_at.as_ref().is_some_and(|at| self.facts.now.duration_since(at.0) < CRASH_MEMORY);
         let again = container.restart_count >= 1 && state.terminated.is_some()
-            || container.restart_count >= 2 && !container.ready && recent;
+            || container.restart_count >= 2 && recent && (!container.ready || self.on_probation(state));
         if !(looping || again && (ended.exit_code != 0 || state.terminated.is_some())) {
             return None;
         }
@@ -261,6 +268,11 @@ impl<'a> View<'a> {
         let state = format!("{reason}: exit code {}, restarted {}", ended.exit_code, times(container.restart_count));
         found.evidence.push(evidence(EvidenceKind::State, state, self.object()));
         Some(found)
+    }
+
+    fn on_probation(&self, state: &ContainerState) -> bool {
+        let started = state.running.as_ref().and_then(|r| r.started_at.as_ref());
+        started.is_some_and(|at| self.facts.now.duration_since(at.0) < PROBATION)
     }
 
     fn why_it_ended(
@@ -304,12 +316,11 @@ impl<'a> View<'a> {
             cause.params.insert("lastLine".into(), text::line(line));
             return cause;
         }
-        let said = last_line.map_or(String::new(), |line| format!("; the last line it printed: {line}"));
         if init {
             let name = &container.name;
             let mut cause = self.cause(
                 CauseCode::InitFailed,
-                format!("{who} cannot start: its init container “{name}” ends with exit code {code}{said}"),
+                format!("{who} cannot start: its init container “{name}” ends with exit code {code}"),
             );
             cause.params.insert("container".into(), name.clone());
             return cause;
@@ -321,8 +332,8 @@ impl<'a> View<'a> {
             (_, Some(message)) if last_line.is_none() => {
                 format!("{who} crashes right after its start with exit code {code}: {}", text::line(message))
             }
-            (127, _) => format!("{who} crashes right after its start: its command is not found (exit code 127){said}"),
-            _ => format!("{who} crashes right after its start with exit code {code}{said}"),
+            (127, _) => format!("{who} crashes right after its start: its command is not found (exit code 127)"),
+            _ => format!("{who} crashes right after its start with exit code {code}"),
         };
         self.cause(CauseCode::CrashLoop, message)
     }

@@ -175,7 +175,7 @@ fn every_cause() {
         (
             CauseCode::CrashLoop,
             Scene::with(looping(1, "Error")).log("main", &["starting", "panic: no config", ""]),
-            "shop crashes right after its start with exit code 1; the last line it printed: panic: no config",
+            "shop crashes right after its start with exit code 1",
         ),
         (
             CauseCode::CrashLoop,
@@ -263,7 +263,7 @@ fn every_cause() {
         (
             CauseCode::InitFailed,
             Scene::with(init(backoff())).log("migrate", &["table exists"]),
-            "shop cannot start: its init container “migrate” ends with exit code 3; the last line it printed: table exists",
+            "shop cannot start: its init container “migrate” ends with exit code 3",
         ),
         (
             CauseCode::ObjectRefused,
@@ -322,7 +322,22 @@ fn between_two_crashes_it_stays_degraded() {
     let scene = Scene::with(main_status(false, 3, running.clone(), crashed(1, "Error")));
     assert_eq!(scene.cause().code, CauseCode::CrashLoop);
     let mended = Scene::with(main_status(true, 3, running, crashed(1, "Error")));
-    assert_eq!(mended.look().phase, AppPhase::Progressing, "it is ready now");
+    assert_eq!(mended.look().phase, AppPhase::Degraded, "ready, but it ran for 5 s only");
+    let running = json!({"running": {"startedAt": "2026-01-01T00:09:49Z"}});
+    let mended = Scene::with(main_status(true, 3, running, crashed(1, "Error")));
+    assert_eq!(mended.look().phase, AppPhase::Progressing, "it runs and is ready");
+}
+
+#[test]
+fn ready_between_two_crashes_is_not_ready() {
+    for (started, want) in [("00:09:55", AppPhase::Degraded), ("00:09:49", AppPhase::Ready)] {
+        let running = json!({"running": {"startedAt": format!("2026-01-01T{started}Z")}});
+        let scene = Scene {
+            deployments: vec![deployment("shop", "main", [2, 2, 2, 2], json!([]))],
+            ..Scene::with(main_status(true, 3, running, crashed(1, "Error")))
+        };
+        assert_eq!(scene.look().phase, want, "{started}");
+    }
 }
 
 #[test]

@@ -262,10 +262,10 @@ pub trait Journal: Send + Sync {
         request: &Digest,
         now: Timestamp,
     ) -> Result<Option<IdempotentReply>>;
-    /// Keeps the reply for a claimed key.
-    async fn keep_reply(&self, user: Uuid, key: &str, reply: &StoredReply) -> Result<()>;
-    /// Gives a claim up, so that the request may be tried again.
-    async fn release_idempotency(&self, user: Uuid, key: &str) -> Result<()>;
+    /// Keeps the reply for the claim made at `claimed_at`; `NotFound` when that claim was taken over.
+    async fn keep_reply(&self, user: Uuid, key: &str, claimed_at: Timestamp, reply: &StoredReply) -> Result<()>;
+    /// Gives the claim made at `claimed_at` up, so that the request may be tried again. A later claim stays.
+    async fn release_idempotency(&self, user: Uuid, key: &str, claimed_at: Timestamp) -> Result<()>;
 }
 
 /// The database itself.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use berth_types::{
     Action, AppName, AppSpec, ErrorCode, FieldError, ListQuery, NamespaceName, Page, Resource, TenantName,
+    app_status::EvidenceKind,
     rows::{AppRow, EventRow, LogLine, PodRow, RevisionRow},
 };
 use futures::stream::BoxStream;
@@ -75,7 +76,11 @@ impl Services {
     /// Unauthenticated, `NotFound`, `Invalid` columns.
     pub async fn list_apps(&self, ctx: &OpCtx, path: NamespacePath<'_>, query: &ListQuery) -> Result<Listed<AppRow>> {
         let (namespace, cluster) = self.namespace_for(ctx, path, Resource::App, Action::Read).await?;
-        Ok(Listed { page: cluster.apps(&namespace, query)?, freshness: cluster.freshness(), namespace })
+        let mut page = cluster.apps(&namespace, query)?;
+        if !self.authz.could(ctx, &namespace.tenant, Resource::Log, Action::Read) {
+            page.items.iter_mut().for_each(|row| drop(row.cause_params.remove(LAST_LINE)));
+        }
+        Ok(Listed { page, freshness: cluster.freshness(), namespace })
     }
 
     /// Pods of a namespace; filter `app` for those of an app.
@@ -107,7 +112,10 @@ impl Services {
     /// Unauthenticated, `NotFound`.
     pub async fn get_app(&self, ctx: &OpCtx, path: AppPath<'_>) -> Result<Found> {
         let (app, cluster) = self.app_for(ctx, path, Action::Read).await?;
-        let object = cluster.app(&app).ok_or_else(Error::not_found)?;
+        let mut object = cluster.app(&app).ok_or_else(Error::not_found)?;
+        if !self.authz.could(ctx, &app.namespace.tenant, Resource::Log, Action::Read) {
+            without_log_lines(&mut object);
+        }
         Ok(Found { app, object, freshness: cluster.freshness() })
     }
 
@@ -284,7 +292,8 @@ impl Services {
                 let message = format!("there is no revision {revision}; there are {}", known.join(", "));
                 Error::field(FieldError::new("revision", "revision_unknown", message).param("value", revision))
             })?;
-            let spec = serde_json::to_value(&old.spec).map_err(Error::internal)?;
+            let now = cluster.app(&app).and_then(|now| serde_json::from_value(now.object["spec"].clone()).ok());
+            let spec = serde_json::to_value(rolled_back(&old.spec, now.as_ref())).map_err(Error::internal)?;
             let object = cluster.replace_app(ctx, &app, &spec, None).await?;
             Ok(Done::with(object, json!({ "revision": revision })))
         };
@@ -478,6 +487,36 @@ fn redact_env(container: &mut Value) {
     }
 }
 
+/// The parameter of a cause that quotes a log.
+const LAST_LINE: &str = "lastLine";
+
+/// Takes out what a container printed: not everybody who may see an app may read its logs.
+fn without_log_lines(app: &mut AppObject) {
+    let Some(cause) = &mut app.view.status.cause else { return };
+    let lines = cause.evidence.len();
+    cause.evidence.retain(|evidence| evidence.kind != EvidenceKind::Log);
+    if cause.params.remove(LAST_LINE).is_none() && cause.evidence.len() == lines {
+        return;
+    }
+    let cause = serde_json::to_value(&*cause).unwrap_or_default();
+    Arc::make_mut(&mut app.object)["status"]["cause"] = cause;
+}
+
+/// What an app becomes that goes back to `old` from `now`. How many pods it has is no part of a revision (as with a
+/// Deployment): going back at night must not shrink what was scaled up since.
+fn rolled_back(old: &AppSpec, now: Option<&AppSpec>) -> AppSpec {
+    let mut spec = old.clone();
+    let Some(now) = now else { return spec };
+    spec.suspended = now.suspended;
+    spec.revision_history_limit = now.revision_history_limit;
+    for component in &mut spec.components {
+        if let Some(same) = now.components.iter().find(|c| c.name == component.name) {
+            component.replicas = same.replicas;
+        }
+    }
+    spec
+}
+
 /// Applies a JSON merge patch (RFC 7396): objects are merged, `null` removes, all else replaces.
 fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {
@@ -542,6 +581,19 @@ mod tests {
         assert_eq!(spec["components"][1], json!({ "name": "worker", "image": "b", "replicas": 3 }));
         assert_eq!(set_replicas(&mut spec, None, 3).unwrap_err().fields()[0].field, "component");
         assert_eq!(set_replicas(&mut spec, Some("main"), -1).unwrap_err().fields()[0].field, "replicas");
+    }
+
+    #[test]
+    fn going_back_keeps_how_many() {
+        let spec = |image: &str, replicas: i32| -> AppSpec {
+            let main = json!({ "name": "main", "image": image, "replicas": replicas });
+            let other = json!({ "name": image, "image": "b", "replicas": replicas });
+            serde_json::from_value(json!({ "components": [main, other] })).unwrap()
+        };
+        let back = rolled_back(&spec("one", 2), Some(&spec("two", 20)));
+        assert_eq!((&*back.components[0].image, back.components[0].replicas), ("one", Some(20)));
+        assert_eq!((&*back.components[1].name, back.components[1].replicas), ("one", Some(2)), "it has none now");
+        assert_eq!(rolled_back(&spec("one", 2), None), spec("one", 2));
     }
 
     #[test]

@@ -521,17 +521,20 @@ impl Journal for FakeStore {
         Ok(None)
     }
 
-    async fn keep_reply(&self, user: Uuid, key: &str, reply: &StoredReply) -> Result<()> {
+    async fn keep_reply(&self, user: Uuid, key: &str, claimed_at: Timestamp, reply: &StoredReply) -> Result<()> {
         let mut rows = self.rows()?;
-        let claim = rows.keys.get_mut(&(user, key.to_owned())).filter(|claim| claim.reply.is_none());
+        let claim = rows
+            .keys
+            .get_mut(&(user, key.to_owned()))
+            .filter(|claim| claim.reply.is_none() && claim.claimed_at == claimed_at);
         claim.ok_or_else(Error::not_found)?.reply = Some(reply.clone());
         Ok(())
     }
 
-    async fn release_idempotency(&self, user: Uuid, key: &str) -> Result<()> {
+    async fn release_idempotency(&self, user: Uuid, key: &str, claimed_at: Timestamp) -> Result<()> {
         let mut rows = self.rows()?;
         let at = (user, key.to_owned());
-        if rows.keys.get(&at).is_some_and(|claim| claim.reply.is_none()) {
+        if rows.keys.get(&at).is_some_and(|claim| claim.reply.is_none() && claim.claimed_at == claimed_at) {
             rows.keys.remove(&at);
         }
         Ok(())

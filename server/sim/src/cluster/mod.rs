@@ -4,15 +4,16 @@
 //! validation, validating admission, store. One re-entrant lock spans the pipeline, so admission may count
 //! what is stored (quota) and read-modify-write needs no retries. Nothing here authorises: the front door does.
 
+mod addresses;
 mod delete;
-mod event;
 mod write;
 
 use std::sync::Arc;
 
-use parking_lot::{Mutex, ReentrantMutex, ReentrantMutexGuard, RwLock};
+use parking_lot::{Mutex, MutexGuard, ReentrantMutex, ReentrantMutexGuard, RwLock};
 use serde_json::Value;
 
+pub(crate) use addresses::Addresses;
 pub use delete::{DeleteOptions, Deleted, Propagation};
 pub(crate) use write::WriteContext;
 
@@ -63,6 +64,7 @@ struct Shared {
     admission: RwLock<Arc<[Arc<dyn Admission>]>>,
     authorizer: RwLock<Arc<dyn Authorizer>>,
     kubelet: RwLock<Arc<dyn Kubelet>>,
+    addresses: Mutex<addresses::Addresses>,
 }
 
 impl Cluster {
@@ -79,6 +81,7 @@ impl Cluster {
                 admission: RwLock::new(Arc::new([])),
                 authorizer: RwLock::new(Arc::new(AlwaysAllow)),
                 kubelet: RwLock::new(Arc::new(NoKubelet)),
+                addresses: Mutex::default(),
             }),
         }
     }
@@ -108,6 +111,13 @@ impl Cluster {
     #[must_use]
     pub fn kubelet(&self) -> Arc<dyn Kubelet> {
         self.shared.kubelet.read().clone()
+    }
+
+    /// The addresses and node ports of all services, as of now.
+    pub(crate) fn addresses(&self) -> MutexGuard<'_, addresses::Addresses> {
+        let mut addresses = self.shared.addresses.lock();
+        addresses.refresh(&self.store);
+        addresses
     }
 
     fn plugins(&self) -> Arc<[Arc<dyn Admission>]> {

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::{
     engine::{Context, Controller, Key, Outcome},
     fields::{Fields, int_or_percent, set_condition},
+    labels::selects,
     pods,
-    selector::{is_empty, matches},
 };
 use crate::{
     registry::builtin::gr,
@@ -39,9 +39,12 @@ impl Controller for Disruptions {
         {
             return;
         }
-        for budget in cx.cluster.list(&gr::POD_DISRUPTION_BUDGETS, Some(&event.namespace)) {
-            if scalable || selects(&budget, &event.object) {
-                wake.push(Key::new(&event.namespace, budget.name()));
+        // Of a scalable object, those that guard the pods that it makes.
+        let labels = if scalable { "/spec/template/metadata/labels" } else { "/metadata/labels" };
+        for name in cx.index.selecting(&gr::POD_DISRUPTION_BUDGETS, &event.namespace, event.object.at(labels)) {
+            let budget = cx.cluster.find(&gr::POD_DISRUPTION_BUDGETS, &event.namespace, name);
+            if budget.is_some_and(|budget| selects(budget.at("/spec/selector"), event.object.at(labels))) {
+                wake.push(Key::new(&event.namespace, name));
             }
         }
     }
@@ -50,8 +53,13 @@ impl Controller for Disruptions {
         let Some(budget) = cx.cluster.find(&gr::POD_DISRUPTION_BUDGETS, &key.namespace, &key.name) else {
             return Ok(None);
         };
-        let chosen: Vec<ObjectRef> =
-            cx.cluster.list(&gr::PODS, Some(&key.namespace)).into_iter().filter(|pod| selects(&budget, pod)).collect();
+        let selector = budget.at("/spec/selector");
+        let chosen: Vec<ObjectRef> = cx
+            .index
+            .pods_for(&key.namespace, selector)
+            .filter_map(|name| cx.cluster.find(&gr::PODS, &key.namespace, name))
+            .filter(|pod| selects(selector, pod.at("/metadata/labels")))
+            .collect();
         if chosen.is_empty() {
             cx.recorder.event(&budget, "Normal", "NoPods", "No matching pods found", self.name());
         }
@@ -95,11 +103,6 @@ impl Controller for Disruptions {
         }
         Ok(None)
     }
-}
-
-fn selects(budget: &Value, pod: &Value) -> bool {
-    let selector = budget.at("/spec/selector");
-    selector.is_object() && (is_empty(selector) || matches(selector, pod.at("/metadata/labels")))
 }
 
 /// How many pods there should be, and how many of them must be healthy.

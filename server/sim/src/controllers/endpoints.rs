@@ -46,12 +46,15 @@ impl Controller for Endpoints {
             {
                 return;
             }
-            for service in cx.cluster.list(&gr::SERVICES, Some(&event.namespace)) {
-                let selects = |pod: &Value| matches_map(service.at("/spec/selector"), pod.at("/metadata/labels"));
-                if has_selector(&service)
-                    && (selects(&event.object) || event.previous.as_deref().is_some_and(|old| selects(old)))
-                {
-                    wake.push(Key::new(&event.namespace, service.name()));
+            let states = [Some(&event.object), event.previous.as_ref()];
+            for labels in states.into_iter().flatten().map(|pod| pod.at("/metadata/labels")) {
+                for name in cx.index.selecting(&gr::SERVICES, &event.namespace, labels) {
+                    let service = cx.cluster.find(&gr::SERVICES, &event.namespace, name);
+                    if service.is_some_and(|service| {
+                        has_selector(&service) && matches_map(service.at("/spec/selector"), labels)
+                    }) {
+                        wake.push(Key::new(&event.namespace, name));
+                    }
                 }
             }
         } else if event.kind == EventKind::Deleted && event.resource == gr::ENDPOINTS {
@@ -68,9 +71,9 @@ impl Controller for Endpoints {
             return Ok(None);
         }
         let mut chosen: Vec<ObjectRef> = cx
-            .cluster
-            .list(&gr::PODS, Some(&key.namespace))
-            .into_iter()
+            .index
+            .pods_for_map(&key.namespace, service.at("/spec/selector"))
+            .filter_map(|name| cx.cluster.find(&gr::PODS, &key.namespace, name))
             .filter(|pod| {
                 matches_map(service.at("/spec/selector"), pod.at("/metadata/labels"))
                     && !pod.text("/status/podIP").is_empty()

@@ -88,6 +88,21 @@ pub trait Controller: Send {
     fn reconcile(&mut self, key: &Key, cx: &Context<'_>) -> Outcome;
 }
 
+/// Wakes keys for reasons that no change of the store tells, e.g. that a process ended.
+#[derive(Clone, Default)]
+pub struct Waker {
+    keys: Arc<Mutex<Vec<(&'static str, Key)>>>,
+    changed: Arc<Notify>,
+}
+
+impl Waker {
+    /// Lets the controller of that name look at a key.
+    pub fn wake(&self, controller: &'static str, key: Key) {
+        self.keys.lock().push((controller, key));
+        self.changed.notify_one();
+    }
+}
+
 /// A controller with the handle it writes through.
 struct Slot {
     controller: Box<dyn Controller>,
@@ -109,6 +124,8 @@ pub struct Engine {
     timer_of: HashMap<Job, (Timestamp, u64)>,
     failures: HashMap<Job, u32>,
     sequence: u64,
+    waker: Waker,
+    done: u64,
 }
 
 impl Engine {
@@ -131,7 +148,15 @@ impl Engine {
             timer_of: HashMap::new(),
             failures: HashMap::new(),
             sequence: 0,
+            waker: Waker::default(),
+            done: 0,
         }
+    }
+
+    /// Wakes keys from outside.
+    #[must_use]
+    pub fn waker(&self) -> Waker {
+        self.waker.clone()
     }
 
     /// When something is due next: now if there is work, `None` if only a change can wake anything.
@@ -150,6 +175,7 @@ impl Engine {
         let mut done = 0;
         loop {
             self.take_events();
+            self.take_woken();
             self.take_timers();
             if done >= limit {
                 return !self.queue.is_empty();
@@ -162,6 +188,7 @@ impl Engine {
     }
 
     fn reconcile(&mut self, job: Job) {
+        self.done += 1;
         if let Some(timer) = self.timer_of.remove(&job) {
             self.timers.remove(&timer);
         }
@@ -193,6 +220,15 @@ impl Engine {
     fn push(&mut self, job: Job) {
         if self.queued.insert(job.clone()) {
             self.queue.push_back(job);
+        }
+    }
+
+    fn take_woken(&mut self) {
+        let woken = std::mem::take(&mut *self.waker.keys.lock());
+        for (name, key) in woken {
+            if let Some(number) = self.slots.iter().position(|slot| slot.controller.name() == name) {
+                self.push((number, key));
+            }
         }
     }
 
@@ -289,9 +325,9 @@ impl EngineHandle {
     #[must_use]
     pub fn spawn(engine: Engine) -> Self {
         let clock = engine.cluster.clock.clone();
+        let changed = engine.waker.changed.clone();
         let engine = Arc::new(Mutex::new(engine));
         let stop = tokio_util::sync::CancellationToken::new();
-        let changed = Arc::new(Notify::new());
         let handle = Self {
             engine: engine.clone(),
             clock: clock.clone(),
@@ -332,6 +368,12 @@ impl EngineHandle {
             }
         });
         handle
+    }
+
+    /// How many reconciles there have been. Tests tell from it how work grows.
+    #[must_use]
+    pub fn reconciles(&self) -> u64 {
+        self.engine.lock().done
     }
 
     /// Does, on this thread, everything that can be done at this instant.

@@ -276,9 +276,9 @@ impl Autoscalers {
         status: &mut Value,
     ) -> Option<(i64, String)> {
         let own: Vec<ObjectRef> = cx
-            .cluster
-            .list(&gr::PODS, Some(scaler.namespace()))
-            .into_iter()
+            .index
+            .pods_for(scaler.namespace(), target.at("/spec/selector"))
+            .filter_map(|name| cx.cluster.find(&gr::PODS, scaler.namespace(), name))
             .filter(|pod| matches(target.at("/spec/selector"), pod.at("/metadata/labels")) && pods::is_active(pod))
             .collect();
         let mut best: Option<(i64, String)> = None;

@@ -2,7 +2,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::fields::Fields;
+use serde_json::Value;
+
+use super::{
+    fields::Fields,
+    labels::{Labelled, Selectors},
+};
 use crate::{
     registry::builtin::gr,
     store::{Event, EventKind, GroupResource},
@@ -27,6 +32,12 @@ pub struct Index {
     pods_by_node: HashMap<String, BTreeSet<(String, String)>>,
     /// Names of the pods without a controller, by namespace.
     orphans: HashMap<String, BTreeSet<String>>,
+    /// The same for ReplicaSets.
+    orphan_sets: HashMap<String, BTreeSet<String>>,
+    pods: Labelled,
+    services: Selectors,
+    budgets: Selectors,
+    sets: Selectors,
 }
 
 impl Index {
@@ -35,6 +46,7 @@ impl Index {
         if event.resource == gr::EVENTS {
             return;
         }
+        self.apply_labels(event);
         let at =
             Location { resource: event.resource.clone(), namespace: event.namespace.clone(), name: event.name.clone() };
         if let Some(previous) = event.previous.as_deref() {
@@ -64,6 +76,9 @@ impl Index {
                 );
                 remove(&mut self.orphans, &at.namespace, &at.name);
             }
+            if event.resource == gr::REPLICA_SETS {
+                remove(&mut self.orphan_sets, &at.namespace, &at.name);
+            }
             self.by_uid.remove(event.object.uid());
             return;
         }
@@ -81,7 +96,79 @@ impl Index {
                 self.pods_by_node.entry(node.to_owned()).or_default().insert((at.namespace.clone(), at.name.clone()));
             }
         }
+        if event.resource == gr::REPLICA_SETS {
+            if event.object.controller().is_none() {
+                self.orphan_sets.entry(at.namespace.clone()).or_default().insert(at.name.clone());
+            } else {
+                remove(&mut self.orphan_sets, &at.namespace, &at.name);
+            }
+        }
         self.by_uid.insert(event.object.uid().to_owned(), at);
+    }
+
+    fn apply_labels(&mut self, event: &Event) {
+        let (namespace, name) = (&event.namespace, &event.name);
+        let gone = event.kind == EventKind::Deleted;
+        if event.resource == gr::PODS {
+            let labels = event.object.at("/metadata/labels");
+            let before = event.previous.as_deref().map(|old| old.at("/metadata/labels"));
+            if gone || before.is_some_and(|before| before != labels) {
+                self.pods.remove(namespace, name, before.unwrap_or(labels));
+            }
+            if !gone && before != Some(labels) {
+                self.pods.add(namespace, name, labels);
+            }
+            return;
+        }
+        let (selectors, wanted) = if event.resource == gr::SERVICES {
+            (&mut self.services, "/spec/selector")
+        } else if event.resource == gr::POD_DISRUPTION_BUDGETS {
+            (&mut self.budgets, "/spec/selector/matchLabels")
+        } else if event.resource == gr::REPLICA_SETS {
+            (&mut self.sets, "/spec/selector/matchLabels")
+        } else {
+            return;
+        };
+        if gone {
+            selectors.remove(namespace, name);
+        } else if event.previous.as_deref().is_none_or(|old| old.at(wanted) != event.object.at(wanted)) {
+            selectors.add(namespace, name, event.object.at(wanted));
+        }
+    }
+
+    /// Names of the pods of a namespace that a `metav1.LabelSelector` may select.
+    pub fn pods_for(&self, namespace: &str, selector: &Value) -> impl Iterator<Item = &str> {
+        self.pods.candidates(namespace, selector).map(|name| &**name)
+    }
+
+    /// Names of the pods of a namespace that a map of labels may select.
+    pub fn pods_for_map(&self, namespace: &str, wanted: &Value) -> impl Iterator<Item = &str> {
+        self.pods.candidates_of_map(namespace, wanted).map(|name| &**name)
+    }
+
+    /// Names of the objects of a resource whose selector may select these labels. Known for Services,
+    /// PodDisruptionBudgets and ReplicaSets; nothing for others.
+    pub fn selecting<'a>(
+        &'a self,
+        resource: &GroupResource,
+        namespace: &'a str,
+        labels: &'a Value,
+    ) -> impl Iterator<Item = &'a str> {
+        let selectors = if *resource == gr::SERVICES {
+            Some(&self.services)
+        } else if *resource == gr::POD_DISRUPTION_BUDGETS {
+            Some(&self.budgets)
+        } else if *resource == gr::REPLICA_SETS {
+            Some(&self.sets)
+        } else {
+            None
+        };
+        selectors.into_iter().flat_map(move |own| own.candidates(namespace, labels)).map(|name| &**name)
+    }
+
+    /// Names of the ReplicaSets of a namespace that no controller owns.
+    pub fn orphan_sets(&self, namespace: &str) -> impl Iterator<Item = &String> {
+        self.orphan_sets.get(namespace).into_iter().flatten()
     }
 
     /// Where the object with a uid is.

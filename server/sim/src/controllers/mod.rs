@@ -7,11 +7,13 @@ pub mod deployment;
 pub mod disruption;
 pub mod endpoints;
 pub mod engine;
+pub mod event_ttl;
 pub mod fields;
 pub mod gc;
 pub mod hpa;
 pub mod index;
 pub mod job;
+pub mod labels;
 pub mod namespaces;
 pub mod nodes;
 pub mod pods;
@@ -44,7 +46,7 @@ pub struct Options {
     pub nodes: Vec<nodes::NodeShape>,
     /// How long kubelets take for things.
     pub timing: Timing,
-    /// PEM of the API server's certificate authority, for `kube-root-ca.crt`.
+    /// PEM of the API server's certificate authority, for `kube-root-ca.crt`. The builder puts it in.
     pub certificate: String,
 }
 
@@ -85,6 +87,7 @@ impl ControlPlane {
             Box::new(nodes::NodeLifecycle),
             Box::new(endpoints::Endpoints),
             Box::new(gc::GarbageCollector),
+            Box::new(event_ttl::EventExpiry),
             Box::new(namespaces::NamespaceDefaults { certificate: options.certificate.clone() }),
             Box::new(namespaces::NamespaceTermination),
             Box::new(quota::Quotas),
@@ -92,7 +95,8 @@ impl ControlPlane {
             Box::new(volumes::Protection),
             Box::new(rbac::Aggregation),
         ];
-        cluster.set_kubelet(Arc::new(Server::new(cluster, kubelets)));
-        Self { engine: EngineHandle::spawn(Engine::new(cluster, controllers)) }
+        let engine = Engine::new(cluster, controllers);
+        cluster.set_kubelet(Arc::new(Server::new(cluster, kubelets, engine.waker())));
+        Self { engine: EngineHandle::spawn(engine) }
     }
 }

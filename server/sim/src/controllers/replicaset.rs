@@ -81,7 +81,14 @@ pub fn wake_owners_of_pod(
     }
     owners.dedup();
     if owners.is_empty() && event.object.controller().is_none() {
-        for candidate in cx.cluster.list(resource, Some(&event.namespace)) {
+        let labels = event.object.at("/metadata/labels");
+        let candidates: Vec<ObjectRef> = if *resource == gr::REPLICA_SETS {
+            let names = cx.index.selecting(resource, &event.namespace, labels);
+            names.filter_map(|name| cx.cluster.find(resource, &event.namespace, name)).collect()
+        } else {
+            cx.cluster.list(resource, Some(&event.namespace))
+        };
+        for candidate in candidates {
             if matches(candidate.at("/spec/selector"), event.object.at("/metadata/labels")) {
                 wake.push(Key::new(&event.namespace, candidate.name()));
             }

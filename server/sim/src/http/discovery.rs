@@ -253,7 +253,7 @@ fn aggregated(cx: &Context, core: bool) -> Response<Body> {
                 json!({"version": version, "resources": entries, "freshness": "Current"})
             })
             .collect();
-        let mut metadata = json!({"creationTimestamp": null});
+        let mut metadata = json!({});
         if !group.is_empty() {
             metadata["name"] = json!(group);
         }

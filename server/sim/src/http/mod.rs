@@ -3,14 +3,18 @@
 mod auth;
 mod body;
 mod discovery;
+mod eviction;
 mod negotiate;
 mod patch_scale;
 mod read;
 mod request;
 mod reviews;
 mod selector;
+mod spdy;
 mod stream;
 mod subresource;
+mod tokens;
+mod tunnel;
 mod upgrade;
 mod watching;
 mod write;
@@ -22,9 +26,9 @@ use http::{HeaderValue, Method, Request, Response};
 use http_body_util::BodyExt;
 use parking_lot::Mutex;
 
-pub use auth::Tokens;
 pub use discovery::compare_versions;
 pub use selector::Selector;
+pub use tokens::Tokens;
 
 use crate::{
     cluster::{Caller, Cluster},

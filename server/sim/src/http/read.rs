@@ -64,15 +64,16 @@ pub fn get(cx: &Context, resource: &ResourceType, version: &Version) -> Result<R
 
 /// Where a list goes on.
 struct Continue {
-    revision: u64,
+    /// Revision of the list; `None` (-1 on the wire) for the latest one, consistent or not.
+    revision: Option<u64>,
     start: String,
 }
 
 impl Continue {
     fn encode(&self) -> String {
-        URL_SAFE_NO_PAD.encode(
-            json!({"v": "meta.k8s.io/v1", "rv": self.revision, "start": format!("{}\u{0}", self.start)}).to_string(),
-        )
+        let revision = self.revision.map_or(json!(-1), |revision| json!(revision));
+        URL_SAFE_NO_PAD
+            .encode(json!({"v": "meta.k8s.io/v1", "rv": revision, "start": format!("{}\u{0}", self.start)}).to_string())
     }
 
     fn decode(token: &str) -> Result<Self> {
@@ -84,14 +85,19 @@ impl Continue {
         let value: Value = serde_json::from_slice(&bytes).map_err(|error| bad(&error.to_string()))?;
         if value["v"] != "meta.k8s.io/v1" {
             return Err(bad(&format!(
-                "server does not recognize this encoded version \"{}\"",
+                "server does not recognize this encoded version {}",
                 value["v"].as_str().unwrap_or_default()
             )));
         }
-        Ok(Self {
-            revision: value["rv"].as_i64().and_then(|rv| u64::try_from(rv).ok()).unwrap_or(0),
-            start: value["start"].as_str().unwrap_or_default().trim_end_matches('\u{0}').to_owned(),
-        })
+        let revision = value["rv"].as_i64().unwrap_or(0);
+        if revision == 0 {
+            return Err(bad("incorrect encoded start resourceVersion (version meta.k8s.io/v1)"));
+        }
+        let start = value["start"].as_str().unwrap_or_default();
+        if start.is_empty() {
+            return Err(bad("encoded start key empty (version meta.k8s.io/v1)"));
+        }
+        Ok(Self { revision: u64::try_from(revision).ok(), start: start.trim_end_matches('\u{0}').to_owned() })
     }
 }
 
@@ -139,17 +145,12 @@ fn check_match(cx: &Context) -> Result<()> {
     let matching = cx.query.get("resourceVersionMatch");
     let mut errors = Vec::new();
     if !matching.is_empty() {
-        if !cx.query.get("continue").is_empty() {
-            errors.push(FieldError::forbidden(
-                "resourceVersionMatch",
-                "resourceVersionMatch is forbidden when continue is provided",
-            ));
-        }
+        let mut forbid = |why: &str| errors.push(FieldError::forbidden("resourceVersionMatch", why));
         if rv.is_empty() {
-            errors.push(FieldError::forbidden(
-                "resourceVersionMatch",
-                "resourceVersionMatch is forbidden unless resourceVersion is provided",
-            ));
+            forbid("resourceVersionMatch is forbidden unless resourceVersion is provided");
+        }
+        if !cx.query.get("continue").is_empty() {
+            forbid("resourceVersionMatch is forbidden when continue is provided");
         }
         if matching != "Exact" && matching != "NotOlderThan" {
             errors.push(FieldError::not_supported("resourceVersionMatch", matching, &["Exact", "NotOlderThan", ""]));
@@ -160,6 +161,9 @@ fn check_match(cx: &Context) -> Result<()> {
                 "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
             ));
         }
+    }
+    if !cx.query.get("sendInitialEvents").is_empty() {
+        errors.push(FieldError::forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"));
     }
     if errors.is_empty() { Ok(()) } else { Err(Status::invalid("meta.k8s.io", "ListOptions", "", &errors)) }
 }
@@ -201,18 +205,19 @@ fn collect(cx: &Context, resource: &ResourceType, selector: &Selector) -> Result
             return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
         }
         let from = Continue::decode(token)?;
-        let page = if from.revision == 0 {
-            store.list(id, namespace)
-        } else {
-            store.list_at(id, namespace, from.revision).map_err(|_| too_old_to_continue(&from))?
+        let page = match from.revision {
+            None => store.list(id, namespace),
+            Some(revision) => store.list_at(id, namespace, revision).map_err(|_| too_old_to_continue(&from))?,
         };
         start = Some(from.start);
         page
     };
     let pinned = selector.pinned_name();
+    // Lists are in the order of their keys.
+    let begin = start.map_or(0, |start| items.partition_point(|object| list_key(object, namespace) <= start));
     let mut items: Vec<_> = items
         .into_iter()
-        .filter(|object| start.as_deref().is_none_or(|start| list_key(object, namespace).as_str() > start))
+        .skip(begin)
         .filter(|object| {
             selector.is_empty()
                 || (pinned.is_none_or(|name| object["metadata"]["name"] == name) && selector.matches(object))
@@ -223,7 +228,8 @@ fn collect(cx: &Context, resource: &ResourceType, selector: &Selector) -> Result
     }
     let remaining = selector.is_empty().then(|| items.len() - limit);
     items.truncate(limit);
-    let next = items.last().map(|last| Continue { revision, start: list_key(last, namespace) }.encode());
+    let next =
+        items.last().map(|last| Continue { revision: Some(revision), start: list_key(last, namespace) }.encode());
     Ok(Listing { items, revision, next, remaining })
 }
 
@@ -240,7 +246,7 @@ fn too_old_to_continue(from: &Continue) -> Status {
     let mut status = Status::expired(
         "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.",
     );
-    status.continue_token = Some(Continue { revision: 0, start: from.start.clone() }.encode());
+    status.continue_token = Some(Continue { revision: None, start: from.start.clone() }.encode());
     status
 }
 

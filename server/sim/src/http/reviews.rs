@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::{Context, auth, body, negotiate::json_response};
+use super::{Context, body, negotiate::json_response, tokens};
 use crate::{
     cluster::text,
     hooks::{Attributes, UserInfo},
@@ -20,7 +20,7 @@ pub fn serve(cx: &Context, body: &Bytes) -> Option<Result<Response<Body>>> {
     }
     let answer = match (info.group.as_str(), info.resource.as_str()) {
         ("authentication.k8s.io", "selfsubjectreviews") => self_subject(cx),
-        ("authentication.k8s.io", "tokenreviews") => token_review(cx, body),
+        ("authentication.k8s.io", "tokenreviews") => tokens::review(cx, body),
         ("authorization.k8s.io", "selfsubjectaccessreviews") => access_review(cx, body, "SelfSubjectAccessReview"),
         ("authorization.k8s.io", "subjectaccessreviews") => access_review(cx, body, "SubjectAccessReview"),
         ("authorization.k8s.io", "localsubjectaccessreviews") => access_review(cx, body, "LocalSubjectAccessReview"),
@@ -30,7 +30,8 @@ pub fn serve(cx: &Context, body: &Bytes) -> Option<Result<Response<Body>>> {
     Some(answer.map(|value| json_response(StatusCode::CREATED, &value)))
 }
 
-fn user_json(user: &UserInfo) -> Value {
+/// `authentication.k8s.io/v1 UserInfo`.
+pub fn user_json(user: &UserInfo) -> Value {
     let mut out = json!({"username": user.name});
     if !user.uid.is_empty() {
         out["uid"] = json!(user.uid);
@@ -51,24 +52,6 @@ fn self_subject(cx: &Context) -> Result<Value> {
     }))
 }
 
-fn token_review(cx: &Context, body: &Bytes) -> Result<Value> {
-    let (mut value, _) = body::parse(cx, body)?;
-    let token = text(&value, &["spec", "token"]).to_owned();
-    if token.is_empty() {
-        return Err(Status::bad_request("token is required for TokenReview in authentication"));
-    }
-    value["metadata"] = json!({});
-    value["status"] = match auth::token_user(&cx.api, &token) {
-        Some(user) => json!({
-            "authenticated": true,
-            "user": user_json(&user),
-            "audiences": [auth::default_audience()],
-        }),
-        None => json!({"user": {}, "error": "[invalid bearer token, token lookup failed]"}),
-    };
-    Ok(value)
-}
-
 fn access_review(cx: &Context, body: &Bytes, kind: &str) -> Result<Value> {
     let (mut value, _) = body::parse(cx, body)?;
     let spec = &value["spec"];
@@ -77,14 +60,15 @@ fn access_review(cx: &Context, body: &Bytes, kind: &str) -> Result<Value> {
     let mut errors = Vec::new();
     if resource.is_null() == path.is_null() {
         errors.push(if resource.is_null() {
-            FieldError::required(
+            FieldError::invalid(
                 "spec.resourceAttributes",
+                Value::Null,
                 "exactly one of nonResourceAttributes or resourceAttributes must be specified",
             )
         } else {
             FieldError::invalid(
                 "spec.nonResourceAttributes",
-                "nonResourceAttributes",
+                path.clone(),
                 "cannot be specified in combination with resourceAttributes",
             )
         });
@@ -105,12 +89,27 @@ fn access_review(cx: &Context, body: &Bytes, kind: &str) -> Result<Value> {
             extra: serde_json::from_value(spec["extra"].clone()).unwrap_or_default(),
         }
     };
-    if kind == "LocalSubjectAccessReview" && text(resource, &["namespace"]) != cx.info.namespace {
-        errors.push(FieldError::invalid(
-            "spec.resourceAttributes.namespace",
-            text(resource, &["namespace"]),
-            "must match metadata.namespace",
-        ));
+    if kind == "LocalSubjectAccessReview" {
+        let own = text(&value, &["metadata", "namespace"]);
+        if !own.is_empty() && own != cx.info.namespace {
+            return Err(Status::bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request",
+            ));
+        }
+        if resource.is_object() && text(resource, &["namespace"]) != cx.info.namespace {
+            errors.push(FieldError::invalid(
+                "spec.resourceAttributes.namespace",
+                text(resource, &["namespace"]),
+                "must match metadata.namespace",
+            ));
+        }
+        if path.is_object() {
+            errors.push(FieldError::invalid(
+                "spec.nonResourceAttributes",
+                path.clone(),
+                "disallowed on this kind of request",
+            ));
+        }
     }
     if !errors.is_empty() {
         return Err(Status::invalid("authorization.k8s.io", kind, "", &errors));
@@ -168,7 +167,7 @@ fn rules_review(cx: &Context, body: &Bytes) -> Result<Value> {
     Ok(json!({
         "kind": "SelfSubjectRulesReview",
         "apiVersion": "authorization.k8s.io/v1",
-        "metadata": {"creationTimestamp": null},
+        "metadata": {},
         "spec": {},
         "status": {"resourceRules": resources, "nonResourceRules": paths, "incomplete": false},
     }))

@@ -1,5 +1,5 @@
 //! exec, attach and port-forward over WebSocket (`v5.channel.k8s.io`, `v4.channel.k8s.io`): each message starts
-//! with the number of its channel.
+//! with the number of its channel. kubectl's port-forward speaks SPDY instead: see `tunnel`.
 
 use std::sync::Arc;
 
@@ -12,14 +12,15 @@ use axum::{
 };
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
-use http::{Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
     sync::mpsc,
 };
 
-use super::{Context, subresource::pod_and_container};
+use super::{Context, subresource::pod_and_container, tunnel};
 use crate::{
     cluster::text,
     hooks::Io,
@@ -28,6 +29,10 @@ use crate::{
 };
 
 const PROTOCOLS: [&str; 2] = ["v5.channel.k8s.io", "v4.channel.k8s.io"];
+/// SPDY port forwarding inside a WebSocket.
+const TUNNEL: &str = "SPDY/3.1+portforward.k8s.io";
+/// SPDY port forwarding on the connection itself.
+const FORWARD: &str = "portforward.k8s.io";
 const STDIN: u8 = 0;
 const STDOUT: u8 = 1;
 const STDERR: u8 = 2;
@@ -47,10 +52,6 @@ pub async fn connect(cx: Context, request: Request<Body>) -> Result<Response<Bod
     } else {
         pod_and_container(&cx)?
     };
-    let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &()).await.map_err(|_| {
-        // SPDY is not spoken here: kubectl asks for a WebSocket first and only then falls back to it.
-        Status::bad_request("Upgrade request required")
-    })?;
     if text(&pod, &["spec", "nodeName"]).is_empty() {
         return Err(Status::bad_request(format!("pod {} does not have a host assigned", cx.info.name)));
     }
@@ -60,9 +61,25 @@ pub async fn connect(cx: Context, request: Request<Body>) -> Result<Response<Bod
             text(&pod, &["status", "phase"])
         )));
     }
-    let upgrade = upgrade.protocols(PROTOCOLS);
-    let response = if port_forward {
+    if port_forward && asks_for_spdy(&parts.headers) {
+        return upgrade_to_spdy(cx, pod.value().clone(), &mut parts);
+    }
+    // Only port forwarding is spoken in SPDY: kubectl asks for a WebSocket first and falls back if that fails.
+    let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &())
+        .await
+        .map_err(|_| Status::bad_request("Upgrade request required"))?;
+    let upgrade = if port_forward { upgrade.protocols([TUNNEL]) } else { upgrade.protocols(PROTOCOLS) };
+    let tunnelled = upgrade.selected_protocol().is_some();
+    let response = if port_forward && tunnelled {
+        upgrade.on_upgrade(move |socket| async move {
+            let (near, far) = duplex(PIPE);
+            let served = tokio::spawn(tunnel::port_forward(cx, pod.value().clone(), near));
+            tunnel::bytes_of(socket, far).await;
+            served.abort();
+        })
+    } else if port_forward {
         let ports = ports(&cx)?;
+        let upgrade = upgrade.protocols(PROTOCOLS);
         upgrade.on_upgrade(move |socket| forward(cx, pod.value().clone(), ports, socket))
     } else {
         if cx.info.subresource == "exec" && cx.query.all("command").is_empty() {
@@ -70,6 +87,33 @@ pub async fn connect(cx: Context, request: Request<Body>) -> Result<Response<Bod
         }
         upgrade.on_upgrade(move |socket| run(cx, pod.value().clone(), container, socket))
     };
+    Ok(response)
+}
+
+fn asks_for_spdy(headers: &HeaderMap) -> bool {
+    headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"SPDY/3.1"))
+}
+
+fn upgrade_to_spdy(cx: Context, pod: Value, parts: &mut http::request::Parts) -> Result<Response<Body>> {
+    let offered = parts.headers.get_all("x-stream-protocol-version").iter();
+    if !offered.into_iter().any(|version| version.as_bytes() == FORWARD.as_bytes()) {
+        return Err(Status::new(403, "Forbidden", "unable to upgrade: no supported stream protocol was offered"));
+    }
+    let upgraded = parts
+        .extensions
+        .remove::<hyper::upgrade::OnUpgrade>()
+        .ok_or_else(|| Status::bad_request("unable to upgrade: the connection cannot change its protocol"))?;
+    tokio::spawn(async move {
+        if let Ok(connection) = upgraded.await {
+            tunnel::port_forward(cx, pod, TokioIo::new(connection)).await;
+        }
+    });
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("SPDY/3.1"));
+    headers.insert("x-stream-protocol-version", HeaderValue::from_static(FORWARD));
     Ok(response)
 }
 

@@ -6,14 +6,13 @@ use futures::StreamExt;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::{Context, auth, body, negotiate::json_response, patch_scale, read, selector::Selector, write};
+use super::{Context, body, eviction, negotiate::json_response, patch_scale, read, selector::Selector, tokens, write};
 use crate::{
-    cluster::{Deleted, WriteContext, text},
+    cluster::{WriteContext, text},
     hooks::LogOptions,
     registry::{ResourceType, Version, builtin::gr},
-    status::{Cause, Details, FieldError, Result, Status},
+    status::{FieldError, Result, Status},
     store::{Object, ObjectRef},
-    strategy,
 };
 
 /// Whether the request turns into a stream in both directions.
@@ -42,9 +41,9 @@ pub async fn serve(cx: &Context, resource: &ResourceType, version: &Version, bod
         ("finalize", _) => finalize(cx, resource, version, body),
         ("scale", _) => scale(cx, resource, version, body),
         ("log", _) => log(cx).await,
-        ("eviction", _) => evict(cx, body),
+        ("eviction", _) => eviction::create(cx, body),
         ("binding", _) => bind(cx, body),
-        ("token", _) => token(cx, body),
+        ("token", _) => tokens::request(cx, body),
         _ => Err(Status::no_such_resource()),
     }
 }
@@ -158,87 +157,6 @@ async fn log(cx: &Context) -> Result<Response<Body>> {
     Ok(response)
 }
 
-/// Evicts a pod unless a disruption budget forbids it (`pkg/registry/core/pod/storage/eviction.go`).
-fn evict(cx: &Context, body: &Bytes) -> Result<Response<Body>> {
-    let (value, _) = body::parse(cx, body)?;
-    let name = text(&value, &["metadata", "name"]);
-    if !name.is_empty() && name != cx.info.name {
-        return Err(Status::bad_request("name in URL does not match name in Eviction object"));
-    }
-    let mut options_cx = json!({});
-    if value["deleteOptions"].is_object() {
-        options_cx = value["deleteOptions"].clone();
-    }
-    let options = write::delete_options(cx, &Bytes::from(options_cx.to_string()))?;
-    let cluster = cx.cluster();
-    let _guard = cluster.lock();
-    let pod = cluster.get(&gr::PODS, &cx.info.namespace, &cx.info.name)?;
-    let phase = text(&pod, &["status", "phase"]);
-    let free = matches!(phase, "Succeeded" | "Failed" | "Pending") || !pod["metadata"]["deletionTimestamp"].is_null();
-    if !free {
-        take_disruption(&cluster, &pod)?;
-    }
-    match cluster.delete(&gr::PODS, &cx.info.namespace, &cx.info.name, &options)? {
-        Deleted::Gone(_) | Deleted::Marked(_) => Ok(json_response(
-            StatusCode::CREATED,
-            &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}),
-        )),
-    }
-}
-
-fn take_disruption(cluster: &crate::cluster::Cluster, pod: &Value) -> Result<()> {
-    let namespace = text(pod, &["metadata", "namespace"]);
-    let budgets: Vec<_> = cluster
-        .list(&gr::POD_DISRUPTION_BUDGETS, Some(namespace))
-        .into_iter()
-        .filter(|budget| strategy::selector_matches(&budget["spec"]["selector"], pod))
-        .collect();
-    let budget = match budgets.as_slice() {
-        [] => return Ok(()),
-        [one] => one,
-        _ => {
-            return Err(Status::internal(
-                "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
-            ));
-        }
-    };
-    let name = text(budget, &["metadata", "name"]).to_owned();
-    let refuse = |message: String, retry: u32| {
-        let mut status =
-            Status::new(429, "TooManyRequests", "Cannot evict pod as it would violate the pod's disruption budget.");
-        status.details = Some(Box::new(Details {
-            causes: vec![Cause { reason: "DisruptionBudget".into(), message, field: String::new() }],
-            retry_after_seconds: retry,
-            ..Details::default()
-        }));
-        status
-    };
-    let status = &budget["status"];
-    let observed = status["observedGeneration"].as_i64().unwrap_or(0);
-    if observed < budget["metadata"]["generation"].as_i64().unwrap_or(0) {
-        return Err(refuse(format!("The disruption budget {name} is still being processed by the server."), 10));
-    }
-    let allowed = status["disruptionsAllowed"].as_i64().unwrap_or(0);
-    if allowed <= 0 {
-        return Err(refuse(
-            format!(
-                "The disruption budget {name} needs {} healthy pods and has {} currently",
-                status["desiredHealthy"].as_i64().unwrap_or(0),
-                status["currentHealthy"].as_i64().unwrap_or(0)
-            ),
-            0,
-        ));
-    }
-    let pod_name = text(pod, &["metadata", "name"]);
-    cluster.patch_status(
-        &gr::POD_DISRUPTION_BUDGETS,
-        namespace,
-        &name,
-        &json!({"status": {"disruptionsAllowed": allowed - 1, "disruptedPods": {pod_name: cluster.time()}}}),
-    )?;
-    Ok(())
-}
-
 fn bind(cx: &Context, body: &Bytes) -> Result<Response<Body>> {
     let (value, _) = body::parse(cx, body)?;
     let node = text(&value, &["target", "name"]);
@@ -250,40 +168,6 @@ fn bind(cx: &Context, body: &Bytes) -> Result<Response<Body>> {
         StatusCode::CREATED,
         &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}),
     ))
-}
-
-fn token(cx: &Context, body: &Bytes) -> Result<Response<Body>> {
-    let account = cx.api.cluster.get(&gr::SERVICE_ACCOUNTS, &cx.info.namespace, &cx.info.name)?;
-    let (mut value, _) = body::parse(cx, body)?;
-    let seconds = value["spec"]["expirationSeconds"].as_i64().unwrap_or(3600);
-    if seconds < 600 {
-        return Err(Status::invalid(
-            "authentication.k8s.io",
-            "TokenRequest",
-            "",
-            &[FieldError::invalid(
-                "spec.expirationSeconds",
-                seconds,
-                "may not specify a duration less than 10 minutes",
-            )],
-        ));
-    }
-    let audiences = match value["spec"]["audiences"].as_array() {
-        Some(list) if !list.is_empty() => list.clone(),
-        _ => vec![auth::default_audience()],
-    };
-    let (claims, expires) = auth::account_claims(&cx.api, &account, &audiences, seconds);
-    value["kind"] = json!("TokenRequest");
-    value["apiVersion"] = json!("authentication.k8s.io/v1");
-    value["metadata"] = json!({
-        "name": cx.info.name,
-        "namespace": cx.info.namespace,
-        "creationTimestamp": cx.api.cluster.time(),
-    });
-    value["spec"]["audiences"] = json!(audiences);
-    value["spec"]["expirationSeconds"] = json!(seconds);
-    value["status"] = json!({"token": cx.api.tokens.issue(&claims), "expirationTimestamp": expires});
-    Ok(json_response(StatusCode::CREATED, &value))
 }
 
 /// One object of metrics.k8s.io.

@@ -64,7 +64,7 @@ impl Encoder {
     }
 
     fn bookmark(&mut self, revision: u64, end_of_initial: bool) -> Bytes {
-        let mut meta = json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
+        let mut meta = json!({"resourceVersion": revision.to_string()});
         if end_of_initial {
             meta["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         }
@@ -120,20 +120,21 @@ fn check_options(cx: &Context) -> Result<()> {
     let matching = cx.query.get("resourceVersionMatch");
     let initial = cx.query.get("sendInitialEvents");
     let mut errors = Vec::new();
-    if initial.is_empty() && !matching.is_empty() {
-        errors.push(FieldError::forbidden(
-            "resourceVersionMatch",
-            "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
-        ));
+    let mut forbid = |why: &str| errors.push(FieldError::forbidden("resourceVersionMatch", why));
+    let known = matching == "NotOlderThan";
+    if !initial.is_empty() && !known {
+        forbid("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
     }
-    if !initial.is_empty() {
-        if matching.is_empty() {
-            errors.push(FieldError::forbidden(
-                "resourceVersionMatch",
-                "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-            ));
-        } else if matching != "NotOlderThan" {
+    if initial.is_empty() && !matching.is_empty() {
+        forbid("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
+    }
+    if !matching.is_empty() {
+        if !known {
             errors.push(FieldError::not_supported("resourceVersionMatch", matching, &["NotOlderThan"]));
+        }
+        if !cx.query.get("continue").is_empty() {
+            let why = "resourceVersionMatch is forbidden when continue is provided";
+            errors.push(FieldError::forbidden("resourceVersionMatch", why));
         }
     }
     if errors.is_empty() { Ok(()) } else { Err(Status::invalid("meta.k8s.io", "ListOptions", "", &errors)) }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use super::shell::World;
+use super::{shell::World, text};
 
 /// What a program printed and returned.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -27,10 +27,10 @@ fn failed(err: impl Into<String>, code: i32) -> Done {
 
 /// Names that [`run`] knows, for `which`.
 const KNOWN: &[&str] = &[
-    "[", "awk", "base64", "basename", "cat", "chmod", "chown", "cut", "date", "df", "dirname", "echo", "env", "expr",
-    "free", "grep", "head", "hostname", "id", "kill", "ls", "mkdir", "nslookup", "printenv", "printf", "ps", "pwd",
-    "rm", "sed", "seq", "sleep", "sort", "sync", "tail", "test", "top", "touch", "tr", "uname", "uniq", "uptime", "wc",
-    "which", "whoami", "sh",
+    "[", "awk", "base64", "basename", "cat", "chmod", "chown", "cut", "date", "df", "dirname", "echo", "egrep", "env",
+    "expr", "free", "grep", "head", "hostname", "id", "kill", "ls", "mkdir", "nslookup", "printenv", "printf", "ps",
+    "pwd", "rev", "rm", "sed", "seq", "sleep", "sort", "sync", "tail", "test", "top", "touch", "tr", "uname", "uniq",
+    "uptime", "wc", "which", "whoami", "sh",
 ];
 
 /// Runs a program; `None` if there is none of that name.
@@ -88,18 +88,6 @@ pub fn run(world: &mut World, name: &str, arguments: &[String], input: &str) -> 
                 if lines_only { format!("{lines}\n") } else { format!("{lines:>7} {words:>7} {:>7}\n", text.len()) }
             })
         }
-        "grep" => grep(world, &words, input),
-        "sort" => over_files(world, &[], input, "sort", |text| {
-            let mut lines: Vec<&str> = text.lines().collect();
-            lines.sort_unstable();
-            lines.iter().map(|line| format!("{line}\n")).collect()
-        }),
-        "uniq" => over_files(world, &[], input, "uniq", |text| {
-            let mut lines: Vec<&str> = text.lines().collect();
-            lines.dedup();
-            lines.iter().map(|line| format!("{line}\n")).collect()
-        }),
-        "cut" | "awk" | "sed" | "tr" | "base64" => said(input),
         "seq" => {
             let numbers: Vec<i64> = words.iter().filter_map(|word| word.parse().ok()).collect();
             let (from, to) = match numbers.as_slice() {
@@ -183,8 +171,26 @@ pub fn run(world: &mut World, name: &str, arguments: &[String], input: &str) -> 
             Some(name) => failed(format!("** server can't find {name}: NXDOMAIN"), 1),
             None => failed("nslookup: missing operand", 1),
         },
-        _ => return None,
+        name => return text::filter(name, &words).map(|made| filtered(world, made, input, name)),
     })
+}
+
+/// Runs a filter over its files or its input.
+fn filtered(world: &World, made: Result<text::Filter<'_>, text::Refused>, input: &str, name: &str) -> Done {
+    let (run, files) = match made {
+        Ok(made) => made,
+        Err(why) => return failed(why, if name == "grep" { 2 } else { 1 }),
+    };
+    let code = std::cell::Cell::new(0);
+    let mut done = over_files(world, &files, input, name, |text| {
+        let result = run(text);
+        code.set(code.get().max(result.code));
+        result.out
+    });
+    if done.code == 0 {
+        done.code = code.get();
+    }
+    done
 }
 
 fn echo(words: &[&str]) -> Done {
@@ -329,37 +335,6 @@ fn over_files(world: &World, files: &[&str], input: &str, name: &str, change: im
                 done.code = 1;
             }
         }
-    }
-    done
-}
-
-fn grep(world: &World, words: &[&str], input: &str) -> Done {
-    let flags: String = words.iter().filter(|word| word.starts_with('-')).map(|word| &word[1..]).collect();
-    let rest: Vec<&str> = words.iter().copied().filter(|word| !word.starts_with('-')).collect();
-    let Some((pattern, files)) = rest.split_first() else { return failed("grep: missing pattern", 2) };
-    let fold = |text: &str| if flags.contains('i') { text.to_lowercase() } else { text.to_owned() };
-    let pattern = fold(pattern);
-    let (start, end) = (pattern.starts_with('^'), pattern.ends_with('$'));
-    let bare = pattern.trim_start_matches('^').trim_end_matches('$').to_owned();
-    let matches = |line: &str| {
-        let line = fold(line);
-        let hit = match (start, end) {
-            (true, true) => line == bare,
-            (true, false) => line.starts_with(&bare),
-            (false, true) => line.ends_with(&bare),
-            (false, false) => line.contains(&bare),
-        };
-        hit != flags.contains('v')
-    };
-    let quiet = words.contains(&"-q");
-    let mut done = over_files(world, files, input, "grep", |text| {
-        text.lines().filter(|line| matches(line)).map(|line| format!("{line}\n")).collect()
-    });
-    if done.code == 0 {
-        done.code = i32::from(done.out.is_empty());
-    }
-    if quiet {
-        done.out.clear();
     }
     done
 }

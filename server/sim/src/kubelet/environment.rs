@@ -15,7 +15,8 @@ use crate::{
 /// In the kubelet's words, e.g. `configmap "x" not found`.
 pub fn environment(cluster: &Cluster, pod: &Value, container: &Value) -> Result<Environment, String> {
     let namespace = pod.namespace();
-    let mut out: Environment = services(cluster, pod);
+    // A namespace may have thousands of services: their addresses are put in only for who may read them.
+    let mut out: Environment = if mentions_services(container) { services(cluster, pod) } else { Environment::new() };
     for source in container.items("/envFrom") {
         let prefix = source.text("/prefix");
         for (field, resource, word) in
@@ -64,8 +65,20 @@ fn put(environment: &mut Environment, name: String, value: String) {
     }
 }
 
+/// Services whose variables a container gets. (With some thousands the kernel would refuse to start it at all.)
+const MOST_SERVICES: usize = 200;
+
+/// Whether a container's command or variables speak of a service's variables.
+fn mentions_services(container: &Value) -> bool {
+    let speaks = |text: &str| text.contains("_SERVICE_") || text.contains("_PORT");
+    let words = ["/command", "/args"].iter().flat_map(|list| container.items(list)).filter_map(Value::as_str);
+    let values = container.items("/env").iter().map(|variable| variable.text("/value"));
+    words.chain(values).any(speaks)
+}
+
 /// `KUBERNETES_SERVICE_HOST` and its like, for the services of the namespace.
-fn services(cluster: &Cluster, pod: &Value) -> Environment {
+#[must_use]
+pub fn services(cluster: &Cluster, pod: &Value) -> Environment {
     let mut out = Environment::new();
     let mut links: Vec<_> = cluster.find(&gr::SERVICES, "default", "kubernetes").into_iter().collect();
     if pod.at("/spec/enableServiceLinks").as_bool() != Some(false) {
@@ -73,7 +86,8 @@ fn services(cluster: &Cluster, pod: &Value) -> Environment {
             cluster
                 .list(&gr::SERVICES, Some(pod.namespace()))
                 .into_iter()
-                .filter(|service| !(service.namespace() == "default" && service.name() == "kubernetes")),
+                .filter(|service| !(service.namespace() == "default" && service.name() == "kubernetes"))
+                .take(MOST_SERVICES),
         );
     }
     for service in links {

@@ -269,6 +269,26 @@ pub fn behaviour(container: &Value, environment: &Environment, pod_uid: &str, at
     out
 }
 
+/// Images whose own command is a shell.
+const SHELL_IMAGES: [&str; 5] = ["busybox", "alpine", "debian", "ubuntu", "bash"];
+
+/// Whether a container's process is a shell without a script, which does what it is told on its input.
+#[must_use]
+pub fn is_shell(container: &Value) -> bool {
+    let (command, args) = (container.items("/command"), container.items("/args"));
+    let Some(first) = command.iter().chain(args).next().and_then(Value::as_str) else {
+        return Reference::parse(container.text("/image")).is_some_and(|image| SHELL_IMAGES.contains(&image.short()));
+    };
+    let shell = matches!(first.rsplit('/').next(), Some("sh" | "bash" | "ash" | "dash"));
+    shell
+        && !command
+            .iter()
+            .chain(args)
+            .skip(1)
+            .filter_map(Value::as_str)
+            .any(|word| !matches!(word, "-i" | "-l" | "-il"))
+}
+
 /// A command that the small shell understands decides over what the image would do.
 fn scripted(out: &mut Behaviour, container: &Value, environment: &Environment, image: &str, pod_uid: &str) {
     let words = |pointer: &str| {
@@ -280,17 +300,14 @@ fn scripted(out: &mut Behaviour, container: &Value, environment: &Environment, i
             .collect::<Vec<_>>()
     };
     let mut command = words("/command");
-    let bare_shell = matches!(image, "busybox" | "alpine" | "debian" | "ubuntu" | "bash");
-    if command.is_empty() && !bare_shell {
+    if command.is_empty() && !SHELL_IMAGES.contains(&image) {
         return;
     }
     command.extend(words("/args"));
-    if command.is_empty() {
-        // A shell without a terminal reads the end of its input at once.
-        command = vec!["true".to_owned()];
-        if container.flag("/stdin") {
-            command = vec!["sleep".to_owned(), "infinity".to_owned()];
-        }
+    if is_shell(container) {
+        // A shell reads what it is given; without an input it reads the end of it at once.
+        let word: &[&str] = if container.flag("/stdin") { &["sleep", "infinity"] } else { &["true"] };
+        command = word.iter().map(|word| (*word).to_owned()).collect();
     }
     let Some(script) = interpret(&command, environment, pod_uid) else { return };
     out.serves_after = Duration::ZERO;

@@ -13,6 +13,7 @@ pub mod script;
 pub mod server;
 pub mod shell;
 pub mod status;
+pub mod text;
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},

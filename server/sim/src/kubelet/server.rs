@@ -10,12 +10,19 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 
 use super::{
-    Nodes, environment, logs, metrics,
+    Nodes,
+    container::State,
+    environment,
+    image::{Cause, is_shell},
+    logs, metrics,
     shell::{Machine, Outcome, World},
 };
 use crate::{
     cluster::Cluster,
-    controllers::fields::Fields,
+    controllers::{
+        engine::{Key, Waker},
+        fields::Fields,
+    },
     hooks::{Duplex, Io, Kubelet, LogOptions},
     registry::builtin::gr,
     status::{Result, Status},
@@ -28,13 +35,27 @@ const LINE_LIMIT: u64 = 64 * 1024;
 pub struct Server {
     cluster: Cluster,
     nodes: Arc<Mutex<Nodes>>,
+    waker: Waker,
 }
 
 impl Server {
-    /// A server over what the kubelets know.
+    /// A server over what the kubelets know; `waker` tells them of processes that ended.
     #[must_use]
-    pub fn new(cluster: &Cluster, nodes: Arc<Mutex<Nodes>>) -> Self {
-        Self { cluster: cluster.clone(), nodes }
+    pub fn new(cluster: &Cluster, nodes: Arc<Mutex<Nodes>>, waker: Waker) -> Self {
+        Self { cluster: cluster.clone(), nodes, waker }
+    }
+
+    /// Ends a container's process now.
+    fn end(&self, pod: &Value, container: &str, code: i32) {
+        let key = Key::new(pod.namespace(), pod.name());
+        let now = self.cluster.clock.now();
+        if let Some(state) = self.nodes.lock().pods.get_mut(&key).filter(|state| state.uid == pod.uid())
+            && let Some(State::Running { end, .. }) =
+                state.containers.iter_mut().find(|own| own.name == container).map(|own| &mut own.state)
+        {
+            *end = Some((now, Cause::Exit(code)));
+        }
+        self.waker.wake("kubelet", key);
     }
 
     /// What a process started in a running container sees.
@@ -59,7 +80,9 @@ impl Server {
             "" => pod.name(),
             hostname => hostname,
         };
-        let mut world = World::bare(&run.environment, hostname);
+        let mut variables = environment::services(&self.cluster, pod);
+        variables.extend(run.environment.iter().cloned());
+        let mut world = World::bare(&variables, hostname);
         world.now = self.cluster.clock.now();
         let user = ["/securityContext/runAsUser"]
             .iter()
@@ -188,8 +211,9 @@ impl Server {
         }
     }
 
-    async fn interactive(&self, mut machine: Machine, mut io: Io) -> Result<i32> {
-        let Some(stdin) = io.stdin.take() else { return Ok(0) };
+    /// A session at a shell; its code, and whether the client just hung up.
+    async fn interactive(&self, mut machine: Machine, mut io: Io) -> Result<(i32, bool)> {
+        let Some(stdin) = io.stdin.take() else { return Ok((0, true)) };
         let mut input = BufReader::new(stdin);
         let tty = io.tty;
         loop {
@@ -200,17 +224,18 @@ impl Server {
             }
             let line = if tty {
                 match read_typed(&mut input, &mut io).await? {
-                    Some(line) => line,
-                    None => {
+                    Typed::Line(line) => line,
+                    Typed::End => {
                         write(&mut io.stdout, "exit\r\n", false).await.map_err(|error| broken(&error))?;
-                        return Ok(machine.last);
+                        return Ok((machine.last, false));
                     }
+                    Typed::HungUp => return Ok((machine.last, true)),
                 }
             } else {
                 let mut line = String::new();
                 let read = (&mut input).take(LINE_LIMIT).read_line(&mut line).await.map_err(|error| broken(&error))?;
                 if read == 0 {
-                    return Ok(machine.last);
+                    return Ok((machine.last, true));
                 }
                 line
             };
@@ -218,7 +243,7 @@ impl Server {
             Self::flush(&mut machine, &mut io).await?;
             self.pass(&mut machine).await;
             match outcome {
-                Outcome::Exit(code) => return Ok(code),
+                Outcome::Exit(code) => return Ok((code, false)),
                 Outcome::Forever => {
                     // What never ends is ended with Ctrl-C, like a sleeping process.
                     if !tty {
@@ -232,23 +257,33 @@ impl Server {
     }
 }
 
-/// A line typed at a terminal, echoed, with backspace, Ctrl-C, Ctrl-U and Ctrl-D; `None` at the end.
-async fn read_typed<R: tokio::io::AsyncBufRead + Unpin + Send>(input: &mut R, io: &mut Io) -> Result<Option<String>> {
+/// What came from a terminal.
+enum Typed {
+    /// A line.
+    Line(String),
+    /// Ctrl-D on an empty line.
+    End,
+    /// Nobody is there any more.
+    HungUp,
+}
+
+/// A line typed at a terminal, echoed, with backspace, Ctrl-C, Ctrl-U and Ctrl-D.
+async fn read_typed<R: tokio::io::AsyncBufRead + Unpin + Send>(input: &mut R, io: &mut Io) -> Result<Typed> {
     let mut line: Vec<u8> = Vec::new();
     loop {
         let byte = match input.read_u8().await {
             Ok(byte) => byte,
-            Err(_) => return Ok(None),
+            Err(_) => return Ok(Typed::HungUp),
         };
         let echo = match byte {
             b'\r' | b'\n' => {
                 write(&mut io.stdout, "\r\n", false).await.map_err(|error| broken(&error))?;
-                return Ok(Some(String::from_utf8_lossy(&line).into_owned()));
+                return Ok(Typed::Line(String::from_utf8_lossy(&line).into_owned()));
             }
-            4 if line.is_empty() => return Ok(None),
+            4 if line.is_empty() => return Ok(Typed::End),
             3 => {
                 write(&mut io.stdout, "^C\r\n", false).await.map_err(|error| broken(&error))?;
-                return Ok(Some(String::new()));
+                return Ok(Typed::Line(String::new()));
             }
             8 | 127 => {
                 if line.pop().is_some() {
@@ -284,7 +319,7 @@ impl Kubelet for Server {
         let shell = matches!(program, "sh" | "bash" | "ash" | "dash");
         let bare = shell && !command.iter().any(|word| word.starts_with('-') && word.ends_with('c'));
         if bare && io.stdin.is_some() {
-            return self.interactive(machine, io).await;
+            return self.interactive(machine, io).await.map(|(code, _)| code);
         }
         let mut stdin = String::new();
         if let Some(input) = io.stdin.take()
@@ -317,6 +352,15 @@ impl Kubelet for Server {
 
     async fn attach(&self, pod: &Value, container: &str, mut io: Io) -> Result<i32> {
         use futures::StreamExt;
+        let spec = pod.items("/spec/containers").iter().find(|spec| spec.text("/name") == container);
+        if let Some(spec) = spec.filter(|spec| io.stdin.is_some() && spec.flag("/stdin") && is_shell(spec)) {
+            let (code, hung_up) = self.interactive(Machine::new(self.world(pod, container)?), io).await?;
+            // Without stdinOnce the input stays open for whoever attaches next.
+            if !hung_up || spec.flag("/stdinOnce") {
+                self.end(pod, container, code);
+            }
+            return Ok(0);
+        }
         let options = LogOptions { follow: true, tail_lines: Some(0), ..LogOptions::default() };
         let mut log = logs::stream(self.nodes.clone(), self.cluster.clock.clone(), pod, container, &options)?;
         while let Some(bytes) = log.next().await {

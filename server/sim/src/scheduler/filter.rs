@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use super::node::{NodeInfo, Nodes, allocatable};
+use super::{node::NodeInfo, quest::Quest};
 use crate::{
     controllers::{
         fields::Fields,
         resources::Amounts,
-        selector::{matches, matches_map, requirement},
+        selector::{matches_map, requirement},
     },
     quantity::Quantity,
 };
@@ -22,11 +22,11 @@ pub struct Rejection {
 }
 
 impl Rejection {
-    fn fixed(reason: &str) -> Self {
+    pub(super) fn fixed(reason: &str) -> Self {
         Self { reasons: vec![reason.to_owned()], resolvable: false }
     }
 
-    fn other_pods(reason: &str) -> Self {
+    pub(super) fn other_pods(reason: &str) -> Self {
         Self { reasons: vec![reason.to_owned()], resolvable: true }
     }
 }
@@ -35,7 +35,13 @@ impl Rejection {
 ///
 /// # Errors
 /// The rejection.
-pub fn check(pod: &Value, requests: &Amounts, node: &Value, info: &NodeInfo, all: &Nodes) -> Result<(), Rejection> {
+pub fn check(
+    pod: &Value,
+    requests: &Amounts,
+    quest: &Quest<'_>,
+    node: &Value,
+    info: &NodeInfo,
+) -> Result<(), Rejection> {
     if node.flag("/spec/unschedulable") && !tolerates(pod, "node.kubernetes.io/unschedulable", "", "NoSchedule") {
         return Err(Rejection::fixed("node(s) were unschedulable"));
     }
@@ -57,9 +63,8 @@ pub fn check(pod: &Value, requests: &Amounts, node: &Value, info: &NodeInfo, all
     if ports_conflict(pod, info) {
         return Err(Rejection::other_pods("node(s) didn't have free ports for the requested pod ports"));
     }
-    fits(requests, node, info)?;
-    spread(pod, node, all)?;
-    inter_pod(pod, node, all)
+    fits(requests, info)?;
+    quest.check(node)
 }
 
 /// Whether one of the pod's tolerations covers a taint.
@@ -97,7 +102,8 @@ pub fn matches_term(term: &Value, node: &Value) -> bool {
         && fields.iter().all(|expression| requirement(expression, &names))
 }
 
-fn host_ports(pod: &Value) -> impl Iterator<Item = (i64, &str, &str)> {
+/// Port, protocol and address of the node's ports that a pod takes.
+pub fn host_ports(pod: &Value) -> impl Iterator<Item = (i64, &str, &str)> {
     pod.items("/spec/containers").iter().flat_map(|container| container.items("/ports")).filter_map(|port| {
         let host = port.int("/hostPort").filter(|host| *host > 0)?;
         let protocol = if port.text("/protocol").is_empty() { "TCP" } else { port.text("/protocol") };
@@ -108,16 +114,16 @@ fn host_ports(pod: &Value) -> impl Iterator<Item = (i64, &str, &str)> {
 fn ports_conflict(pod: &Value, info: &NodeInfo) -> bool {
     let any = |ip: &str| ip.is_empty() || ip == "0.0.0.0";
     host_ports(pod).any(|(port, protocol, ip)| {
-        info.pods.values().flat_map(|placed| host_ports(&placed.pod)).any(|(used, used_protocol, used_ip)| {
-            used == port && used_protocol == protocol && (any(ip) || any(used_ip) || ip == used_ip)
+        info.pods.values().flat_map(|placed| &placed.host_ports).any(|(used, used_protocol, used_ip)| {
+            *used == port && used_protocol == protocol && (any(ip) || any(used_ip) || ip == used_ip)
         })
     })
 }
 
-fn fits(requests: &Amounts, node: &Value, info: &NodeInfo) -> Result<(), Rejection> {
+fn fits(requests: &Amounts, info: &NodeInfo) -> Result<(), Rejection> {
     let mut reasons = Vec::new();
     let mut resolvable = true;
-    let pods = allocatable(node, "pods");
+    let pods = info.allocatable("pods");
     if Quantity::from_units(i64::try_from(info.pods.len() + 1).unwrap_or(i64::MAX)) > pods {
         reasons.push("Too many pods".to_owned());
     }
@@ -125,7 +131,7 @@ fn fits(requests: &Amounts, node: &Value, info: &NodeInfo) -> Result<(), Rejecti
     let others = requests.keys().map(String::as_str).filter(|name| !order.contains(name));
     for name in order.into_iter().chain(others) {
         let Some(wanted) = requests.get(name).filter(|wanted| !wanted.is_zero()) else { continue };
-        let all = allocatable(node, name);
+        let all = info.allocatable(name);
         let used = info.used.get(name).copied().unwrap_or_default();
         if *wanted > all - used {
             reasons.push(format!("Insufficient {name}"));
@@ -133,117 +139,6 @@ fn fits(requests: &Amounts, node: &Value, info: &NodeInfo) -> Result<(), Rejecti
         }
     }
     if reasons.is_empty() { Ok(()) } else { Err(Rejection { reasons, resolvable }) }
-}
-
-/// `DoNotSchedule` topology spread constraints.
-fn spread(pod: &Value, node: &Value, all: &Nodes) -> Result<(), Rejection> {
-    let constraints: Vec<_> = pod
-        .items("/spec/topologySpreadConstraints")
-        .iter()
-        .filter(|constraint| constraint.text("/whenUnsatisfiable") != "ScheduleAnyway")
-        .collect();
-    for constraint in constraints {
-        let key = constraint.text("/topologyKey");
-        let Some(own) = node.label(key) else {
-            return Err(Rejection::fixed(
-                "node(s) didn't match pod topology spread constraints (missing required label)",
-            ));
-        };
-        let counts = domain_counts(pod, constraint, all);
-        let least = if i64::try_from(counts.len()).unwrap_or_default() < constraint.int("/minDomains").unwrap_or(1) {
-            0
-        } else {
-            counts.values().copied().min().unwrap_or_default()
-        };
-        let own_match = i64::from(matches(constraint.at("/labelSelector"), pod.at("/metadata/labels")));
-        let here = counts.get(own).copied().unwrap_or_default();
-        if here + own_match - least > constraint.int("/maxSkew").unwrap_or(1) {
-            return Err(Rejection::other_pods("node(s) didn't match pod topology spread constraints"));
-        }
-    }
-    Ok(())
-}
-
-/// Matching pods by value of the constraint's topology key, over the nodes the pod could use.
-pub fn domain_counts(pod: &Value, constraint: &Value, all: &Nodes) -> std::collections::BTreeMap<String, i64> {
-    let key = constraint.text("/topologyKey");
-    let mut counts = std::collections::BTreeMap::new();
-    for (node, info) in all.iter() {
-        let Some(domain) = node.label(key) else { continue };
-        if !matches_node_affinity(pod, node) {
-            continue;
-        }
-        let matching = info
-            .pods
-            .values()
-            .filter(|placed| {
-                placed.pod.namespace() == pod.namespace()
-                    && !placed.pod.deleting()
-                    && matches(constraint.at("/labelSelector"), placed.pod.at("/metadata/labels"))
-            })
-            .count();
-        *counts.entry(domain.to_owned()).or_insert(0) += i64::try_from(matching).unwrap_or(i64::MAX);
-    }
-    counts
-}
-
-/// Required pod affinity and anti-affinity, of the pod itself and of those already placed.
-fn inter_pod(pod: &Value, node: &Value, all: &Nodes) -> Result<(), Rejection> {
-    const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
-    let same_domain = |term: &Value, other: &Value| {
-        let key = term.text("/topologyKey");
-        node.label(key).is_some() && node.label(key) == other.label(key)
-    };
-    let affinity = pod.items(&format!("/spec/affinity/podAffinity/{REQUIRED}"));
-    if !affinity.is_empty() {
-        let placed_with = |term: &Value| {
-            all.iter().any(|(other, info)| {
-                same_domain(term, other) && info.pods.values().any(|placed| term_selects(term, pod, &placed.pod))
-            })
-        };
-        let satisfied = affinity.iter().all(placed_with);
-        // The first pod of a group that wants its own company may start it.
-        let first = affinity.iter().all(|term| term_selects(term, pod, pod))
-            && affinity.iter().all(|term| node.label(term.text("/topologyKey")).is_some())
-            && !all.iter().any(|(_, info)| {
-                info.pods.values().any(|placed| affinity.iter().any(|term| term_selects(term, pod, &placed.pod)))
-            });
-        if !satisfied && !first {
-            return Err(Rejection::fixed("node(s) didn't match pod affinity rules"));
-        }
-    }
-    for term in pod.items(&format!("/spec/affinity/podAntiAffinity/{REQUIRED}")) {
-        if all.iter().any(|(other, info)| {
-            same_domain(term, other) && info.pods.values().any(|placed| term_selects(term, pod, &placed.pod))
-        }) {
-            return Err(Rejection::other_pods("node(s) didn't match pod anti-affinity rules"));
-        }
-    }
-    let refused = all.iter().any(|(other, info)| {
-        info.pods.values().any(|placed| {
-            placed
-                .pod
-                .items(&format!("/spec/affinity/podAntiAffinity/{REQUIRED}"))
-                .iter()
-                .any(|term| same_domain(term, other) && term_selects(term, &placed.pod, pod))
-        })
-    });
-    if refused {
-        return Err(Rejection::other_pods("node(s) didn't satisfy existing pods anti-affinity rules"));
-    }
-    Ok(())
-}
-
-/// Whether an affinity term of `owner` selects `other`.
-fn term_selects(term: &Value, owner: &Value, other: &Value) -> bool {
-    let namespaces = term.items("/namespaces");
-    let everywhere = term.at("/namespaceSelector").as_object().is_some_and(serde_json::Map::is_empty);
-    let namespace = if namespaces.is_empty() {
-        everywhere || owner.namespace() == other.namespace()
-    } else {
-        everywhere || namespaces.iter().any(|name| name == other.namespace())
-    };
-    namespace && !other.deleting() && matches(term.at("/labelSelector"), other.at("/metadata/labels"))
 }
 
 /// `0/3 nodes are available: …`, as `FitError` prints it.
@@ -285,6 +180,7 @@ mod tests {
     use super::*;
     use crate::{
         controllers::{engine::Key, resources},
+        scheduler::node::Nodes,
         store::Object,
     };
 
@@ -305,7 +201,8 @@ mod tests {
             nodes.set_pod(&Key::new("ns", &index.to_string()), Some(&Arc::new(Object::new(pod.clone(), 1))));
         }
         let (object, info) = nodes.iter().next().unwrap();
-        check(pod, &resources::requests(pod), object, info, &nodes).err().map(|rejection| rejection.reasons.join("; "))
+        let quest = Quest::new(pod, &nodes);
+        check(pod, &resources::requests(pod), &quest, object, info).err().map(|rejection| rejection.reasons.join("; "))
     }
 
     #[test]

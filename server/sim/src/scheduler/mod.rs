@@ -2,14 +2,16 @@
 
 pub mod filter;
 pub mod node;
+pub mod quest;
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
 use self::{
-    filter::{check, domain_counts, explain, tolerates},
-    node::{NodeInfo, Nodes, allocatable},
+    filter::{check, explain, tolerates},
+    node::{NodeInfo, Nodes, weight},
+    quest::Quest,
 };
 use crate::{
     clock::format_time,
@@ -18,17 +20,13 @@ use crate::{
         fields::Fields,
         pods,
         resources::{self, Amounts},
-        selector::matches,
     },
-    quantity::Quantity,
     registry::builtin::gr,
     store::{Event, EventKind},
 };
 
-/// CPU that a pod without a request is scored with, in thousandths.
-const DEFAULT_CPU: i64 = 100;
-/// Memory likewise, in bytes.
-const DEFAULT_MEMORY: i64 = 200 * 1024 * 1024;
+/// With so many nodes or fewer, every node is looked at.
+const LOOK_AT_ALL: usize = 100;
 
 /// The scheduler.
 #[derive(Default)]
@@ -36,6 +34,10 @@ pub struct Scheduler {
     nodes: Nodes,
     /// Pods that found no node; tried again when the cluster changes.
     waiting: BTreeSet<Key>,
+    /// Those of them that other pods could help by coming: they want company, or an even spread.
+    sociable: BTreeSet<Key>,
+    /// Where the next look over the nodes begins.
+    next: usize,
 }
 
 impl Controller for Scheduler {
@@ -64,15 +66,17 @@ impl Controller for Scheduler {
             let bound = !event.object.text("/spec/nodeName").is_empty();
             if deleted || bound {
                 self.waiting.remove(&key);
+                self.sociable.remove(&key);
             } else if event.previous.as_deref().is_none_or(|old| {
                 old.at("/spec") != event.object.at("/spec") || old.deleting() != event.object.deleting()
             }) {
                 wake.push(key);
             }
-            room = bound
-                && (deleted
-                    || pods::is_finished(&event.object)
-                    || event.previous.as_deref().is_some_and(|old| old.text("/spec/nodeName").is_empty()));
+            let was_finished = event.previous.as_deref().is_some_and(|old| pods::is_finished(old));
+            room = bound && !was_finished && (deleted || pods::is_finished(&event.object));
+            if bound && !room && event.previous.as_deref().is_some_and(|old| old.text("/spec/nodeName").is_empty()) {
+                wake.extend(self.sociable.iter().cloned());
+            }
         } else if [gr::PERSISTENT_VOLUME_CLAIMS, gr::PERSISTENT_VOLUMES, gr::STORAGE_CLASSES].contains(&event.resource)
         {
             room = true;
@@ -102,23 +106,32 @@ impl Controller for Scheduler {
             return self.refuse(cx, key, &pod, &message);
         }
         let requests = resources::requests(&pod);
+        let quest = Quest::new(&pod, &self.nodes);
         let mut rejections = Vec::new();
         let mut fitting = Vec::new();
-        for (node, info) in self.nodes.iter() {
-            let outcome = check(&pod, &requests, node, info, &self.nodes).and_then(|()| volumes_fit(cx, &pod, node));
+        let (enough, start) = (enough_nodes(total), self.next % total.max(1));
+        let mut seen = 0;
+        for (node, info) in self.nodes.iter().skip(start).chain(self.nodes.iter().take(start)) {
+            seen += 1;
+            let outcome = check(&pod, &requests, &quest, node, info).and_then(|()| volumes_fit(cx, &pod, node));
             match outcome {
                 Ok(()) => fitting.push((node, info)),
                 Err(rejection) => rejections.push(rejection),
             }
+            if fitting.len() >= enough {
+                break;
+            }
         }
+        self.next = (start + seen) % total.max(1);
         let best = fitting
             .iter()
-            .map(|(node, info)| (score(&pod, &requests, node, info, &self.nodes), node))
+            .map(|(node, info)| (score(&pod, &requests, &quest, node, info), node))
             .max_by(|(a, x), (b, y)| a.cmp(b).then_with(|| tie_break(&pod, y).cmp(&tie_break(&pod, x))));
         match best {
             Some((_, node)) => {
                 let node = node.name().to_owned();
                 self.waiting.remove(key);
+                self.sociable.remove(key);
                 bind(cx, &pod, &node)
             }
             None => self.refuse(cx, key, &pod, &explain(total, &rejections)),
@@ -139,6 +152,10 @@ impl Scheduler {
 
     fn mark(&mut self, cx: &Context<'_>, key: &Key, pod: &Value, reason: &str, message: &str) -> Outcome {
         self.waiting.insert(key.clone());
+        if pod.at("/spec/affinity/podAffinity").is_object() || !pod.items("/spec/topologySpreadConstraints").is_empty()
+        {
+            self.sociable.insert(key.clone());
+        }
         let old = pod.condition("PodScheduled");
         if old.is_some_and(|old| old.text("/reason") == reason && old.text("/message") == message) {
             return Ok(None);
@@ -258,30 +275,26 @@ fn volumes_fit(cx: &Context<'_>, pod: &Value, node: &Value) -> Result<(), filter
     Ok(())
 }
 
+/// How many nodes that fit are looked for before the best is taken (`numFeasibleNodesToFind`).
+fn enough_nodes(total: usize) -> usize {
+    if total <= LOOK_AT_ALL {
+        return total.max(1);
+    }
+    let percent = 50usize.saturating_sub(total / 125).max(5);
+    (total * percent / 100).max(LOOK_AT_ALL)
+}
+
 /// How well a pod would sit on a node: room left, balance, company it prefers or avoids. Higher is better.
-fn score(pod: &Value, requests: &Amounts, node: &Value, info: &NodeInfo, all: &Nodes) -> i64 {
-    let share = |name: &str, default: i64| {
-        let unit = |amount: Quantity| if name == "cpu" { amount.milli_value() } else { amount.value() };
-        let wanted = requests.get(name).map_or(0, |amount| unit(*amount)).max(default);
-        let used: i64 = info
-            .pods
-            .values()
-            .map(|placed| placed.requests.get(name).map_or(0, |amount| unit(*amount)).max(default))
-            .sum();
-        let all = unit(allocatable(node, name)).max(1);
-        (100 * (used + wanted) / all).min(100)
-    };
-    let (cpu, memory) = (share("cpu", DEFAULT_CPU), share("memory", DEFAULT_MEMORY));
+fn score(pod: &Value, requests: &Amounts, quest: &Quest<'_>, node: &Value, info: &NodeInfo) -> i64 {
+    let own = weight(requests);
+    let share = |used: i64, wanted: i64, all: i64| (100 * (used + wanted) / all.max(1)).min(100);
+    let cpu = share(info.scored.0, own.0, info.allocatable("cpu").milli_value());
+    let memory = share(info.scored.1, own.1, info.allocatable("memory").value());
     let least_allocated = (200 - cpu - memory) / 2;
     let balance = 100 - (cpu - memory).abs() / 2;
 
-    let owner = pod.controller().map(|owner| owner.text("/uid"));
-    let siblings = info
-        .pods
-        .values()
-        .filter(|placed| owner.is_some() && placed.pod.controller().map(|owner| owner.text("/uid")) == owner)
-        .count();
-    let spread = 100 - i64::try_from(siblings).unwrap_or(100).min(10) * 10;
+    let siblings = pod.controller().and_then(|owner| info.owners.get(owner.text("/uid"))).copied().unwrap_or_default();
+    let spread = 100 - siblings.min(10) * 10;
 
     let preferred: i64 = pod
         .items("/spec/affinity/nodeAffinity/preferredDuringSchedulingIgnoredDuringExecution")
@@ -295,41 +308,8 @@ fn score(pod: &Value, requests: &Amounts, node: &Value, info: &NodeInfo, all: &N
         .filter(|taint| taint.text("/effect") == "PreferNoSchedule")
         .filter(|taint| !tolerates(pod, taint.text("/key"), taint.text("/value"), "PreferNoSchedule"))
         .count();
-    let soft_spread: i64 = pod
-        .items("/spec/topologySpreadConstraints")
-        .iter()
-        .filter(|constraint| constraint.text("/whenUnsatisfiable") == "ScheduleAnyway")
-        .map(|constraint| {
-            let counts = domain_counts(pod, constraint, all);
-            node.label(constraint.text("/topologyKey")).and_then(|own| counts.get(own)).copied().unwrap_or_default()
-        })
-        .sum();
-    least_allocated + balance + 2 * spread + 2 * preferred.min(100) + company(pod, node, all)
+    least_allocated + balance + 2 * spread + 2 * preferred.min(100) + quest.score(node)
         - 300 * i64::try_from(soft_taints).unwrap_or_default()
-        - 20 * soft_spread
-}
-
-/// Preferred pod affinity and anti-affinity.
-fn company(pod: &Value, node: &Value, all: &Nodes) -> i64 {
-    const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
-    let mut sum = 0;
-    for (kind, sign) in [("podAffinity", 1), ("podAntiAffinity", -1)] {
-        for entry in pod.items(&format!("/spec/affinity/{kind}/{PREFERRED}")) {
-            let term = entry.at("/podAffinityTerm");
-            let key = term.text("/topologyKey");
-            let near = all
-                .iter()
-                .filter(|(other, _)| node.label(key).is_some() && other.label(key) == node.label(key))
-                .flat_map(|(_, info)| info.pods.values())
-                .filter(|placed| {
-                    placed.pod.namespace() == pod.namespace()
-                        && matches(term.at("/labelSelector"), placed.pod.at("/metadata/labels"))
-                })
-                .count();
-            sum += sign * entry.int("/weight").unwrap_or_default() * i64::try_from(near.min(10)).unwrap_or_default();
-        }
-    }
-    sum
 }
 
 /// Equal nodes are chosen from evenly but reproducibly.

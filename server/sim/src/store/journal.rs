@@ -21,7 +21,8 @@ use tokio::sync::watch as signal;
 
 use super::{Change, GroupResource, Journal, Object, Store, WeakStore};
 
-/// A journal of this size is replaced by a snapshot.
+/// A journal of this size is replaced by a snapshot, if it is also larger than the snapshot before: what is written
+/// stays in proportion to what changes.
 const ROTATE_AT: u64 = 64 * 1024 * 1024;
 /// How far the revision jumps at a restart, past any that a watch may have seen and no disk has.
 const RESTART_GAP: u64 = 1000;
@@ -133,7 +134,9 @@ pub fn open(folder: &Path, store: &Store) -> io::Result<()> {
     store.load(if numbers.is_empty() && revision == 0 { 1 } else { revision + RESTART_GAP }, []);
     let number = numbers.last().map_or(first, |last| last + 1);
     let file = create(&journal_path(folder, number))?;
-    let writer = Writer { folder: folder.to_owned(), file, number, size: 0, store: store.downgrade(), _lock: lock };
+    let snapshot = fs::metadata(folder.join("snapshot")).map_or(0, |found| found.len());
+    let writer =
+        Writer { folder: folder.to_owned(), file, number, size: 0, snapshot, store: store.downgrade(), _lock: lock };
     store.attach(Arc::new(FileJournal::start(writer)?));
     Ok(())
 }
@@ -217,7 +220,7 @@ impl FileJournal {
                     return;
                 }
                 done.send_replace(revision);
-                if writer.size > ROTATE_AT
+                if writer.size > ROTATE_AT.max(writer.snapshot)
                     && let Err(error) = writer.rotate()
                 {
                     tracing::error!(%error, "no snapshot could be made");
@@ -264,6 +267,8 @@ struct Writer {
     file: File,
     number: u64,
     size: u64,
+    /// Size of the latest snapshot.
+    snapshot: u64,
     /// Weak: the store owns its journal.
     store: WeakStore,
     _lock: File,
@@ -295,7 +300,9 @@ impl Writer {
             buffer.clear();
         }
         out.write_all(&buffer)?;
-        out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+        let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.sync_all()?;
+        self.snapshot = file.metadata()?.len();
         fs::rename(&draft, self.folder.join("snapshot"))?;
         File::open(&self.folder)?.sync_all()?;
         for number in (1..self.number).rev() {
@@ -357,6 +364,7 @@ mod tests {
             file,
             number: 1,
             size: 0,
+            snapshot: 0,
             store: store.downgrade(),
             _lock: lock,
         };

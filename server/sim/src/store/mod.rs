@@ -13,7 +13,10 @@ use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     fmt,
     ops::Bound,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use parking_lot::RwLock;
@@ -27,6 +30,8 @@ pub use watch::{Event, EventKind, Expired, Watch};
 const HISTORY: usize = 8192;
 /// How many events are remembered for watches over everything.
 const HISTORY_ALL: usize = 32768;
+/// How many of the latest events hold their objects as trees, which take several times the room of their text.
+const WARM: usize = 2048;
 
 /// An API group and a plural, e.g. `apps` and `deployments`. The group of core is "".
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -114,6 +119,8 @@ impl WeakStore {
 }
 
 struct Shared {
+    /// Rows handed out by lists.
+    listed: AtomicU64,
     inner: RwLock<Inner>,
     journal: RwLock<Option<Arc<dyn Journal>>>,
 }
@@ -166,6 +173,36 @@ impl History {
     }
 }
 
+impl Inner {
+    /// Lets go of the trees of the event that has just ceased to be warm, and of the row that it made if that has not
+    /// changed since. They are read again when somebody looks into them.
+    fn cool(&mut self) {
+        let Some(at) = self.all.events.len().checked_sub(WARM) else { return };
+        let Some(event) = self.all.events.get(at).cloned() else { return };
+        let cold = Arc::new(Event {
+            object: event.object.cold(),
+            previous: event.previous.as_ref().map(|previous| previous.cold()),
+            revision: event.revision,
+            kind: event.kind,
+            resource: event.resource.clone(),
+            namespace: event.namespace.clone(),
+            name: event.name.clone(),
+        });
+        if let Some(table) = self.tables.get_mut(&event.resource) {
+            if let Some(row) = table.rows.get_mut(&key_of(&event.namespace, &event.name))
+                && Arc::ptr_eq(row, &event.object)
+            {
+                *row = cold.object.clone();
+            }
+            let own = &mut table.history.events;
+            if let Ok(place) = own.binary_search_by_key(&event.revision, |own| own.revision) {
+                own[place] = cold.clone();
+            }
+        }
+        self.all.events[at] = cold;
+    }
+}
+
 /// A page of a list.
 pub struct Page {
     /// Revision that the list shows.
@@ -189,6 +226,7 @@ impl Store {
     #[must_use]
     pub fn new() -> Self {
         Self(Arc::new(Shared {
+            listed: AtomicU64::new(0),
             inner: RwLock::new(Inner { revision: 1, tables: HashMap::new(), all: History::default() }),
             journal: RwLock::new(None),
         }))
@@ -220,6 +258,12 @@ impl Store {
         }
     }
 
+    /// How many rows lists have handed out so far. Tests tell from it whether work grows with the square of something.
+    #[must_use]
+    pub fn listed(&self) -> u64 {
+        self.0.listed.load(Ordering::Relaxed)
+    }
+
     /// The revision of the last write.
     #[must_use]
     pub fn revision(&self) -> u64 {
@@ -240,7 +284,7 @@ impl Store {
         let Some(table) = inner.tables.get(resource) else {
             return Page { revision, items: Vec::new() };
         };
-        let items = match namespace {
+        let items: Vec<ObjectRef> = match namespace {
             None => table.rows.values().cloned().collect(),
             Some(namespace) => {
                 let prefix = format!("{namespace}/");
@@ -252,6 +296,7 @@ impl Store {
                     .collect()
             }
         };
+        self.0.listed.fetch_add(items.len() as u64, Ordering::Relaxed);
         Page { revision, items }
     }
 
@@ -397,6 +442,7 @@ impl Store {
         }
         table.history.push(event.clone(), HISTORY);
         inner.all.push(event, HISTORY_ALL);
+        inner.cool();
         object
     }
 

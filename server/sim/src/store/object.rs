@@ -41,6 +41,15 @@ impl Object {
         Self { revision, value: OnceLock::new(), bytes: OnceLock::from(bytes) }
     }
 
+    /// The same without its tree.
+    #[must_use]
+    pub(super) fn cold(self: &Arc<Self>) -> Arc<Self> {
+        if self.value.get().is_none() {
+            return self.clone();
+        }
+        Arc::new(Self::from_bytes(self.bytes().clone(), self.revision))
+    }
+
     /// The revision of the write that made this.
     #[must_use]
     pub fn revision(&self) -> u64 {

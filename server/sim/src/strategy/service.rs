@@ -5,8 +5,7 @@ use std::net::Ipv4Addr;
 use serde_json::{Value, json};
 
 use crate::{
-    cluster::{Cluster, text},
-    registry::builtin::gr,
+    cluster::{Addresses, Cluster, text},
     status::{FieldError, Result, Status},
 };
 
@@ -40,18 +39,11 @@ pub fn allocate(cluster: &Cluster, value: &mut Value, current: Option<&Value>) -
     if let Some(current) = current {
         keep_addresses(value, current);
     }
-    let own = (text(value, &["metadata", "namespace"]).to_owned(), text(value, &["metadata", "name"]).to_owned());
-    let others: Vec<_> = cluster
-        .list(&gr::SERVICES, None)
-        .into_iter()
-        .filter(|other| {
-            (text(other, &["metadata", "namespace"]), text(other, &["metadata", "name"]))
-                != (own.0.as_str(), own.1.as_str())
-        })
-        .collect();
-    address(value, &others, current)?;
+    let own = format!("{}/{}", text(value, &["metadata", "namespace"]), text(value, &["metadata", "name"]));
+    let addresses = cluster.addresses();
+    address(value, &addresses, &own, current)?;
     if matches!(kind.as_str(), "NodePort" | "LoadBalancer") {
-        node_ports(value, &others, &kind)?;
+        node_ports(value, &addresses, &own, &kind)?;
     } else if current.is_some_and(|current| matches!(text(current, &["spec", "type"]), "NodePort" | "LoadBalancer")) {
         for port in value["spec"]["ports"].as_array_mut().into_iter().flatten() {
             if let Some(port) = port.as_object_mut() {
@@ -81,12 +73,12 @@ fn keep_addresses(value: &mut Value, current: &Value) {
     }
 }
 
-fn address(value: &mut Value, others: &[crate::store::ObjectRef], current: Option<&Value>) -> Result<()> {
+fn address(value: &mut Value, addresses: &Addresses, own: &str, current: Option<&Value>) -> Result<()> {
     let asked = match text(value, &["spec", "clusterIP"]) {
         "" => value["spec"]["clusterIPs"][0].as_str().unwrap_or_default().to_owned(),
         asked => asked.to_owned(),
     };
-    let taken = |ip: &str| others.iter().any(|other| text(other, &["spec", "clusterIP"]) == ip);
+    let taken = |ip: &str| addresses.has_ip(ip, own);
     let chosen = if asked == "None" {
         asked
     } else if asked.is_empty() {
@@ -141,27 +133,26 @@ fn address(value: &mut Value, others: &[crate::store::ObjectRef], current: Optio
     Ok(())
 }
 
-fn node_ports(value: &mut Value, others: &[crate::store::ObjectRef], kind: &str) -> Result<()> {
+fn node_ports(value: &mut Value, addresses: &Addresses, own: &str, kind: &str) -> Result<()> {
     if kind == "LoadBalancer" && value["spec"]["allocateLoadBalancerNodePorts"] == false {
         return Ok(());
     }
+    // Those of this very service.
     let mut taken: Vec<(i64, String)> = Vec::new();
-    for other in others {
-        for port in other["spec"]["ports"].as_array().into_iter().flatten() {
-            if let Some(number) = port["nodePort"].as_i64() {
-                taken.push((number, text(port, &["protocol"]).to_owned()));
-            }
-        }
-    }
     let mut errors = Vec::new();
     let ports = value["spec"]["ports"].as_array_mut();
     for (index, port) in ports.into_iter().flatten().enumerate() {
         let protocol = text(port, &["protocol"]).to_owned();
         let asked = port["nodePort"].as_i64().unwrap_or(0);
-        let used = |number: i64| taken.iter().any(|(own, with)| *own == number && *with == protocol);
+        let used = |number: i64| {
+            addresses.has_port(number, Some(&protocol), own)
+                || taken.iter().any(|(mine, with)| *mine == number && *with == protocol)
+        };
         let field = format!("spec.ports[{index}].nodePort");
         if asked == 0 {
-            match PORTS.clone().find(|number| !taken.iter().any(|(own, _)| own == number)) {
+            let free =
+                |number: &i64| !addresses.has_port(*number, None, own) && !taken.iter().any(|(mine, _)| mine == number);
+            match PORTS.clone().find(free) {
                 Some(free) => {
                     port["nodePort"] = json!(free);
                     taken.push((free, protocol));

@@ -125,24 +125,41 @@ pub async fn replies_are_kept(store: Arc<dyn Store>) {
     assert_eq!(claim(2, "k", 3).await, None, "everybody has their own keys");
 
     let reply = StoredReply { status: 201, headers: json!({ "etag": "\"1\"" }), body: vec![0, 159, 146, 150] };
-    store.keep_reply(id(1), "k", &reply).await.unwrap();
+    store.keep_reply(id(1), "k", at(0), &reply).await.unwrap();
     let kept = Some(IdempotentReply { request: digest(1), claimed_at: at(0), reply: Some(reply.clone()) });
     assert_eq!(claim(1, "k", 2).await, kept);
-    store.release_idempotency(id(1), "k").await.unwrap();
+    store.release_idempotency(id(1), "k", at(0)).await.unwrap();
     assert_eq!(claim(1, "k", 2).await, kept, "what was answered stays answered");
     let other = StoredReply { status: 500, headers: json!({}), body: vec![] };
-    refused(store.keep_reply(id(1), "k", &other).await, ErrorCode::NotFound);
-    refused(store.keep_reply(id(1), "unclaimed", &other).await, ErrorCode::NotFound);
+    refused(store.keep_reply(id(1), "k", at(0), &other).await, ErrorCode::NotFound);
+    refused(store.keep_reply(id(1), "unclaimed", at(0), &other).await, ErrorCode::NotFound);
     assert_eq!(claim(1, "k", 2).await, kept);
 
-    store.release_idempotency(id(2), "k").await.unwrap();
+    store.release_idempotency(id(2), "k", at(0)).await.unwrap();
     assert_eq!(claim(2, "k", 4).await, None, "given up, so free");
     let empty = StoredReply { status: 204, headers: json!({}), body: vec![] };
-    store.keep_reply(id(2), "k", &empty).await.unwrap();
+    store.keep_reply(id(2), "k", at(0), &empty).await.unwrap();
     assert_eq!(
         claim(2, "k", 4).await,
         Some(IdempotentReply { request: digest(4), claimed_at: at(0), reply: Some(empty) })
     );
+}
+
+pub async fn a_claim_taken_over_is_lost(store: Arc<dyn Store>) {
+    add_users(&*store, &["ann"]).await;
+    let claim = async |second| store.claim_idempotency(id(1), "k", &digest(1), at(second)).await.unwrap();
+    assert_eq!(claim(0).await, None);
+    // Somebody takes the claim for dead, gives it up in its owner's place and makes one of their own.
+    store.release_idempotency(id(1), "k", at(0)).await.unwrap();
+    assert_eq!(claim(9).await, None);
+    // Whoever else thought so, or the slow owner, changes nothing any more.
+    let later = Some(IdempotentReply { request: digest(1), claimed_at: at(9), reply: None });
+    store.release_idempotency(id(1), "k", at(0)).await.unwrap();
+    assert_eq!(claim(10).await, later);
+    let reply = StoredReply { status: 201, headers: json!({}), body: vec![] };
+    refused(store.keep_reply(id(1), "k", at(0), &reply).await, ErrorCode::NotFound);
+    assert_eq!(claim(10).await, later);
+    store.keep_reply(id(1), "k", at(9), &reply).await.unwrap();
 }
 
 pub async fn one_claim_wins(store: Arc<dyn Store>) {

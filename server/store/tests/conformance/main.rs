@@ -78,6 +78,7 @@ suite! {
         journal::audit_is_filtered,
         journal::audit_is_paged_while_it_grows,
         journal::replies_are_kept,
+        journal::a_claim_taken_over_is_lost,
         journal::one_claim_wins,
         upkeep::text_is_kept_as_it_is,
         upkeep::dropped_work_leaves_no_trace,

@@ -7,14 +7,18 @@ mod load;
 mod portal;
 mod report;
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
 
 use self::{
     http::{Connection, Request},
     load::{Load, closed_loop, open_loop},
-    portal::{Portal, grouped, pin_client},
+    portal::{Parts, Portal, grouped, pin_client},
     report::Figure,
 };
 use crate::{
@@ -32,6 +36,9 @@ pub struct Options {
     /// Write the table to `server/docs/BENCH.md` too.
     #[arg(long)]
     write: bool,
+    /// Measure this `berth` instead of building one: to compare two versions.
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
 }
 
 /// How much of everything.
@@ -55,13 +62,18 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     } else {
         Scale { apps: 10_000, nodes: 200, many_pods: 100_000, seconds: 20 }
     };
-    step("Release build", || {
-        run_command(workspace.cargo().args(["build", "--workspace", "--bin", "berth", "--release"]))
-    })?;
+    let berth = match &options.binary {
+        Some(file) => file.clone(),
+        None => step("Release build", || {
+            run_command(workspace.cargo().args(["build", "--workspace", "--bin", "berth", "--release"]))?;
+            Ok(workspace.berth(Profile::Release))
+        })?,
+    };
     let site = step("Browser part", || site::build(workspace, Profile::Release))?;
     let mut figures = Vec::new();
-    lists(workspace, &site, &scale, &mut figures)?;
-    cache(workspace, &site, &scale, &mut figures)?;
+    let parts = Parts { folder: workspace.target(""), berth, site };
+    lists(&parts, &scale, &mut figures)?;
+    cache(&parts, &scale, &mut figures)?;
 
     let machine = report::machine(workspace)?;
     let table = report::table(&figures);
@@ -83,10 +95,10 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
 }
 
 /// Pages over many apps and pods, and what the first page after sign-in transfers.
-fn lists(workspace: &Workspace, site: &Path, scale: &Scale, figures: &mut Vec<Figure>) -> Result<()> {
+fn lists(parts: &Parts, scale: &Scale, figures: &mut Vec<Figure>) -> Result<()> {
     let many = grouped(scale.apps);
     say(&format!("{many} apps and pods of 9 KB on {} nodes", scale.nodes));
-    let mut portal = Portal::start(workspace, site, scale.nodes)?;
+    let mut portal = Portal::start(parts, scale.nodes)?;
     portal.seed(scale.apps, 1)?;
     pin_client()?;
     let start = portal.restart(scale.apps)?;
@@ -100,7 +112,7 @@ fn lists(workspace: &Workspace, site: &Path, scale: &Scale, figures: &mut Vec<Fi
     figures.push(Figure::at_most(
         "first page after sign-in, everything in it",
         100.0,
-        first_page(&portal, site)?,
+        first_page(&portal, &parts.site)?,
         "KB",
     ));
     // Pods of a whole namespace are listed by the REST API; its pages list those of one app.
@@ -147,11 +159,11 @@ fn lists(workspace: &Workspace, site: &Path, scale: &Scale, figures: &mut Vec<Fi
 }
 
 /// What a pod costs in the cache.
-fn cache(workspace: &Workspace, site: &Path, scale: &Scale, figures: &mut Vec<Figure>) -> Result<()> {
+fn cache(parts: &Parts, scale: &Scale, figures: &mut Vec<Figure>) -> Result<()> {
     let many = grouped(scale.many_pods);
     say(&format!("{many} pods in the cache"));
     // 110 pods a node is what a kubelet takes.
-    let mut portal = Portal::start(workspace, site, scale.many_pods.div_ceil(100))?;
+    let mut portal = Portal::start(parts, scale.many_pods.div_ceil(100))?;
     let empty = portal.memory()?;
     let replicas = 500;
     portal.seed(scale.many_pods / replicas, replicas)?;

@@ -14,10 +14,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use super::http::{Connection, Request};
-use crate::{
-    shell::{output, run, seconds},
-    workspace::{Profile, Workspace},
-};
+use crate::shell::{output, run, seconds};
 
 /// Where the server runs.
 pub const SERVER_CORE: &str = "0";
@@ -48,6 +45,17 @@ impl Drop for Process {
     }
 }
 
+/// What is measured, and where it may write.
+#[derive(Debug)]
+pub struct Parts {
+    /// For data and logs.
+    pub folder: PathBuf,
+    /// The binary.
+    pub berth: PathBuf,
+    /// The browser part.
+    pub site: PathBuf,
+}
+
 /// Both processes, their folder, and who we are to them.
 #[derive(Debug)]
 pub struct Portal {
@@ -76,10 +84,10 @@ impl Portal {
     ///
     /// # Errors
     /// Something does not start or refuses; the logs are in the folder that the message names.
-    pub fn start(workspace: &Workspace, site: &Path, nodes: usize) -> Result<Self> {
-        let folder = workspace.target(&format!("bench-{}-{nodes}", id()));
+    pub fn start(parts: &Parts, nodes: usize) -> Result<Self> {
+        let folder = parts.folder.join(format!("bench-{}-{nodes}", id()));
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let berth = workspace.berth(Profile::Release);
+        let berth = parts.berth.clone();
         let kubeconfig = folder.join("kubeconfig");
         let listen = format!("127.0.0.1:{}", free_port()?);
         let mut sim = Command::new(&berth);
@@ -87,7 +95,7 @@ impl Portal {
         let cluster = spawn(&mut sim, &folder.join("cluster.log"))?;
         let mut portal = Self {
             port: free_port()?,
-            site: site.to_owned(),
+            site: parts.site.clone(),
             token: String::new(),
             cookie: String::new(),
             server: None,
@@ -215,7 +223,7 @@ impl Portal {
         let patience = Duration::from_secs(120 + wanted as u64 / 25);
         let mut seen = 0;
         wait(&format!("{wanted} running pods (seen: {seen})"), patience, || {
-            let list = self.call(&mut connection, "GET", &api("pods?limit=1&phase=Running"), &Value::Null)?;
+            let list = self.call(&mut connection, "GET", &api("pods?limit=1&phase=running"), &Value::Null)?;
             seen = list["total"].as_u64().map_or(0, |n| usize::try_from(n).unwrap_or(usize::MAX));
             eprint!("\r  {seen} of {wanted} pods run ");
             io::stderr().flush()?;
@@ -270,16 +278,17 @@ fn app(number: usize, replicas: usize) -> Value {
 
 /// A session's cookie, after the one-time password was changed.
 fn sign_in(port: u16, password: &str) -> Result<String> {
-    let origin = format!("http://127.0.0.1:{port}");
+    // The requests name the host without its port.
+    let origin = "http://127.0.0.1";
     let mut connection = Connection::open(port)?;
     let answer =
-        connection.send(&Request::form("/sign-in", "", &origin, &[("name", "bench"), ("password", password)]))?;
+        connection.send(&Request::form("/sign-in", "", origin, &[("name", "bench"), ("password", password)]))?;
     let cookie = answer.cookies().collect::<Vec<_>>().join("; ");
     if answer.status != 303 || cookie.is_empty() {
         bail!("sign-in was refused ({}): {}", answer.status, answer.text()?);
     }
     let fields = [("current", password), ("new", PASSWORD), ("again", PASSWORD)];
-    let answer = connection.send(&Request::form("/password", &cookie, &origin, &fields))?;
+    let answer = connection.send(&Request::form("/password", &cookie, origin, &fields))?;
     if answer.status != 303 {
         bail!("the new password was refused ({}): {}", answer.status, answer.text()?);
     }

@@ -173,7 +173,11 @@ impl Rollout<'_> {
         let namespace = deployment.namespace();
         let selector = deployment.at("/spec/selector");
         let mut sets = Vec::new();
-        for candidate in self.cx.cluster.list(&gr::REPLICA_SETS, Some(namespace)) {
+        let index = self.cx.index;
+        let kind = gr::REPLICA_SETS;
+        let own = index.dependents_of(deployment.uid(), &kind).map(|at| &at.name);
+        let names: std::collections::BTreeSet<&String> = own.chain(index.orphan_sets(namespace)).collect();
+        for candidate in names.into_iter().filter_map(|name| self.cx.cluster.find(&kind, namespace, name)) {
             let fits = matches(selector, candidate.at("/metadata/labels"));
             if candidate.controlled_by(deployment.uid()) {
                 if fits {
