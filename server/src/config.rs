@@ -94,7 +94,7 @@ settings! {
     /// Logs as text or json.
     log_format: LogFormat = Some(LogFormat::Text), "text";
     /// Which log entries: error, warn, info, debug, or a filter such as info,berth_cluster=debug.
-    log: String = Some("info,hyper=warn,kube=warn".to_owned()), "info,hyper=warn,kube=warn";
+    log: String = Some("info,hyper=warn,kube=warn,kube_client=off".to_owned()), "info,hyper=warn,kube=warn,kube_client=off";
 }
 
 /// The settings of file, variables and flags, checked against each other.
@@ -102,6 +102,22 @@ settings! {
 /// # Errors
 /// What is wrong, with its source.
 pub fn load(flags: &Flags) -> anyhow::Result<Settings> {
+    read(flags).map_err(|e| Usage(format!("{e:#}")).into())
+}
+
+/// Wrong settings: the process ends with 2, as for wrong flags.
+#[derive(Debug)]
+pub struct Usage(String);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+fn read(flags: &Flags) -> anyhow::Result<Settings> {
     let mut figment = Figment::from(Serialized::defaults(Settings::default()));
     if let Some(path) = &flags.config {
         if !path.exists() {

@@ -9,6 +9,7 @@ mod commands;
 pub mod config;
 mod embedded;
 mod http;
+mod listen;
 mod logging;
 pub mod serve;
 

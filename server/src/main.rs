@@ -4,6 +4,10 @@ use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
 
+/// Returns what was freed to the system: glibc keeps the blocks that passwords are hashed in (19 MiB each, docs/adr/0003).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // clap exits with 2 for wrong usage.
     let cli = berth::Cli::parse();
@@ -20,7 +24,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(e) => {
             eprintln!("berth: {e:#}");
-            ExitCode::FAILURE
+            if e.is::<berth::config::Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }

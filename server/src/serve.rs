@@ -1,6 +1,6 @@
 //! `berth serve`: opens the store and the cluster, wires services, pages and API, serves until told to stop.
 
-use std::{future::IntoFuture, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use axum::Router;
@@ -23,7 +23,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::{LogFormat, Settings},
-    embedded, http, logging,
+    embedded, http, listen, logging,
 };
 
 /// How often rows and clusters are made to agree where nothing says that they differ.
@@ -143,11 +143,9 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         drained.cancelled().await;
         tokio::time::sleep(DRAIN).await;
     };
-    let service = portal.router.clone().into_make_service_with_connect_info::<SocketAddr>();
+    let router = portal.router.clone();
     tokio::select! {
-        result = axum::serve(listener, service).with_graceful_shutdown(graceful).into_future() => {
-            result.context("the server failed")?;
-        }
+        ((), ()) = async { tokio::join!(listen::serve(listener, router, portal.stop.clone()), graceful) } => {}
         () = late => tracing::warn!("some requests did not finish in {} s", DRAIN.as_secs()),
     }
     portal.stop().await;
@@ -207,16 +205,27 @@ fn site(settings: &Settings) -> anyhow::Result<Site> {
     }
 }
 
-/// Installs what Berth needs in the cluster (CRDs, roles), until it is there.
+/// Installs what Berth needs in the cluster (CRDs, roles), and again whenever it is not there any more: a cluster may be
+/// restored from a backup, or made anew under the same address.
 async fn install(cluster: Arc<KubeCluster>, clock: Arc<dyn Clock>, stop: CancellationToken) {
-    let mut wait = Duration::from_millis(500);
-    while let Err(e) = install_once(&cluster).await {
-        tracing::warn!(error = %e, "the cluster does not have what Berth needs yet");
+    let first = Duration::from_millis(500);
+    let mut wait = first;
+    loop {
+        let next = match install_once(&cluster).await {
+            Ok(()) => {
+                wait = first;
+                RECONCILE
+            }
+            Err(e) => {
+                tracing::warn!(error = %e, "the cluster does not have what Berth needs yet");
+                wait = (wait * 2).min(Duration::from_secs(15));
+                wait
+            }
+        };
         tokio::select! {
             () = stop.cancelled() => return,
-            () = clock.sleep(wait) => {}
+            () = clock.sleep(next) => {}
         }
-        wait = (wait * 2).min(Duration::from_secs(15));
     }
 }
 

@@ -87,6 +87,15 @@ impl KubeCluster {
         Rest::new(self.connection.controller.clone())
     }
 
+    /// Refuses at once what would only wait for a cluster that is known to be away.
+    pub(crate) fn reachable(&self) -> Result<()> {
+        match self.cache.health.unanswered() {
+            Some(reason) => Err(Error::new(ErrorCode::ClusterUnavailable, "the cluster does not answer")
+                .caused_by(std::io::Error::other(reason.to_string()))),
+            None => Ok(()),
+        }
+    }
+
     fn dated<T>(&self, mut page: Page<T>) -> Page<T> {
         page.as_of = self.cache.health.freshness().as_of;
         page
@@ -128,7 +137,7 @@ impl Cluster for KubeCluster {
         if !rows.is_empty() {
             return rows;
         }
-        let pods = self.cache.pods.space(&namespace.kube_name).rows().count();
+        let pods = self.cache.pods.space(&namespace.kube_name).get().map_or(0, |space| space.len());
         vec![UsageRow { resource: "pods".to_owned(), used: pods.to_string(), limit: None }]
     }
 
@@ -178,6 +187,7 @@ impl Cluster for KubeCluster {
     }
 
     async fn revisions(&self, ctx: &OpCtx, app: &Grant<AppRef>) -> Result<Vec<RevisionRow>> {
+        self.reachable()?;
         self.history(ctx, app).await
     }
 
@@ -186,6 +196,7 @@ impl Cluster for KubeCluster {
     }
 
     async fn pod(&self, ctx: &OpCtx, namespace: &Grant<NamespaceRef>, pod: &str) -> Result<Value> {
+        self.reachable()?;
         self.read_pod(ctx, namespace, pod).await
     }
 
@@ -195,6 +206,7 @@ impl Cluster for KubeCluster {
         namespace: &Grant<NamespaceRef>,
         query: &LogQuery,
     ) -> Result<BoxStream<'static, Result<LogLine>>> {
+        self.reachable()?;
         self.read_logs(ctx, namespace, query).await
     }
 

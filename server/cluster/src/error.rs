@@ -79,6 +79,11 @@ pub(crate) fn from_status(status: &Status, target: &Target<'_>) -> Error {
             "the cluster does not accept Berth's credentials; `berth doctor` says more",
         )
         .caused_by(cause()),
+        // The API server's word for objects that it cannot merge; trying again ends the same.
+        (500, _) if status.message.contains("failed to create typed") => {
+            let reason = status.message.trim_start_matches("Internal error occurred: ");
+            refused(reason).caused_by(cause())
+        }
         (code, _) if code == 429 || code >= 500 => {
             let wait = status.details.as_ref().map_or(2, |d| u64::from(d.retry_after_seconds).clamp(1, 60));
             unavailable(cause()).retry_after(Duration::from_secs(wait))

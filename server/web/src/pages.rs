@@ -20,6 +20,8 @@ use secrecy::ExposeSecret;
 
 use crate::{WebState, cookies, guard::Nonce, session};
 
+/// A form that takes longer to arrive is not waited for.
+const FORM_TIME: Duration = Duration::from_secs(30);
 /// A page that takes longer than this answers 504.
 const PAGE_TIME: Duration = Duration::from_secs(20);
 
@@ -110,7 +112,11 @@ async fn read_form(state: &WebState, request: Request) -> Result<Vec<(String, St
         return Err(Error::new(ErrorCode::UnsupportedMediaType, "forms are sent as application/x-www-form-urlencoded"));
     }
     let max = state.options.max_form_bytes;
-    match Limited::new(request.into_body(), max).collect().await {
+    let body = Limited::new(request.into_body(), max).collect();
+    let Ok(body) = tokio::time::timeout(FORM_TIME, body).await else {
+        return Err(Error::new(ErrorCode::Timeout, "the form did not arrive in time; nothing was changed"));
+    };
+    match body {
         Ok(body) => {
             let bytes: Bytes = body.to_bytes();
             Ok(pairs(&bytes))

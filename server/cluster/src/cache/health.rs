@@ -82,6 +82,11 @@ impl Health {
         Freshness { state: cache, as_of: state.as_of }
     }
 
+    /// Why the API server does not answer, if the last probe found so.
+    pub(crate) fn unanswered(&self) -> Option<Arc<str>> {
+        self.state.lock().probe.clone()
+    }
+
     /// Whether all these watches have had their first list.
     pub(crate) fn all_synced(&self, names: &[&'static str]) -> bool {
         let state = self.state.lock();
