@@ -37,7 +37,7 @@ export default defineConfig({
   },
   projects: [
     { name: 'browser', testIgnore: 'screenshots.spec.mjs' },
-    { name: 'no-js', testMatch: 'main-job.spec.mjs', use: { javaScriptEnabled: false } },
+    { name: 'no-js', testMatch: ['main-job.spec.mjs', 'forms.spec.mjs'], use: { javaScriptEnabled: false } },
     ...(process.env.BERTH_SCREENSHOTS ? [{ name: 'screenshots', testMatch: 'screenshots.spec.mjs' }] : []),
   ],
 });

@@ -308,5 +308,10 @@ async fn search_finds_places_and_pages() {
         let page = get(&world, &ctx, &format!("/search?q={q}")).await;
         assert!(page.html.contains(&format!("href=\"{href}\"")), "{q}: {}", page.html);
     }
+    // Who reads Chinese may well type English.
+    let query = pairs("q=pods");
+    let request = PageRequest { path: "/search".into(), query, language: Language::ZhCn, ..PageRequest::default() };
+    let page = pages(&world).respond(&ctx, request).await;
+    assert!(page.html.contains(r#"href="/t/shop/n/staging/pods""#), "{}", page.html);
     assert!(!get(&world, &ctx, "/search?q=audit").await.html.contains("/admin/audit"), "not for members");
 }

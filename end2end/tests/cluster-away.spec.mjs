@@ -17,8 +17,11 @@ test('pages go on from the cache and say how old they are', async ({ signedIn: p
       await expect(page.locator('#stale')).toContainText(/as of \d\d:\d\d:\d\d/, { timeout: 500 });
     }).toPass({ timeout: 120_000 });
     await expect(page.getByRole('main').getByRole('link', { name: 'web' })).toBeVisible();
+    // The page's own stream lives on; that makes nothing on it newer.
+    await expect(page.locator('#live')).toContainText('reconnecting');
   } finally {
     portal.thawCluster();
   }
   await expect(page.locator('#stale')).toBeEmpty({ timeout: 60_000 });
+  await expect(page.locator('#live')).toContainText('live');
 });

@@ -20,6 +20,21 @@ test('the palette opens by keyboard, finds an app and goes there', async ({ sign
   await expect(page).toHaveURL(new RegExp(`${shop.path}/apps/checkout$`));
 });
 
+test('Enter in the palette goes where the typed words lead, however fast it comes', async ({ signedIn: page, shop }) => {
+  await shop.deploy('swift', spec(image('swift'), { replicas: 1 }));
+  // The list of an earlier question stands there while the answer to this one is late.
+  await page.route(/search\?part=hits&q=swift$/, async (route) => {
+    await new Promise((later) => setTimeout(later, 500));
+    await route.continue();
+  });
+  await page.goto(`${shop.path}/apps`);
+  await page.keyboard.press('Control+k');
+  await expect(page.getByRole('dialog').getByRole('option').first()).toBeVisible();
+  await page.keyboard.type('swift');
+  await page.keyboard.press('Enter');
+  await expect(page).toHaveURL(new RegExp(`${shop.path}/apps/swift$`));
+});
+
 test('what is typed stays while the page changes around it', async ({ signedIn: page, shop }) => {
   await shop.deploy('steady', spec(image('steady')));
   await page.goto(`${shop.path}/apps`);

@@ -23,6 +23,8 @@ const PAGES = {
   namespace: ({ path }) => path,
   apps: ({ path }) => `${path}/apps`,
   'apps, none fits': ({ path }) => `${path}/apps?q=nothing-is-called-that`,
+  'pods of a namespace': ({ path }) => `${path}/pods`,
+  'pods, none fits': ({ path }) => `${path}/pods?q=nothing-is-called-that`,
   'new app': ({ path }) => `${path}/apps/new`,
   'new app as YAML': ({ path }) => `${path}/apps/new?view=yaml`,
   'app that is well': ({ path }) => `${path}/apps/web`,

@@ -25,6 +25,7 @@ test('pictures', async ({ browser, shop, portal }, info) => {
   const pages = {
     home: '/',
     apps: `${shop.path}/apps`,
+    pods: `${shop.path}/pods`,
     'app-degraded': `${shop.path}/apps/payments`,
     app: `${shop.path}/apps/web`,
     deploy: `${shop.path}/apps/new`,
@@ -48,6 +49,8 @@ test('pictures', async ({ browser, shop, portal }, info) => {
   for (const [size, viewport] of Object.entries(SIZES)) {
     const context = await browser.newContext({ viewport, locale: 'zh-CN', storageState: shop.state, baseURL: portal.url });
     const page = await context.newPage();
+    // What the sign-in said is said once.
+    await page.goto(pages.home);
     await page.goto(pages.apps);
     await page.screenshot({ path: `${FOLDER}apps-${size}-chinese.png` });
     await context.close();

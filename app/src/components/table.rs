@@ -1,6 +1,6 @@
 //! Tables: dense, one line a row, on a phone a card a row. Headings that can sort do so by a link.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt::Write as _};
 
 use berth_core::ports::pages::Language;
 use berth_types::ListQuery;
@@ -71,10 +71,12 @@ pub fn table(
     sort: Option<(&ListUrl, &ListQuery)>,
     rows: impl IntoView + 'static,
 ) -> AnyView {
+    let columns: Vec<Column> = columns.into_iter().collect();
+    let labels = number_labels(&columns);
     let headings: Vec<_> = columns.into_iter().map(|column| column.heading(sort)).collect();
     view! {
         <div class="scroll">
-            <table class="cards">
+            <table class="cards" style=labels>
                 <thead>
                     <tr>{headings}</tr>
                 </thead>
@@ -85,11 +87,23 @@ pub fn table(
     .into_any()
 }
 
+/// The headings of the columns of numbers, as properties `--c1`, `--c2`, …: on a phone, where headings are not seen, the
+/// style sheet sets them before the numbers. In the table once, so that no row need repeat them.
+fn number_labels(columns: &[Column]) -> Option<String> {
+    let mut out = String::new();
+    for (column, n) in columns.iter().zip(1..).filter(|(column, _)| column.numeric) {
+        let label = column.label.replace('\\', "\\\\").replace('\'', "\\'");
+        let _ = write!(out, "--c{n}:'{label} ';");
+    }
+    (!out.is_empty()).then_some(out)
+}
+
 /// A cell that takes the room which the others leave: text on one line, whole in its tooltip.
 #[must_use]
 pub fn fill(text: String) -> impl IntoView + 'static {
     let title = (!text.is_empty()).then(|| text.clone());
-    view! { <td class="fill muted" title=title>{text}</td> }
+    // Nothing at all, where there is nothing: on a phone the cell then takes no line.
+    view! { <td class="fill muted" title=title>{(!text.is_empty()).then_some(text)}</td> }
 }
 
 #[cfg(test)]
@@ -109,6 +123,13 @@ mod tests {
         assert!(html.contains(r#"<a href="/a?sort=name">Name"#), "{html}");
         assert!(html.contains(r#"<th scope="col" class="num"><a href="/a?sort=ready">Pods"#), "{html}");
         assert!(html.contains(">Why</th>"), "{html}");
+    }
+
+    #[test]
+    fn numbers_keep_their_headings_on_a_phone() {
+        let columns = [Column::text("Name"), Column::number("Pods"), Column::number("It's \\")];
+        assert_eq!(number_labels(&columns).as_deref(), Some(r"--c2:'Pods ';--c3:'It\'s \\ ';"));
+        assert_eq!(number_labels(&columns[..1]), None);
     }
 
     #[test]

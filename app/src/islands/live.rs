@@ -219,9 +219,14 @@ fn event(tab: &Shared, kind: &str, data: &str) {
             }
         }
         "fragments" if mine => {
-            show(tab, "on", "data-live");
             swap(&data);
-            fresh(tab);
+            if is_stale() {
+                // The stream lives, but what it tells is from before: the banner says from when.
+                show(tab, "off", "data-reconnecting");
+            } else {
+                show(tab, "on", "data-live");
+                fresh(tab);
+            }
         }
         _ => {}
     }
@@ -236,6 +241,13 @@ fn swap(data: &JsValue) {
         }
     }
     small::times();
+}
+
+/// Whether the page says that its cluster does not answer.
+fn is_stale() -> bool {
+    dom::document()
+        .and_then(|d| d.get_element_by_id("stale"))
+        .is_some_and(|banner| banner.first_element_child().is_some())
 }
 
 /// What is shown was true just now.

@@ -13,6 +13,11 @@ const RECENT: &str = "berth-recent";
 /// How many of them.
 const RECENT_MAX: u32 = 6;
 
+/// On the list: the question that it answers.
+const SHOWN: &str = "data-shown";
+/// On the list: the question whose first answer is to be followed when it comes.
+const WAITING: &str = "data-waiting";
+
 pub fn start() -> Option<()> {
     let opener = dom::all("[data-island='palette']").into_iter().next()?;
     remember();
@@ -85,11 +90,16 @@ fn open() -> Option<()> {
             "ArrowDown" => select(&list, &field, 1),
             "ArrowUp" => select(&list, &field, -1),
             "Enter" => {
-                let chosen = dom::first(&list, "a[aria-selected='true']").or_else(|| dom::first(&list, "a"));
-                match chosen.and_then(|a| a.get_attribute("href")) {
-                    Some(href) => dom::go(&href),
-                    None => return,
-                }
+                let typed = field.value();
+                let typed = typed.trim();
+                match dom::first(&list, "a[aria-selected='true']") {
+                    Some(chosen) => follow(&chosen),
+                    None if typed.is_empty() || list.get_attribute(SHOWN).as_deref() == Some(typed) => {
+                        dom::first(&list, "a").and_then(|first| follow(&first))
+                    }
+                    // Faster than the answer: what is shown is of an earlier question.
+                    None => list.set_attribute(WAITING, typed).ok(),
+                };
             }
             _ => return,
         }
@@ -109,6 +119,11 @@ fn open() -> Option<()> {
 
 fn close(dialog: &HtmlDialogElement) -> Option<()> {
     dialog.close();
+    Some(())
+}
+
+fn follow(link: &Element) -> Option<()> {
+    dom::go(&link.get_attribute("href")?);
     Some(())
 }
 
@@ -155,6 +170,10 @@ fn ask(list: &HtmlElement, q: &str, asked: &Rc<Cell<u32>>) {
         if let Some(html) = html.as_string() {
             morph::morph(&list, &html);
             name_options(&list);
+            let _ = list.set_attribute(SHOWN, &q);
+            if list.get_attribute(WAITING).as_deref() == Some(q.as_str()) {
+                dom::first(&list, "a").and_then(|first| follow(&first));
+            }
         }
         if q.is_empty() {
             recent(&list);

@@ -99,17 +99,18 @@ async fn find(cx: &Cx, q: &str) -> Result<Vec<Found>> {
 
 /// The lists of namespaces that fit: `pods dev` finds the pods of every `dev`.
 async fn lists(cx: &Cx, words: &[String]) -> Result<Vec<Found>> {
+    type Label = fn(Language) -> &'static str;
     type Path = fn(&TenantName, &NamespaceName) -> String;
-    let l = cx.lang();
-    let lists: [(Icon, &'static str, Path); 2] = [
-        (Icon::Apps, tr::common::apps(l), |t, n| paths::apps(t, n)),
-        (Icon::Pods, tr::common::pods(l), |t, n| paths::pods(t, n)),
+    let lists: [(Icon, Label, Path); 2] = [
+        (Icon::Apps, tr::common::apps, |t, n| paths::apps(t, n)),
+        (Icon::Pods, tr::common::pods, |t, n| paths::pods(t, n)),
     ];
     let mut found = Vec::new();
     for (symbol, label, path) in lists {
-        let called = label.to_lowercase();
-        let (of_list, of_place): (Vec<&String>, Vec<&String>) =
-            words.iter().partition(|w| called.starts_with(w.as_str()));
+        // Who reads Chinese may well type English.
+        let called = [label(cx.lang()), label(Language::En)].map(str::to_lowercase);
+        let names_it = |word: &str| called.iter().any(|called| called.starts_with(word));
+        let (of_list, of_place): (Vec<&String>, Vec<&String>) = words.iter().partition(|w| names_it(w));
         if of_list.is_empty() {
             continue;
         }
@@ -118,7 +119,7 @@ async fn lists(cx: &Cx, words: &[String]) -> Result<Vec<Found>> {
             if let (Some(namespace), None) = (hit.namespace, hit.app) {
                 found.push(Found {
                     symbol,
-                    label: label.into(),
+                    label: label(cx.lang()).into(),
                     place: format!("{} / {namespace}", hit.tenant),
                     href: path(&hit.tenant, &namespace),
                 });

@@ -13,7 +13,7 @@ use berth_core::{
     },
 };
 use berth_types::{
-    ClusterId, ErrorCode, ListQuery, Page,
+    AppSpec, ClusterId, ErrorCode, ListQuery, Page,
     app_status::AppPhase,
     rows::{AppRow, EventRow, LogLine, PodRow, RevisionRow, UsageRow},
 };
@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     cache::{Cache, app::view, query::page, quota},
     connection::Connection,
-    controller::Controller,
+    controller::{Controller, preview::preview},
     rest::Rest,
 };
 
@@ -158,6 +158,10 @@ impl Cluster for KubeCluster {
     fn app(&self, app: &Grant<AppRef>) -> Option<AppObject> {
         let object = self.cache.apps.with(&app.namespace.kube_name, app.name.as_str(), |s| s.row.object())?;
         view(object).inspect_err(|e| tracing::warn!(app = %app.name, error = %e, "the spec of an app is none")).ok()
+    }
+
+    fn manifests(&self, app: &Grant<AppRef>, spec: &AppSpec) -> Vec<Value> {
+        preview(app, spec)
     }
 
     async fn create_app(&self, ctx: &OpCtx, app: &Grant<AppRef>, spec: &Value) -> Result<AppObject> {

@@ -65,18 +65,21 @@ pub async fn submit(cx: Cx) -> Result<Answer> {
     let name = head.app.name.clone();
     let cancel = head.spot.app_url(&name);
     let sent = Sent::read(&cx.request, Some(&name));
-    let editor = Editor::again(&sent, Some(name.clone()), cancel.clone());
+    let mut editor = Editor::again(&sent, Some(name.clone()), cancel.clone());
+    let app = cx.app()?;
     let spec = match (&sent.spec, sent.to.as_str()) {
         (_, "form" | "yaml") if sent.readable => return show(&cx, &head, &found, editor, 200).await,
-        (Ok(_), "check") => return show(&cx, &head, &found, editor, 200).await,
+        (Ok(spec), "preview") => {
+            editor.planned = Some(cx.services.preview_app(&cx.ctx, head.spot.app(&app), spec).await?);
+            return show(&cx, &head, &found, editor, 200).await;
+        }
         (Err(_), _) => return show(&cx, &head, &found, editor, 422).await,
         (Ok(spec), _) => spec,
     };
-    let app = cx.app()?;
     let mut found = found;
     for attempt in 1..=TRIES {
         let current = spec_of(&found);
-        if current != sent.base {
+        if current != sent.seen {
             return show(&cx, &head, &found, conflict(&sent, name, cancel, current), 409).await;
         }
         if *spec == current {
@@ -102,10 +105,13 @@ pub async fn submit(cx: Cx) -> Result<Answer> {
 /// What was typed, over what somebody else made of the app meanwhile, and how that differs from what the reader saw.
 fn conflict(sent: &Sent, name: String, cancel: String, current: Value) -> Editor {
     let text = |spec: &Value| yaml::print(spec).unwrap_or_default();
-    let meanwhile = Diff::of(&text(&sent.base), &text(&current), 2);
+    let meanwhile = Diff::of(&text(&sent.seen), &text(&current), 2);
     let editor = match sent.face {
-        Face::Form => Editor::of_form(Some(name), cancel, &sent.form.rebase(&sent.base, &current), current),
-        Face::Yaml => Editor::of_text(Some(name), cancel, sent.text.clone(), current),
+        Face::Form if sent.base == sent.seen => {
+            Editor::of_form(Some(name), cancel, &sent.form.rebase(&sent.base, &current), current)
+        }
+        // What was changed in the YAML before stands in no field: only there is nothing lost.
+        Face::Form | Face::Yaml => Editor::of_text(Some(name), cancel, sent.text.clone(), current),
     };
     Editor { meanwhile, ..editor }
 }

@@ -1,11 +1,12 @@
 //! A new app.
 
 use berth_core::{
-    Result,
+    Error, Result,
     authz::{Grant, NamespaceRef},
 };
-use berth_types::{Action, Resource, rows::UsageRow};
+use berth_types::{Action, AppName, FieldError, Resource, rows::UsageRow};
 use leptos::prelude::*;
+use serde_json::Value;
 
 use super::{
     May, Spot, demand, document,
@@ -48,7 +49,7 @@ pub async fn submit(cx: Cx) -> Result<Answer> {
     let editor = Editor::again(&sent, None, spot.apps_url());
     let spec = match (&sent.spec, sent.to.as_str()) {
         (_, "form" | "yaml") if sent.readable => return show(&cx, &spot, editor, 200).await,
-        (Ok(_), "check") => return show(&cx, &spot, editor, 200).await,
+        (Ok(spec), "preview") => return preview(&cx, &spot, &sent, spec, editor).await,
         (Err(_), _) => return show(&cx, &spot, editor, 422).await,
         (Ok(spec), _) => spec,
     };
@@ -59,14 +60,31 @@ pub async fn submit(cx: Cx) -> Result<Answer> {
             let exists = e.code() == berth_types::ErrorCode::AlreadyExists;
             let mut refused = Form::refused(&cx, &[], e)?;
             if exists && refused.errors.is_empty() {
-                let at = if sent.face == Face::Form { "name" } else { "metadata.name" };
-                let message = format!("there is an app called {name} already");
-                refused.errors.push(berth_types::FieldError::new(at, "name_taken", message).param("value", name));
+                refused.errors.push(taken(&sent));
                 refused.message = None;
             }
             show(&cx, &spot, editor.refused(refused), 422).await
         }
     }
+}
+
+/// That there is an app of this name already.
+fn taken(sent: &Sent) -> FieldError {
+    let at = if sent.face == Face::Form { "name" } else { "metadata.name" };
+    let name = &sent.form.name;
+    FieldError::new(at, "name_taken", format!("there is an app called {name} already")).param("value", name)
+}
+
+/// Shows what would be made; a name that is taken is refused as it would be when it is done.
+async fn preview(cx: &Cx, spot: &Spot, sent: &Sent, spec: &Value, mut editor: Editor) -> Result<Answer> {
+    let app: AppName = sent.form.name.parse().map_err(|_| Error::not_found())?;
+    let planned = cx.services.preview_app(&cx.ctx, spot.app(&app), spec).await?;
+    if planned.iter().any(|p| p.before.is_some()) {
+        let refused = Form { errors: vec![taken(sent)], ..Form::default() };
+        return show(cx, spot, editor.refused(refused), 422).await;
+    }
+    editor.planned = Some(planned);
+    show(cx, spot, editor, 200).await
 }
 
 async fn show(cx: &Cx, spot: &Spot, mut editor: Editor, status: u16) -> Result<Answer> {

@@ -1,6 +1,6 @@
 //! The form and the YAML view of an app: two faces of one object, for a new app and for one that is there.
 
-use berth_core::{ports::pages::PageRequest, yaml};
+use berth_core::{ports::pages::PageRequest, services::preview::Planned, yaml};
 use berth_types::{AppName, AppSpec, FieldError, app::ExposeKind, app::Strategy, rows::UsageRow};
 use leptos::prelude::*;
 use serde_json::Value;
@@ -8,12 +8,11 @@ use serde_json::Value;
 use super::{
     document, env,
     form::{AppForm, Field as Part, blank, form_field},
+    plan,
     quota::{self, Demand},
 };
 use crate::{
-    components::{
-        Button, Diff, Field, Form, Icon, Tone, button, diff, field, form::summary, hidden, icon, link_button, note,
-    },
+    components::{Button, Diff, Field, Form, Icon, button, diff, field, form::summary, hidden, icon, link_button},
     tr,
     ui::Ui,
 };
@@ -49,8 +48,10 @@ impl Face {
 pub struct Sent {
     /// The face it was sent from.
     pub face: Face,
-    /// The `spec` that was edited.
+    /// The `spec` that was edited: what the form is laid over.
     pub base: Value,
+    /// The `spec` as it was when the reader began; another one than `base` after a visit to the YAML.
+    pub seen: Value,
     /// The form as typed, or as the document makes it.
     pub form: AppForm,
     /// The document as typed, or as the form makes it.
@@ -59,7 +60,7 @@ pub struct Sent {
     pub spec: Result<Value, Vec<FieldError>>,
     /// Whether the document can be read at all: only then can it become a form.
     pub readable: bool,
-    /// What the reader wants done: empty for the deed itself, else `form`, `yaml` or `check`.
+    /// What the reader wants done: empty for the deed itself, else `form`, `yaml` or `preview`.
     pub to: String,
 }
 
@@ -68,13 +69,15 @@ impl Sent {
     #[must_use]
     pub fn read(request: &PageRequest, app: Option<&str>) -> Self {
         let value = |name: &str| request.field(name).unwrap_or_default();
-        let base = serde_json::from_str(value("base")).ok().filter(Value::is_object).unwrap_or_else(blank);
+        let object = |name: &str| serde_json::from_str(value(name)).ok().filter(Value::is_object);
+        let base = object("base").unwrap_or_else(blank);
+        let seen = object("seen").unwrap_or_else(|| base.clone());
         let component = value("component").parse().unwrap_or(0);
         let fields = request.form.as_deref().unwrap_or_default();
         let mut to = value("to").to_owned();
         let face = Face::from_word(value("view"));
         if face == Face::Yaml {
-            return Self::from_text(base, component, value("yaml").replace("\r\n", "\n"), app, to);
+            return Self { seen, ..Self::from_text(base, component, value("yaml").replace("\r\n", "\n"), app, to) };
         }
         let mut form = AppForm::from_fields(fields, &base, component);
         if let Some(name) = app {
@@ -90,7 +93,7 @@ impl Sent {
             spec = Err(all);
         }
         let text = document::print(&form.name, &form.to_spec(&base)).unwrap_or_default();
-        Self { face, base, form, text, spec, readable: true, to }
+        Self { face, base, seen, form, text, spec, readable: true, to }
     }
 
     fn from_text(base: Value, component: usize, text: String, app: Option<&str>, to: String) -> Self {
@@ -118,7 +121,8 @@ impl Sent {
             }
             if errors.is_empty() { Ok(document.spec) } else { Err(document::with_lines(errors, &text)) }
         });
-        Self { face: Face::Yaml, base, form, text, spec, readable, to }
+        let seen = base.clone();
+        Self { face: Face::Yaml, base, seen, form, text, spec, readable, to }
     }
 
     /// The `spec` for the other face: right or wrong.
@@ -144,6 +148,8 @@ pub struct Editor {
     pub form: Form,
     /// The `spec` that is edited.
     pub base: Value,
+    /// The `spec` as it was when the reader began.
+    pub seen: Value,
     /// Index of the component that the form shows.
     pub component: usize,
     /// What changed since the reader opened the page.
@@ -154,8 +160,8 @@ pub struct Editor {
     pub before: Demand,
     /// What it would ask for.
     pub after: Demand,
-    /// All is right: said when the reader asked to check.
-    pub checked: bool,
+    /// What would be made, when the reader asked for it and all is right.
+    pub planned: Option<Vec<Planned>>,
 }
 
 impl Editor {
@@ -174,8 +180,9 @@ impl Editor {
             usage: Vec::new(),
             before: demand(&base),
             after,
+            seen: base.clone(),
             base,
-            checked: false,
+            planned: None,
         }
     }
 
@@ -193,8 +200,9 @@ impl Editor {
             usage: Vec::new(),
             before: demand(&base),
             after,
+            seen: base.clone(),
             base,
-            checked: false,
+            planned: None,
         }
     }
 
@@ -205,16 +213,17 @@ impl Editor {
             (Face::Form, "yaml") => Self::of_text(app, cancel, sent.text.clone(), sent.base.clone()),
             (Face::Yaml, "form") if sent.readable => {
                 // What the form does not show is carried along in what it is laid over.
-                Self { before: demand(&sent.base), ..Self::of_form(app, cancel, &sent.form, sent.draft()) }
+                Self::of_form(app, cancel, &sent.form, sent.draft())
             }
             (Face::Form, _) => Self::of_form(app, cancel, &sent.form, sent.base.clone()),
             (Face::Yaml, _) => Self::of_text(app, cancel, sent.text.clone(), sent.base.clone()),
         };
+        editor.seen = sent.seen.clone();
+        editor.before = demand(&sent.seen);
         // Another face, or a suggestion that was taken: nothing was to be done yet, so nothing is complained of.
         let looks = matches!(sent.to.as_str(), "form" | "yaml") && sent.readable;
         if !looks {
             editor.form.errors = sent.spec.as_ref().err().cloned().unwrap_or_default();
-            editor.checked = sent.to == "check" && sent.spec.is_ok();
         }
         editor
     }
@@ -252,6 +261,9 @@ pub fn view(ui: Ui, m: &Editor) -> AnyView {
         Face::Yaml => text(ui, m),
     };
     let base = serde_json::to_string(&m.base).unwrap_or_default();
+    let seen = (m.seen != m.base).then(|| serde_json::to_string(&m.seen).unwrap_or_default());
+    let cost = cost(ui, m);
+    let layout = if cost.is_some() { "cols" } else { "stack" };
     let (deed, symbol) = match m.app {
         None => (tr::apps::deploy(l), Icon::Plus),
         Some(_) => (tr::apps::save(l), Icon::Ok),
@@ -262,19 +274,20 @@ pub fn view(ui: Ui, m: &Editor) -> AnyView {
             <button class="sr" type="submit" tabindex="-1" aria-hidden="true"></button>
             {hidden("view", m.face.as_str())}
             {hidden("base", base)}
+            {seen.map(|seen| hidden("seen", seen))}
             {hidden("component", m.component.to_string())}
             {switch(ui, m)}
             {meanwhile(ui, m)}
-            <div class="cols">
+            <div class=layout>
                 <div class="stack">
                     {body}
                     <div class="fixes">
                         {button(Button::Go, Some(symbol), deed, None)}
-                        <button class="btn" type="submit" name="to" value="check">{tr::apps::check(l)}</button>
+                        <button class="btn" type="submit" name="to" value="preview">{tr::apps::preview(l)}</button>
                         {link_button(Button::Quiet, None, tr::apps::cancel(l), m.cancel.clone())}
                     </div>
                 </div>
-                <aside class="stack">{cost(ui, m)}</aside>
+                {cost.map(|cost| view! { <aside class="stack">{cost}</aside> })}
             </div>
         </form>
     }
@@ -298,8 +311,8 @@ fn switch(ui: Ui, m: &Editor) -> AnyView {
 
 fn meanwhile(ui: Ui, m: &Editor) -> AnyView {
     let l = ui.lang;
-    if m.checked {
-        return note(Tone::Ok, tr::apps::all_right(l).into_any()).into_any();
+    if let Some(planned) = &m.planned {
+        return plan::view(ui, planned);
     }
     if m.meanwhile.is_empty() {
         return ().into_any();
@@ -320,21 +333,21 @@ fn meanwhile(ui: Ui, m: &Editor) -> AnyView {
     .into_any()
 }
 
-fn cost(ui: Ui, m: &Editor) -> AnyView {
-    if m.usage.is_empty() {
-        return ().into_any();
-    }
+fn cost(ui: Ui, m: &Editor) -> Option<AnyView> {
     let l = ui.lang;
-    view! {
-        <section class="card">
-            <header><h2>{tr::apps::left_after(l)}</h2></header>
-            <div class="in">
-                {quota::after(l, &m.usage, m.before, m.after)}
-                <p class="small muted">{tr::apps::left_after_hint(l)}</p>
-            </div>
-        </section>
-    }
-    .into_any()
+    let bars = quota::after(l, &m.usage, m.before, m.after)?;
+    Some(
+        view! {
+            <section class="card">
+                <header><h2>{tr::apps::left_after(l)}</h2></header>
+                <div class="in">
+                    {bars}
+                    <p class="small muted">{tr::apps::left_after_hint(l)}</p>
+                </div>
+            </section>
+        }
+        .into_any(),
+    )
 }
 
 fn fields(ui: Ui, m: &Editor) -> AnyView {

@@ -1,7 +1,7 @@
 //! What the cluster says about an app.
 
 use berth_core::{Result, ports::pages::Fragment, services::apps::Found};
-use berth_types::{ListQuery, rows::EventRow, text::printable};
+use berth_types::{rows::EventRow, text::printable};
 use leptos::prelude::*;
 
 use super::{
@@ -9,7 +9,7 @@ use super::{
     head::{self, Head, Tab},
 };
 use crate::{
-    components::{Column, Icon, List, ListUrl, Tone, ago, empty, status, table},
+    components::{Column, Icon, List, Tone, ago, empty, status, table},
     request::{Answer, Cx},
     tr,
     ui::Ui,
@@ -65,37 +65,46 @@ fn rows(ui: Ui, list: &List<EventRow>) -> AnyView {
         return list
             .empty(l, || empty(Icon::Network, tr::apps::no_events(l), tr::apps::no_events_hint(l), None).into_any());
     }
-    view! { {rows_of(ui, &list.page.items, list.sort())} {list.pager(l)} }.into_any()
+    let rows: Vec<_> = list.page.items.iter().map(|event| row(ui, event, true)).collect();
+    view! { {table(columns(ui, true), list.sort(), rows)} {list.pager(l)} }.into_any()
 }
 
-/// A table of events; its headings sort where `sort` is given.
-#[must_use]
-pub fn rows_of(ui: Ui, events: &[EventRow], sort: Option<(&ListUrl, &ListQuery)>) -> AnyView {
+fn columns(ui: Ui, with_object: bool) -> impl Iterator<Item = Column> {
     let l = ui.lang;
-    let columns = [
-        Column::text(tr::apps::kind(l)).by("kind"),
-        Column::text(tr::apps::reason(l)).by("reason"),
-        Column::text(tr::apps::message(l)),
-        Column::text(tr::apps::object(l)).by("object"),
-        Column::number(tr::apps::count(l)).by("count"),
-        Column::number(tr::apps::last_seen(l)).by("last"),
-    ];
-    let rows: Vec<_> = events
-        .iter()
-        .map(|event| {
-            let (tone, word) = kind_of(ui, &event.kind);
-            let message = printable(&event.message).into_owned();
-            view! {
-                <tr>
-                    <td>{status(tone, word)}</td>
-                    <td><b>{event.reason.clone()}</b></td>
-                    <td class="wrap">{message}</td>
-                    <td class="muted mono hide">{event.object.clone()}</td>
-                    <td class="num muted">{event.count}</td>
-                    <td class="num muted">{ago(ui, event.last_at)}</td>
-                </tr>
-            }
-        })
-        .collect();
-    table(columns, sort, rows)
+    [
+        Some(Column::text(tr::apps::kind(l)).by("kind")),
+        Some(Column::text(tr::apps::reason(l)).by("reason")),
+        Some(Column::text(tr::apps::message(l))),
+        with_object.then(|| Column::text(tr::apps::object(l)).by("object")),
+        Some(Column::number(tr::apps::count(l)).by("count")),
+        Some(Column::number(tr::apps::last_seen(l)).by("last")),
+    ]
+    .into_iter()
+    .flatten()
+}
+
+fn row(ui: Ui, event: &EventRow, with_object: bool) -> impl IntoView + use<> {
+    let (tone, word) = kind_of(ui, &event.kind);
+    let message = printable(&event.message).into_owned();
+    let object = with_object.then(|| view! { <td class="muted mono hide">{event.object.clone()}</td> });
+    view! {
+        <tr>
+            <td>{status(tone, word)}</td>
+            <td><b>{event.reason.clone()}</b></td>
+            <td class="wrap">{message}</td>
+            {object}
+            <td class="num muted">{event.count}</td>
+            <td class="num muted">{ago(ui, event.last_at)}</td>
+        </tr>
+    }
+}
+
+/// The events of one object, beside other things about it.
+#[must_use]
+pub fn of_one(ui: Ui, events: &[EventRow]) -> AnyView {
+    let l = ui.lang;
+    if events.is_empty() {
+        return empty(Icon::Network, tr::apps::no_events(l), tr::apps::no_events_hint(l), None).into_any();
+    }
+    table(columns(ui, false), None, events.iter().map(|event| row(ui, event, false)).collect::<Vec<_>>())
 }

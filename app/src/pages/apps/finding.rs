@@ -132,7 +132,7 @@ pub fn view(ui: Ui, head: &Head, revisions: &[RevisionRow]) -> AnyView {
         <section class="card finding" aria-label=tr::apps::what_is_wrong(l)>
             <div class="in">
                 <div class="what">
-                    <span class="st bad">{icon(Icon::Bad)}</span>
+                    <span class="st bad"></span>
                     <div>
                         <h2>{words::cause(l, cause.code, &cause.params, &cause.message)}</h2>
                         <p class="small muted">

@@ -31,6 +31,7 @@ mod history;
 pub(super) mod list;
 mod logs;
 mod overview;
+mod plan;
 mod pod;
 mod pod_facts;
 mod pods;

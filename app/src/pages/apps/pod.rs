@@ -13,7 +13,7 @@ use super::{
     pod_facts::{ConditionFacts, ContainerFacts, Ended, PodFacts, State},
 };
 use crate::{
-    components::{Button, Column, Icon, Tone, ago, button, card, empty, link_button, pod_status, status, table},
+    components::{Button, Column, Icon, Tone, ago, button, card, link_button, pod_status, status, table},
     paths,
     request::{Answer, Cx, NamespaceNav, Page, Place, done},
     tr,
@@ -60,7 +60,7 @@ pub async fn live(cx: Cx) -> Result<Vec<Fragment>> {
         fragment("pod-state", state(ui, &m)),
         fragment("pod-containers", containers(ui, &m)),
         fragment("pod-conditions", conditions(ui, &m)),
-        fragment("pod-events", happened(ui, &m)),
+        fragment("pod-events", events::of_one(ui, &m.events)),
     ])
 }
 
@@ -134,7 +134,7 @@ pub fn view(ui: Ui, m: &PodPage) -> AnyView {
                 </section>
                 <section class="card">
                     <header><h2>{tr::apps::events(l)}</h2></header>
-                    <div id="pod-events">{happened(ui, m)}</div>
+                    <div id="pod-events">{events::of_one(ui, &m.events)}</div>
                 </section>
             </div>
             <aside class="stack">
@@ -215,22 +215,20 @@ fn condition(ui: Ui, c: &ConditionFacts) -> impl IntoView + use<> {
         "False" => Tone::Warn,
         _ => Tone::Off,
     };
+    // The word says what the colour says.
+    let text = match c.status.as_str() {
+        "True" => c.kind.clone(),
+        "False" => format!("{}{}", c.kind, tr::apps::colon(ui.lang, tr::common::no(ui.lang))),
+        other => format!("{}: {other}", c.kind),
+    };
     let more = [c.reason.clone(), c.message.clone()].into_iter().flatten().collect::<Vec<_>>().join(" · ");
     let since = c.since.map(|at| ago(ui, at));
     view! {
         <li>
-            {status(tone, c.kind.clone())}
+            {status(tone, text)}
             " "
             <span class="muted">{since}</span>
             {(!more.is_empty()).then(|| view! { <div class="muted">{more}</div> })}
         </li>
     }
-}
-
-fn happened(ui: Ui, m: &PodPage) -> AnyView {
-    if m.events.is_empty() {
-        let l = ui.lang;
-        return empty(Icon::Network, tr::apps::no_events(l), tr::apps::no_events_hint(l), None).into_any();
-    }
-    events::rows_of(ui, &m.events, None)
 }

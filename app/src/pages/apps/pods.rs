@@ -13,11 +13,12 @@ use berth_types::{
 use leptos::prelude::*;
 
 use super::{
-    Spot, fragment,
+    May, Spot, fragment,
     head::{self, Head, Tab},
 };
 use crate::{
-    components::{Column, Icon, List, ago, empty, fill, pod_status, status::pod_phase, table},
+    components::{Button, Column, Icon, List, ago, empty, fill, link_button, pod_status, status::pod_phase, table},
+    paths,
     request::{Answer, Cx, NamespaceNav, Page, Place},
     tr,
     ui::Ui,
@@ -35,6 +36,8 @@ pub struct Pods {
     pub list: List<PodRow>,
     /// Whether they are those of one app, whose name need not stand beside each.
     pub one_app: bool,
+    /// Whether the reader may deploy apps.
+    pub may_deploy: bool,
 }
 
 async fn load(cx: &Cx, spot: Spot, app: Option<&str>) -> Result<(Pods, Grant<NamespaceRef>, Freshness)> {
@@ -46,7 +49,8 @@ async fn load(cx: &Cx, spot: Spot, app: Option<&str>) -> Result<(Pods, Grant<Nam
     }
     let listed = cx.services.list_pods(&cx.ctx, spot.path(), &asked).await?;
     let list = List::of(cx, query, listed.page).read(&listed.freshness);
-    Ok((Pods { spot, list, one_app: app.is_some() }, listed.namespace, listed.freshness))
+    let may_deploy = May::of(cx, &listed.namespace).create;
+    Ok((Pods { spot, list, one_app: app.is_some(), may_deploy }, listed.namespace, listed.freshness))
 }
 
 async fn of_app(cx: &Cx) -> Result<(Head, Pods, Found)> {
@@ -109,7 +113,11 @@ fn rows(ui: Ui, m: &Pods) -> AnyView {
             true => (tr::apps::no_pods(l), tr::apps::no_pods_hint(l)),
             false => (tr::apps::no_pods_here(l), tr::apps::no_pods_here_hint(l)),
         };
-        return m.list.empty(l, || empty(Icon::Pods, title, hint, None).into_any());
+        let deploy = (m.may_deploy && !m.one_app).then(|| {
+            let href = paths::app_new(&m.spot.tenant, &m.spot.namespace);
+            link_button(Button::Go, Some(Icon::Plus), tr::apps::deploy_an_app(l), href).into_any()
+        });
+        return m.list.empty(l, || empty(Icon::Pods, title, hint, deploy).into_any());
     }
     let rows: Vec<_> = m.list.page.items.iter().map(|pod| row(ui, &m.spot, pod, !m.one_app)).collect();
     view! { {table(columns(ui, !m.one_app), m.list.sort(), rows)} {m.list.pager(l)} }.into_any()

@@ -116,22 +116,17 @@ fn asked(component: &Component) -> (Quantity, Quantity) {
     (pick(|a| a.cpu.as_ref()), pick(|a| a.memory.as_ref()))
 }
 
-/// What is left of the quota after a change from `before` to `after`.
+/// What is left of the quota after a change from `before` to `after`; nothing where nothing is limited.
 #[must_use]
-pub fn after(lang: Language, usage: &[UsageRow], before: Demand, after: Demand) -> AnyView {
+pub fn after(lang: Language, usage: &[UsageRow], before: Demand, after: Demand) -> Option<AnyView> {
     let more = |resource: &str| match resource {
-        "requests.cpu" => after.cpu.minus(before.cpu),
-        "requests.memory" => after.memory.minus(before.memory),
-        "pods" => Quantity::units(after.pods - before.pods),
-        _ => Quantity::ZERO,
+        "requests.cpu" => Some(after.cpu.minus(before.cpu)),
+        "requests.memory" => Some(after.memory.minus(before.memory)),
+        "pods" => Some(Quantity::units(after.pods - before.pods)),
+        _ => None,
     };
-    let bars: Vec<_> = SHOWN
-        .iter()
-        .take(3)
-        .filter_map(|resource| usage.iter().find(|row| row.resource == *resource))
-        .map(|row| meter(bar(lang, row, more(&row.resource))))
-        .collect();
-    bars.into_any()
+    let bars: Vec<_> = limited(usage).filter_map(|row| Some(meter(bar(lang, row, more(&row.resource)?)))).collect();
+    (!bars.is_empty()).then(|| bars.into_any())
 }
 
 #[cfg(test)]

@@ -68,8 +68,12 @@ pub fn view(ui: Ui, m: &Revisions) -> AnyView {
         .iter()
         .enumerate()
         .map(|(i, row)| {
-            let changes = rows.get(i + 1).map(|before| history::changes(&before.spec, &row.spec)).unwrap_or_default();
-            revision(ui, m, row, &changes, (old, new))
+            let changes = match rows.get(i + 1) {
+                Some(before) => words::changes(l, &history::changes(&before.spec, &row.spec)),
+                None if row.number == 1 => tr::apps::first_revision(l).to_owned(),
+                None => String::new(),
+            };
+            revision(ui, m, row, changes, (old, new))
         })
         .collect();
     let find = |number: i64| rows.iter().find(|row| row.number == number);
@@ -106,7 +110,7 @@ fn revision(
     ui: Ui,
     m: &Revisions,
     row: &RevisionRow,
-    changes: &[history::Change],
+    changes: String,
     (old, new): (i64, i64),
 ) -> impl IntoView + use<> {
     let l = ui.lang;
@@ -124,14 +128,14 @@ fn revision(
     let images: Vec<String> = row.images.iter().map(|image| words::image_short(image)).collect();
     view! {
         <tr>
-            <td>{pick("a", number == old, tr::apps::compare_from(l, number))}</td>
-            <td>{pick("b", number == new, tr::apps::compare_to(l, number))}</td>
+            <td class="pick">{pick("a", number == old, tr::apps::compare_from(l, number))}</td>
+            <td class="pick">{pick("b", number == new, tr::apps::compare_to(l, number))}</td>
             <td><b>{number}</b></td>
-            {fill(words::changes(l, changes))}
+            {fill(changes)}
             <td class="mono muted">{images.join(", ")}</td>
             <td>{row.by.clone().unwrap_or_else(|| "—".to_owned())}</td>
             <td class="num muted">{ago(ui, row.created_at)}</td>
-            <td>{back}</td>
+            <td class="act">{back}</td>
         </tr>
     }
 }

@@ -4,11 +4,11 @@ use berth_core::Result;
 use berth_types::{Action, Resource};
 use leptos::prelude::*;
 
-use super::{May, Spot, demand, place, pod_facts::PodFacts};
+use super::{May, Spot, demand, pod_facts::PodFacts};
 use crate::{
     components::{Button, Field, Form, button, field, note},
     paths,
-    request::{Answer, Cx, Page},
+    request::{Answer, Cx, NamespaceNav, Page, Place},
     tr,
     ui::Ui,
 };
@@ -47,8 +47,8 @@ pub async fn page(cx: Cx) -> Result<Answer> {
         container,
     };
     let title = format!("{} · {}", tr::apps::terminal(ui.lang), pod.name);
-    let page = Page::new(title, place(&namespace), view(ui, &model))
-        .crumb(tr::apps::apps(ui.lang), spot.apps_url())
+    let page = Page::new(title, Place::namespace(&namespace, NamespaceNav::Pods), view(ui, &model))
+        .crumb(tr::apps::pods(ui.lang), spot.pods_url())
         .crumb(pod.name.clone(), spot.pod_url(&pod.name))
         .crumb(tr::apps::terminal(ui.lang), paths::terminal(&spot.tenant, &spot.namespace, &pod.name));
     Ok(page.into())

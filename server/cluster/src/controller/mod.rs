@@ -32,6 +32,7 @@ use crate::{
 mod decide;
 mod desired;
 mod observe;
+pub(crate) mod preview;
 mod queue;
 mod template;
 #[cfg(test)]

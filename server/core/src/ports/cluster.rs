@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use berth_types::{
-    ClusterId, ListQuery, Page, TenantRole,
+    AppSpec, ClusterId, ListQuery, Page, TenantRole,
     rows::{AppRow, AppView, EventRow, LogLine, PodRow, RevisionRow, UsageRow},
 };
 use bytes::Bytes;
@@ -202,6 +202,9 @@ pub trait Cluster: Send + Sync {
     fn summary(&self, namespace: &Grant<NamespaceRef>) -> NamespaceSummary;
     /// An app, from the cache; `None` when there is none.
     fn app(&self, app: &Grant<AppRef>) -> Option<AppObject>;
+
+    /// The objects that the controller makes of an app with `spec`, as people read them; asks nothing of the cluster.
+    fn manifests(&self, app: &Grant<AppRef>, spec: &AppSpec) -> Vec<Value>;
 
     /// Makes an app from its `spec`. `AlreadyExists`, `Invalid` with fields, `ClusterRefused`, `ClusterUnavailable`.
     async fn create_app(&self, ctx: &OpCtx, app: &Grant<AppRef>, spec: &Value) -> Result<AppObject>;

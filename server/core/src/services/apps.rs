@@ -59,7 +59,7 @@ impl Services {
         Ok((grant, cluster))
     }
 
-    async fn app_for(
+    pub(super) async fn app_for(
         &self,
         ctx: &OpCtx,
         path: AppPath<'_>,

@@ -19,6 +19,7 @@ pub mod apps;
 pub mod identity;
 pub mod namespaces;
 pub mod people;
+pub mod preview;
 pub mod revisions;
 pub mod tenants;
 

@@ -374,6 +374,18 @@ impl Cluster for FakeCluster {
         self.state.lock().apps.get(&key(app)).map(App::found)
     }
 
+    /// A Deployment for each component, and a Service where it is exposed.
+    fn manifests(&self, app: &Grant<AppRef>, spec: &AppSpec) -> Vec<Value> {
+        let of = |c: &berth_types::app::Component| {
+            let name = component_object(app.name.as_str(), &c.name);
+            let object = |kind: &str, spec: Value| json!({ "kind": kind, "metadata": { "name": name }, "spec": spec });
+            let service = c.expose.as_ref().map(|e| object("Service", json!({ "type": e.kind.as_str() })));
+            let deployment = object("Deployment", json!({ "replicas": c.wanted(), "image": c.image }));
+            std::iter::once(deployment).chain(service).collect::<Vec<_>>()
+        };
+        spec.components.iter().flat_map(of).collect()
+    }
+
     async fn create_app(&self, ctx: &OpCtx, app: &Grant<AppRef>, spec: &Value) -> Result<AppObject> {
         self.passed().await;
         self.write(app, ctx, |state, version| {

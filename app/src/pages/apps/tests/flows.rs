@@ -174,13 +174,56 @@ fn the_other_view_is_no_deed() {
     let yaml = s.post(&s.alice, &format!("{APPS}/new"), &form);
     assert_eq!(yaml.status, 200);
     assert!(yaml.html.contains("kind: App") && yaml.html.contains("image: nginx:1"), "{}", yaml.html);
-    let checked = s.post(
-        &s.alice,
-        &format!("{APPS}/new"),
-        &[("view", "form"), ("name", "web"), ("image", "nginx:1"), ("to", "check")],
-    );
-    assert!(checked.html.contains("All right. Nothing is saved yet."), "{}", checked.html);
     assert!(s.page(APPS).contains("No apps here yet"));
+}
+
+#[test]
+fn a_preview_shows_what_would_be_made_and_makes_nothing() {
+    let s = scene();
+    let new = format!("{APPS}/new");
+    let form = [
+        ("view", "form"),
+        ("name", "web"),
+        ("image", "nginx:1"),
+        ("expose", "Internal"),
+        ("port", "80"),
+        ("to", "preview"),
+    ];
+    let preview = s.post(&s.alice, &new, &form);
+    assert_eq!(preview.status, 200);
+    for part in
+        ["All right. Nothing is saved yet.", "Deployment/web", "Service/web", "image: nginx:1", "value=\"nginx:1\""]
+    {
+        assert!(preview.html.contains(part), "{part} is not in {}", preview.html);
+    }
+    let wrong = s.post(&s.alice, &new, &[("view", "form"), ("name", "Web"), ("image", "nginx:1"), ("to", "preview")]);
+    assert!(wrong.status == 422 && !wrong.html.contains("Deployment/"), "{}", wrong.html);
+    assert!(s.page(APPS).contains("No apps here yet"));
+
+    let web = s.deploy("web");
+    let taken = s.post(&s.alice, &new, &form);
+    assert!(taken.status == 422 && taken.html.contains("There is an app called “web” already."), "{}", taken.html);
+    let configuration = format!("{web}/configuration");
+    let base = hidden(&s.page(&configuration), "base");
+    let typed = |image, replicas| {
+        [
+            ("view", "form"),
+            ("base", base.as_str()),
+            ("image", image),
+            ("replicas", replicas),
+            ("port", "8080"),
+            ("expose", "None"),
+            ("strategy", "Rolling"),
+            ("to", "preview"),
+        ]
+    };
+    let changed = s.post(&s.alice, &configuration, &typed("nginx:1.27", "4")).html;
+    assert!(changed.contains("-   replicas: 2") && changed.contains("+   replicas: 4"), "{changed}");
+    let same = s.post(&s.alice, &configuration, &typed("nginx:1.27", "2")).html;
+    assert!(same.contains("Nothing would change."), "{same}");
+    assert_eq!(s.spec("web")["components"][0]["replicas"], 2);
+    assert_eq!(s.post(&s.victor, &configuration, &typed("nginx:1.27", "4")).status, 403);
+    assert_eq!(s.post(&s.mallory, &configuration, &typed("nginx:1.27", "4")).status, 404);
 }
 
 #[test]
@@ -217,6 +260,39 @@ fn what_others_saved_meanwhile_is_shown_not_lost() {
     ];
     assert_eq!(s.post(&s.alice, &configuration, &again).status, 303);
     assert_eq!(s.spec("web")["components"][0]["replicas"], 4);
+}
+
+#[test]
+fn a_visit_to_the_yaml_is_no_conflict() {
+    let s = scene();
+    let web = s.deploy("web");
+    let configuration = format!("{web}/configuration");
+    let base = hidden(&s.page(&configuration), "base");
+    let to_yaml = [("view", "form"), ("base", base.as_str()), ("image", "nginx:2"), ("to", "yaml")];
+    let yaml = s.post(&s.alice, &configuration, &to_yaml).html;
+    let text = yaml.split_once("<textarea").unwrap().1.split_once('>').unwrap().1.split_once("</textarea>").unwrap().0;
+    let text = text.trim_start().replace("replicas: 2", "replicas: 2\n    command:\n    - serve");
+    let base = hidden(&yaml, "base");
+    let form =
+        s.post(&s.alice, &configuration, &[("view", "yaml"), ("base", &base), ("yaml", &text), ("to", "form")]).html;
+    assert!(form.contains("value=\"nginx:2\""), "{form}");
+    let (base, seen) = (hidden(&form, "base"), hidden(&form, "seen"));
+    let typed = |replicas| [("view", "form"), ("base", base.as_str()), ("seen", seen.as_str()), ("replicas", replicas)];
+    // Somebody else is faster: nothing of what was typed anywhere is lost.
+    s.post(&s.alice, &format!("{web}/scale"), &[("component", "main"), ("replicas", "7")]);
+    let conflict = s.post(&s.alice, &configuration, &typed("3"));
+    assert_eq!(conflict.status, 409);
+    for kept in ["nginx:2", "- serve", "replicas: 3", "+   replicas: 7"] {
+        assert!(conflict.html.contains(kept), "{kept} is not in {}", conflict.html);
+    }
+    s.post(&s.alice, &format!("{web}/scale"), &[("component", "main"), ("replicas", "2")]);
+    let saved = s.post(&s.alice, &configuration, &typed("3"));
+    assert_eq!(saved.status, 303, "{}", saved.html);
+    let main = &s.spec("web")["components"][0];
+    assert_eq!(
+        (&main["image"], &main["replicas"], &main["command"][0]),
+        (&"nginx:2".into(), &3.into(), &"serve".into())
+    );
 }
 
 #[test]

@@ -85,7 +85,7 @@ fn all_pods(rows: Vec<PodRow>, total: usize, asked: &[(&str, &str)]) -> Pods {
     if total > 0 {
         page.facets.insert("phase".to_owned(), phases.map(|(phase, n)| (phase.to_owned(), n)).into());
     }
-    Pods { spot: spot(), list: list(PODS, page, asked), one_app: false }
+    Pods { spot: spot(), list: list(PODS, page, asked), one_app: false, may_deploy: true }
 }
 
 fn running(name: &str) -> PodRow {
