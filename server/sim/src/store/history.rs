@@ -8,8 +8,10 @@ use super::{Event, Expired, Inner, key_of};
 
 /// How many of the latest events hold their objects as trees, which take several times the room of their text.
 pub(super) const WARM: usize = 2048;
-/// After how many writes what readers have unpacked since is packed again.
-pub(super) const SWEEP: u64 = 16_384;
+/// After how many writes the rows that readers have unpacked since are packed again.
+pub(super) const SWEEP: u64 = 4096;
+/// Every so many sweeps take in the events, too: only somebody who lags behind unpacks those.
+const SWEEP_EVENTS: u64 = 4;
 
 /// The latest events of a resource, or of all.
 pub(super) struct History {
@@ -58,8 +60,10 @@ impl Inner {
             return;
         }
         self.swept = self.revision;
-        for at in 0..end {
-            self.cool_at(at);
+        if (self.revision / SWEEP).is_multiple_of(SWEEP_EVENTS) {
+            for at in 0..end {
+                self.cool_at(at);
+            }
         }
         let old = self.all.events.get(end).map_or(0, |event| event.revision);
         for row in self.tables.values_mut().flat_map(|table| table.rows.values_mut()) {
