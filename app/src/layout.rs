@@ -67,7 +67,8 @@ pub async fn respond(cx: &Cx, page: Page, live: bool) -> PageResponse {
     let status = page.status;
     let live = live && page.status == 200;
     let frame = load(cx, &page.place, live).await;
-    PageResponse::html(status, document(frame, page))
+    let retry_after = page.retry_after;
+    PageResponse { retry_after, ..PageResponse::html(status, document(frame, page)) }
 }
 
 /// Asks for what the frame shows. A frame that lacks its switchers is better than no page, so failures leave them empty.

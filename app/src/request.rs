@@ -235,6 +235,8 @@ pub struct Page {
     pub crumbs: Vec<(String, String)>,
     /// How fresh what it shows is; `None` when nothing on it comes from a cluster.
     pub freshness: Option<Freshness>,
+    /// Seconds after which trying again makes sense.
+    pub retry_after: Option<u64>,
     /// The body of `<main>`.
     pub body: AnyView,
 }
@@ -248,6 +250,7 @@ impl Page {
             place,
             crumbs: Vec::new(),
             freshness: None,
+            retry_after: None,
             body: body.into_view().into_any(),
         }
     }

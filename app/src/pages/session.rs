@@ -93,7 +93,11 @@ async fn sign_in(cx: Cx) -> Result<Answer> {
             let wrong = e.code() == ErrorCode::Unauthenticated;
             let text = if wrong { tr::session::wrong(cx.lang()).to_owned() } else { explain(&cx, &e) };
             form.message = Some(text);
-            Ok(sign_in_form(&cx, form, if wrong { 422 } else { 429 }))
+            let mut answer = sign_in_form(&cx, form, if wrong { 422 } else { 429 });
+            if let Answer::Page(page) = &mut answer {
+                page.retry_after = e.wait().map(|wait| wait.as_secs().max(1));
+            }
+            Ok(answer)
         }
         Err(e) => Err(e),
     }

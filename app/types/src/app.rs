@@ -107,7 +107,7 @@ spec! {
         /// User id the container runs as, where the image does not say a non-root one itself.
         #[serde(default, skip_serializing_if = "none")]
         pub run_as_user: Option<i64>,
-        /// Labels added to the pods. `app.kubernetes.io/*` and `berth.dev/*` are Berth's own.
+        /// Labels added to the pods. `berth.dev/*` and `app.kubernetes.io/name`, `instance`, `component`, `managed-by` are Berth's own.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         pub pod_labels: BTreeMap<String, String>,
         /// Annotations added to the pods.
@@ -166,7 +166,7 @@ choice! {
 spec! {
     /// A port that a container listens on.
     pub struct Port {
-        /// Unique in the component, at most 15 characters (default: `http` for the first).
+        /// Unique in the component, at most 15 of a–z, 0–9 and - with at least one letter (default: `http` for the first).
         #[serde(default, skip_serializing_if = "none")]
         pub name: Option<String>,
         /// 1 to 65535.
@@ -477,7 +477,7 @@ spec! {
         /// Ingress class (default: the cluster's).
         #[serde(default, skip_serializing_if = "none")]
         pub ingress_class: Option<String>,
-        /// Annotations for the Ingress or LoadBalancer Service.
+        /// Annotations for the Ingress or LoadBalancer Service. Keys that end in `-snippet` are refused.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         pub annotations: BTreeMap<String, String>,
     }

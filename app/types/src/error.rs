@@ -17,6 +17,8 @@ words!(
         NotFound = "not-found",
         /// The path exists, this method does not.
         MethodNotAllowed = "method-not-allowed",
+        /// None of the media types that `Accept` names.
+        NotAcceptable = "not-acceptable",
         /// Something of that name exists.
         AlreadyExists = "already-exists",
         /// It changed since it was read.
@@ -60,6 +62,7 @@ impl ErrorCode {
             Self::Forbidden | Self::QuotaExceeded => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
+            Self::NotAcceptable => 406,
             Self::AlreadyExists | Self::Conflict => 409,
             Self::PreconditionFailed => 412,
             Self::TooLarge => 413,
@@ -81,6 +84,7 @@ impl ErrorCode {
             Self::Forbidden => "Not allowed",
             Self::NotFound => "Not found",
             Self::MethodNotAllowed => "Method not allowed",
+            Self::NotAcceptable => "Not in this form",
             Self::AlreadyExists => "Exists already",
             Self::Conflict => "Changed meanwhile",
             Self::PreconditionFailed => "Not the version that If-Match names",

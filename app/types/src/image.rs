@@ -2,6 +2,9 @@
 //!
 //! Grammar: `distribution/reference`, as containerd applies it.
 
+/// Most characters of registry and repository together.
+const MAX_NAME: usize = 255;
+
 /// A parsed reference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageRef {
@@ -27,6 +30,12 @@ pub enum ImageError {
     /// A URL was pasted.
     #[error("an image has no “{0}” in front: begin with the registry's host")]
     Scheme(String),
+    /// The registry is no host.
+    #[error("“{0}” is no registry: write a host name with or without a port, such as registry.example.com:5000")]
+    Registry(String),
+    /// 64 hexadecimal digits alone: the id of an image, not its name.
+    #[error("64 hexadecimal digits alone are an image's id: write its name, and @sha256: before the digits")]
+    Id,
     /// The repository is not lower case letters, digits and separators.
     #[error("“{0}” is no repository: use lower-case letters, digits, and . _ - / between them")]
     Repository(String),
@@ -46,6 +55,8 @@ impl ImageError {
             Self::Empty => "image_empty",
             Self::Space => "image_space",
             Self::Scheme(_) => "image_scheme",
+            Self::Registry(_) => "image_registry",
+            Self::Id => "image_id",
             Self::Repository(_) => "image_repository",
             Self::Tag(_) => "image_tag",
             Self::Digest(_) => "image_digest",
@@ -53,16 +64,38 @@ impl ImageError {
     }
 }
 
+/// `[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*`
 fn is_path_component(part: &str) -> bool {
+    let word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let bytes = part.as_bytes();
-    let edge = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-    edge(bytes.first())
-        && edge(bytes.last())
-        && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-'))
-        && !part.contains("..")
-        && !part.contains("._")
-        && !part.contains("_.")
-        && !part.contains("___")
+    bytes.first().is_some_and(|b| word(*b))
+        && bytes.last().is_some_and(|b| word(*b))
+        && part
+            .split(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+            .all(|separator| matches!(separator, "" | "." | "_" | "__") || separator.bytes().all(|b| b == b'-'))
+}
+
+/// A host name or an IPv6 address in brackets, with a port or without.
+fn is_registry(host: &str) -> bool {
+    let (name, port) = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        // Whatever stands behind the bracket but a colon is no port either.
+        Some((address, rest)) if address.parse::<std::net::Ipv6Addr>().is_ok() => {
+            ("ip", rest.strip_prefix(':').or((!rest.is_empty()).then_some("none")))
+        }
+        Some(_) => return false,
+        None => match host.split_once(':') {
+            Some((name, port)) => (name, Some(port)),
+            None => (host, None),
+        },
+    };
+    let label = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with('-')
+            && !part.ends_with('-')
+            && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    name.split('.').all(label)
+        && port.is_none_or(|port| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok())
 }
 
 impl ImageRef {
@@ -100,14 +133,16 @@ impl ImageRef {
             Some((repository, tag)) => (repository, Some(tag)),
             None => (path, None),
         };
-        let host_ok = registry.is_none_or(|host| {
-            let (name, port) = host.split_once(':').unwrap_or((host, "1"));
-            !name.is_empty()
-                && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'))
-                && port.parse::<u16>().is_ok()
-        });
-        if !host_ok || rest.len() > 255 || repository.is_empty() || !repository.split('/').all(is_path_component) {
-            return Err(ImageError::Repository(if host_ok { repository } else { rest }.to_owned()));
+        if !registry.is_none_or(is_registry) {
+            return Err(ImageError::Registry(registry.unwrap_or_default().to_owned()));
+        }
+        let long = registry.map_or(0, |host| host.len() + 1) + repository.len() > MAX_NAME;
+        if long || repository.is_empty() || !repository.split('/').all(is_path_component) {
+            return Err(ImageError::Repository(repository.to_owned()));
+        }
+        // Registries would take it for the id of an image.
+        if text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
+            return Err(ImageError::Id);
         }
         if let Some(tag) = tag {
             let ok = (1..=128).contains(&tag.len())
@@ -150,6 +185,8 @@ mod tests {
             ("nginx:1.27", None, "nginx", Some("1.27")),
             ("shop/web", None, "shop/web", None),
             ("localhost/a", Some("localhost"), "a", None),
+            ("a--b/c__d.e_f", None, "a--b/c__d.e_f", None),
+            ("[::1]:5000/a", Some("[::1]:5000"), "a", None),
             ("registry.example.com:5000/a/b:x", Some("registry.example.com:5000"), "a/b", Some("x")),
             (pinned.as_str(), Some("ghcr.io"), "shop/web", Some("1.4")),
         ] {
@@ -172,6 +209,19 @@ mod tests {
             ("a:", "image_tag"),
             ("a:b/c:", "image_repository"),
             ("a@sha256:12", "image_digest"),
+            ("-a.com/x", "image_registry"),
+            ("a.b-/x", "image_registry"),
+            ("a..b/c", "image_registry"),
+            ("a.b:/c", "image_registry"),
+            ("a.b:+5/c", "image_registry"),
+            ("a.b:99999/c", "image_registry"),
+            ("[::1]5000/c", "image_registry"),
+            ("a/b.-c", "image_repository"),
+            ("a/b..c", "image_repository"),
+            ("a/b___c", "image_repository"),
+            ("a/-b", "image_repository"),
+            (&"0123456789abcdef".repeat(4), "image_id"),
+            (&"a/".repeat(128), "image_repository"),
         ] {
             assert_eq!(ImageRef::parse(text).unwrap_err().code(), code, "{text}");
         }

@@ -75,6 +75,22 @@ impl ListQuery {
     }
 }
 
+/// Whether a list follows its cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct ListFreshness {
+    /// `live`, `stale`, or `loading` before the first list has come.
+    pub state: String,
+    /// Since when it is stale.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>, format = DateTime))]
+    pub since: Option<Timestamp>,
+    /// Why it is stale.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
 /// A part of a list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -96,13 +112,16 @@ pub struct Page<T> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(value_type = Option<String>, format = DateTime))]
     pub as_of: Option<Timestamp>,
+    /// Whether it follows its cluster; absent where it is of the database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub freshness: Option<ListFreshness>,
 }
 
 impl<T> Page<T> {
     /// A page that holds the whole list.
     #[must_use]
     pub fn whole(items: Vec<T>) -> Self {
-        Self { total: items.len(), items, offset: 0, next: None, facets: BTreeMap::new(), as_of: None }
+        Self { total: items.len(), items, offset: 0, next: None, facets: BTreeMap::new(), as_of: None, freshness: None }
     }
 
     /// The same page of other rows.
@@ -114,6 +133,7 @@ impl<T> Page<T> {
             next: self.next,
             facets: self.facets,
             as_of: self.as_of,
+            freshness: self.freshness,
         }
     }
 }

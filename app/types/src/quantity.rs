@@ -82,6 +82,12 @@ impl Quantity {
         self.milli as f64 / 1000.0
     }
 
+    /// Without thousandths.
+    #[must_use]
+    pub fn is_whole(self) -> bool {
+        self.milli % 1000 == 0
+    }
+
     /// Below zero.
     #[must_use]
     pub fn is_negative(self) -> bool {

@@ -51,6 +51,9 @@ row! {
         pub created_at: Timestamp,
         /// When its phase last changed.
         pub changed_at: Timestamp,
+        /// It is being deleted.
+        #[serde(default)]
+        pub deleting: bool,
     }
 }
 

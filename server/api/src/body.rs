@@ -46,9 +46,11 @@ impl<S: Send + Sync, T: Input> FromRequest<S> for Sent<T> {
         let (parts, body) = request.into_parts();
         let kind = kind::<T>(&parts.headers)?;
         let bytes = read(body).await?;
+        // Some editors put a byte order mark before UTF-8.
+        let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
         let value = match kind {
-            Kind::Json => json(&bytes)?,
-            Kind::Yaml => from_yaml(&bytes)?,
+            Kind::Json => json(text)?,
+            Kind::Yaml => from_yaml(text)?,
         };
         Ok(Self(T::from_value(value)?))
     }
@@ -76,6 +78,14 @@ enum Kind {
 
 fn kind<T: Input>(headers: &HeaderMap) -> Result<Kind> {
     let sent = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("application/json");
+    let charset = sent
+        .split(';')
+        .skip(1)
+        .find_map(|p| p.trim().to_ascii_lowercase().strip_prefix("charset=").map(|c| c.trim_matches('"').to_owned()));
+    if let Some(charset) = charset.filter(|c| !matches!(c.as_str(), "utf-8" | "utf8" | "us-ascii")) {
+        let message = format!("the charset “{charset}” is not understood; send UTF-8");
+        return Err(Error::new(ErrorCode::UnsupportedMediaType, message));
+    }
     let kind = sent.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match kind.as_str() {
         "application/json" => Ok(Kind::Json),

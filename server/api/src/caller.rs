@@ -66,6 +66,9 @@ pub(crate) async fn authenticate(State(api): State<Api>, mut request: Request, n
     };
     match proven.await {
         Ok(caller) => {
+            if let Err(error) = crate::query::acceptable(request.method(), request.uri(), request.headers()) {
+                return Failure(error).into_response();
+            }
             request.extensions_mut().insert(caller);
             next.run(request).await
         }

@@ -61,7 +61,8 @@ impl IfMatch {
 
 /// A lost race is a failed precondition when a version was named.
 pub(crate) fn failed(error: Error) -> Error {
-    if error.code() == ErrorCode::Conflict {
+    // A conflict that passes by itself (an app that is being deleted) has nothing to do with the version.
+    if error.code() == ErrorCode::Conflict && error.wait().is_none() {
         Error::new(ErrorCode::PreconditionFailed, error.message().to_owned()).caused_by(error)
     } else {
         error

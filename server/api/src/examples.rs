@@ -126,6 +126,7 @@ fn app_row() -> AppRow {
         revision: 3,
         created_at: at(0),
         changed_at: at(61),
+        deleting: false,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use axum::{body::Bytes, response::Response};
 use berth_core::{Error, OpCtx, Result, ports::cluster::LogQuery};
-use berth_types::{Action, Resource, rows::LogLine, text::printable};
+use berth_types::{Action, FieldError, Resource, rows::LogLine, text::printable};
 use futures::StreamExt;
 use serde_json::json;
 
@@ -52,6 +52,22 @@ pub(crate) fn query(asked: &Asked, what: LogQuery) -> Result<LogQuery> {
         since: asked.span("since")?,
         ..what
     })
+}
+
+/// Refuses a container that is none of `known`.
+///
+/// # Errors
+/// `Invalid` at `container`, with those there are.
+pub(crate) fn known_container<'a>(query: &LogQuery, known: impl Iterator<Item = &'a str>) -> Result<()> {
+    let Some(wanted) = query.container.as_deref() else { return Ok(()) };
+    let mut known: Vec<&str> = known.collect();
+    known.dedup();
+    if known.is_empty() || known.contains(&wanted) {
+        return Ok(());
+    }
+    let known = known.join(", ");
+    let message = format!("there is no container “{wanted}”; there are {known}");
+    Err(Error::field(FieldError::new("container", "container_unknown", message).param("known", known)))
 }
 
 /// The lines.

@@ -71,6 +71,7 @@ pub(crate) async fn finish(State(api): State<Api>, mut request: Request, next: N
             if with_credentials { "Bearer realm=\"berth\", error=\"invalid_token\"" } else { "Bearer realm=\"berth\"" };
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     }
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Ok(id) = HeaderValue::from_str(&meta.request_id) {
         response.headers_mut().entry(REQUEST_ID).or_insert(id);
     }

@@ -4,7 +4,7 @@ use std::{str::FromStr, time::Duration};
 
 use axum::{
     extract::{FromRequestParts, OriginalUri, Query},
-    http::{HeaderMap, Uri, header, request::Parts},
+    http::{HeaderMap, Method, Uri, header, request::Parts},
 };
 use berth_core::{Error, Result};
 use berth_types::{ErrorCode, FieldError, ListQuery, list::MAX_LIMIT};
@@ -180,6 +180,38 @@ impl Asked {
             }
         }
         offered.get(best.1).copied().unwrap_or_default()
+    }
+}
+
+/// All forms in which operations answer.
+const FORMS: [&str; 6] = [
+    "application/json",
+    "application/problem+json",
+    "application/yaml",
+    "text/event-stream",
+    "text/plain",
+    "application/x-ndjson",
+];
+
+/// Refuses what no operation understands: an `Accept` that none of our forms fits, parameters of a change (none has any).
+///
+/// # Errors
+/// `NotAcceptable`; `Invalid` at the parameter.
+pub(crate) fn acceptable(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<()> {
+    let sent: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok()).collect();
+    let wanted = |range: &str| FORMS.iter().any(|form| quality(range, form).is_some_and(|(_, q)| q > 0.0));
+    if sent.iter().any(|v| !v.trim().is_empty()) && !sent.iter().flat_map(|v| v.split(',')).any(wanted) {
+        let message = format!("“{}” is none of the forms there are: {}", sent.join(", "), FORMS.join(", "));
+        return Err(Error::new(ErrorCode::NotAcceptable, message));
+    }
+    let changes = !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let first = uri.query().and_then(|query| query.split(['&', '=']).next()).filter(|name| !name.is_empty());
+    match first {
+        Some(name) if changes => {
+            let message = "a change takes no parameters in its URL; all of it stands in the body".to_owned();
+            Err(wrong(name, "parameter_unknown", message))
+        }
+        _ => Ok(()),
     }
 }
 

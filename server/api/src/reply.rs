@@ -5,8 +5,11 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use berth_core::{Error, Result, ports::cluster::Freshness};
-use berth_types::Page;
+use berth_core::{
+    Error, Result,
+    ports::cluster::{CacheState, Freshness},
+};
+use berth_types::{Page, list::ListFreshness};
 use serde::Serialize;
 
 use crate::{
@@ -110,5 +113,11 @@ pub(crate) fn page<T: Serialize>(asked: &Asked, page: &Page<T>) -> Result<Respon
 /// A page of what a cluster's cache shows, with its age.
 pub(crate) fn aged<T>(mut page: Page<T>, freshness: &Freshness) -> Page<T> {
     page.as_of = page.as_of.or(freshness.as_of);
+    let (state, since, reason) = match &freshness.state {
+        CacheState::Loading => ("loading", None, None),
+        CacheState::Live => ("live", None, None),
+        CacheState::Stale { since, reason } => ("stale", Some(*since), Some(reason.to_string())),
+    };
+    page.freshness = Some(ListFreshness { state: state.to_owned(), since, reason });
     page
 }

@@ -8,8 +8,8 @@ use berth_core::{
     authz::{AppRef, Grant, NamespaceRef},
     env::Clock,
     ports::cluster::{
-        AppObject, CacheState, Change, Cluster, Clusters, DesiredNamespace, ExecSession, Finding, Freshness, LogQuery,
-        NamespaceSummary,
+        AppClaims, AppObject, CacheState, Change, Cluster, Clusters, DesiredNamespace, ExecSession, Finding, Freshness,
+        LogQuery, NamespaceSummary,
     },
 };
 use berth_types::{
@@ -153,6 +153,10 @@ impl Cluster for KubeCluster {
         }
         summary.pods = self.cache.pods.space(&namespace.kube_name).get().map_or(0, |s| s.len());
         summary
+    }
+
+    fn claims(&self, look: &mut dyn FnMut(&str, &AppClaims)) {
+        self.cache.apps.each(|namespace, app| look(namespace, &app.claims));
     }
 
     fn app(&self, app: &Grant<AppRef>) -> Option<AppObject> {

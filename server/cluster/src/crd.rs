@@ -6,6 +6,7 @@ use berth_core::{Error, Result};
 use berth_types::{
     AppStatus, ErrorCode,
     app::{AppSpec, GROUP, VERSION},
+    app_validate::{MAX_ARGS, MAX_COMPONENTS, MAX_ENV, MAX_INIT_CONTAINERS, MAX_PORTS, MAX_PULL_SECRETS, MAX_VOLUMES},
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use schemars::{JsonSchema, generate::SchemaSettings};
@@ -19,7 +20,7 @@ use crate::{
 };
 
 /// Version of the schemas; grows with each change of them, so that an older Berth does not take fields from a newer one.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// All definitions that Berth installs.
 #[must_use]
@@ -33,10 +34,22 @@ fn apps() -> Value {
     describe(&mut spec, "What is wanted of the app.");
     let components = &mut spec["properties"]["components"];
     components["minItems"] = json!(1);
-    components["maxItems"] = json!(20);
+    components["maxItems"] = json!(MAX_COMPONENTS);
     keyed(components, "name");
     for list in ["env", "volumes", "initContainers"] {
         keyed(&mut components["items"]["properties"][list], "name");
+    }
+    for (list, most) in [
+        ("ports", MAX_PORTS),
+        ("env", MAX_ENV),
+        ("envFrom", MAX_VOLUMES),
+        ("volumes", MAX_VOLUMES),
+        ("command", MAX_ARGS),
+        ("args", MAX_ARGS),
+        ("initContainers", MAX_INIT_CONTAINERS),
+        ("imagePullSecrets", MAX_PULL_SECRETS),
+    ] {
+        components["items"]["properties"][list]["maxItems"] = json!(most);
     }
     let mut status = schema::<AppStatus>();
     describe(&mut status, "What is true of the app. Written by Berth.");

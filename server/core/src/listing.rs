@@ -131,7 +131,7 @@ impl<T> Listing<T> {
             _ => None,
         };
         let items = part.into_iter().map(|(_, row)| row).collect();
-        Ok(Page { items, total, offset, next, facets, as_of: None })
+        Ok(Page { items, total, offset, next, facets, as_of: None, freshness: None })
     }
 
     fn order(&self, wanted: &[SortKey]) -> Result<Order<T>> {

@@ -6,6 +6,8 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 
+mod strict;
+
 /// Most bytes of a document.
 pub const MAX_BYTES: usize = 256 * 1024;
 /// Deepest nesting.
@@ -33,8 +35,31 @@ pub fn parse(text: &str) -> Result<Value> {
         duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::Error,
         with_snippet: false,
     };
-    serde_saphyr::from_str_with_options::<Value>(text, options)
-        .map_err(|e| Error::field(FieldError::new("yaml", "yaml", e.to_string()).param("reason", &e)))
+    serde_saphyr::from_str_with_options::<Value>(text, options).map_err(|e| {
+        let reason = told(&e.to_string());
+        Error::field(FieldError::new("yaml", "yaml", reason.clone()).param("reason", reason))
+    })
+}
+
+/// The parser's message without what only who programs with it can use.
+fn told(message: &str) -> String {
+    let place = message.split_once(": ").map(|(place, _)| place).filter(|place| place.starts_with("line "));
+    let place = place.map(|place| format!("{place}: ")).unwrap_or_default();
+    let breached = |limit: &str| message.contains("budget breached") && message.contains(limit);
+    let what = if breached("Depth") {
+        format!("nested deeper than {MAX_DEPTH}")
+    } else if breached("Alias") || breached("Anchor") || breached("MergeKey") {
+        "anchors and aliases (& and *) are not taken: write it out".to_owned()
+    } else if breached("Document") {
+        "send one document only".to_owned()
+    } else if message.contains("budget breached") {
+        "it has more parts than any app needs".to_owned()
+    } else if message.contains("uplicate") && message.contains("DuplicateKeyPolicy") {
+        "a key stands twice".to_owned()
+    } else {
+        return message.to_owned();
+    };
+    place + &what
 }
 
 /// Writes JSON as YAML.
@@ -50,7 +75,7 @@ pub fn print(value: &impl serde::Serialize) -> Result<String> {
 /// # Errors
 /// `Invalid` at the field.
 pub fn typed<T: DeserializeOwned>(root: &str, value: &Value) -> Result<T> {
-    serde_path_to_error::deserialize(value).map_err(|e| {
+    strict::read(value).map_err(|e| {
         let path = e.path().to_string();
         let inner = e.into_inner().to_string();
         let unknown = inner.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
@@ -65,7 +90,7 @@ pub fn typed<T: DeserializeOwned>(root: &str, value: &Value) -> Result<T> {
             (path, None) => (path.to_owned(), "type"),
         };
         let field = if root.is_empty() || path.is_empty() { format!("{root}{path}") } else { format!("{root}.{path}") };
-        Error::field(FieldError::new(field, code, inner.clone()).param("reason", inner))
+        Error::field(FieldError::new(field, code, strict::plain(&inner)).param("reason", strict::plain(&inner)))
     })
 }
 
@@ -102,6 +127,19 @@ mod tests {
     }
 
     #[test]
+    fn refusals_are_told_in_plain_words() {
+        for (text, says) in [
+            ("[".repeat(100), "deeper than 32"),
+            ("a: &a [1]\nb: [*a, *a]\n".to_owned(), "&"),
+            ("a: 1\na: 2\n".to_owned(), "twice"),
+        ] {
+            let message = parse(&text).unwrap_err().fields()[0].message.clone();
+            let inside = ["{", "budget", "Policy", "Options"].iter().any(|word| message.contains(word));
+            assert!(message.contains(says) && !inside, "{message}");
+        }
+    }
+
+    #[test]
     fn round_trip() {
         let value = parse("a: 1\nb: [x, 'yes', null]\nc: {d: 1.5}\n").unwrap();
         assert_eq!(parse(&print(&value).unwrap()).unwrap(), value);
@@ -115,10 +153,20 @@ mod tests {
             ("component: []", "spec.component", "unknown_field"),
             ("components: [{name: main}]", "spec.components[0].image", "required"),
             ("suspended: true", "spec.components", "required"),
+            ("components: [[main, a]]", "spec.components[0]", "type"),
+            ("[[]]", "spec", "type"),
+            (
+                "components: [{name: main, image: a, env: [{name: A, value: 010}]}]",
+                "spec.components[0].env[0].value",
+                "type",
+            ),
         ] {
             let error = app_spec(&parse(yaml).unwrap()).unwrap_err();
             let got = &error.fields()[0];
             assert_eq!((got.field.as_str(), got.code.as_str()), (field, code), "{yaml}: {got:?}");
+            for word in ["i32", "struct", "sequence", "variant", "expected"] {
+                assert!(!got.message.contains(word), "{yaml}: {got:?}");
+            }
         }
     }
 }

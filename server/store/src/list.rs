@@ -246,7 +246,7 @@ impl<T: 'static> Listing<T> {
             }
             _ => None,
         };
-        Ok(Page { items, total, offset, next, facets, as_of: None })
+        Ok(Page { items, total, offset, next, facets, as_of: None, freshness: None })
     }
 
     async fn count<E: Engine>(&self, engine: &E, conditions: &[Condition]) -> Result<usize> {

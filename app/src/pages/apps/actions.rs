@@ -1,7 +1,7 @@
 //! What can be done to an app without editing it: scale, restart, suspend, resume, delete.
 
 use berth_core::Result;
-use berth_types::{Action, FieldError, Resource};
+use berth_types::{Action, FieldError, Resource, app_validate::MAX_REPLICAS};
 use leptos::prelude::*;
 
 use super::{
@@ -39,8 +39,9 @@ pub async fn scale(cx: Cx) -> Result<Answer> {
     let result = match typed.parse::<i32>() {
         Ok(replicas) => cx.services.scale_app(&cx.ctx, spot.app(&app), component, replicas).await.map(|_| replicas),
         Err(_) => {
-            let error = FieldError::new("replicas", "number", format!("“{typed}” is no whole number"));
-            Err(berth_core::Error::field(error.param("value", &typed)))
+            let message = format!("“{typed}” is no whole number between 0 and {MAX_REPLICAS}");
+            let error = FieldError::new("replicas", "number_range", message).param("min", 0).param("max", MAX_REPLICAS);
+            Err(berth_core::Error::field(error))
         }
     };
     match result {
@@ -71,7 +72,8 @@ pub fn scale_view(ui: Ui, head: &Head, form: &Form) -> AnyView {
         <form class="card narrow" method="post" novalidate>
             <header><h2>{tr::apps::scale_title(l, &head.app.name)}</h2></header>
             <div class="in">
-                {summary(ui, form, &["component", "replicas"])}
+                // With one component there is no field to show its error at.
+                {summary(ui, form, if components.len() > 1 { &["component", "replicas"] } else { &["replicas"] })}
                 {which}
                 {field(ui, form, Field::number("replicas", tr::apps::replicas(l)).hint(hint).required().focus())}
                 <div class="fixes">

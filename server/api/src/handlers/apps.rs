@@ -7,7 +7,8 @@ use berth_core::{
     yaml,
 };
 use berth_types::{
-    Action, AppSpec, FieldError, Page, Resource,
+    Action, AppSpec, FieldError, NamespaceName, Page, Resource, TenantName,
+    names::kube_namespace,
     rows::{AppRow, AppView},
 };
 use futures::FutureExt;
@@ -52,6 +53,9 @@ pub(crate) struct NewApp {
     /// What is wanted of it.
     #[schema(value_type = AppSpec)]
     pub spec: Value,
+    #[serde(default, rename = "metadata.namespace")]
+    #[schema(ignore)]
+    namespace: Option<String>,
 }
 
 impl Input for NewApp {
@@ -71,6 +75,9 @@ pub(crate) struct AppReplacement {
     /// What is wanted of it.
     #[schema(value_type = AppSpec)]
     pub spec: Value,
+    #[serde(default, rename = "metadata.namespace")]
+    #[schema(ignore)]
+    namespace: Option<String>,
 }
 
 impl Input for AppReplacement {
@@ -95,6 +102,21 @@ impl Input for AppPatch {
     const MERGE_PATCH: bool = true;
 }
 
+/// Where [`short`] notes `metadata.namespace`.
+const KUBE_NAMESPACE: &str = "metadata.namespace";
+
+/// Refuses an object that names another namespace than the path.
+fn same_namespace(named: Option<&str>, place: (&TenantName, &NamespaceName)) -> Result<()> {
+    let here = kube_namespace(place.0, place.1);
+    match named {
+        Some(named) if named != here => {
+            let message = format!("“{named}” is not the namespace in the path, which is “{here}”; leave it out");
+            Err(Error::field(FieldError::new(KUBE_NAMESPACE, "must_be", message).param("want", here)))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// `{name, spec}` of an object as the cluster has it; anything else stays as it is.
 fn short(value: Value) -> Result<Value> {
     if value.get("kind").is_none() && value.get("apiVersion").is_none() {
@@ -111,7 +133,29 @@ fn short(value: Value) -> Result<Value> {
         let message = format!("unknown field; known: {}", known.join(", "));
         return Err(Error::field(FieldError::new(field, "unknown_field", message)));
     }
+    // What would be dropped is refused; what the cluster and Berth write themselves comes back with every object.
+    let dropped = |part: &str, own: fn(&str) -> bool| {
+        let entries = &value["metadata"][part];
+        let listed = entries.as_array().is_some_and(|list| !list.is_empty());
+        listed || entries.as_object().is_some_and(|map| map.keys().any(|key| !own(key)))
+    };
+    let berths = |key: &str| key.starts_with("berth.dev/") || key.starts_with("kubectl.kubernetes.io/");
+    let foreground = value["metadata"]["finalizers"] == serde_json::json!(["foregroundDeletion"]);
+    for (part, lost) in [
+        ("labels", dropped("labels", |_| false)),
+        ("annotations", dropped("annotations", berths)),
+        ("finalizers", dropped("finalizers", |_| false) && !foreground),
+        ("ownerReferences", dropped("ownerReferences", |_| false)),
+    ] {
+        if lost {
+            let message = "Berth does not keep this on an app; leave it out";
+            return Err(Error::field(FieldError::new(format!("metadata.{part}"), "metadata_dropped", message)));
+        }
+    }
     let mut short = Map::new();
+    if let Some(namespace) = value.pointer("/metadata/namespace") {
+        short.insert(KUBE_NAMESPACE.to_owned(), namespace.clone());
+    }
     for (key, found) in [("name", value.pointer("/metadata/name")), ("spec", value.get("spec"))] {
         if let Some(found) = found {
             short.insert(key.to_owned(), found.clone());
@@ -163,6 +207,7 @@ pub(crate) async fn create_app(
     asked: Asked,
     Sent(new): Sent<NewApp>,
 ) -> Reply {
+    same_namespace(new.namespace.as_deref(), place.path())?;
     let made = api.services().create_app(&caller.ctx, place.path(), &new.name, &new.spec).await?;
     let response = reply::created(&made.view, &format!("{}/{}", asked.uri.path(), made.view.name))?;
     Ok(reply::with_tag(response, tag(&made.view.resource_version, false)))
@@ -245,6 +290,7 @@ pub(crate) async fn replace_app(
         let message = format!("“{name}” is not the app in the path, which is “{}”; an app keeps its name", place.app);
         return Err(Error::field(FieldError::new("name", "name_differs", message).param("value", &place.app)).into());
     }
+    same_namespace(wanted.namespace.as_deref(), (&place.tenant, &place.namespace))?;
     let changed = api.services().update_app(&caller.ctx, place.path(), &wanted.spec, version.as_deref()).await;
     changed_app(changed.map_err(failed))
 }

@@ -152,7 +152,14 @@ fn event_key(event: &EventRow) -> String {
 pub(crate) async fn app_logs(State(api): State<Api>, caller: Caller, At(place): At<OfApp>, asked: Asked) -> Reply {
     let query = logs::query(&asked, LogQuery { app: Some(place.app.to_string()), ..LogQuery::default() })?;
     // An app without pods has empty logs; one that does not exist has none.
-    api.services().get_app(&caller.ctx, place.path()).await?;
+    let found = api.services().get_app(&caller.ctx, place.path()).await?;
+    let components = found.object.view.spec.components.iter();
+    logs::known_container(
+        &query,
+        components.flat_map(|c| {
+            std::iter::once(c.name.as_str()).chain(c.init_containers.iter().map(|init| init.name.as_str()))
+        }),
+    )?;
     let namespace = InNamespace { tenant: place.tenant, namespace: place.namespace };
     Ok(logs::respond(&api, &caller, &asked, namespace, query).await?)
 }
@@ -165,6 +172,12 @@ pub(crate) async fn app_logs(State(api): State<Api>, caller: Caller, At(place): 
     responses((status = 200, description = "Lines.", body = String, content_type = "text/plain")))]
 pub(crate) async fn pod_logs(State(api): State<Api>, caller: Caller, At(place): At<OfPod>, asked: Asked) -> Reply {
     let query = logs::query(&asked, LogQuery { pod: Some(place.pod.clone()), ..LogQuery::default() })?;
+    if query.container.is_some() {
+        let pod = api.services().get_pod(&caller.ctx, place.path(), &place.pod).await?;
+        let lists = ["initContainers", "containers", "ephemeralContainers"].into_iter().map(|list| &pod["spec"][list]);
+        let containers = lists.filter_map(Value::as_array).flatten().filter_map(|c| c["name"].as_str());
+        logs::known_container(&query, containers)?;
+    }
     let namespace = InNamespace { tenant: place.tenant, namespace: place.namespace };
     Ok(logs::respond(&api, &caller, &asked, namespace, query).await?)
 }

@@ -33,6 +33,7 @@ pub struct Site {
     pub world: World,
     pub router: Router,
     pub shop: TenantRef,
+    pub other: TenantRef,
     pub prod: NamespaceRef,
     tokens: HashMap<String, String>,
 }
@@ -56,7 +57,7 @@ impl Site {
         let members =
             [("owner", TenantRole::Owner), ("developer", TenantRole::Developer), ("viewer", TenantRole::Viewer)];
         let shop = world.tenant("shop", &members).await;
-        world.tenant("other", &[("outsider", TenantRole::Owner)]).await;
+        let other = world.tenant("other", &[("outsider", TenantRole::Owner)]).await;
         let prod = world.namespace(&shop, "prod").await;
         world.namespace(&shop, "staging").await;
         let mut tokens = HashMap::new();
@@ -64,7 +65,7 @@ impl Site {
             tokens.insert(name.to_owned(), world.token(name).await);
         }
         let router = berth_api::router(world.services.clone(), options);
-        let site = Self { world, router, shop, prod, tokens };
+        let site = Self { world, router, shop, other, prod, tokens };
         let (ctx, app) = (site.world.ctx("developer").await, site.checkout());
         site.world.cluster.create_app(&ctx, &app, &spec("example.com/checkout:1")).await.unwrap();
         site.world.cluster.replace_app(&ctx, &app, &spec("example.com/checkout:2"), None).await.unwrap();

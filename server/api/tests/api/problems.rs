@@ -23,6 +23,9 @@ async fn bodies_that_cannot_be_read() {
         ("application/yaml", "\u{fffd}".replace('\u{fffd}', "\u{1}"), 400, "malformed", "YAML"),
         ("text/html", "<p>".to_owned(), 415, "unsupported-media-type", "application/json or application/yaml"),
         ("application/json", "[]".to_owned(), 422, "invalid", ""),
+        ("application/json", "[\"arr\", {\"components\": []}]".to_owned(), 422, "invalid", "an object is meant"),
+        ("application/json; charset=latin1", "{}".to_owned(), 415, "unsupported-media-type", "UTF-8"),
+        ("application/yaml", "a: 1\na: 2\n".to_owned(), 400, "malformed", "twice"),
     ] {
         let answer = site.ask("developer", "POST", APPS).raw(kind, body.clone()).send().await;
         let short: String = body.chars().take(40).collect();
@@ -175,4 +178,105 @@ async fn beside_pages_with_a_fallback_of_their_own() {
         assert_eq!(site.ask("viewer", "PATCH", APPS).send().await.problem().0, "method-not-allowed");
         assert_eq!(site.get("viewer", APPS).await["total"], 1);
     }
+}
+
+#[tokio::test]
+async fn what_another_app_has_is_taken() {
+    let site = Site::new().await;
+    let ingress =
+        |name: &str, components: serde_json::Value| json!({ "name": name, "spec": { "components": components } });
+    let main = |host: &str| {
+        json!({ "name": "main", "image": "a:1", "ports": [{ "port": 80 }],
+            "expose": { "type": "Ingress", "host": host } })
+    };
+    let web = ingress("web", json!([main("a.example.com"), { "name": "api", "image": "a:1" }]));
+    assert_eq!(site.ask("developer", "POST", APPS).json(&web).send().await.status, 201);
+
+    let clash = ingress("web-api", json!([{ "name": "main", "image": "a:1" }]));
+    let answer = site.ask("developer", "POST", APPS).json(&clash).send().await;
+    assert_eq!(answer.problem(), ("invalid".to_owned(), vec!["name".to_owned()]));
+    assert!(answer.text().contains("“web”"), "{}", answer.text());
+
+    let host = vec!["spec.components[0].expose.host".to_owned()];
+    let same = ingress("shop", json!([main("a.example.com")]));
+    let answer = site.ask("developer", "POST", APPS).json(&same).send().await;
+    assert_eq!(answer.problem(), ("invalid".to_owned(), host.clone()));
+    assert!(answer.text().contains("“web”"), "one's own is named: {}", answer.text());
+
+    site.world.namespace(&site.other, "dev").await;
+    let there = "/api/v1/tenants/other/namespaces/dev/apps";
+    let answer = site.ask("outsider", "POST", there).json(&same).send().await;
+    assert_eq!(answer.problem(), ("invalid".to_owned(), host));
+    assert!(answer.text().contains("used by another app") && !answer.text().contains("web"), "{}", answer.text());
+    let free = ingress("shop", json!([main("b.example.com")]));
+    assert_eq!(site.ask("outsider", "POST", there).json(&free).send().await.status, 201);
+}
+
+#[tokio::test]
+async fn an_app_that_goes_away_is_left_alone() {
+    let site = Site::new().await;
+    site.world.cluster.set_deleting(&site.checkout());
+    assert_eq!(site.get("viewer", APPS).await["items"][0]["deleting"], true);
+    for (method, uri, body, says) in [
+        ("POST", format!("{CHECKOUT}/scale"), json!({ "replicas": 1 }), "is being deleted"),
+        ("POST", format!("{CHECKOUT}/rollback"), json!({ "revision": 1 }), "is being deleted"),
+        ("PUT", CHECKOUT.to_owned(), json!({ "spec": spec("a:1") }), "is being deleted"),
+        ("PATCH", CHECKOUT.to_owned(), json!({ "spec": {} }), "is being deleted"),
+        ("POST", APPS.to_owned(), json!({ "name": "checkout", "spec": spec("a:1") }), "is still being deleted"),
+    ] {
+        let mut ask = site.ask("developer", method, &uri).json(&body);
+        if method == "PUT" {
+            ask = ask.header("if-match", "*");
+        }
+        let answer = ask.send().await;
+        assert_eq!((answer.status.as_u16(), answer.problem().0.as_str()), (409, "conflict"), "{method} {uri}");
+        assert!(answer.text().contains(says), "{}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn what_would_be_lost_or_ignored_is_refused() {
+    let site = Site::new().await;
+    let object = |metadata: serde_json::Value| json!({ "apiVersion": "berth.dev/v1alpha1", "kind": "App", "metadata": metadata, "spec": spec("a:1") });
+    for (metadata, field) in [
+        (json!({ "name": "web", "namespace": "other-prod" }), "metadata.namespace"),
+        (json!({ "name": "web", "labels": { "a": "b" } }), "metadata.labels"),
+        (json!({ "name": "web", "annotations": { "a": "b" } }), "metadata.annotations"),
+        (json!({ "name": "web", "finalizers": ["a/b"] }), "metadata.finalizers"),
+    ] {
+        let answer = site.ask("developer", "POST", APPS).json(&object(metadata)).send().await;
+        assert_eq!(answer.problem(), ("invalid".to_owned(), vec![field.to_owned()]));
+    }
+    let answer = site.ask("developer", "POST", &format!("{APPS}?dryRun=1"));
+    let answer = answer.json(&json!({ "name": "web", "spec": spec("a:1") })).send().await;
+    assert_eq!(answer.problem(), ("invalid".to_owned(), vec!["dryRun".to_owned()]));
+    let answer = site.ask("viewer", "GET", &format!("{CHECKOUT}/logs?container=zz")).send().await;
+    assert_eq!(answer.problem(), ("invalid".to_owned(), vec!["container".to_owned()]));
+    assert!(answer.text().contains("main"), "{}", answer.text());
+    assert_eq!(site.get("viewer", APPS).await["total"], 1, "nothing was made");
+    let marked = format!("\u{feff}{}", object(json!({ "name": "web", "namespace": "shop-prod" })));
+    let answer = site.ask("developer", "POST", APPS).raw("application/json", marked).send().await;
+    assert_eq!(answer.status, 201, "{}", answer.text());
+}
+
+#[tokio::test]
+async fn forms_that_nobody_offers() {
+    let site = Site::new().await;
+    let answer = site.ask("viewer", "GET", APPS).header("accept", "image/png").send().await;
+    assert_eq!((answer.status.as_u16(), answer.problem().0.as_str()), (406, "not-acceptable"));
+    for accept in ["*/*", "text/html, */*;q=0.8", "application/json"] {
+        let answer = site.ask("viewer", "GET", APPS).header("accept", accept).send().await;
+        assert_eq!((answer.status.as_u16(), answer.header("x-content-type-options")), (200, "nosniff"), "{accept}");
+        assert_eq!(answer.json()["freshness"]["state"], "live");
+    }
+}
+
+#[tokio::test]
+async fn refusals_say_what_is_not_allowed() {
+    let site = Site::new().await;
+    let own = site.ask("root", "POST", "/api/v1/admin/users/root/reset-password").json(&json!({})).send().await;
+    assert_eq!(
+        (own.status.as_u16(), own.json()["detail"].as_str()),
+        (403, Some("an API token cannot change the account it belongs to"))
+    );
 }

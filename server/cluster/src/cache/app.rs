@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use berth_core::ports::cluster::AppObject;
+use berth_core::ports::cluster::{AppClaims, AppObject};
 use berth_types::{
     app_status::{AppPhase, AppStatus},
     rows::{AppRow, AppView},
@@ -64,7 +64,7 @@ pub(crate) struct AppRecord {
     pub(crate) row: AppRow,
     pub(crate) uid: Arc<str>,
     pub(crate) generation: i64,
-    pub(crate) deleting: bool,
+    pub(crate) claims: Arc<AppClaims>,
     /// The version in which this generation of the spec was first seen: an edit that began then or later has seen the
     /// spec as it still is, whatever happened to the status since.
     pub(crate) spec_version: u64,
@@ -111,12 +111,13 @@ pub(crate) fn entry(mut object: Value, strings: &Interner) -> Option<Entry<AppRe
         revision: status.revision,
         created_at,
         changed_at: status.since.unwrap_or(created_at),
+        deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
     };
     let record = AppRecord {
         row,
         uid: text(&object, "/metadata/uid").unwrap_or_default().into(),
         generation,
-        deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
+        claims: Arc::new(AppClaims::of(&name, &object["spec"])),
         spec_version: version,
         object: Packed::new(&object),
     };

@@ -278,7 +278,10 @@ impl<R: Listed> Order<R> {
 pub(crate) fn page<'a, R: Listed>(rows: impl Iterator<Item = &'a R>, query: &ListQuery) -> Result<Page<R::Out>> {
     let default = ListQuery::parse_sort(R::DEFAULT_SORT);
     let sort = if query.sort.is_empty() { &default } else { &query.sort };
-    let sort_text = ListQuery { sort: sort.clone(), ..ListQuery::default() }.sort_text();
+    // Lists of other kinds have orders of the same name.
+    let kind: Vec<&str> = R::COLUMNS.iter().map(|c| c.name).collect();
+    let sort_text =
+        format!("{}|{}", kind.join(","), ListQuery { sort: sort.clone(), ..ListQuery::default() }.sort_text());
     let order = Order::<R>::new(sort)?;
     let cursor = query.cursor.as_deref().map(|c| Cursor::decode(c, &sort_text)).transpose()?;
     let words: Vec<String> = query.q.split_whitespace().map(str::to_ascii_lowercase).collect();
@@ -347,6 +350,7 @@ pub(crate) fn page<'a, R: Listed>(rows: impl Iterator<Item = &'a R>, query: &Lis
         next,
         facets: facets.into_iter().map(Facet::finish).collect(),
         as_of: None,
+        freshness: None,
     })
 }
 

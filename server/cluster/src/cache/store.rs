@@ -177,6 +177,13 @@ impl<R: Record> Store<R> {
         }
     }
 
+    /// Looks at every row, with its namespace.
+    pub(crate) fn each(&self, mut look: impl FnMut(&str, &R)) {
+        for (namespace, space) in &self.inner.read().spaces {
+            space.rows().for_each(|row| look(namespace, row));
+        }
+    }
+
     /// How many rows there are in all.
     pub(crate) fn len(&self) -> usize {
         self.inner.read().spaces.values().map(Space::len).sum()

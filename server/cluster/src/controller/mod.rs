@@ -167,7 +167,7 @@ impl Controller {
 
     /// Looks at one app and does what is to be done; when to look again.
     async fn reconcile(&self, (namespace, name): &Key) -> Result<Option<Duration>> {
-        let object = self.cache.apps.with(namespace, name, |s| (!s.row.deleting).then(|| s.row.object())).flatten();
+        let object = self.cache.apps.with(namespace, name, |s| (!s.row.row.deleting).then(|| s.row.object())).flatten();
         let Some(object) = object else {
             // Gone or on its way out: the cluster's garbage collector follows the owner references.
             // Children of another app whose name begins alike are only trusted a little longer.

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use berth_types::{Action, AppName, NamespaceName, PlatformRole, Resource, TenantName, people::Namespace};
+use berth_types::{Action, AppName, ErrorCode, NamespaceName, PlatformRole, Resource, TenantName, people::Namespace};
 
 use crate::{
     ctx::{Actor, OpCtx, Person},
@@ -37,7 +37,7 @@ impl Authz {
     pub fn person<'a>(&self, ctx: &'a OpCtx) -> Result<&'a Person> {
         let person = ctx.person().ok_or_else(Error::unauthenticated)?;
         if person.must_change_password {
-            return Err(Error::new(berth_types::ErrorCode::Forbidden, "choose a password of your own first"));
+            return Err(Error::new(ErrorCode::Forbidden, "choose a password of your own first"));
         }
         Ok(person)
     }
@@ -237,8 +237,13 @@ fn namespace_ref(tenant: &TenantRef, row: Namespace) -> NamespaceRef {
 
 fn check(person: &Person, role: Option<berth_types::TenantRole>, resource: Resource, action: Action) -> Result<()> {
     let writes = action != Action::Read;
-    let allowed = matrix::allows(person.platform_role, role, resource, action) && !(writes && person.scope.read_only);
-    if allowed { Ok(()) } else { Err(Error::forbidden(resource, action)) }
+    if !matrix::allows(person.platform_role, role, resource, action) {
+        return Err(Error::forbidden(resource, action));
+    }
+    if writes && person.scope.read_only {
+        return Err(Error::new(ErrorCode::Forbidden, "this token is read-only"));
+    }
+    Ok(())
 }
 
 /// As whom Berth acts in a cluster for a person: a user and groups, to which RoleBindings give the matrix's rights.

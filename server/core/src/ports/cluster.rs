@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use berth_types::{
     AppSpec, ClusterId, ListQuery, Page, TenantRole,
+    names::component_object,
     rows::{AppRow, AppView, EventRow, LogLine, PodRow, RevisionRow, UsageRow},
 };
 use bytes::Bytes;
@@ -95,6 +96,36 @@ pub struct AppObject {
     pub view: AppView,
     /// The object whole, without `managedFields`: for YAML, and so that no edit drops what it does not show.
     pub object: Arc<Value>,
+}
+
+/// What an app takes, so that no other can: names of its objects in its namespace, hosts with their paths in its cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppClaims {
+    /// The app.
+    pub app: Box<str>,
+    /// Names of its Deployments, and of what goes with them.
+    pub objects: Vec<String>,
+    /// Host and path (without a `/` at its end) of its Ingresses.
+    pub hosts: Vec<(String, String)>,
+}
+
+impl AppClaims {
+    /// What the app called `app` takes by its `spec`.
+    #[must_use]
+    pub fn of(app: &str, spec: &Value) -> Self {
+        let components = spec["components"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let objects = components.iter().filter_map(|c| Some(component_object(app, c["name"].as_str()?))).collect();
+        Self { app: app.into(), objects, hosts: components.iter().filter_map(Self::host).collect() }
+    }
+
+    /// Host and path of one component, if an Ingress leads to it.
+    #[must_use]
+    pub fn host(component: &Value) -> Option<(String, String)> {
+        let expose = &component["expose"];
+        let host = expose["host"].as_str().filter(|host| !host.is_empty() && expose["type"] == "Ingress")?;
+        let path = expose["path"].as_str().unwrap_or_default().trim_end_matches('/');
+        Some((host.to_owned(), path.to_owned()))
+    }
 }
 
 /// Which lines are wanted.
@@ -200,6 +231,9 @@ pub trait Cluster: Send + Sync {
     fn usage(&self, namespace: &Grant<NamespaceRef>) -> Vec<UsageRow>;
     /// Apps at a glance.
     fn summary(&self, namespace: &Grant<NamespaceRef>) -> NamespaceSummary;
+    /// Shows what every app of the cluster takes, with its namespace in the cluster, to see whether it is free. Across all
+    /// tenants: what is seen must not be told.
+    fn claims(&self, look: &mut dyn FnMut(&str, &AppClaims));
     /// An app, from the cache; `None` when there is none.
     fn app(&self, app: &Grant<AppRef>) -> Option<AppObject>;
 

@@ -137,6 +137,8 @@ impl Services {
             let (app, ()) = both(name::<AppName>("name", app, AppName::MAX), yaml::app_spec(spec).map(|_| ()))?;
             let grant = self.authz.app(ctx, (tenant, namespace, &app), Resource::App, Action::Create).await?;
             let cluster = self.clusters.get(&namespace_grant.cluster)?;
+            Self::stays(&grant, &cluster, "still ")?;
+            self.fits(ctx, &grant, &cluster, spec).await?;
             let object = cluster.create_app(ctx, &grant, spec).await?;
             Ok(Done::with(object, json!({ "spec": redact(spec) })))
         };
@@ -156,7 +158,8 @@ impl Services {
     ) -> Result<AppObject> {
         let work = async {
             let (app, cluster) = self.app_for(ctx, path, Action::Update).await?;
-            yaml::app_spec(spec)?;
+            Self::stays(&app, &cluster, "")?;
+            self.fits(ctx, &app, &cluster, spec).await?;
             let before = cluster.app(&app).map(|a| redact(&a.object["spec"]));
             let object = cluster.replace_app(ctx, &app, spec, resource_version).await?;
             Ok(Done::with(object, json!({ "before": before, "after": redact(spec) })))
@@ -179,11 +182,12 @@ impl Services {
         let work = async {
             let (app, cluster) = self.app_for(ctx, path, Action::Update).await?;
             let before = cluster.app(&app).ok_or_else(Error::not_found)?;
+            Self::stays(&app, &cluster, "")?;
             let object = match resource_version {
                 Some(version) => {
                     let mut spec = before.object["spec"].clone();
                     merge(&mut spec, patch);
-                    yaml::app_spec(&spec)?;
+                    self.fits(ctx, &app, &cluster, &spec).await?;
                     cluster.replace_app(ctx, &app, &spec, Some(version)).await?
                 }
                 None => {
@@ -209,11 +213,12 @@ impl Services {
         change: impl Fn(&mut Value) -> Result<()>,
     ) -> Result<AppObject> {
         let mut last = None;
+        Self::stays(app, cluster, "")?;
         for _ in 0..4 {
             let current = cluster.app(app).ok_or_else(Error::not_found)?;
             let mut spec = current.object["spec"].clone();
             change(&mut spec)?;
-            yaml::app_spec(&spec)?;
+            self.fits(ctx, app, cluster, &spec).await?;
             match cluster.replace_app(ctx, app, &spec, Some(&current.view.resource_version)).await {
                 Err(e) if e.code() == ErrorCode::Conflict => {
                     // The cache follows the cluster; give it the time of one change.
@@ -274,6 +279,7 @@ impl Services {
     pub async fn restart_app(&self, ctx: &OpCtx, path: AppPath<'_>) -> Result<AppObject> {
         let work = async {
             let (app, cluster) = self.app_for(ctx, path, Action::Update).await?;
+            Self::stays(&app, &cluster, "")?;
             Ok(Done::plain(cluster.restart_app(ctx, &app).await?))
         };
         self.audited(ctx, "app.restart", target(path), Some(path.0), work).await
@@ -286,6 +292,7 @@ impl Services {
     pub async fn rollback_app(&self, ctx: &OpCtx, path: AppPath<'_>, revision: i64) -> Result<AppObject> {
         let work = async {
             let (app, cluster) = self.app_for(ctx, path, Action::Update).await?;
+            Self::stays(&app, &cluster, "")?;
             let revisions = cluster.revisions(ctx, &app).await?;
             let old = revisions.iter().find(|r| r.number == revision).ok_or_else(|| {
                 let known: Vec<String> = revisions.iter().map(|r| r.number.to_string()).collect();
@@ -294,6 +301,7 @@ impl Services {
             })?;
             let now = cluster.app(&app).and_then(|now| serde_json::from_value(now.object["spec"].clone()).ok());
             let spec = serde_json::to_value(rolled_back(&old.spec, now.as_ref())).map_err(Error::internal)?;
+            self.fits(ctx, &app, &cluster, &spec).await?;
             let object = cluster.replace_app(ctx, &app, &spec, None).await?;
             Ok(Done::with(object, json!({ "revision": revision })))
         };

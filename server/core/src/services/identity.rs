@@ -497,7 +497,7 @@ impl Services {
     }
 
     /// The person, if they came in as themselves: a token changes nothing about its owner's account.
-    fn own_account<'a>(&self, ctx: &'a OpCtx) -> Result<&'a Person> {
+    pub(super) fn own_account<'a>(&self, ctx: &'a OpCtx) -> Result<&'a Person> {
         let person = self.authz.person(ctx)?;
         match person.via {
             Via::Token(..) => {

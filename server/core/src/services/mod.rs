@@ -16,6 +16,7 @@ use crate::{
 };
 
 pub mod apps;
+mod claims;
 pub mod identity;
 pub mod namespaces;
 pub mod people;

@@ -38,7 +38,10 @@ pub struct NewUser {
 pub fn label(field: &str, text: &str) -> Result<String> {
     let text = text.trim();
     if text.is_empty() || text.chars().count() > 60 || text.chars().any(char::is_control) {
-        return Err(Error::field(FieldError::new(field, "label", "1 to 60 characters").param("max", 60)));
+        return Err(Error::field(
+            FieldError::new(field, "label", "1 to 60 characters, all on one line and none of them a control character")
+                .param("max", 60),
+        ));
     }
     Ok(text.to_owned())
 }
@@ -137,6 +140,10 @@ impl Services {
         let work = async {
             self.authz.platform(ctx, Resource::User, Action::Update)?;
             let account = self.store.find_account(user).await?.ok_or_else(Error::not_found)?;
+            // A token that leaked must not become a password.
+            if ctx.person().is_some_and(|person| person.id == account.user.id) {
+                self.own_account(ctx)?;
+            }
             let password = one_time(&new_secret(&*self.random)?);
             let hash = self.passwords.hash(&password, &*self.random).await?;
             self.store.set_password(account.user.id, &hash, true, None).await?;

@@ -153,6 +153,10 @@ impl Services {
     ) -> Result<()> {
         let touches_owner = before != after && (before == Some(TenantRole::Owner) || after == Some(TenantRole::Owner));
         let may = self.authz.could(ctx, tenant, Resource::Tenant, Action::Delete);
-        if touches_owner && !may { Err(Error::forbidden(Resource::Tenant, Action::Delete)) } else { Ok(()) }
+        if touches_owner && !may {
+            let message = "only an owner or a platform admin makes or changes owners";
+            return Err(Error::new(berth_types::ErrorCode::Forbidden, message));
+        }
+        Ok(())
     }
 }

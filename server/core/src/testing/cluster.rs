@@ -27,8 +27,8 @@ use crate::{
     env::Clock,
     error::{Error, Result},
     ports::cluster::{
-        AppObject, CacheState, Change, ChangeKind, Cluster, DesiredNamespace, ExecInput, ExecOutput, ExecSession,
-        Finding, Freshness, LogQuery, NamespaceSummary,
+        AppClaims, AppObject, CacheState, Change, ChangeKind, Cluster, DesiredNamespace, ExecInput, ExecOutput,
+        ExecSession, Finding, Freshness, LogQuery, NamespaceSummary,
     },
 };
 
@@ -77,7 +77,7 @@ impl App {
             resource_version: text("resourceVersion"),
             generation: meta["generation"].as_i64().unwrap_or_default(),
             created_at: text("creationTimestamp").parse().unwrap(),
-            deleting_since: None,
+            deleting_since: text("deletionTimestamp").parse().ok(),
             spec: serde_json::from_value(self.object["spec"].clone()).unwrap(),
             status: serde_json::from_value(self.object["status"].clone()).unwrap(),
         }
@@ -104,6 +104,7 @@ impl App {
             revision: view.status.revision,
             created_at: view.created_at,
             changed_at: self.changed_at,
+            deleting: view.deleting_since.is_some(),
         }
     }
 }
@@ -212,6 +213,15 @@ impl FakeCluster {
         }
         status.ready = format!("{0}/{0}", status.components.iter().map(|c| c.desired).sum::<i32>());
         self.set_status(app, &status);
+    }
+
+    /// From now on the app is being deleted: a finalizer holds it.
+    pub fn set_deleting(&self, app: &AppRef) {
+        let now = self.clock.now();
+        if let Some(app) = self.state.lock().apps.get_mut(&key(app)) {
+            app.object["metadata"]["deletionTimestamp"] = json!(now);
+        }
+        self.tell(ChangeKind::App, &app.namespace.kube_name, Some(app.name.as_str()));
     }
 
     /// A pod appears or changes.
@@ -368,6 +378,13 @@ impl Cluster for FakeCluster {
         }
         summary.pods = state.pods.keys().filter(|(place, _)| *place == *namespace.kube_name).count();
         summary
+    }
+
+    fn claims(&self, look: &mut dyn FnMut(&str, &AppClaims)) {
+        let state = self.state.lock();
+        for ((place, name), app) in &state.apps {
+            look(place, &AppClaims::of(name, &app.object["spec"]));
+        }
     }
 
     fn app(&self, app: &Grant<AppRef>) -> Option<AppObject> {

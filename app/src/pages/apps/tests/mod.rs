@@ -89,6 +89,7 @@ fn app_row(name: &str, phase: AppPhase, ready: i32, desired: i32) -> AppRow {
         revision: 3,
         created_at: at("09:00:00"),
         changed_at: at("14:00:07"),
+        deleting: false,
     }
 }
 
