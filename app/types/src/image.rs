@@ -207,7 +207,7 @@ mod tests {
             ("Nginx", "image_repository"),
             ("a//b", "image_repository"),
             ("a:", "image_tag"),
-            ("a:b/c:", "image_repository"),
+            ("a:b/c:", "image_registry"),
             ("a@sha256:12", "image_digest"),
             ("-a.com/x", "image_registry"),
             ("a.b-/x", "image_registry"),

@@ -33,7 +33,7 @@ fn each_error_stands_at_its_field() {
         (
             r#"{"name":"main","image":"a","volumes":[{"name":"v","mountPath":"x","claim":"c"}]}"#,
             "volumes[0].mountPath",
-            "absolute_path",
+            "mount_path",
         ),
         (r#"{"name":"main","image":"a","volumes":[{"name":"v","mountPath":"/x"}]}"#, "volumes[0]", "one_of"),
         (
