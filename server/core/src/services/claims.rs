@@ -160,7 +160,7 @@ mod tests {
             assert!(same_hosts(&wanted, Some(&other), &other, false).is_empty() || host != "a.example.com");
         }
         let secret = &same_hosts(&at("a.example.com", Value::Null), None, &other, false)[0];
-        assert!(!secret.message.contains("web") && secret.params.get("app").is_none(), "{secret:?}");
+        assert!(!secret.message.contains("web") && !secret.params.contains_key("app"), "{secret:?}");
         assert!(same_hosts(&at("a.example.com", Value::Null), None, &other, true)[0].message.contains("web"));
         let inside = spec(json!([{ "name": "main", "expose": { "type": "Internal", "host": "a.example.com" } }]));
         assert!(AppClaims::of("x", &inside).hosts.is_empty(), "only an Ingress takes a host");
