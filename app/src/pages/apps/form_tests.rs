@@ -130,7 +130,6 @@ fn each_field_changes_its_place_alone() {
         (Field::AutoscaleMax, "9", vec!["/autoscale/max"]),
         (Field::AutoscaleCpu, "60", vec!["/autoscale/cpuPercent"]),
         (Field::AutoscaleMemory, "", vec!["/autoscale/memoryPercent"]),
-        (Field::Strategy, "Recreate", vec!["/rollout/strategy"]),
         (Field::MaxSurge, "1", vec!["/rollout/maxSurge"]),
         (Field::MaxUnavailable, "1", vec!["/rollout/maxUnavailable"]),
     ] {
@@ -140,6 +139,17 @@ fn each_field_changes_its_place_alone() {
         let want: Vec<String> = places.iter().map(|place| format!("{main}{place}")).collect();
         assert_eq!(difference(&full(), &after), want, "{field:?} = {text:?}");
     }
+}
+
+#[test]
+fn recreating_knows_no_surge() {
+    let mut form = AppForm::from_spec(&full(), 0);
+    form.set(Field::Strategy, "Recreate");
+    let fields: Vec<String> = form.apply(&full()).unwrap_err().into_iter().map(|e| e.field).collect();
+    assert_eq!(fields, ["max_surge", "max_unavailable"]);
+    form.set(Field::MaxSurge, "");
+    form.set(Field::MaxUnavailable, "");
+    assert!(form.apply(&full()).is_ok());
 }
 
 #[test]
