@@ -29,6 +29,11 @@ impl Request {
         Self::text("GET", path, &[("accept-encoding", "br, gzip"), ("authorization", &token)], "")
     }
 
+    /// An event stream as a browser opens it.
+    pub fn events(path: &str, cookie: &str) -> Self {
+        Self::text("GET", path, &[("accept", "text/event-stream"), ("cookie", cookie)], "")
+    }
+
     /// A form as a browser sends it.
     pub fn form(path: &str, cookie: &str, origin: &str, fields: &[(&str, &str)]) -> Self {
         let body = fields.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect::<Vec<_>>().join("&");
@@ -137,6 +142,30 @@ impl Connection {
             self.exact(length, &mut answer.body)?;
         }
         Ok(answer)
+    }
+
+    /// Sends it and leaves the answer to [`Self::until`].
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub fn begin(&mut self, request: &Request) -> Result<()> {
+        Ok(self.stream.get_mut().write_all(&request.bytes)?)
+    }
+
+    /// Reads on until a line has all of `words`; false when nothing came for `silence`.
+    ///
+    /// # Errors
+    /// The connection was closed.
+    pub fn until(&mut self, words: &[&str], silence: Duration) -> Result<bool> {
+        self.stream.get_ref().set_read_timeout(Some(silence))?;
+        loop {
+            match self.line() {
+                Ok(line) if words.iter().all(|word| line.contains(word)) => return Ok(true),
+                Ok(_) => {}
+                Err(e) if e.downcast_ref::<std::io::Error>().is_some() => return Ok(false),
+                Err(e) => return Err(e),
+            }
+        }
     }
 
     /// False after the last one.

@@ -36,6 +36,12 @@ pub struct Options {
     /// Write the table to `server/docs/BENCH.md` too.
     #[arg(long)]
     write: bool,
+    /// So many apps of one pod each.
+    #[arg(long)]
+    apps: Option<usize>,
+    /// So many pods for the memory of one.
+    #[arg(long)]
+    pods: Option<usize>,
     /// Measure this `berth` instead of building one: to compare two versions.
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
@@ -61,6 +67,14 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         Scale { apps: 1_000, nodes: 20, many_pods: 10_000, seconds: 3 }
     } else {
         Scale { apps: 10_000, nodes: 200, many_pods: 100_000, seconds: 20 }
+    };
+    let apps = options.apps.unwrap_or(scale.apps);
+    // 110 pods a node is what a kubelet takes.
+    let scale = Scale {
+        apps,
+        nodes: scale.nodes.max(apps.div_ceil(100)),
+        many_pods: options.pods.unwrap_or(scale.many_pods),
+        ..scale
     };
     let berth = match &options.binary {
         Some(file) => file.clone(),
@@ -115,13 +129,18 @@ fn lists(parts: &Parts, scale: &Scale, figures: &mut Vec<Figure>) -> Result<()> 
         first_page(&portal, &parts.site)?,
         "KB",
     ));
-    // Pods of a whole namespace are listed by the REST API; its pages list those of one app.
-    let deep = scale.apps / 200;
+    let deep = (scale.apps / 200).max(1);
     for (list, first, found, what) in [
         (
             format!("app list over {many}"),
             portal.page("apps?sort=name"),
             portal.page(&format!("apps?q=app&sort=-created&page={deep}")),
+            format!("filter, sort and page {deep}"),
+        ),
+        (
+            format!("pod list over {many}"),
+            portal.page("pods?sort=name"),
+            portal.page(&format!("pods?q=app&sort=-created&page={deep}")),
             format!("filter, sort and page {deep}"),
         ),
         (
@@ -151,6 +170,13 @@ fn lists(parts: &Parts, scale: &Scale, figures: &mut Vec<Figure>) -> Result<()> 
             bail!("{refused} pages of the {list} were not answered with 200: the figures mean nothing");
         }
     }
+    let mut clicks = Vec::new();
+    for _ in 0..9 {
+        clicks.push(portal.click_to_change()?);
+    }
+    clicks.sort_unstable();
+    let click = clicks[clicks.len() / 2].as_secs_f64() * 1000.0;
+    figures.push(Figure::at_most("from click to the first change of a pod on the page, median", 300.0, click, "ms"));
     let memory = portal.memory()?;
     let whole = format!("whole process at {many} pods");
     figures.push(Figure::at_most(&format!("{whole}, resting"), 60.0, megabytes(memory.resting), "MB"));

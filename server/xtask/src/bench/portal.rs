@@ -221,16 +221,43 @@ impl Portal {
         let mut connection = Connection::open(self.port)?;
         let wanted = apps * replicas;
         let patience = Duration::from_secs(120 + wanted as u64 / 25);
-        let mut seen = 0;
+        let (mut seen, mut said) = (0, usize::MAX);
         wait(&format!("{wanted} running pods (seen: {seen})"), patience, || {
             let list = self.call(&mut connection, "GET", &api("pods?limit=1&phase=running"), &Value::Null)?;
             seen = list["total"].as_u64().map_or(0, |n| usize::try_from(n).unwrap_or(usize::MAX));
-            eprint!("\r  {seen} of {wanted} pods run ");
-            io::stderr().flush()?;
+            if std::mem::replace(&mut said, seen) != seen {
+                eprint!("\r  {seen} of {wanted} pods run ");
+                io::stderr().flush()?;
+            }
+            thread::sleep(Duration::from_millis(100));
             Ok(seen >= wanted)
         })?;
         eprintln!("after {}", seconds(start.elapsed()));
         Ok(())
+    }
+
+    /// From the click that scales an app to the first change of its pods in the page's event stream.
+    ///
+    /// # Errors
+    /// The stream says nothing.
+    pub fn click_to_change(&self) -> Result<Duration> {
+        let mut stream = Connection::open(self.port)?;
+        let followed = page("apps/app-00000/pods").replace('/', "%2F");
+        stream.begin(&Request::events(&format!("/live?path={followed}"), &self.cookie))?;
+        if !stream.until(&["event: hello"], Duration::from_secs(10))? {
+            bail!("the event stream does not begin");
+        }
+        // What it says at its beginning has been said once it is silent.
+        stream.until(&["never"], Duration::from_millis(700))?;
+        let mut connection = Connection::open(self.port)?;
+        let app = self.call(&mut connection, "GET", &api("apps/app-00000"), &Value::Null)?;
+        let replicas = app["spec"]["components"][0]["replicas"].as_i64().unwrap_or(1);
+        let start = Instant::now();
+        self.call(&mut connection, "POST", &api("apps/app-00000/scale"), &json!({ "replicas": replicas + 1 }))?;
+        if !stream.until(&["pods-rows"], Duration::from_secs(10))? {
+            bail!("no change of the pods was seen within 10 s");
+        }
+        Ok(start.elapsed())
     }
 
     /// Memory of the server, in bytes.
