@@ -219,13 +219,14 @@ fn island_texts(lang: Language) -> String {
 /// A banner when the cluster does not answer: what is shown is from then.
 #[must_use]
 pub fn stale_banner(lang: Language, freshness: &Freshness) -> Option<AnyView> {
-    let CacheState::Stale { since, reason } = &freshness.state else {
+    // Why it does not answer (addresses, certificates) is for the admins' page.
+    let CacheState::Stale { since, .. } = &freshness.state else {
         return None;
     };
     let at = freshness.as_of.unwrap_or(*since);
     let body = view! {
         <strong>{tr::common::as_of(lang)} " " {clock(at)}</strong>
-        <p>{tr::common::stale(lang)} " " <span class="muted">{reason.clone()}</span></p>
+        <p>{tr::common::stale(lang)}</p>
     };
     Some(view! { <div role="status">{note(Tone::Warn, body.into_any())}</div> }.into_any())
 }

@@ -131,7 +131,30 @@ fn read(flags: &Flags) -> anyhow::Result<Settings> {
         .extract()
         .map_err(|e| anyhow::anyhow!("configuration: {e}; known settings: {}", KEYS.join(", ")))?;
     settings.check()?;
+    let unknown = unknown_variables(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()));
+    if !unknown.is_empty() {
+        eprintln!("berth: not a setting, so ignored: {}", unknown.join(", "));
+    }
     Ok(settings)
+}
+
+/// Nodes that the embedded cluster may have: a /24 of pod addresses each, out of 10.0.0.0/8.
+pub const NODES: std::ops::RangeInclusive<usize> = 1..=5_000;
+
+/// What is said of another number of nodes.
+pub fn nodes_rule() -> String {
+    format!("nodes is not between {} and {}", NODES.start(), NODES.end())
+}
+
+/// Variables that begin like ours and are none of our settings: a slip of the pen, most likely.
+///
+/// Kubernetes gives every pod `BERTH_SERVICE_HOST`, `BERTH_PORT_80_TCP` and so on when a Service is called `berth`.
+fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
+    let of_a_service =
+        |rest: &str| rest.contains("SERVICE_") || rest == "PORT" || rest.starts_with("PORT_") || rest.contains("_PORT");
+    let known = |rest: &str| rest == "CONFIG" || KEYS.iter().any(|key| rest.eq_ignore_ascii_case(key));
+    let ours = names.filter(|name| name.strip_prefix("BERTH_").is_some_and(|rest| !known(rest) && !of_a_service(rest)));
+    ours.collect()
 }
 
 impl Settings {
@@ -144,6 +167,12 @@ impl Settings {
                 "--secure false is for loopback only: without Secure cookies, sessions could be read on the network; \
                  put a TLS proxy in front, or listen on 127.0.0.1"
             );
+        }
+        if !self.nodes.is_some_and(|nodes| NODES.contains(&nodes)) {
+            bail!(nodes_rule());
+        }
+        if !self.database_connections.is_some_and(|n| (1..=1_000).contains(&n)) {
+            bail!("database_connections is not between 1 and 1000");
         }
         for (name, value) in [
             ("session_idle_hours", self.session_idle_hours),
@@ -233,6 +262,23 @@ mod tests {
         assert!(load(&both).unwrap_err().to_string().contains("--kubeconfig"));
         let open = Flags { listen: Some(([0, 0, 0, 0], 80).into()), secure: Some(false), ..Flags::default() };
         assert!(load(&open).unwrap_err().to_string().contains("loopback"));
+    }
+
+    #[test]
+    fn numbers_have_bounds() {
+        for flags in [
+            Flags { nodes: Some(0), ..Flags::default() },
+            Flags { database_connections: Some(0), ..Flags::default() },
+            Flags { session_idle_hours: Some(0), ..Flags::default() },
+        ] {
+            assert!(load(&flags).unwrap_err().to_string().contains("is not between 1 and"), "{flags:?}");
+        }
+    }
+
+    #[test]
+    fn variables_that_are_no_settings_are_named() {
+        let names = ["BERTH_LISTN", "BERTH_LISTEN", "BERTH_CONFIG", "BERTH_SERVICE_HOST", "BERTH_PORT_80_TCP", "PATH"];
+        assert_eq!(unknown_variables(names.into_iter().map(str::to_owned)), ["BERTH_LISTN"]);
     }
 
     #[test]

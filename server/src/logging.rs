@@ -1,5 +1,7 @@
 //! Structured logs: text for people at a terminal, JSON for collectors.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::config::LogFormat;
@@ -11,6 +13,8 @@ pub fn start(format: LogFormat, filter: &str) {
         EnvFilter::new("info")
     });
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // The library already heeds NO_COLOR.
+    let layer = if std::io::stderr().is_terminal() { layer } else { layer.with_ansi(false) };
     let layer = match format {
         LogFormat::Text => layer.with_target(false).boxed(),
         LogFormat::Json => layer.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed(),

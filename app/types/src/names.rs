@@ -5,6 +5,7 @@
 use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize};
+use uuid::Uuid;
 
 /// Why a name was refused. `Display` says what is allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -147,7 +148,8 @@ name!(
     TenantName, max 30, reserved ["new", "kube", "default", "berth", "admin", "openshift"]
 );
 name!(
-    /// A namespace's name within its tenant, such as `staging`; in the cluster it is `{tenant}-{namespace}` (at most 61 of the 63 characters allowed).
+    /// A namespace's name within its tenant, such as `staging`; in the cluster it is `{tenant}-{namespace}` (at most 61 of the 63
+    /// characters allowed), or, where that is somebody else's, the same with a suffix.
     NamespaceName, max 30, reserved ["new"]
 );
 name!(
@@ -175,10 +177,19 @@ impl ClusterId {
     }
 }
 
-/// The name of a tenant's namespace in the cluster.
+/// The name of a tenant's namespace in the cluster, unless it is somebody else's there.
 #[must_use]
 pub fn kube_namespace(tenant: &TenantName, namespace: &NamespaceName) -> String {
     format!("{tenant}-{namespace}")
+}
+
+/// The name in its place where `name` (at most 61 characters) is somebody else's: `a-b` of `c` and `b` of `c-a` want the same.
+/// With the last 24 bits of the namespace's own id, which are chance.
+#[must_use]
+pub fn kube_namespace_apart(name: &str, id: Uuid) -> String {
+    let [.., a, b, c] = *id.as_bytes();
+    let head = name.get(..56).unwrap_or(name).trim_end_matches('-');
+    format!("{head}-{a:02x}{b:02x}{c:02x}")
 }
 
 /// The name that a component's Deployment, Service and so on have in the cluster.
@@ -212,6 +223,10 @@ mod tests {
         assert_eq!("new".parse::<AppName>(), Err(NameError::Reserved("new".into())));
         assert_eq!(component_object("shop", "main"), "shop");
         assert_eq!(component_object("shop", "worker"), "shop-worker");
+        let id = Uuid::from_u128(0xabc);
+        assert_eq!(kube_namespace_apart("shop-prod", id), "shop-prod-000abc");
+        let longest = kube_namespace_apart(&format!("{}-{}", "a".repeat(30), "b".repeat(30)), id);
+        assert!(check_label(&longest, 63).is_ok(), "{longest}");
         assert!(serde_json::from_str::<TenantName>("\"Bad Name\"").is_err());
     }
 }

@@ -1,6 +1,6 @@
 //! What Berth needs of a cluster, each with its fix: for `berth doctor`.
 
-use berth_core::ports::cluster::Finding;
+use berth_core::ports::cluster::{Finding, Verdict};
 use kube::Client;
 use serde_json::{Value, json};
 
@@ -36,7 +36,14 @@ const CONTROLLER: &[Right] = &[
 const WRITER: &[Right] = &[("impersonate", "", "users"), ("impersonate", "", "groups")];
 
 fn finding(what: &str, ok: bool, found: impl Into<String>, fix: &str) -> Finding {
-    Finding { what: what.to_owned(), ok, found: found.into(), fix: (!ok).then(|| fix.to_owned()) }
+    let verdict = if ok { Verdict::Good } else { Verdict::Bad };
+    Finding { what: what.to_owned(), verdict, found: found.into(), fix: (!ok).then(|| fix.to_owned()) }
+}
+
+/// What only some apps need.
+fn optional(finding: Finding) -> Finding {
+    let verdict = if finding.verdict == Verdict::Bad { Verdict::Lacking } else { finding.verdict };
+    Finding { verdict, ..finding }
 }
 
 /// Asks the cluster.
@@ -86,12 +93,12 @@ pub(crate) async fn check(connection: &Connection) -> Vec<Finding> {
     );
     let metrics = rest.get::<Value>(&Target::new("metrics", ""), "/apis/metrics.k8s.io/v1beta1").await.is_ok();
     let found = if metrics { "served" } else { "not served" };
-    findings.push(finding(
+    findings.push(optional(finding(
         "metrics API",
         metrics,
         found,
         "install metrics-server; without it there is no CPU and memory use, and no autoscaling",
-    ));
+    )));
     findings
 }
 
@@ -152,12 +159,8 @@ async fn check_default(rest: &Rest, kind: Kind, what: &str, annotation: &str, wh
         [] => "there are no classes".to_owned(),
         some => format!("none of {}", some.iter().map(name).collect::<Vec<_>>().join(", ")),
     });
-    finding(
-        what,
-        default.is_some(),
-        found,
-        &format!("mark a class with {annotation}=true; until then {who} do not work"),
-    )
+    let fix = format!("mark a class with {annotation}=true; until then {who} do not work");
+    optional(finding(what, default.is_some(), found, &fix))
 }
 
 #[cfg(test)]
@@ -167,7 +170,8 @@ mod tests {
     #[test]
     fn versions() {
         for (major, minor, ok) in [("1", "35", true), ("1", "33+", true), ("1", "32", false), ("", "", false)] {
-            assert_eq!(check_version(&json!({"major": major, "minor": minor})).ok, ok, "{major}.{minor}");
+            let got = check_version(&json!({"major": major, "minor": minor})).verdict == Verdict::Good;
+            assert_eq!(got, ok, "{major}.{minor}");
         }
     }
 }

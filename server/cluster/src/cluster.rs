@@ -226,6 +226,10 @@ impl Cluster for KubeCluster {
         self.open_terminal(ctx, namespace, pod, container, command, tty).await
     }
 
+    async fn namespace_taken(&self, desired: &DesiredNamespace) -> Result<bool> {
+        self.is_foreign(desired).await
+    }
+
     async fn ensure_namespace(&self, _: &OpCtx, desired: &DesiredNamespace) -> Result<bool> {
         self.keep_namespace(desired).await
     }

@@ -1,7 +1,8 @@
 //! What Berth keeps in a cluster for its tenants: namespaces with their labels and role bindings, and the roles themselves.
 //! Level-triggered: looked at again and again, written only when something differs.
 
-use berth_core::{Result, ports::cluster::DesiredNamespace};
+use berth_core::{Error, Result, ports::cluster::DesiredNamespace};
+use berth_types::ErrorCode;
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -26,15 +27,26 @@ fn agrees(wanted: &Value, have: &Value) -> bool {
     }
 }
 
+async fn find(rest: &Rest, kind: Kind, namespace: &str, name: &str) -> Result<Option<Value>> {
+    match rest.get::<Value>(&Target::new(kind.kind, name), &kind.at(namespace, name)).await {
+        Ok(have) => Ok(Some(have)),
+        Err(e) if e.code() == ErrorCode::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// Whether a namespace is not what Berth made for this tenant under this name: `cert-manager` is not the namespace
+/// `manager` of a tenant `cert`, and giving that tenant rights in it would give it the cluster.
+fn is_foreign(namespace: &Value, desired: &DesiredNamespace) -> bool {
+    let labels = &namespace["metadata"]["labels"];
+    labels[meta::TENANT] != *desired.tenant || labels[meta::NAMESPACE] != *desired.name
+}
+
 /// Server-side apply of what is not so yet; whether something had to change.
 async fn ensure(rest: &Rest, kind: Kind, namespace: &str, wanted: &Value) -> Result<bool> {
     let name = wanted["metadata"]["name"].as_str().unwrap_or_default();
     let target = Target::new(kind.kind, name);
-    let have = match rest.get::<Value>(&target, &kind.at(namespace, name)).await {
-        Ok(have) => Some(have),
-        Err(e) if e.code() == berth_types::ErrorCode::NotFound => None,
-        Err(e) => return Err(e),
-    };
+    let have = find(rest, kind, namespace, name).await?;
     if have.as_ref().is_some_and(|have| agrees(wanted, have)) {
         return Ok(false);
     }
@@ -73,8 +85,17 @@ impl KubeCluster {
         Ok(changed)
     }
 
+    pub(crate) async fn is_foreign(&self, desired: &DesiredNamespace) -> Result<bool> {
+        let have = find(&self.controller_rest(), Kind::NAMESPACE, "", &desired.kube_name).await?;
+        Ok(have.is_some_and(|have| is_foreign(&have, desired)))
+    }
+
     pub(crate) async fn keep_namespace(&self, desired: &DesiredNamespace) -> Result<bool> {
         let rest = self.controller_rest();
+        if self.is_foreign(desired).await? {
+            let message = "the cluster has a namespace of that name which is not Berth's; it was not touched";
+            return Err(Error::new(ErrorCode::AlreadyExists, message));
+        }
         let mut labels: Map<String, Value> = desired.labels.iter().map(|(k, v)| (k.clone(), json!(v))).collect();
         labels.insert(meta::TENANT.to_owned(), json!(desired.tenant));
         labels.insert(meta::NAMESPACE.to_owned(), json!(desired.name));

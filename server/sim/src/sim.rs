@@ -251,4 +251,20 @@ fn bootstrap(cluster: &Cluster) {
             }
         }
     }
+    let labels = json!({"component": "apiserver", "provider": "kubernetes"});
+    // Its address is the first of the range, as pods' KUBERNETES_SERVICE_HOST says.
+    let service = json!({
+        "metadata": {"name": "kubernetes", "namespace": "default", "labels": labels},
+        "spec": {
+            "clusterIP": "10.96.0.1",
+            "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": 6443}],
+            "sessionAffinity": "None",
+            "type": "ClusterIP",
+        },
+    });
+    if system.find(&gr::SERVICES, "default", "kubernetes").is_none()
+        && let Err(status) = system.create(&gr::SERVICES, "default", service)
+    {
+        tracing::error!(%status, "service of the API server not made");
+    }
 }

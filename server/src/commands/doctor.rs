@@ -5,13 +5,13 @@ use std::{process::ExitCode, sync::Arc};
 use berth_cluster::KubeCluster;
 use berth_core::{
     env::SystemClock,
-    ports::cluster::{Cluster, Finding},
+    ports::cluster::{Cluster, Finding, Verdict},
 };
 use berth_types::ClusterId;
 
 use crate::{config::Settings, serve};
 
-/// Checks and prints; exit 1 when something is wrong.
+/// Checks and prints; exit 1 when something is wrong without which Berth does not work.
 pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let mut findings = vec![database(&settings).await];
     match serve::connection(&settings).await {
@@ -21,19 +21,25 @@ pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
         }
         Err(e) => findings.push(Finding {
             what: "cluster".to_owned(),
-            ok: false,
+            verdict: Verdict::Bad,
             found: format!("{e:#}"),
             fix: Some("name a kubeconfig with --kubeconfig, or use the embedded cluster with --sim".to_owned()),
         }),
     }
     for finding in &findings {
-        println!("{}  {:<32} {}", if finding.ok { "ok  " } else { "FAIL" }, finding.what, finding.found);
-        if let Some(fix) = finding.fix.as_ref().filter(|_| !finding.ok) {
+        let word = match finding.verdict {
+            Verdict::Good => "ok  ",
+            Verdict::Lacking => "warn",
+            Verdict::Bad => "FAIL",
+        };
+        println!("{word}  {:<32} {}", finding.what, finding.found);
+        if let Some(fix) = &finding.fix {
             println!("      fix: {fix}");
         }
     }
-    let bad = findings.iter().filter(|f| !f.ok).count();
-    println!("{} checks, {bad} to mend", findings.len());
+    let count = |verdict| findings.iter().filter(|f| f.verdict == verdict).count();
+    let bad = count(Verdict::Bad);
+    println!("{} checks, {bad} failed, {} warnings", findings.len(), count(Verdict::Lacking));
     Ok(if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -44,18 +50,21 @@ async fn database(settings: &Settings) -> Finding {
         Ok::<_, anyhow::Error>(berth_store::pending(&url, &settings.store_options()).await?)
     };
     match checked.await {
-        Ok(steps) if steps.is_empty() => {
-            Finding { what, ok: true, found: format!("answers, version {}", berth_store::latest()), fix: None }
-        }
+        Ok(steps) if steps.is_empty() => Finding {
+            what,
+            verdict: Verdict::Good,
+            found: format!("answers, version {}", berth_store::latest()),
+            fix: None,
+        },
         Ok(steps) => Finding {
             what,
-            ok: true,
+            verdict: Verdict::Good,
             found: format!("answers; {} migrations are applied at the next start, or by `berth migrate`", steps.len()),
             fix: None,
         },
         Err(e) => Finding {
             what,
-            ok: false,
+            verdict: Verdict::Bad,
             found: format!("{e:#}"),
             fix: Some("check --database and that the server is reachable".to_owned()),
         },

@@ -5,23 +5,39 @@ use std::{net::SocketAddr, path::PathBuf};
 use anyhow::Context;
 use berth_sim::Sim;
 
-use crate::{config::LogFormat, logging, serve};
+use crate::{
+    config::{self, LogFormat},
+    logging, serve,
+};
 
 /// Flags of `berth sim`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Address and port to listen on, TLS.
-    #[arg(long, default_value = "127.0.0.1:6443", env = "BERTH_LISTEN")]
+    /// Address and port to listen on, TLS. Loopback only: it is a cluster for this machine, with one key for all.
+    #[arg(long, default_value = "127.0.0.1:6443", env = "BERTH_LISTEN", value_parser = loopback)]
     listen: SocketAddr,
     /// Where the kubeconfig is written.
     #[arg(long, default_value = "kubeconfig.yaml")]
     kubeconfig_out: PathBuf,
     /// Number of nodes.
-    #[arg(long, default_value_t = 3, env = "BERTH_NODES")]
+    #[arg(long, default_value_t = 3, env = "BERTH_NODES", value_parser = nodes)]
     nodes: usize,
     /// Directory for its state; in memory when absent.
     #[arg(long, env = "BERTH_DATA")]
     data: Option<PathBuf>,
+}
+
+fn nodes(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|n| config::NODES.contains(n)).ok_or_else(config::nodes_rule)
+}
+
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text.parse().map_err(|e| format!("{e}, such as 127.0.0.1:6443"))?;
+    if address.ip().is_loopback() {
+        Ok(address)
+    } else {
+        Err("the embedded cluster is served on loopback only".to_owned())
+    }
 }
 
 /// Serves until it is stopped.

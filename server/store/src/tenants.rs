@@ -266,10 +266,7 @@ impl<E: Engine> Tenants for SqlStore<E> {
             .bind(namespace.kube_name.as_str())
             .bind(namespace.created_at)
             .bind(namespace.version);
-        let named = taken("name", || {
-            let Namespace { name, cluster, kube_name, .. } = namespace;
-            format!("a namespace called “{name}”, or “{kube_name}” on cluster “{cluster}”, exists already")
-        });
+        let named = taken("name", || format!("a namespace called “{}” exists already", namespace.name));
         self.engine.execute(statement).await.map(drop).map_err(named)
     }
 

@@ -64,12 +64,7 @@ pub async fn submit(cx: Cx) -> Result<Answer> {
     demand(head.may.update, Resource::App, Action::Update)?;
     let name = head.app.name.clone();
     let cancel = head.spot.app_url(&name);
-    // Fields laid over anything but what they were made from would drop what the form does not show.
-    let base = cx.field("base");
-    if serde_json::from_str::<Value>(base).ok().is_none_or(|base| !base.is_object()) {
-        let message = "the form came back damaged; open it anew";
-        return Err(berth_core::Error::field(berth_types::FieldError::new("base", "base_unreadable", message)));
-    }
+    editor::check_base(cx.field("base"))?;
     let sent = Sent::read(&cx.request, Some(&name));
     let mut editor = Editor::again(&sent, Some(name.clone()), cancel.clone());
     let app = cx.app()?;

@@ -45,6 +45,10 @@ pub async fn page(cx: Cx) -> Result<Answer> {
 /// POST: deploys, or shows the other face.
 pub async fn submit(cx: Cx) -> Result<Answer> {
     let spot = Spot::of(&cx)?;
+    // A script need not send what only the form knows.
+    if !cx.field("base").is_empty() {
+        editor::check_base(cx.field("base"))?;
+    }
     let sent = Sent::read(&cx.request, None);
     let editor = Editor::again(&sent, None, spot.apps_url());
     let spec = match (&sent.spec, sent.to.as_str()) {

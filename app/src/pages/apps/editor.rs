@@ -43,6 +43,19 @@ impl Face {
     }
 }
 
+/// Refuses a form whose hidden object came back damaged: fields laid over anything but what they were made from would drop
+/// what the form does not show.
+///
+/// # Errors
+/// `Invalid` at `base`.
+pub fn check_base(base: &str) -> berth_core::Result<()> {
+    if serde_json::from_str::<Value>(base).is_ok_and(|base| base.is_object()) {
+        return Ok(());
+    }
+    let message = "the form came back damaged; open it anew";
+    Err(berth_core::Error::field(FieldError::new("base", "base_unreadable", message)))
+}
+
 /// What a browser sent from either face.
 #[derive(Debug, Clone)]
 pub struct Sent {

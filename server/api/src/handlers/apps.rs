@@ -8,7 +8,6 @@ use berth_core::{
 };
 use berth_types::{
     Action, AppSpec, FieldError, NamespaceName, Page, Resource, TenantName,
-    names::kube_namespace,
     rows::{AppRow, AppView},
 };
 use futures::FutureExt;
@@ -106,15 +105,20 @@ impl Input for AppPatch {
 const KUBE_NAMESPACE: &str = "metadata.namespace";
 
 /// Refuses an object that names another namespace than the path.
-fn same_namespace(named: Option<&str>, place: (&TenantName, &NamespaceName)) -> Result<()> {
-    let here = kube_namespace(place.0, place.1);
-    match named {
-        Some(named) if named != here => {
-            let message = format!("“{named}” is not the namespace in the path, which is “{here}”; leave it out");
-            Err(Error::field(FieldError::new(KUBE_NAMESPACE, "must_be", message).param("want", here)))
-        }
-        _ => Ok(()),
+async fn same_namespace(
+    api: &Api,
+    caller: &Caller,
+    named: Option<&str>,
+    (tenant, namespace): (&TenantName, &NamespaceName),
+) -> Result<()> {
+    let Some(named) = named else { return Ok(()) };
+    let authz = api.services().authz();
+    let here = &authz.namespace(&caller.ctx, tenant, namespace, Resource::App, Action::Read).await?.kube_name;
+    if *named == **here {
+        return Ok(());
     }
+    let message = format!("“{named}” is not the namespace in the path, which is “{here}”; leave it out");
+    Err(Error::field(FieldError::new(KUBE_NAMESPACE, "must_be", message).param("want", here)))
 }
 
 /// `{name, spec}` of an object as the cluster has it; anything else stays as it is.
@@ -207,7 +211,7 @@ pub(crate) async fn create_app(
     asked: Asked,
     Sent(new): Sent<NewApp>,
 ) -> Reply {
-    same_namespace(new.namespace.as_deref(), place.path())?;
+    same_namespace(&api, &caller, new.namespace.as_deref(), place.path()).await?;
     let made = api.services().create_app(&caller.ctx, place.path(), &new.name, &new.spec).await?;
     let response = reply::created(&made.view, &format!("{}/{}", asked.uri.path(), made.view.name))?;
     Ok(reply::with_tag(response, tag(&made.view.resource_version, false)))
@@ -290,7 +294,7 @@ pub(crate) async fn replace_app(
         let message = format!("“{name}” is not the app in the path, which is “{}”; an app keeps its name", place.app);
         return Err(Error::field(FieldError::new("name", "name_differs", message).param("value", &place.app)).into());
     }
-    same_namespace(wanted.namespace.as_deref(), (&place.tenant, &place.namespace))?;
+    same_namespace(&api, &caller, wanted.namespace.as_deref(), (&place.tenant, &place.namespace)).await?;
     let changed = api.services().update_app(&caller.ctx, place.path(), &wanted.spec, version.as_deref()).await;
     changed_app(changed.map_err(failed))
 }

@@ -198,13 +198,24 @@ pub fn cluster_role(role: TenantRole) -> String {
     format!("berth-{role}")
 }
 
+/// How a check ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// As it should be.
+    Good,
+    /// Berth works, but something that people may want of it does not.
+    Lacking,
+    /// Berth does not work like this.
+    Bad,
+}
+
 /// What one check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// What was checked.
     pub what: String,
     /// Whether it is as it should be.
-    pub ok: bool,
+    pub verdict: Verdict,
     /// What was found.
     pub found: String,
     /// What mends it.
@@ -278,7 +289,13 @@ pub trait Cluster: Send + Sync {
         tty: bool,
     ) -> Result<ExecSession>;
 
+    /// Whether the cluster has a namespace of that name that is not this tenant's: made by hand, by a tool, for another tenant.
+    /// Only Berth itself calls this.
+    async fn namespace_taken(&self, desired: &DesiredNamespace) -> Result<bool>;
     /// Makes a namespace agree with its row; whether something had to change. Only Berth itself calls this.
+    ///
+    /// # Errors
+    /// `AlreadyExists` when the namespace is somebody else's: its labels and rights are not touched.
     async fn ensure_namespace(&self, ctx: &OpCtx, desired: &DesiredNamespace) -> Result<bool>;
     /// What Berth needs of the cluster, each with its fix.
     async fn check(&self) -> Vec<Finding>;

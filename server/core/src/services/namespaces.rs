@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use berth_types::{
-    Action, ClusterId, FieldError, NamespaceName, PlatformRole, Resource, TenantName, TenantRole,
-    names::kube_namespace, people::Namespace, rows::UsageRow,
+    Action, ClusterId, ErrorCode, FieldError, NamespaceName, PlatformRole, Resource, TenantName, TenantRole,
+    names::{kube_namespace, kube_namespace_apart},
+    people::Namespace,
+    rows::UsageRow,
 };
 
 use super::{Done, Services, identity::new_id, people::name};
@@ -96,16 +98,26 @@ impl Services {
                 )
             })?;
             let now = ctx.now();
-            let row = Namespace {
-                id: new_id(now, &*self.random)?,
-                kube_name: kube_namespace(tenant, &name),
-                name,
-                tenant: tenant.clone(),
-                cluster,
-                created_at: now,
-                version: 1,
+            let id = new_id(now, &*self.random)?;
+            let kube_name = kube_namespace(tenant, &name);
+            let mut row =
+                Namespace { id, kube_name, name, tenant: tenant.clone(), cluster, created_at: now, version: 1 };
+            // Where the cluster does not say that a name is free, another is taken: it could be anybody's.
+            if adapter.namespace_taken(&desired(&row)).await.unwrap_or(true) {
+                row.kube_name = kube_namespace_apart(&row.kube_name, id);
+            }
+            let taken = match self.store.create_namespace(&grant, &row).await {
+                Err(e) if e.code() == ErrorCode::AlreadyExists => Some(e),
+                done => done.map(|()| None)?,
             };
-            self.store.create_namespace(&grant, &row).await?;
+            if let Some(error) = taken {
+                // Either this tenant has the name, or `a-b` of tenant `c` has the same one in the cluster as `b` of `c-a`.
+                if self.store.list_namespaces(&grant).await?.iter().any(|n| n.name == row.name) {
+                    return Err(error);
+                }
+                row.kube_name = kube_namespace_apart(&row.kube_name, id);
+                self.store.create_namespace(&grant, &row).await?;
+            }
             if let Err(e) = self.reconcile_namespace(&adapter, &row).await {
                 tracing::warn!(namespace = row.kube_name, error = %e, "the cluster does not have the namespace yet");
             }

@@ -28,7 +28,7 @@ use crate::{
     error::{Error, Result},
     ports::cluster::{
         AppClaims, AppObject, CacheState, Change, ChangeKind, Cluster, DesiredNamespace, ExecInput, ExecOutput,
-        ExecSession, Finding, Freshness, LogQuery, NamespaceSummary,
+        ExecSession, Finding, Freshness, LogQuery, NamespaceSummary, Verdict,
     },
 };
 
@@ -575,6 +575,13 @@ impl Cluster for FakeCluster {
         Ok(ExecSession { input, output })
     }
 
+    async fn namespace_taken(&self, desired: &DesiredNamespace) -> Result<bool> {
+        self.up()?;
+        let state = self.state.lock();
+        let here = state.namespaces.iter().find(|n| n.kube_name == desired.kube_name);
+        Ok(here.is_some_and(|n| (&n.tenant, &n.name) != (&desired.tenant, &desired.name)))
+    }
+
     async fn ensure_namespace(&self, _: &OpCtx, desired: &DesiredNamespace) -> Result<bool> {
         self.up()?;
         let mut state = self.state.lock();
@@ -593,8 +600,8 @@ impl Cluster for FakeCluster {
     }
 
     async fn check(&self) -> Vec<Finding> {
-        let ok = self.up().is_ok();
-        vec![Finding { what: "reachable".to_owned(), ok, found: "a fake".to_owned(), fix: None }]
+        let verdict = if self.up().is_ok() { Verdict::Good } else { Verdict::Bad };
+        vec![Finding { what: "reachable".to_owned(), verdict, found: "a fake".to_owned(), fix: None }]
     }
 }
 

@@ -48,6 +48,10 @@ pub fn serve(cx: &Context) -> Result<Response<Body>> {
     match parts.as_slice() {
         [] | [""] => Ok(json_response(StatusCode::OK, &paths(cx))),
         ["version"] => Ok(json_response(StatusCode::OK, &version())),
+        [check @ ("healthz" | "livez" | "readyz")] if cx.query.contains("verbose") => {
+            let text = format!("[+]ping ok\n[+]log ok\n[+]etcd ok\n{check} check passed\n");
+            Ok(bytes_response(StatusCode::OK, "text/plain; charset=utf-8", text.into()))
+        }
         ["healthz" | "livez" | "readyz", ..] => {
             Ok(bytes_response(StatusCode::OK, "text/plain; charset=utf-8", Bytes::from_static(b"ok")))
         }

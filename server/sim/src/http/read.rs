@@ -176,12 +176,23 @@ struct Listing {
     remaining: Option<usize>,
 }
 
+/// `limit` as the API server reads it: nothing and less than one are all.
+fn limit(text: &str) -> Result<usize> {
+    if text.is_empty() {
+        return Ok(0);
+    }
+    let number: i64 = text.parse().map_err(|_| {
+        Status::bad_request(format!("strconv.ParseInt: parsing {}: invalid syntax", serde_json::Value::from(text)))
+    })?;
+    Ok(usize::try_from(number).unwrap_or(0))
+}
+
 fn collect(cx: &Context, resource: &ResourceType, selector: &Selector) -> Result<Listing> {
     check_match(cx)?;
     let store = &cx.api.cluster.store;
     let id = convert::stored_as(&resource.id);
     let namespace = (!cx.info.namespace.is_empty()).then_some(cx.info.namespace.as_str());
-    let limit: usize = cx.query.get("limit").parse().unwrap_or(0);
+    let limit = limit(cx.query.get("limit"))?;
     let token = cx.query.get("continue");
     let asked = parse_revision(cx.query.get("resourceVersion"))?;
 

@@ -50,6 +50,11 @@ impl Query {
         self.0.get(key).and_then(|values| values.first()).map_or("", String::as_str)
     }
 
+    /// Whether a key is there, with a value or without.
+    pub fn contains(&self, key: &str) -> bool {
+        self.0.contains_key(key)
+    }
+
     /// Every value of a key.
     pub fn all(&self, key: &str) -> &[String] {
         self.0.get(key).map_or(&[], Vec::as_slice)

@@ -25,13 +25,18 @@ fn failed(err: impl Into<String>, code: i32) -> Done {
     Done { err, code, ..Done::default() }
 }
 
-/// Names that [`run`] knows, for `which`.
+/// Names that [`run`] knows, for [`path`].
 const KNOWN: &[&str] = &[
     "[", "awk", "base64", "basename", "cat", "chmod", "chown", "cut", "date", "df", "dirname", "echo", "egrep", "env",
     "expr", "free", "grep", "head", "hostname", "id", "kill", "ls", "mkdir", "nslookup", "printenv", "printf", "ps",
     "pwd", "rev", "rm", "sed", "seq", "sleep", "sort", "sync", "tail", "test", "top", "touch", "tr", "uname", "uniq",
     "uptime", "wc", "which", "whoami", "sh",
 ];
+
+/// Where a program is; `None` if there is none of that name.
+pub fn path(name: &str) -> Option<String> {
+    KNOWN.contains(&name).then(|| format!("/bin/{name}"))
+}
 
 /// Runs a program; `None` if there is none of that name.
 pub fn run(world: &mut World, name: &str, arguments: &[String], input: &str) -> Option<Done> {
@@ -151,8 +156,7 @@ pub fn run(world: &mut World, name: &str, arguments: &[String], input: &str) -> 
             said(format!("{} up 12 days,  3:04,  load average: 0.08, 0.05, 0.01\n", world.now.strftime("%H:%M:%S")))
         }
         "which" => {
-            let found: Vec<String> =
-                words.iter().filter(|word| KNOWN.contains(word)).map(|word| format!("/bin/{word}\n")).collect();
+            let found: Vec<String> = words.iter().filter_map(|word| path(word)).map(|path| path + "\n").collect();
             Done { code: i32::from(found.len() < words.len()), out: found.concat(), ..Done::default() }
         }
         "basename" => said(format!("{}\n", words.first().and_then(|path| path.rsplit('/').next()).unwrap_or_default())),

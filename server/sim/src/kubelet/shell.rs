@@ -379,6 +379,17 @@ impl Machine {
                 }
             }
             "exit" => Outcome::Exit(first.and_then(|code| code.parse::<i32>().ok()).unwrap_or(self.last) & 0xff),
+            "command" => match first {
+                // `-v` names what would be run; without it, only functions and aliases are passed over, and there are none.
+                Some("-v" | "-V") => {
+                    let found: Vec<String> = arguments.iter().skip(1).filter_map(|name| builtins::path(name)).collect();
+                    let code = if found.len() + 1 == arguments.len() { 0 } else { 127 };
+                    self.print(&found.into_iter().map(|path| path + "\n").collect::<String>());
+                    Outcome::Code(code)
+                }
+                Some(_) => self.command(arguments, input),
+                None => Outcome::Code(0),
+            },
             "exec" if arguments.is_empty() => Outcome::Code(0),
             "exec" => match self.command(arguments, input) {
                 Outcome::Code(code) => Outcome::Exit(code),
