@@ -165,6 +165,32 @@ async fn the_main_job_through_the_api() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_namespaces_that_want_one_name_in_the_cluster_get_two() {
+    let running = Running::start().await;
+    let (token, _) = running.person("root", Some(PlatformRole::Admin)).await;
+    let post = async |path: &str, body: Value| running.ask(Method::POST, path, &token, Some(body)).await;
+    let mut names = Vec::new();
+    for (tenant, namespace) in [("a-b", "c"), ("a", "b-c")] {
+        assert_eq!(post("/api/v1/tenants", json!({ "name": tenant })).await.0, StatusCode::CREATED);
+        let path = format!("/api/v1/tenants/{tenant}/namespaces");
+        let (status, made) = post(&path, json!({ "name": namespace })).await;
+        assert_eq!(status, StatusCode::CREATED, "{made:#}");
+        names.push(made["kubeName"].as_str().unwrap().to_owned());
+        let again = post(&path, json!({ "name": namespace })).await;
+        assert_eq!(again.0, StatusCode::CONFLICT, "{:#}", again.1);
+        // An object that names the namespace as the cluster does is taken.
+        let spec = spec("registry.example.com/web:1", 1);
+        let object = json!({ "apiVersion": "berth.dev/v1alpha1", "kind": "App",
+            "metadata": { "name": "web", "namespace": names.last() }, "spec": spec });
+        let (status, made) = post(&format!("{path}/{namespace}/apps"), object).await;
+        assert_eq!(status, StatusCode::CREATED, "{made:#}");
+    }
+    assert_eq!(names[0], "a-b-c");
+    assert!(names[1].starts_with("a-b-c-"), "{names:?}");
+    running.portal.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn streams_without_rights() {
     let running = Running::start().await;
     let (admin, _) = running.person("root", Some(PlatformRole::Admin)).await;

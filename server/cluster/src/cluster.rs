@@ -23,7 +23,12 @@ use tokio::sync::{Semaphore, broadcast};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cache::{Cache, app::view, query::page, quota},
+    cache::{
+        Cache,
+        app::{AppRecord, view},
+        query::{Listed as _, page},
+        quota,
+    },
     connection::Connection,
     controller::{Controller, preview::preview},
     rest::Rest,
@@ -118,18 +123,18 @@ impl Cluster for KubeCluster {
 
     fn apps(&self, namespace: &Grant<NamespaceRef>, query: &ListQuery) -> Result<Page<AppRow>> {
         let space = self.cache.apps.space(&namespace.kube_name);
-        Ok(self.dated(page(space.rows(), query)?))
+        Ok(self.dated(page(space.rows(), space.tally(), query)?))
     }
 
     fn pods(&self, namespace: &Grant<NamespaceRef>, query: &ListQuery) -> Result<Page<PodRow>> {
         let space = self.cache.pods.space(&namespace.kube_name);
-        Ok(self.dated(page(space.rows(), query)?))
+        Ok(self.dated(page(space.rows(), space.tally(), query)?))
     }
 
     fn events(&self, namespace: &Grant<NamespaceRef>, query: &ListQuery) -> Result<Page<EventRow>> {
         self.cache.resolve_events(&namespace.kube_name);
         let space = self.cache.events.space(&namespace.kube_name);
-        Ok(self.dated(page(space.rows(), query)?))
+        Ok(self.dated(page(space.rows(), space.tally(), query)?))
     }
 
     fn usage(&self, namespace: &Grant<NamespaceRef>) -> Vec<UsageRow> {
@@ -142,17 +147,15 @@ impl Cluster for KubeCluster {
     }
 
     fn summary(&self, namespace: &Grant<NamespaceRef>) -> NamespaceSummary {
-        let mut summary = NamespaceSummary::default();
-        for app in self.cache.apps.space(&namespace.kube_name).rows() {
-            *match app.row.phase {
-                AppPhase::Degraded => &mut summary.degraded,
-                AppPhase::Progressing => &mut summary.progressing,
-                AppPhase::Ready => &mut summary.ready,
-                AppPhase::Suspended => &mut summary.suspended,
-            } += 1;
+        let apps = self.cache.apps.space(&namespace.kube_name);
+        let of = |phase: AppPhase| apps.tally().map_or(0, |t| t.of(AppRecord::COLUMNS, "phase", phase.as_str()));
+        NamespaceSummary {
+            degraded: of(AppPhase::Degraded),
+            progressing: of(AppPhase::Progressing),
+            ready: of(AppPhase::Ready),
+            suspended: of(AppPhase::Suspended),
+            pods: self.cache.pods.space(&namespace.kube_name).get().map_or(0, |s| s.len()),
         }
-        summary.pods = self.cache.pods.space(&namespace.kube_name).get().map_or(0, |s| s.len());
-        summary
     }
 
     fn claims(&self, look: &mut dyn FnMut(&str, &AppClaims)) {

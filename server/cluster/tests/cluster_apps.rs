@@ -3,15 +3,20 @@
 
 mod common;
 
-use berth_core::ports::cluster::{Cluster as _, LogQuery};
+use berth_core::{
+    ports::cluster::{Cluster as _, LogQuery},
+    services::namespaces::desired,
+};
 use berth_types::{
-    ErrorCode, ListQuery, TenantRole,
+    ClusterId, ErrorCode, ListQuery, TenantRole,
     app_status::{AppPhase, CauseCode},
+    people::Namespace,
     rows::PodPhase,
 };
 use common::{Harbour, PATIENCE};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 fn spec(image: &str, replicas: i32) -> Value {
     json!({"components": [{"name": "main", "image": image, "replicas": replicas, "ports": [{"port": 8080}],
@@ -285,4 +290,30 @@ async fn logs_of_all_pods() {
         .logs(&ada, &harbour.dev(), &LogQuery { pod: Some("no-such-pod".into()), ..LogQuery::default() })
         .await;
     assert_eq!(nobody.err().expect("no such pod").code(), ErrorCode::NotFound);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn namespaces_of_others_are_left_alone() {
+    let harbour = Harbour::new().await;
+    let path = "/api/v1/namespaces/cert-manager";
+    let theirs = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "cert-manager", "labels": {"team": "ops"}}});
+    harbour.send("POST", "/api/v1/namespaces", "application/json", &theirs).await;
+    let before = harbour.get(path).await;
+    let row = Namespace {
+        id: Uuid::nil(),
+        name: "manager".parse().unwrap(),
+        tenant: "cert".parse().unwrap(),
+        cluster: ClusterId::local(),
+        kube_name: "cert-manager".to_owned(),
+        created_at: jiff::Timestamp::UNIX_EPOCH,
+        version: 1,
+    };
+    let desired = desired(&row);
+    assert!(harbour.cluster.namespace_taken(&desired).await.unwrap());
+    let refused = harbour.cluster.ensure_namespace(&harbour.berth(), &desired).await.unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::AlreadyExists);
+    assert_eq!(harbour.get(path).await, before, "no label of ours");
+    let bindings =
+        harbour.get("/apis/rbac.authorization.k8s.io/v1/namespaces/cert-manager/rolebindings").await.unwrap();
+    assert_eq!(bindings["items"], json!([]), "and no rights");
 }

@@ -163,6 +163,7 @@ pub(crate) fn view(mut object: Value) -> Result<AppObject, serde_json::Error> {
 
 impl Record for AppRecord {
     type Wire = Value;
+    const COUNTED: &'static [Column<Self>] = Self::COLUMNS;
 
     fn decode(wire: Value, strings: &Interner) -> Option<Entry<Self>> {
         entry(wire, strings)

@@ -64,6 +64,7 @@ pub(crate) struct EventRecord {
 impl Record for EventRecord {
     type Wire = WireEvent;
     const MOST: Option<usize> = Some(1000);
+    const COUNTED: &'static [Column<Self>] = Self::COLUMNS;
 
     fn decode(event: WireEvent, strings: &Interner) -> Option<Entry<Self>> {
         let meta = &event.metadata;

@@ -20,6 +20,7 @@ pub(crate) mod pod;
 pub(crate) mod query;
 pub(crate) mod quota;
 pub(crate) mod store;
+mod tally;
 pub(crate) mod watch;
 
 use app::AppRecord;

@@ -133,6 +133,7 @@ pub(crate) struct PodRecord(pub(crate) PodRow);
 impl Record for PodRecord {
     type Wire = WirePod;
     const BY_APP: bool = true;
+    const COUNTED: &'static [Column<Self>] = Self::COLUMNS;
 
     fn decode(pod: WirePod, strings: &Interner) -> Option<Entry<Self>> {
         let meta = &pod.metadata;

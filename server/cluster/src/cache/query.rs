@@ -14,8 +14,10 @@ use berth_core::{Error, Result};
 use berth_types::{FieldError, ListQuery, Page, SortKey};
 use serde::{Deserialize, Serialize};
 
+use super::tally::{self, Tally};
+
 /// Values of a facet that are reported at most; the most frequent win.
-const MAX_FACET: usize = 50;
+pub(crate) const MAX_FACET: usize = 50;
 
 /// A row's value in one column. The derived order is the order of the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -182,11 +184,7 @@ struct Facet<'a, R: 'static> {
 
 impl<'a, R> Facet<'a, R> {
     fn count(&mut self, row: &'a R) {
-        let text = match (self.column.key)(row) {
-            Key::Word(_, word) => word,
-            Key::Text(text) => text,
-            Key::Nothing | Key::Number(_) => return,
-        };
+        let Some(text) = tally::counted((self.column.key)(row)) else { return };
         self.counts.entry(text.as_ptr() as usize).or_insert((text, 0)).1 += 1;
     }
 
@@ -195,13 +193,7 @@ impl<'a, R> Facet<'a, R> {
         for (text, n) in self.counts.into_values() {
             *merged.entry(text).or_default() += n;
         }
-        let mut values: Vec<(&str, usize)> = merged.into_iter().collect();
-        if values.len() > MAX_FACET {
-            values.sort_unstable_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
-            values.truncate(MAX_FACET);
-        }
-        let values = values.into_iter().map(|(text, n)| (text.to_owned(), n)).collect();
-        (self.column.name.to_owned(), values)
+        (self.column.name.to_owned(), tally::most(merged.into_iter().collect()))
     }
 }
 
@@ -271,11 +263,15 @@ impl<R: Listed> Order<R> {
     }
 }
 
-/// The part of `rows` (in the order of their names) that `query` asks for.
+/// The part of `rows` (in the order of their names) that `query` asks for; `tally` where they are counted already.
 ///
 /// # Errors
 /// `Invalid` for a column that does not exist, or a cursor of another list.
-pub(crate) fn page<'a, R: Listed>(rows: impl Iterator<Item = &'a R>, query: &ListQuery) -> Result<Page<R::Out>> {
+pub(crate) fn page<'a, R: Listed>(
+    rows: impl Iterator<Item = &'a R>,
+    tally: Option<&Tally>,
+    query: &ListQuery,
+) -> Result<Page<R::Out>> {
     let default = ListQuery::parse_sort(R::DEFAULT_SORT);
     let sort = if query.sort.is_empty() { &default } else { &query.sort };
     // Lists of other kinds have orders of the same name.
@@ -289,10 +285,61 @@ pub(crate) fn page<'a, R: Listed>(rows: impl Iterator<Item = &'a R>, query: &Lis
     for (name, values) in &query.filters {
         filters.push((column::<R>(name, name)?, values.as_slice()));
     }
-    let mut facets: Vec<Facet<'a, R>> =
-        R::COLUMNS.iter().filter(|c| c.facet).map(|column| Facet { column, counts: HashMap::default() }).collect();
+    // What nothing narrows down need not be looked at row by row.
+    let whole = tally.filter(|_| words.is_empty() && filters.is_empty());
+    let wanted = query.rows();
+    if let (Some(tally), None, true) = (whole, &cursor, order.is_by_name()) {
+        let offset = query.offset.min(tally.rows());
+        let shown: Vec<&R> = rows.skip(offset).take(wanted).collect();
+        let more = tally.rows() > offset + wanted;
+        return Ok(finish(&shown, (tally.rows(), offset, more), tally.facets(R::COLUMNS), &order, &sort_text));
+    }
+    let (mut selected, facets) = match whole {
+        Some(tally) => (rows.map(|row| (order.prefix(row), row)).collect(), tally.facets(R::COLUMNS)),
+        None => narrow(rows, &words, &filters, &order),
+    };
 
-    let mut selected: Vec<(u64, &'a R)> = Vec::new();
+    let total = selected.len();
+    let mut skip = query.offset.min(total);
+    let mut offset = skip;
+    if let Some(cursor) = &cursor {
+        selected.retain(|(_, row)| order.after(row, cursor));
+        skip = 0;
+        offset = total - selected.len();
+    }
+    let more = selected.len() > skip + wanted;
+    if order.is_by_name() {
+        selected.drain(..skip);
+        selected.truncate(wanted);
+    } else {
+        let compare = |a: &(u64, &R), b: &(u64, &R)| a.0.cmp(&b.0).then_with(|| order.compare(a.1, b.1));
+        if skip > 0 && skip < selected.len() {
+            selected.select_nth_unstable_by(skip, compare);
+        }
+        selected.drain(..skip);
+        if more {
+            selected.select_nth_unstable_by(wanted, compare);
+            selected.truncate(wanted);
+        }
+        selected.sort_unstable_by(compare);
+    }
+    let shown: Vec<&R> = selected.into_iter().map(|(_, row)| row).collect();
+    Ok(finish(&shown, (total, offset, more), facets, &order, &sort_text))
+}
+
+type Filters<'a, R> = [(&'static Column<R>, &'a [String])];
+type Facets = BTreeMap<String, BTreeMap<String, usize>>;
+
+/// The rows that words and filters leave, and their counts: of a column that is filtered by, as if it were not.
+fn narrow<'a, R: Listed>(
+    rows: impl Iterator<Item = &'a R>,
+    words: &[String],
+    filters: &Filters<'_, R>,
+    order: &Order<R>,
+) -> (Vec<(u64, &'a R)>, Facets) {
+    let mut facets: Vec<Facet<'a, R>> =
+        tally::facets(R::COLUMNS).map(|column| Facet { column, counts: HashMap::default() }).collect();
+    let mut selected = Vec::new();
     for row in rows {
         if !words.iter().all(|word| row.mentions(word)) {
             continue;
@@ -316,42 +363,26 @@ pub(crate) fn page<'a, R: Listed>(rows: impl Iterator<Item = &'a R>, query: &Lis
             _ => {}
         }
     }
+    (selected, facets.into_iter().map(Facet::finish).collect())
+}
 
-    let total = selected.len();
-    let mut skip = query.offset.min(total);
-    let mut offset = skip;
-    if let Some(cursor) = &cursor {
-        selected.retain(|(_, row)| order.after(row, cursor));
-        skip = 0;
-        offset = total - selected.len();
-    }
-    let wanted = query.rows();
-    let more = selected.len() > skip + wanted;
-    if order.is_by_name() {
-        selected.drain(..skip);
-        selected.truncate(wanted);
-    } else {
-        let compare = |a: &(u64, &R), b: &(u64, &R)| a.0.cmp(&b.0).then_with(|| order.compare(a.1, b.1));
-        if skip > 0 && skip < selected.len() {
-            selected.select_nth_unstable_by(skip, compare);
-        }
-        selected.drain(..skip);
-        if more {
-            selected.select_nth_unstable_by(wanted, compare);
-            selected.truncate(wanted);
-        }
-        selected.sort_unstable_by(compare);
-    }
-    let next = more.then(|| selected.last().map(|(_, row)| order.cursor(row, &sort_text).encode())).flatten();
-    Ok(Page {
-        items: selected.into_iter().map(|(_, row)| row.out()).collect(),
+fn finish<R: Listed>(
+    shown: &[&R],
+    (total, offset, more): (usize, usize, bool),
+    facets: Facets,
+    order: &Order<R>,
+    sort: &str,
+) -> Page<R::Out> {
+    let next = shown.last().filter(|_| more).map(|last| order.cursor(last, sort).encode());
+    Page {
+        items: shown.iter().map(|row| row.out()).collect(),
         total,
         offset,
         next,
-        facets: facets.into_iter().map(Facet::finish).collect(),
+        facets,
         as_of: None,
         freshness: None,
-    })
+    }
 }
 
 #[cfg(test)]
@@ -402,7 +433,7 @@ mod tests {
     }
 
     fn names(query: &ListQuery) -> String {
-        page(fruits().iter(), query).expect("a page").items.join(" ")
+        page(fruits().iter(), None, query).expect("a page").items.join(" ")
     }
 
     #[test]
@@ -422,12 +453,12 @@ mod tests {
     #[test]
     fn pages_agree_with_the_whole() {
         for sort in ["", "-name", "weight", "-weight", "colour,-weight", "-colour"] {
-            let whole = page(fruits().iter(), &query(sort, 10)).expect("a page").items;
+            let whole = page(fruits().iter(), None, &query(sort, 10)).expect("a page").items;
             for limit in 1..=6 {
                 let (mut by_cursor, mut by_offset) = (Vec::new(), Vec::new());
                 let mut ask = query(sort, limit);
                 loop {
-                    let part = page(fruits().iter(), &ask).expect("a page");
+                    let part = page(fruits().iter(), None, &ask).expect("a page");
                     assert_eq!((part.offset, part.total), (by_cursor.len(), 6), "{sort} {limit}");
                     by_cursor.extend(part.items);
                     let Some(next) = part.next else { break };
@@ -435,7 +466,7 @@ mod tests {
                 }
                 while by_offset.len() < 6 {
                     let ask = ListQuery { offset: by_offset.len(), ..query(sort, limit) };
-                    by_offset.extend(page(fruits().iter(), &ask).expect("a page").items);
+                    by_offset.extend(page(fruits().iter(), None, &ask).expect("a page").items);
                 }
                 assert_eq!((&by_cursor, &by_offset), (&whole, &whole), "{sort} {limit}");
             }
@@ -444,20 +475,20 @@ mod tests {
 
     #[test]
     fn cursor_stays_when_rows_come_and_go() {
-        let first = page(fruits().iter(), &query("-weight", 2)).expect("a page");
+        let first = page(fruits().iter(), None, &query("-weight", 2)).expect("a page");
         assert_eq!(first.items, ["apple", "banana"]);
         let mut rows = fruits();
         rows.retain(|f| f.name != "banana" && f.name != "apple");
         rows.insert(0, Fruit { name: "aaa".into(), colour: None, weight: 500 });
         let ask = ListQuery { cursor: first.next, ..query("-weight", 2) };
-        let second = page(rows.iter(), &ask).expect("a page");
+        let second = page(rows.iter(), None, &ask).expect("a page");
         assert_eq!((second.items.join(" ").as_str(), second.offset), ("lemon kiwi", 1));
     }
 
     #[test]
     fn filters_words_facets() {
         let green = query("", 10).filter("colour", "green");
-        let part = page(fruits().iter(), &green).expect("a page");
+        let part = page(fruits().iter(), None, &green).expect("a page");
         assert_eq!(part.items, ["apple", "kiwi"]);
         let colours: Vec<(&str, usize)> = part.facets["colour"].iter().map(|(k, n)| (k.as_str(), *n)).collect();
         assert_eq!(colours, [("green", 2), ("red", 1), ("yellow", 2)], "before the column's own filter");
@@ -470,22 +501,38 @@ mod tests {
 
     #[test]
     fn refuses() {
-        let first = page(fruits().iter(), &query("weight", 2)).expect("a page");
+        let first = page(fruits().iter(), None, &query("weight", 2)).expect("a page");
         for (ask, field) in [
             (query("size", 1), "sort"),
             (query("", 1).filter("size", "1"), "size"),
             (ListQuery { cursor: Some("x".into()), ..query("", 1) }, "cursor"),
             (ListQuery { cursor: first.next, ..query("-weight", 1) }, "cursor"),
         ] {
-            let error = page(fruits().iter(), &ask).expect_err("a refusal");
+            let error = page(fruits().iter(), None, &ask).expect_err("a refusal");
             assert_eq!(error.fields()[0].field, field);
         }
     }
 
     #[test]
+    fn counted_beforehand_is_the_same() {
+        let rows = fruits();
+        let mut tally = Tally::default();
+        rows.iter().for_each(|row| tally.add(Fruit::COLUMNS, row));
+        for sort in ["", "-weight", "colour"] {
+            for offset in [0, 2, 6, 9] {
+                let ask = ListQuery { offset, ..query(sort, 2) };
+                let (slow, fast) = (page(rows.iter(), None, &ask), page(rows.iter(), Some(&tally), &ask));
+                assert_eq!(slow.expect("a page"), fast.expect("a page"), "{sort} {offset}");
+            }
+        }
+        let red = query("", 2).filter("colour", "red");
+        assert_eq!(page(rows.iter(), Some(&tally), &red).expect("a page").total, 1, "narrowed down");
+    }
+
+    #[test]
     fn offset_past_the_end_is_an_empty_page() {
         let ask = ListQuery { offset: 99, ..query("weight", 2) };
-        let part = page(fruits().iter(), &ask).expect("a page");
+        let part = page(fruits().iter(), None, &ask).expect("a page");
         assert_eq!((part.items.len(), part.total, part.next), (0, 6, None));
     }
 }

@@ -8,6 +8,7 @@ use std::{
 use parking_lot::{RwLock, RwLockReadGuard};
 use serde::de::DeserializeOwned;
 
+use super::{query::Column, tally::Tally};
 use crate::intern::Interner;
 
 /// A row as it comes from the cluster.
@@ -28,6 +29,8 @@ pub(crate) trait Record: Sized + PartialEq + Send + Sync + 'static {
     const MOST: Option<usize> = None;
     /// Whether rows are found by app.
     const BY_APP: bool = false;
+    /// The columns whose values are counted, if any.
+    const COUNTED: &'static [Column<Self>] = &[];
 
     /// Makes the row; `None` for an object without what every object has.
     fn decode(wire: Self::Wire, strings: &Interner) -> Option<Entry<Self>>;
@@ -53,11 +56,12 @@ pub(crate) struct Stored<R> {
 pub(crate) struct Space<R> {
     rows: BTreeMap<Arc<str>, Stored<R>>,
     by_app: BTreeSet<(Arc<str>, Arc<str>)>,
+    tally: Tally,
 }
 
 impl<R: Record> Space<R> {
     fn new() -> Self {
-        Self { rows: BTreeMap::new(), by_app: BTreeSet::new() }
+        Self { rows: BTreeMap::new(), by_app: BTreeSet::new(), tally: Tally::default() }
     }
 
     /// All, by name.
@@ -87,7 +91,11 @@ impl<R: Record> Space<R> {
 
     fn insert(&mut self, name: Arc<str>, version: u64, row: R) -> Option<Stored<R>> {
         let app = row.app().cloned();
+        self.tally.add(R::COUNTED, &row);
         let former = self.rows.insert(name.clone(), Stored { version, row });
+        if let Some(former) = &former {
+            self.tally.remove(R::COUNTED, &former.row);
+        }
         if R::BY_APP {
             let before = former.as_ref().and_then(|f| f.row.app());
             if before != app.as_ref() {
@@ -105,7 +113,14 @@ impl<R: Record> Space<R> {
             let mut ages: Vec<i64> = self.rows.values().map(|s| s.row.age()).collect();
             let (_, oldest, _) = ages.select_nth_unstable(self.rows.len() - most);
             let oldest = *oldest;
-            self.rows.retain(|_, s| s.row.age() >= oldest);
+            let tally = &mut self.tally;
+            self.rows.retain(|_, s| {
+                let stays = s.row.age() >= oldest;
+                if !stays {
+                    tally.remove(R::COUNTED, &s.row);
+                }
+                stays
+            });
             let rows = &self.rows;
             self.by_app.retain(|(_, name)| rows.contains_key(name));
         }
@@ -114,6 +129,7 @@ impl<R: Record> Space<R> {
 
     fn remove(&mut self, name: &str) -> Option<Stored<R>> {
         let (name, former) = self.rows.remove_entry(name)?;
+        self.tally.remove(R::COUNTED, &former.row);
         if let Some(app) = former.row.app().filter(|_| R::BY_APP) {
             self.by_app.remove(&(app.clone(), name));
         }
@@ -152,6 +168,11 @@ impl<R: Record> SpaceRef<'_, R> {
         self.0.spaces.get(&self.1)
     }
 
+    /// What the rows have in common.
+    pub(crate) fn tally(&self) -> Option<&Tally> {
+        self.get().map(|space| &space.tally)
+    }
+
     /// All rows, by name.
     pub(crate) fn rows(&self) -> impl Iterator<Item = &R> {
         self.get().into_iter().flat_map(Space::rows)
@@ -169,11 +190,14 @@ impl<R: Record> Store<R> {
         self.inner.read().spaces.get(namespace)?.get(name).map(read)
     }
 
-    /// Changes one row in place, in what no index looks at.
+    /// Changes one row in place: anything but the app of rows that are found by it.
     pub(crate) fn edit(&self, namespace: &str, name: &str, edit: impl FnOnce(&mut R)) {
         let mut inner = self.inner.write();
-        if let Some(stored) = inner.spaces.get_mut(namespace).and_then(|space| space.rows.get_mut(name)) {
+        let Some(space) = inner.spaces.get_mut(namespace) else { return };
+        if let Some(stored) = space.rows.get_mut(name) {
+            space.tally.remove(R::COUNTED, &stored.row);
             edit(&mut stored.row);
+            space.tally.add(R::COUNTED, &stored.row);
         }
     }
 
