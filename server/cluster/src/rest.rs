@@ -40,7 +40,6 @@ kinds! {
     NAMESPACE = "v1" "Namespace" "namespaces";
     SERVICE = "v1" "Service" "services";
     DEPLOYMENT = "apps/v1" "Deployment" "deployments";
-    REPLICA_SET = "apps/v1" "ReplicaSet" "replicasets";
     REVISION = "apps/v1" "ControllerRevision" "controllerrevisions";
     INGRESS = "networking.k8s.io/v1" "Ingress" "ingresses";
     BUDGET = "policy/v1" "PodDisruptionBudget" "poddisruptionbudgets";

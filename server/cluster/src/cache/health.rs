@@ -118,6 +118,8 @@ impl Health {
 
     /// Asks the API server once a second whether it is there, until `shutdown`.
     pub(crate) async fn probe(&self, client: Client, shutdown: CancellationToken) {
+        // One slow answer is a busy server; two in a row are one that hangs.
+        let mut silent = false;
         loop {
             let answer = match get("/version") {
                 Ok(request) => tokio::time::timeout(PROBE_TIMEOUT, client.request_text(request)).await,
@@ -128,8 +130,13 @@ impl Health {
                 Ok(Ok(_)) => None,
                 Ok(Err(kube::Error::Api(status))) if status.code < 500 => None,
                 Ok(Err(e)) => Some(e.to_string().into()),
-                Err(_) => Some("it does not answer".into()),
+                Err(_) if silent => Some("no answer in time".into()),
+                Err(_) => {
+                    silent = true;
+                    continue;
+                }
             };
+            silent = false;
             let failed = why.is_some();
             let was = std::mem::replace(&mut self.state.lock().probe, why.clone());
             self.update(|_| {});

@@ -325,7 +325,7 @@ impl Controller {
             .get()
             .is_some_and(|space| space.of_app(&app.name).any(|(_, pod)| crashed_lately(&pod.row.0, now)));
         let well = refused.is_empty() && !shaky && settled(&app.name, &app.spec, &deployments);
-        let details = if well { observe::Details::default() } else { self.details(app).await? };
+        let details = if well { observe::Details::default() } else { self.details(app, now).await? };
         let no_logs = Logs::new();
         let mut facts = Facts {
             name: &app.name,
@@ -333,7 +333,6 @@ impl Controller {
             revision,
             spec: &app.spec,
             deployments: &deployments,
-            replica_sets: &details.replica_sets,
             pods: &details.pods,
             events: &details.events,
             logs: &no_logs,

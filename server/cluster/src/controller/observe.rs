@@ -1,22 +1,25 @@
 //! Details of an app that is not well: read on demand, since few apps are.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use berth_core::Result;
 use berth_types::{
+    ErrorCode,
     app_status::{AppStatus, CauseCode},
     rows::EventRow,
 };
-use k8s_openapi::{
-    api::{apps::v1::ReplicaSet, core::v1::Pod},
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
-};
+use futures::future::try_join_all;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
 use parking_lot::Mutex;
 use serde::Deserialize;
 
 use super::{App, Controller};
 use crate::{
-    diagnose::Logs,
+    diagnose::{Logs, is_suspect},
     error::Target,
     meta,
     rest::{Kind, bounded, get, query},
@@ -28,6 +31,10 @@ const TAIL: &str = "25";
 const BYTES: &str = "16384";
 /// Pods whose logs are looked at.
 const PODS: usize = 3;
+/// Pods that are asked for by name; for more, one list costs the server less.
+const ONE_BY_ONE: usize = 32;
+/// Pods that are asked for at a time.
+const AT_ONCE: usize = 4;
 /// Logs that are remembered.
 const REMEMBERED: usize = 500;
 
@@ -38,7 +45,6 @@ pub(super) struct LogCache(Mutex<HashMap<(String, String, i32), Vec<String>>>);
 /// What diagnosing needs beyond the cache.
 #[derive(Default)]
 pub(super) struct Details {
-    pub(super) replica_sets: Vec<ReplicaSet>,
     pub(super) pods: Vec<Pod>,
     pub(super) events: Vec<EventRow>,
 }
@@ -49,26 +55,40 @@ struct List<T> {
 }
 
 impl Controller {
-    /// Pods, ReplicaSets and events of an app.
-    pub(super) async fn details(&self, app: &App) -> Result<Details> {
-        let selector = format!("{}={}", meta::APP, app.name);
-        let target = Target::new("the app", &app.name);
-        let path = |kind: Kind| query(&kind.within(&app.namespace), &[("labelSelector", &selector)]);
-        let (pods, sets) = (path(Kind::POD), path(Kind::REPLICA_SET));
-        let (pods, sets) = tokio::join!(
-            self.rest.get::<List<Pod>>(&target, &pods),
-            self.rest.get::<List<ReplicaSet>>(&target, &sets),
-        );
-        let (pods, replica_sets) = (pods?.items, sets?.items);
-        let name = |meta: &ObjectMeta| meta.name.clone().unwrap_or_default();
-        let about: std::collections::HashSet<String> = pods
-            .iter()
-            .map(|p| format!("Pod/{}", name(&p.metadata)))
-            .chain(replica_sets.iter().map(|r| format!("ReplicaSet/{}", name(&r.metadata))))
-            .collect();
+    /// The pods of an app that may tell why it is not well, and its events.
+    ///
+    /// Asked by name: the server answers a list by a selector only after a look at every pod of the namespace.
+    pub(super) async fn details(&self, app: &App, now: Timestamp) -> Result<Details> {
+        let suspects: Vec<String> = {
+            let space = self.cache.pods.space(&app.namespace);
+            let pods = space.get().into_iter().flat_map(|space| space.of_app(&app.name));
+            pods.filter(|(_, pod)| is_suspect(&pod.row.0, now)).map(|(name, _)| name.to_string()).collect()
+        };
+        let pods = if suspects.len() > ONE_BY_ONE {
+            let selector = format!("{}={}", meta::APP, app.name);
+            let path = query(&Kind::POD.within(&app.namespace), &[("labelSelector", &selector)]);
+            self.rest.get::<List<Pod>>(&Target::new("the app", &app.name), &path).await?.items
+        } else {
+            let mut pods = Vec::new();
+            for names in suspects.chunks(AT_ONCE) {
+                let found = try_join_all(names.iter().map(|name| self.pod(app, name))).await?;
+                pods.extend(found.into_iter().flatten());
+            }
+            pods
+        };
+        let about: HashSet<String> =
+            pods.iter().filter_map(|p| Some(format!("Pod/{}", p.metadata.name.as_deref()?))).collect();
         let space = self.cache.events.space(&app.namespace);
         let events = space.rows().filter(|e| about.contains(&*e.row.object)).map(|e| e.row.clone()).collect();
-        Ok(Details { replica_sets, pods, events })
+        Ok(Details { pods, events })
+    }
+
+    async fn pod(&self, app: &App, name: &str) -> Result<Option<Pod>> {
+        match self.rest.get(&Target::new("the app", &app.name), &Kind::POD.at(&app.namespace, name)).await {
+            Ok(pod) => Ok(Some(pod)),
+            Err(e) if e.code() == ErrorCode::NotFound => Ok(None),
+            Err(e) => Err(e),
+        }
     }
 
     /// The last lines of containers that crash, where the cause is in them. Best effort: without, the cause is less precise.

@@ -12,16 +12,16 @@ use berth_types::{
     rows::EventRow,
 };
 use jiff::Timestamp;
-use k8s_openapi::api::{apps::v1::ReplicaSet, core::v1::Pod};
+use k8s_openapi::api::core::v1::Pod;
 
-use crate::{cache::child::ChildRecord, error::Quota, meta};
+use crate::{cache::child::ChildRecord, error::Quota};
 
 mod pods;
 #[cfg(test)]
 mod tests;
 mod text;
 
-pub(crate) use pods::crashed_lately;
+pub(crate) use pods::{crashed_lately, is_suspect};
 
 /// Last lines that a container printed, by pod and container.
 pub type Logs = BTreeMap<(String, String), Vec<String>>;
@@ -43,7 +43,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) spec: &'a AppSpec,
     /// Its Deployments, by name.
     pub(crate) deployments: &'a BTreeMap<String, ChildRecord>,
-    pub(crate) replica_sets: &'a [ReplicaSet],
+    /// Those of its pods that may have something to tell.
     pub(crate) pods: &'a [Pod],
     /// Events of the app's objects.
     pub(crate) events: &'a [EventRow],
@@ -240,18 +240,10 @@ fn refused_pod(component: &Component, who: &str, name: &str, message: &str) -> C
     out
 }
 
-/// The `pod-template-hash` of a component's newest ReplicaSet.
-fn newest_template<'a>(facts: &Facts<'a>, component: &Component) -> Option<&'a str> {
-    let revision = |set: &ReplicaSet| -> i64 {
-        let annotations = set.metadata.annotations.as_ref();
-        annotations.and_then(|a| a.get("deployment.kubernetes.io/revision")).and_then(|r| r.parse().ok()).unwrap_or(0)
-    };
-    facts
-        .replica_sets
-        .iter()
-        .filter(|set| label(&set.metadata.labels, meta::COMPONENT) == Some(&component.name))
-        .max_by_key(|set| revision(set))
-        .and_then(|set| label(&set.metadata.labels, "pod-template-hash"))
+/// The revision in which a component's pods were last changed: its Deployment's, and that of its newest pods.
+fn newest_revision(facts: &Facts<'_>, component: &Component) -> Option<i64> {
+    let deployment = facts.deployments.get(&component_object(facts.name, &component.name))?;
+    Some(deployment.revision).filter(|revision| *revision > 0)
 }
 
 fn label<'a>(labels: &'a Option<BTreeMap<String, String>>, key: &str) -> Option<&'a str> {

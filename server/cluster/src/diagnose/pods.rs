@@ -3,14 +3,14 @@
 use berth_types::{
     app::{Component, Probe},
     app_status::{Cause, CauseCode, EvidenceKind},
-    rows::{EventRow, PodRow},
+    rows::{EventRow, PodPhase, PodRow},
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{
     Container, ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodCondition,
 };
 
-use super::{Facts, Finding, cause, evidence, label, newest_template, rank, text};
+use super::{Facts, Finding, cause, evidence, label, newest_revision, rank, text};
 use crate::{cache::pod::is_failure, meta};
 
 /// A pod that no node takes is waited for this long: another may be leaving.
@@ -29,9 +29,14 @@ pub(crate) fn crashed_lately(pod: &PodRow, now: Timestamp) -> bool {
     pod.restarts >= 2 && pod.last_exit_at.is_some_and(|at| now.duration_since(at) < CRASH_MEMORY)
 }
 
+/// Whether a pod is to be looked at more closely: it is not simply running, ended or leaving.
+pub(crate) fn is_suspect(pod: &PodRow, now: Timestamp) -> bool {
+    !matches!(pod.phase, PodPhase::Running | PodPhase::Done | PodPhase::Stopping) || crashed_lately(pod, now)
+}
+
 /// The findings of a component's pods, alike ones counted together.
 pub(super) fn findings(facts: &Facts<'_>, component: &Component, who: &str) -> Vec<Finding> {
-    let newest = newest_template(facts, component);
+    let newest = newest_revision(facts, component);
     let mut out: Vec<Finding> = Vec::new();
     for pod in facts.pods {
         if label(&pod.metadata.labels, meta::COMPONENT) != Some(&component.name) {
@@ -39,7 +44,8 @@ pub(super) fn findings(facts: &Facts<'_>, component: &Component, who: &str) -> V
         }
         let view = View::new(facts, component, who, pod);
         let Some(found) = view.examine() else { continue };
-        let of_newest = newest.is_none_or(|hash| label(&pod.metadata.labels, "pod-template-hash") == Some(hash));
+        let revision = label(&pod.metadata.labels, meta::REVISION).and_then(|r| r.parse().ok());
+        let of_newest = newest.is_none_or(|newest: i64| revision == Some(newest));
         match out
             .iter_mut()
             .find(|f| f.cause.code == found.code && f.cause.message == found.message && f.newest == of_newest)

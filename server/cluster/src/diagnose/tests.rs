@@ -7,6 +7,7 @@ use super::*;
 use crate::{
     cache::{child::ChildRecord, store::Record as _},
     intern::Interner,
+    meta,
 };
 
 const NOW: &str = "2026-01-01T00:10:00Z";
@@ -15,7 +16,7 @@ const NOW: &str = "2026-01-01T00:10:00Z";
 fn deployment(name: &str, component: &str, numbers: [i32; 4], conditions: Value) -> (String, ChildRecord) {
     let [wanted, total, updated, ready] = numbers;
     let object = json!({
-        "metadata": {"name": name, "namespace": "shop-dev", "generation": 2, "labels": {meta::APP: "shop", meta::COMPONENT: component}},
+        "metadata": {"name": name, "namespace": "shop-dev", "generation": 2, "labels": {meta::APP: "shop", meta::COMPONENT: component, meta::REVISION: "2"}},
         "spec": {"replicas": wanted},
         "status": {"observedGeneration": 2, "replicas": total, "updatedReplicas": updated, "readyReplicas": ready,
             "availableReplicas": ready, "conditions": conditions},
@@ -27,19 +28,12 @@ fn deployment(name: &str, component: &str, numbers: [i32; 4], conditions: Value)
 fn pod(name: &str, status: Value) -> Pod {
     serde_json::from_value(json!({
         "metadata": {"name": name, "namespace": "shop-dev", "creationTimestamp": "2026-01-01T00:00:00Z",
-            "labels": {meta::APP: "shop", meta::COMPONENT: "main", "pod-template-hash": name.split('-').nth(1)}},
+            "labels": {meta::APP: "shop", meta::COMPONENT: "main", meta::REVISION: if name.contains("-old-") { "1" } else { "2" }}},
         "spec": {"nodeName": "n1", "containers": [{"name": "main", "image": "registry.example/shop:2", "resources": {"limits": {"memory": "128Mi"}}}],
             "initContainers": [{"name": "migrate", "image": "registry.example/shop:2"}]},
         "status": status,
     }))
     .expect("a pod")
-}
-
-fn set(hash: &str, revision: i64) -> ReplicaSet {
-    serde_json::from_value(json!({"metadata": {"name": format!("shop-{hash}"),
-        "labels": {meta::COMPONENT: "main", "pod-template-hash": hash},
-        "annotations": {"deployment.kubernetes.io/revision": revision.to_string()}}}))
-    .expect("a set")
 }
 
 fn event(pod: &str, reason: &str, message: &str) -> EventRow {
@@ -70,7 +64,6 @@ fn pending(state: Value) -> Value {
 struct Scene {
     spec: Value,
     deployments: Vec<(String, ChildRecord)>,
-    sets: Vec<ReplicaSet>,
     pods: Vec<Pod>,
     events: Vec<EventRow>,
     logs: Logs,
@@ -84,7 +77,6 @@ impl Scene {
             spec: json!({"components": [{"name": "main", "image": "registry.example/shop:2", "replicas": 2,
                 "probes": {"readiness": {"http": {"path": "/ready", "port": 8080}, "periodSeconds": 5}}}]}),
             deployments: vec![deployment("shop", "main", [2, 3, 1, 2], json!([]))],
-            sets: vec![set("old", 1), set("new", 2)],
             pods: Vec::new(),
             events: Vec::new(),
             logs: Logs::new(),
@@ -114,7 +106,6 @@ impl Scene {
             revision: 3,
             spec: &serde_json::from_value(self.spec.clone()).expect("a spec"),
             deployments: &self.deployments.iter().cloned().collect(),
-            replica_sets: &self.sets,
             pods: &self.pods,
             events: &self.events,
             logs: &self.logs,
