@@ -42,7 +42,7 @@ impl Running {
         let anonymous = OpCtx::anonymous(services.clock().clone(), "test", "192.0.2.1");
         let first = services.sign_in(&anonymous, name, &password, "test").await.unwrap();
         let own = services.as_person(&anonymous, first.person);
-        services.change_password(&own, &password, &"correct horse battery".into()).await.unwrap();
+        services.change_password(&own, &password, &"correct horse battery".into(), "test").await.unwrap();
         let session = services.sign_in(&anonymous, name, &"correct horse battery".into(), "test").await.unwrap();
         let (_, token) = services
             .create_token_for(&self.system(), &user.name, "test", TokenScope::default(), Duration::from_hours(1))

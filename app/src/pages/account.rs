@@ -81,8 +81,8 @@ pub fn profile_view(ui: Ui, m: Profile, form: Form) -> impl IntoView + 'static {
 }
 
 async fn change_password(cx: Cx) -> Result<Answer> {
-    match set_password(&cx).await? {
-        Ok(()) => Ok(done(paths::ACCOUNT, tr::session::password_set(cx.lang()))),
+    match set_password(&cx, paths::ACCOUNT).await? {
+        Ok(changed) => Ok(changed),
         Err(form) => profile(&cx, form, 422),
     }
 }

@@ -19,7 +19,7 @@ use crate::{
         status::Tone,
     },
     paths,
-    request::{Answer, Cx, Page, Place, done},
+    request::{Answer, Cx, Page, Place},
     router::Entry,
     tr,
     ui::Ui,
@@ -148,11 +148,11 @@ pub fn password_fields(ui: Ui, form: &Form, first: bool) -> impl IntoView + use<
     view! { {field(ui, form, current)}{field(ui, form, new)}{field(ui, form, again)} }
 }
 
-/// Changes the password from the fields of [`password_fields`].
+/// Changes the password from the fields of [`password_fields`], and goes on to the page `to` in a new session.
 ///
 /// # Errors
 /// What no form mends.
-pub async fn set_password(cx: &Cx) -> Result<Result<(), Form>> {
+pub async fn set_password(cx: &Cx, to: &str) -> Result<Result<Answer, Form>> {
     const SECRET: &[&str] = &["current", "new", "again"];
     if cx.field("new") != cx.field("again") {
         let mut form = Form::sent(cx, SECRET);
@@ -161,15 +161,19 @@ pub async fn set_password(cx: &Cx) -> Result<Result<(), Form>> {
         return Ok(Err(form));
     }
     let (current, new) = (SecretString::from(cx.field("current")), SecretString::from(cx.field("new")));
-    match cx.services.change_password(&cx.ctx, &current, &new).await {
-        Ok(()) => Ok(Ok(())),
+    match cx.services.change_password(&cx.ctx, &current, &new, &cx.request.user_agent).await {
+        Ok(begun) => {
+            let session = SessionChange::Begin { secret: begun.secret, expires_at: begun.expires_at };
+            let flash = Some(tr::session::password_set(cx.lang()).to_owned());
+            Ok(Ok(PageResponse { session, flash, ..PageResponse::redirect(to) }.into()))
+        }
         Err(e) => Ok(Err(Form::refused(cx, SECRET, e)?)),
     }
 }
 
 async fn change_password(cx: Cx) -> Result<Answer> {
-    Ok(match set_password(&cx).await? {
-        Ok(()) => done(next(&cx), tr::session::password_set(cx.lang())),
+    Ok(match set_password(&cx, next(&cx)).await? {
+        Ok(changed) => changed,
         Err(form) => password_page(&cx, form, 422),
     })
 }

@@ -173,11 +173,11 @@ impl<E: Engine> People for SqlStore<E> {
         transaction.commit().await
     }
 
-    async fn set_password(&self, user: Uuid, hash: &str, must_change: bool, keep: Option<Uuid>) -> Result<()> {
+    async fn set_password(&self, user: Uuid, hash: &str, must_change: bool) -> Result<()> {
         const SQL: &str = "UPDATE users SET password_hash = $2, must_change_password = $3 WHERE id = $1";
         let mut transaction = self.engine.begin().await?;
         found(transaction.execute(sql(SQL).bind(user).bind(hash).bind(must_change)).await?)?;
-        transaction.execute(ending_sessions(user, keep)).await?;
+        transaction.execute(ending_sessions(user, None)).await?;
         transaction.commit().await
     }
 

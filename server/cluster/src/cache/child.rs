@@ -83,6 +83,16 @@ pub(crate) struct Condition {
     pub(crate) message: String,
 }
 
+impl Condition {
+    /// Whether it says what an app that is well need not know.
+    fn is_trouble(&self) -> bool {
+        match self.kind.as_str() {
+            "Progressing" | "Available" => self.status == "False",
+            _ => self.status == "True",
+        }
+    }
+}
+
 /// A child in the cache.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ChildRecord {
@@ -103,6 +113,7 @@ pub(crate) struct ChildRecord {
     pub(crate) replicas: Option<i32>,
     /// A Deployment's numbers.
     pub(crate) numbers: Numbers,
+    /// Those that tell of trouble.
     pub(crate) conditions: Box<[Condition]>,
     /// Where a LoadBalancer can be reached.
     pub(crate) address: Option<Arc<str>>,
@@ -152,7 +163,7 @@ impl Record for ChildRecord {
                 ready: status.ready_replicas,
                 available: status.available_replicas,
             },
-            conditions: status.conditions.into(),
+            conditions: status.conditions.into_iter().filter(Condition::is_trouble).collect(),
             address: address.map(Into::into),
         };
         let version = meta.resource_version.parse().unwrap_or(0);

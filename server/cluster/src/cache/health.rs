@@ -21,6 +21,8 @@ const PROBE_TIMEOUT: Duration = Duration::from_millis(1500);
 
 #[derive(Debug, Default, Clone)]
 struct WatchState {
+    /// Pages show what it tells.
+    shown: bool,
     synced: bool,
     error: Option<Arc<str>>,
 }
@@ -33,6 +35,17 @@ struct State {
     /// Since when the state is stale, and why.
     stale: Option<(Timestamp, Arc<str>)>,
     as_of: Option<Timestamp>,
+}
+
+impl State {
+    fn shown(&self) -> impl Iterator<Item = &WatchState> {
+        self.watches.values().filter(|w| w.shown)
+    }
+
+    fn is_loaded(&self) -> bool {
+        let mut shown = self.shown().peekable();
+        shown.peek().is_some() && shown.all(|w| w.synced)
+    }
 }
 
 /// The health of a cluster's cache.
@@ -61,10 +74,10 @@ impl Health {
         })
     }
 
-    /// Begins to follow a watch, which the cache is not live without.
-    pub(crate) fn watch(self: &Arc<Self>, name: &'static str) -> Watch {
+    /// Begins to follow a watch; the cache is not live without those that are `shown`.
+    pub(crate) fn watch(self: &Arc<Self>, name: &'static str, shown: bool) -> Watch {
         self.update(|state| {
-            state.watches.insert(name, WatchState::default());
+            state.watches.insert(name, WatchState { shown, ..WatchState::default() });
         });
         Watch { health: self.clone(), name }
     }
@@ -74,10 +87,10 @@ impl Health {
         let state = self.state.lock();
         let cache = if let Some((since, reason)) = &state.stale {
             CacheState::Stale { since: *since, reason: reason.clone() }
-        } else if state.watches.is_empty() || state.watches.values().any(|w| !w.synced) {
-            CacheState::Loading
-        } else {
+        } else if state.is_loaded() {
             CacheState::Live
+        } else {
+            CacheState::Loading
         };
         Freshness { state: cache, as_of: state.as_of }
     }
@@ -85,6 +98,11 @@ impl Health {
     /// Why the API server does not answer, if the last probe found so.
     pub(crate) fn unanswered(&self) -> Option<Arc<str>> {
         self.state.lock().probe.clone()
+    }
+
+    /// Whether all that pages show has been listed once.
+    pub(crate) fn is_loaded(&self) -> bool {
+        self.state.lock().is_loaded()
     }
 
     /// Whether all these watches have had their first list.
@@ -96,9 +114,9 @@ impl Health {
     fn update(&self, change: impl FnOnce(&mut State)) {
         let (before, after) = {
             let mut state = self.state.lock();
-            let before = (state.stale.is_some(), state.watches.values().all(|w| w.synced));
+            let before = (state.stale.is_some(), state.is_loaded());
             change(&mut state);
-            let broken = state.watches.values().find_map(|w| w.error.clone());
+            let broken = state.shown().find_map(|w| w.error.clone());
             match state.probe.clone().or(broken) {
                 Some(why) if state.stale.is_none() => {
                     state.stale = Some((self.clock.now(), why));
@@ -109,7 +127,7 @@ impl Health {
             if state.stale.is_none() {
                 state.as_of = Some(self.clock.now());
             }
-            (before, (state.stale.is_some(), state.watches.values().all(|w| w.synced)))
+            (before, (state.stale.is_some(), state.is_loaded()))
         };
         if before != after {
             (self.changed)();
@@ -171,7 +189,7 @@ impl Watch {
 
     /// The whole list is there.
     pub(crate) fn synced(&self) {
-        self.set(|w| *w = WatchState { synced: true, error: None });
+        self.set(|w| *w = WatchState { synced: true, error: None, ..*w });
     }
 
     /// The watch goes on.
@@ -227,10 +245,13 @@ mod tests {
             }),
         );
         assert_eq!(health.freshness().state, CacheState::Loading);
-        let (pods, apps) = (health.watch("pods"), health.watch("apps"));
+        let (pods, apps) = (health.watch("pods", true), health.watch("apps", true));
+        let hidden = health.watch("services", false);
         pods.synced();
         assert_eq!(health.freshness().state, CacheState::Loading, "apps are missing");
         apps.synced();
+        assert_eq!(health.freshness().state, CacheState::Live, "nobody sees services");
+        hidden.failed("forbidden");
         assert_eq!(health.freshness().state, CacheState::Live);
 
         let went = clock.now();

@@ -34,6 +34,8 @@ use watch::Watcher;
 
 /// Between two batches of changes.
 const BATCH: Duration = Duration::from_millis(30);
+/// Longest that the controller's watches wait for those of the pages.
+const PAGES_FIRST: Duration = Duration::from_secs(10);
 /// Changes that one who listens may fall behind before they are told that they did.
 const BACKLOG: usize = 1024;
 /// Apps of a namespace that are told one by one; more are told as "the namespace".
@@ -245,13 +247,22 @@ impl Cache {
         );
     }
 
-    /// Watches what the controller made, until `shutdown`.
+    /// Watches what the controller made, until `shutdown`. After what pages show, if that comes in time: somebody may be
+    /// waiting for a page.
     pub(crate) async fn run_children(self: Arc<Self>, connection: &Connection, shutdown: CancellationToken) {
+        let begun = tokio::time::Instant::now();
+        while !self.health.is_loaded() && begun.elapsed() < PAGES_FIRST {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = pause(Duration::from_millis(20)) => {}
+            }
+        }
         let mut all = Vec::new();
         for (kind, store) in &self.children {
             let changes = self.changes.clone();
             let changed = Arc::new(move |changed| changes.push_child(changed));
             let watcher = self.watcher(&connection.controller, *kind, child::SELECTOR, store, changed);
+            let watcher = Watcher { shown: false, ..watcher };
             all.push(watcher.run(shutdown.clone()));
         }
         futures::future::join_all(all).await;
@@ -272,6 +283,7 @@ impl Cache {
             store: store.clone(),
             strings: self.strings.clone(),
             health: self.health.clone(),
+            shown: true,
             changed,
         }
     }

@@ -54,7 +54,8 @@ pub(crate) struct Stored<R> {
 /// The rows of a namespace.
 #[derive(Debug)]
 pub(crate) struct Space<R> {
-    rows: BTreeMap<Arc<str>, Stored<R>>,
+    /// Boxed: rows that come in the order of their names leave the tree's nodes half empty.
+    rows: BTreeMap<Arc<str>, Box<Stored<R>>>,
     by_app: BTreeSet<(Arc<str>, Arc<str>)>,
     tally: Tally,
 }
@@ -71,7 +72,7 @@ impl<R: Record> Space<R> {
 
     /// The one called `name`.
     pub(crate) fn get(&self, name: &str) -> Option<&Stored<R>> {
-        self.rows.get(name)
+        self.rows.get(name).map(|stored| &**stored)
     }
 
     /// Those of an app, by name.
@@ -81,7 +82,7 @@ impl<R: Record> Space<R> {
         self.by_app
             .range(from..)
             .take_while(move |(of, _)| *of == app)
-            .filter_map(|(_, name)| self.rows.get_key_value(name))
+            .filter_map(|(_, name)| self.rows.get_key_value(name).map(|(name, stored)| (name, &**stored)))
     }
 
     /// How many.
@@ -89,10 +90,10 @@ impl<R: Record> Space<R> {
         self.rows.len()
     }
 
-    fn insert(&mut self, name: Arc<str>, version: u64, row: R) -> Option<Stored<R>> {
+    fn insert(&mut self, name: Arc<str>, version: u64, row: R) {
         let app = row.app().cloned();
         self.tally.add(R::COUNTED, &row);
-        let former = self.rows.insert(name.clone(), Stored { version, row });
+        let former = self.rows.insert(name.clone(), Box::new(Stored { version, row }));
         if let Some(former) = &former {
             self.tally.remove(R::COUNTED, &former.row);
         }
@@ -124,10 +125,9 @@ impl<R: Record> Space<R> {
             let rows = &self.rows;
             self.by_app.retain(|(_, name)| rows.contains_key(name));
         }
-        former
     }
 
-    fn remove(&mut self, name: &str) -> Option<Stored<R>> {
+    fn remove(&mut self, name: &str) -> Option<Box<Stored<R>>> {
         let (name, former) = self.rows.remove_entry(name)?;
         self.tally.remove(R::COUNTED, &former.row);
         if let Some(app) = former.row.app().filter(|_| R::BY_APP) {

@@ -93,6 +93,8 @@ pub(crate) struct Watcher<R> {
     pub(crate) store: Arc<Store<R>>,
     pub(crate) strings: Arc<Interner>,
     pub(crate) health: Arc<Health>,
+    /// Pages show its rows.
+    pub(crate) shown: bool,
     /// Told of every row that changed.
     pub(crate) changed: Arc<dyn Fn(Changed) + Send + Sync>,
 }
@@ -100,7 +102,7 @@ pub(crate) struct Watcher<R> {
 impl<R: Record> Watcher<R> {
     /// Watches until `shutdown`.
     pub(crate) async fn run(self, shutdown: CancellationToken) {
-        let watch = self.health.watch(self.kind.plural);
+        let watch = self.health.watch(self.kind.plural, self.shown);
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = self.watch(&watch) => {}

@@ -64,7 +64,7 @@ pub(crate) struct Controller {
     clock: Arc<dyn Clock>,
     queue: Arc<Queue<Key>>,
     /// What each child was when it was last applied: whoever changes it since is corrected.
-    applied: Mutex<HashMap<(Kind, Key), i64>>,
+    applied: Mutex<HashMap<(&'static str, Key), i64>>,
     /// Since when it runs, and the apps whose children it has applied once since: what was changed while nobody looked.
     begun: Instant,
     verified: Mutex<HashSet<Key>>,
@@ -238,7 +238,7 @@ impl Controller {
             Some((child.record.template.as_deref()?.to_owned(), child.record.revision))
         };
         let drifted = |child: &Child| {
-            let key = (child.kind, (app.namespace.clone(), child.name.clone()));
+            let key = (child.kind.kind, (app.namespace.clone(), child.name.clone()));
             verify || self.applied.lock().get(&key).is_some_and(|mark| *mark < mark_of(child))
         };
         let mut actions: Vec<Action> = Vec::new();
@@ -298,7 +298,7 @@ impl Controller {
         let Ok(wire) = serde_json::from_value(made) else { return };
         let Some(entry) = ChildRecord::decode(wire, &self.cache.strings) else { return };
         let child = Child { kind, name: entry.name.clone(), version: entry.version, record: entry.row.clone() };
-        self.applied.lock().insert((kind, (namespace.clone(), entry.name.clone())), mark_of(&child));
+        self.applied.lock().insert((kind.kind, (namespace.clone(), entry.name.clone())), mark_of(&child));
         if let Some(store) = self.cache.children_of(kind) {
             store.put_own(entry);
         }

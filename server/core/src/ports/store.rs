@@ -159,8 +159,8 @@ pub trait People: Send + Sync {
     async fn create_user(&self, account: &Account) -> Result<()>;
     /// Sets display name, platform role and whether they may sign in; ends their sessions when they may not. `NotFound` when there is none.
     async fn update_user(&self, grant: &Grant<PlatformRef>, user: &User) -> Result<()>;
-    /// Replaces the password hash and ends all sessions but `keep`.
-    async fn set_password(&self, user: Uuid, hash: &str, must_change: bool, keep: Option<Uuid>) -> Result<()>;
+    /// Replaces the password hash and ends all sessions.
+    async fn set_password(&self, user: Uuid, hash: &str, must_change: bool) -> Result<()>;
     /// Replaces the hash alone, when the parameters have become stronger.
     async fn rehash_password(&self, user: Uuid, old: &str, new: &str) -> Result<()>;
 

@@ -368,14 +368,21 @@ impl Services {
         self.audited(ctx, "session.end-all", ctx.actor.to_string(), None, work).await
     }
 
-    /// Changes the asking person's password and ends their other sessions.
+    /// Changes the asking person's password, ends all their sessions, and begins a new one: a secret that somebody else may
+    /// have seen is worth nothing afterwards.
     ///
     /// # Errors
     /// `Invalid` at `current` or `new`; `RateLimited`.
-    pub async fn change_password(&self, ctx: &OpCtx, current: &SecretString, new: &SecretString) -> Result<()> {
+    pub async fn change_password(
+        &self,
+        ctx: &OpCtx,
+        current: &SecretString,
+        new: &SecretString,
+        user_agent: &str,
+    ) -> Result<SignedIn> {
         let work = async {
             let person = ctx.person().ok_or_else(Error::unauthenticated)?;
-            let Via::Session(session) = person.via else {
+            let Via::Session(_) = person.via else {
                 return Err(Error::new(ErrorCode::Forbidden, "a password is changed in the browser, not with a token"));
             };
             check_password("new", new.expose_secret(), person.name.as_str())?;
@@ -389,8 +396,8 @@ impl Services {
                     Error::new(ErrorCode::RateLimited, "too many failed tries; wait before the next").retry_after(wait)
                 );
             }
-            let account = self.store.find_account_by_id(person.id).await?.ok_or_else(Error::unauthenticated)?;
-            if !self.passwords.verify(current, account.password_hash).await? {
+            let mut account = self.store.find_account_by_id(person.id).await?.ok_or_else(Error::unauthenticated)?;
+            if !self.passwords.verify(current, account.password_hash.clone()).await? {
                 self.store.count_failure(&key, now, before(now, Duration::from_hours(1))).await?;
                 return Err(Error::field(FieldError::new("current", "password_wrong", "this is not your password")));
             }
@@ -398,9 +405,10 @@ impl Services {
                 return Err(Error::field(FieldError::new("new", "password_same", "choose another one than before")));
             }
             let hash = self.passwords.hash(new, &*self.random).await?;
-            self.store.set_password(person.id, &hash, false, Some(session)).await?;
+            self.store.set_password(person.id, &hash, false).await?;
             self.store.clear_failures(&key).await?;
-            Ok(Done::plain(()))
+            account.user.must_change_password = false;
+            Ok(Done::plain(self.begin_session(ctx, &account, user_agent).await?))
         };
         self.audited(ctx, "password.change", ctx.actor.to_string(), None, work).await
     }

@@ -176,12 +176,12 @@ impl People for FakeStore {
         Ok(())
     }
 
-    async fn set_password(&self, user: Uuid, hash: &str, must_change: bool, keep: Option<Uuid>) -> Result<()> {
+    async fn set_password(&self, user: Uuid, hash: &str, must_change: bool) -> Result<()> {
         let mut rows = self.rows()?;
         let account = rows.accounts.iter_mut().find(|a| a.user.id == user).ok_or_else(Error::not_found)?;
         account.password_hash = Some(hash.to_owned());
         account.user.must_change_password = must_change;
-        rows.sessions.retain(|(session, _)| session.user != user || Some(session.id) == keep);
+        rows.sessions.retain(|(session, _)| session.user != user);
         Ok(())
     }
 
