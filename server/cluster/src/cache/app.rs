@@ -1,16 +1,13 @@
 //! Apps: a row for lists, and the object itself, packed, so that one app is answered from the cache.
 
-use std::{
-    io::{Read as _, Write as _},
-    sync::Arc,
-};
+use std::{cell::RefCell, io::Read as _, sync::Arc};
 
 use berth_core::ports::cluster::{AppClaims, AppObject};
 use berth_types::{
     app_status::{AppPhase, AppStatus},
     rows::{AppRow, AppView},
 };
-use flate2::{Compression, read::DeflateDecoder, write::DeflateEncoder};
+use flate2::{Compress, Compression, FlushCompress, Status, read::DeflateDecoder};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -33,13 +30,10 @@ enum Packed {
 impl Packed {
     fn new(value: &Value) -> Self {
         let json = serde_json::to_vec(value).unwrap_or_default();
-        if json.len() >= PACK_FROM {
-            let mut encoder = DeflateEncoder::new(Vec::with_capacity(json.len() / 4), Compression::fast());
-            if encoder.write_all(&json).is_ok()
-                && let Ok(packed) = encoder.finish()
-            {
-                return Self::Deflated(packed.into());
-            }
+        if json.len() >= PACK_FROM
+            && let Some(packed) = deflate(&json)
+        {
+            return Self::Deflated(packed);
         }
         Self::Plain(json.into())
     }
@@ -56,6 +50,21 @@ impl Packed {
         };
         parsed.unwrap_or_default()
     }
+}
+
+thread_local! {
+    /// Some 300 KB of tables, which take longer to make than an object takes to pack.
+    static DEFLATE: RefCell<Compress> = RefCell::new(Compress::new(Compression::fast(), false));
+}
+
+fn deflate(json: &[u8]) -> Option<Box<[u8]>> {
+    DEFLATE.with_borrow_mut(|deflate| {
+        deflate.reset();
+        // What cannot be packed into its own size is kept as it is.
+        let mut packed = Vec::with_capacity(json.len());
+        let done = deflate.compress_vec(json, &mut packed, FlushCompress::Finish).ok()?;
+        (done == Status::StreamEnd).then(|| packed.into())
+    })
 }
 
 /// An app in the cache.

@@ -218,7 +218,7 @@ impl<R: Record> Watcher<R> {
                 Ok(None) => return End::Closed,
                 Err(why) => return End::Failed(why),
             }
-            while let Some(at) = buffer[searched..].iter().position(|b| *b == b'\n') {
+            while let Some(at) = memchr::memchr(b'\n', &buffer[searched..]) {
                 let line = buffer.split_to(searched + at);
                 buffer.advance(1);
                 searched = 0;

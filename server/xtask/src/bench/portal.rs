@@ -260,6 +260,23 @@ impl Portal {
         Ok(start.elapsed())
     }
 
+    /// Memory of the server once it has stopped growing or shrinking: all watches have told all they know.
+    ///
+    /// # Errors
+    /// It is not running, or does not come to rest.
+    pub fn settled_memory(&self) -> Result<Memory> {
+        let mut last = self.memory()?;
+        let mut same = 0;
+        wait("resting memory", Duration::from_secs(120), || {
+            thread::sleep(Duration::from_secs(1));
+            let now = self.memory()?;
+            same = if now.resting.abs_diff(last.resting) < 500_000 { same + 1 } else { 0 };
+            last = now;
+            Ok(same >= 10)
+        })?;
+        Ok(last)
+    }
+
     /// Memory of the server, in bytes.
     ///
     /// # Errors
