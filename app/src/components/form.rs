@@ -41,11 +41,13 @@ impl Form {
     pub fn refused(cx: &PageCx, secret: &[&str], error: Error) -> Result<Self, Error> {
         use berth_types::ErrorCode::{
             AlreadyExists, ClusterRefused, ClusterUnavailable, Conflict, Invalid, QuotaExceeded, RateLimited,
+            StoreUnavailable,
         };
         let mut form = Self::sent(cx, secret);
         match error.code() {
             Invalid if !error.fields().is_empty() => form.errors = error.fields().to_vec(),
-            AlreadyExists | Conflict | ClusterRefused | ClusterUnavailable | Invalid | QuotaExceeded | RateLimited => {
+            AlreadyExists | Conflict | ClusterRefused | ClusterUnavailable | Invalid | QuotaExceeded | RateLimited
+            | StoreUnavailable => {
                 form.errors = error.fields().to_vec();
                 form.message = Some(explain(cx, &error));
             }

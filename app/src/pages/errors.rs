@@ -113,6 +113,7 @@ pub fn view(ui: Ui, model: Model) -> impl IntoView + 'static {
             | ErrorCode::Timeout
             | ErrorCode::Internal
             | ErrorCode::ClusterUnavailable
+            | ErrorCode::StoreUnavailable
             | ErrorCode::Conflict
     );
     let wait = model.wait.map(|s| view! { <p>{tr::common::wait_then_retry(lang, s)}</p> });

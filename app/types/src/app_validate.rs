@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    app::{AppSpec, Component, InitContainer},
+    app::{AppSpec, Component, ExposeKind, InitContainer},
     error::FieldError,
     image::ImageRef,
     names::{ComponentName, check_label},
@@ -164,12 +164,21 @@ impl AppSpec {
             check.range("spec.components".into(), i64::try_from(self.components.len()).ok(), 1, 20);
         }
         check.range("spec.revisionHistoryLimit".into(), self.revision_history_limit.map(i64::from), 1, 100);
-        let mut names = BTreeSet::new();
+        let (mut names, mut hosts) = (BTreeSet::new(), BTreeSet::new());
         for (i, component) in self.components.iter().take(MAX_COMPONENTS).enumerate() {
             let at = format!("spec.components[{i}]");
             check.name(format!("{at}.name"), &component.name, ComponentName::MAX);
             if !names.insert(component.name.as_str()) {
                 check.duplicate(format!("{at}.name"), &component.name);
+            }
+            let expose = component.expose.as_ref().filter(|e| e.kind == ExposeKind::Ingress);
+            if let Some(expose) = expose
+                && let Some(host) = expose.host.as_deref().filter(|host| !host.is_empty())
+            {
+                let path = expose.path.as_deref().unwrap_or_default().trim_end_matches('/');
+                if !hosts.insert((host, path)) {
+                    check.duplicate(format!("{at}.expose.host"), &format!("{host}{path}"));
+                }
             }
             self::component(&mut check, &at, component);
         }

@@ -45,6 +45,8 @@ words!(
         ClusterRefused = "cluster-refused",
         /// The cluster does not answer; reads come from the cache, writes are refused.
         ClusterUnavailable = "cluster-unavailable",
+        /// Berth's own database does not answer, or takes nothing more.
+        StoreUnavailable = "store-unavailable",
         /// The request was not answered in time.
         Timeout = "timeout",
         /// Our fault; the request id finds it in the log.
@@ -71,7 +73,7 @@ impl ErrorCode {
             Self::PreconditionRequired => 428,
             Self::RateLimited => 429,
             Self::Internal => 500,
-            Self::ClusterUnavailable => 503,
+            Self::ClusterUnavailable | Self::StoreUnavailable => 503,
             Self::Timeout => 504,
         }
     }
@@ -98,6 +100,7 @@ impl ErrorCode {
             Self::QuotaExceeded => "Not enough quota",
             Self::ClusterRefused => "The cluster refused",
             Self::ClusterUnavailable => "The cluster does not answer",
+            Self::StoreUnavailable => "The database does not answer",
             Self::Timeout => "Took too long",
             Self::Internal => "Something broke on our side",
         }

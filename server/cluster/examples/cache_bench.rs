@@ -1,6 +1,6 @@
 //! Fills the cache with pods as a cluster sends them (9 KB of JSON each), and prints memory a pod and times of pages.
 //!
-//! `cargo run --release -p berth-cluster --example cache_bench [PODS]`
+//! `cargo build --workspace --example cache_bench --release`, then the program with the number of pods; `cargo xtask bench` does both.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, clippy::disallowed_methods)]
 
 use std::{

@@ -117,7 +117,9 @@ impl<T> Listing<T> {
             .collect();
         keyed.sort_by(|(a, _), (b, _)| compare(&order, a, b));
         let total = keyed.len();
-        let sort = query.sort_text();
+        // Lists of other kinds have orders of the same name.
+        let kind: Vec<&str> = self.columns.iter().map(|c| c.name).collect();
+        let sort = format!("{}|{}", kind.join(","), query.sort_text());
         let offset = match &query.cursor {
             Some(text) => {
                 let after = decode(text, &sort, order.len())?;

@@ -3,7 +3,7 @@
 //! Everything above knows one bound, [`Engine`]; sqlx's own trait bounds end here. sqlx's `Any` driver is no way out, since
 //! it lacks prepared statement types that both databases share with us (see `docs/adr/0002-sql.md`).
 
-use std::{future::Future, str::FromStr};
+use std::{future::Future, str::FromStr, time::Duration};
 
 use berth_core::{
     error::{Error, Result},
@@ -151,7 +151,27 @@ pub(crate) fn failure(error: sqlx::Error) -> Error {
         sqlx::Error::Database(cause) if cause.is_unique_violation() => {
             Error::new(ErrorCode::AlreadyExists, "something of that name exists already").caused_by(error)
         }
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) | sqlx::Error::Tls(_) => away(error),
+        sqlx::Error::Database(cause) if cause.code().is_some_and(|code| is_away(&code)) => away(error),
         _ => Error::internal(error),
+    }
+}
+
+fn away(error: sqlx::Error) -> Error {
+    tracing::error!(%error, "the database does not serve");
+    Error::new(ErrorCode::StoreUnavailable, "the database does not answer or takes nothing more; nothing was changed")
+        .retry_after(Duration::from_secs(5))
+        .caused_by(error)
+}
+
+/// Whether a driver's code says that the database cannot serve, whatever is asked of it.
+///
+/// SQLite (<https://sqlite.org/rescode.html>): busy, an I/O error, full, cannot be opened, each with more in its upper bytes.
+/// PostgreSQL (<https://www.postgresql.org/docs/current/errcodes-appendix.html>): connection, resources, intervention.
+fn is_away(code: &str) -> bool {
+    match code.parse::<u32>() {
+        Ok(number) if code.len() < 5 => matches!(number & 0xff, 5 | 10 | 13 | 14),
+        _ => ["08", "53", "57P"].iter().any(|class| code.starts_with(class)),
     }
 }
 
@@ -301,5 +321,28 @@ impl<'r> Reader<'r> {
 
     pub(crate) fn json_or_null(&mut self) -> Result<Option<serde_json::Value>> {
         self.str_or_null()?.map(|text| serde_json::from_str(text).map_err(|e| self.bad(e))).transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_of_a_database_that_cannot_serve() {
+        for (code, away) in [
+            ("13", true),     // SQLITE_FULL
+            ("778", true),    // SQLITE_IOERR_WRITE
+            ("5", true),      // SQLITE_BUSY
+            ("1", false),     // SQLITE_ERROR
+            ("2067", false),  // SQLITE_CONSTRAINT_UNIQUE
+            ("53100", true),  // disk_full
+            ("57P01", true),  // admin_shutdown
+            ("08006", true),  // connection_failure
+            ("42601", false), // syntax_error
+            ("23505", false), // unique_violation
+        ] {
+            assert_eq!(is_away(code), away, "{code}");
+        }
     }
 }

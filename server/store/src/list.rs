@@ -203,7 +203,8 @@ impl<T: 'static> Listing<T> {
     /// A part of the list.
     pub(crate) async fn page<E: Engine>(&self, engine: &E, query: &ListQuery) -> Result<Page<T>> {
         let order = self.order(query)?;
-        let sort = query.sort_text();
+        // Lists of other kinds have orders of the same name.
+        let sort = format!("{}|{}", self.from, query.sort_text());
         let mut conditions = self.conditions(query)?;
         let cursor = query.cursor.as_deref().map(|text| Cursor::decode(text, &sort, order.len())).transpose()?;
 

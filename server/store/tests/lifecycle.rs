@@ -6,14 +6,18 @@ use std::{
     path::Path,
     process::{Child, Command, Stdio},
     sync::Arc,
+    time::Duration,
 };
 
 use berth_core::{
     authz::{Grant, PlatformRef},
     ports::store::{NewAudit, Store},
 };
-use berth_store::{OpenError, Options, Step, connect, latest, migrate, pending, testing::Postgres};
-use berth_types::{Action, ListQuery, Resource};
+use berth_store::{
+    OpenError, Options, Step, connect, latest, migrate, pending,
+    testing::{Postgres, VARIABLE},
+};
+use berth_types::{Action, ErrorCode, ListQuery, Resource};
 use jiff::Timestamp;
 use sqlx::Connection as _;
 
@@ -315,4 +319,19 @@ async fn only_the_owner_reads_the_file() {
         files += 1;
     }
     assert_eq!(files, 3, "the database, its log and the log's index");
+}
+
+#[tokio::test]
+async fn a_server_that_stops_is_said_to_be_away() {
+    if std::env::var(VARIABLE).is_ok_and(|chosen| !chosen.is_empty()) {
+        return; // a server that is not ours to stop
+    }
+    let Some(server) = Postgres::start().expect("a server for the tests") else { return };
+    let url = server.database().await.unwrap();
+    let options = Options { acquire_timeout: Duration::from_millis(500), ..Options::default() };
+    let store = connect(&url, &options).await.expect("opens");
+    store.ping().await.unwrap();
+    drop(server);
+    let away = store.append_audit(&entry(1)).await.unwrap_err();
+    assert_eq!((away.code(), away.wait().is_some()), (ErrorCode::StoreUnavailable, true), "{away:?}");
 }

@@ -242,3 +242,23 @@ fn likely_amounts_fit_what_is_measured() {
     assert_eq!(check_amount("memory", "1gb", Measure::Bytes).unwrap_err().suggestions, ["1Gi", "1G"]);
     assert_eq!(check_amount("memory", "500m", Measure::Bytes).unwrap_err().suggestions, ["500Mi"]);
 }
+
+#[test]
+fn one_host_and_path_leads_to_one_component() {
+    use serde_json::json;
+    let at = |name: &str, host: &str, path: &str| {
+        json!({ "name": name, "image": "a", "ports": [{ "port": 80 }],
+            "expose": { "type": "Ingress", "host": host, "path": path } })
+    };
+    for (second, wrong) in [
+        (at("b", "x.example.com", "/"), true),
+        (at("b", "x.example.com", "/api"), false),
+        (at("b", "y.example.com", "/"), false),
+    ] {
+        let spec: AppSpec =
+            serde_json::from_value(json!({ "components": [at("a", "x.example.com", "/"), second] })).unwrap();
+        let got: Vec<String> = spec.validate().into_iter().map(|e| format!("{} {}", e.field, e.code)).collect();
+        let want: &[&str] = if wrong { &["spec.components[1].expose.host duplicate"] } else { &[] };
+        assert_eq!(got, want, "{second}");
+    }
+}
