@@ -1,0 +1,213 @@
+//! `cluster check`: a cluster of its own is started, used and stopped, and the machine is as before.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{
+    cluster::{down, kubectl, layout::Cluster, process, status, up},
+    shell::{output, run as run_command, say, step},
+    workspace::Workspace,
+};
+
+/// Its name: one that nobody else uses.
+const NAME: &str = "check";
+/// How long the kernel may take to clear away a namespace whose last process is gone.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What there is on the machine that a cluster could leave behind.
+type Picture = BTreeSet<String>;
+
+/// Does it.
+///
+/// # Errors
+/// The cluster does not do what it should, or something stays.
+pub fn run(workspace: &Workspace) -> Result<()> {
+    down::run(NAME)?;
+    let before = picture()?;
+    up::run(workspace, NAME)?;
+    let cluster = Cluster::find(NAME)?.context("it did not stay")?;
+    let used = use_it(&cluster);
+    let spaces = namespaces(&cluster)?;
+    say(&format!("{} processes in {} namespaces are the cluster's", members(&cluster)?.len(), spaces.len()));
+    down::run(NAME)?;
+    used?;
+    step("Comparing what there is with what there was", || {
+        let start = Instant::now();
+        loop {
+            let mut changes = differences(&before, &picture()?);
+            changes.extend(strays(&spaces)?);
+            if changes.is_empty() {
+                return Ok(());
+            }
+            if start.elapsed() > PATIENCE {
+                bail!("the cluster is gone, but not without a trace:\n  {}", changes.join("\n  "));
+            }
+            thread::sleep(Duration::from_millis(200));
+        }
+    })
+}
+
+/// A pod on each node with volumes, a Service, a log, a command in a pod, a power cut.
+fn use_it(cluster: &Cluster) -> Result<()> {
+    let wait = |what: &str, so: &dyn Fn() -> Result<bool>| process::wait(what, Duration::from_secs(120), so);
+    step("Running pods on every node", || {
+        kubectl::apply(cluster, PODS)?;
+        let ready = || {
+            let set = kubectl::get(cluster, &["daemonset", "web"])?;
+            Ok(set["status"]["numberReady"].as_u64() == Some(3)
+                && set["status"]["observedGeneration"] == set["metadata"]["generation"])
+        };
+        wait("a pod ready on each node", &ready)
+    })?;
+    step("A Service, a log and a command in a pod", || {
+        let service = kubectl::get(cluster, &["service", "web"])?;
+        let address = service["spec"]["clusterIP"].as_str().context("the Service has no address")?.to_owned();
+        let pod = first_pod(cluster, "node1")?;
+        // From a pod, by the rules of its node's kube-proxy, to pods of all nodes.
+        // Not wget -T: with it Debian's busybox ends in a segmentation fault.
+        let fetch = format!(
+            "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do timeout 5 wget -q -O - http://{address}/; done | sort -u | wc -l"
+        );
+        wait("the Service reaches pods of all nodes", &|| {
+            let mut command = kubectl::kubectl(cluster);
+            let said = command.args(["exec", &pod, "--", "sh", "-c", &fetch]).output()?;
+            Ok(String::from_utf8_lossy(&said.stdout).trim() == "3")
+        })?;
+        let log = output(kubectl::kubectl(cluster).args(["logs", &pod]))?;
+        if !String::from_utf8_lossy(&log).contains("listening on") {
+            bail!("the pod's log is not what it printed: {}", String::from_utf8_lossy(&log));
+        }
+        Ok(())
+    })?;
+    status::off(cluster, "node2")?;
+    step("Waiting until the cluster notices", || {
+        wait("node2 not ready", &|| Ok(!kubectl::ready_nodes(cluster)?.iter().any(|name| name == "node2")))
+    })?;
+    status::on(cluster, "node2")?;
+    step("Waiting until its pods are back", || {
+        wait("pods of node2 ready", &|| {
+            Ok(kubectl::get(cluster, &["daemonset", "web"])?["status"]["numberReady"].as_u64() == Some(3))
+        })
+    })?;
+    status::print(cluster)?;
+    run_command(kubectl::kubectl(cluster).args(["get", "pods", "--all-namespaces", "--output", "wide"]))
+}
+
+fn first_pod(cluster: &Cluster, node: &str) -> Result<String> {
+    let pods = kubectl::get(
+        cluster,
+        &["pods", "--selector", "app=web", "--field-selector", &format!("spec.nodeName={node}")],
+    )?;
+    pods["items"][0]["metadata"]["name"].as_str().map(str::to_owned).with_context(|| format!("no pod on {node}"))
+}
+
+const PODS: &str = r#"
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: web, namespace: default}
+data: {greeting: hello}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: default}
+spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: web, namespace: default}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers:
+      - name: web
+        image: berth.test/fixture:1
+        readinessProbe: {httpGet: {path: /readyz, port: 8080}, periodSeconds: 1}
+        volumeMounts: [{name: config, mountPath: /config}, {name: scratch, mountPath: /scratch}, {name: memory, mountPath: /memory}]
+        securityContext:
+          runAsNonRoot: true
+          allowPrivilegeEscalation: false
+          capabilities: {drop: [ALL]}
+          seccompProfile: {type: RuntimeDefault}
+      volumes: [{name: config, configMap: {name: web}}, {name: scratch, emptyDir: {}}, {name: memory, emptyDir: {medium: Memory}}]
+"#;
+
+/// Mounts, links, addresses, routes, packet filters, settings, cgroups and folders of the machine.
+fn picture() -> Result<Picture> {
+    let mut all = Picture::new();
+    let mut add = |what: &str, text: &str| all.extend(text.lines().map(|line| format!("{what}: {}", line.trim_end())));
+    add("mount", &fs::read_to_string("/proc/mounts")?);
+    for (what, command) in [
+        ("link", "ip -o link | cut -d: -f2"),
+        ("address", "ip -o addr | awk '{print $2, $4}'"),
+        ("route", "ip route show table all; ip -6 route show table all"),
+        ("rule", "ip rule"),
+        ("nftables", "nft list ruleset"),
+        ("setting", "sysctl -a 2>/dev/null | grep -E '^net\\.(ipv[46]\\.(ip_forward|conf)|bridge)'"),
+        // Other programs make groups of theirs meanwhile: those of clusters are known by these words.
+        ("cgroup", "find /sys/fs/cgroup -type d | grep -E 'berth-cluster|kubepods|cri-containerd' || true"),
+        (
+            "file",
+            "ls -A -d /run/* /run/netns/* /run/containerd/* /var/lib/* /var/lib/cni/* /var/log/* /opt/* /etc/cni/* 2>/dev/null || true",
+        ),
+    ] {
+        add(what, &String::from_utf8_lossy(&output(Command::new("sh").args(["-c", command]))?));
+    }
+    Ok(all)
+}
+
+fn differences(before: &Picture, after: &Picture) -> Vec<String> {
+    let gone = before.difference(after).map(|it| format!("- {it}"));
+    gone.chain(after.difference(before).map(|it| format!("+ {it}"))).collect()
+}
+
+/// The processes of a cluster.
+fn members(cluster: &Cluster) -> Result<Vec<u32>> {
+    super::cgroups::processes(&cluster.cgroup())
+}
+
+/// The network and mount namespaces that the cluster's processes are in, but not we.
+fn namespaces(cluster: &Cluster) -> Result<BTreeSet<PathBuf>> {
+    let ours: Vec<_> = spaces_of(Path::new("/proc/self"));
+    let all = members(cluster)?.into_iter().flat_map(|id| spaces_of(&Path::new("/proc").join(id.to_string())));
+    Ok(all.filter(|space| !ours.contains(space)).collect())
+}
+
+fn spaces_of(process: &Path) -> Vec<PathBuf> {
+    ["net", "mnt", "pid", "ipc", "uts"].iter().flat_map(|kind| fs::read_link(process.join("ns").join(kind))).collect()
+}
+
+/// Processes that are still in a namespace of the cluster's.
+fn strays(spaces: &BTreeSet<PathBuf>) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc")?.flatten() {
+        let stays = spaces_of(&entry.path()).iter().any(|space| spaces.contains(space));
+        if stays {
+            let command = fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default().replace('\0', " ");
+            found.push(format!("+ process: {} {command}", entry.file_name().to_string_lossy()));
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_name_what_came_and_what_went() {
+        let picture = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Picture>();
+        assert!(differences(&picture(&["a"]), &picture(&["a"])).is_empty());
+        assert_eq!(differences(&picture(&["a", "b"]), &picture(&["b", "c"])), ["- a", "+ c"]);
+    }
+}
