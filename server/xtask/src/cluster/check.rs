@@ -153,7 +153,10 @@ fn picture() -> Result<Picture> {
         ("route", "ip route show table all; ip -6 route show table all"),
         ("rule", "ip rule"),
         ("nftables", "nft list ruleset"),
-        ("setting", "sysctl -a 2>/dev/null | grep -E '^net\\.(ipv[46]\\.(ip_forward|conf)|bridge)'"),
+        (
+            "setting",
+            "sysctl -a 2>/dev/null | grep -E '^(vm|kernel\\.(panic|keys)|net\\.(bridge|netfilter\\.nf_conntrack_(max|buckets)|ipv[46]\\.(ip_forward|conf)))'",
+        ),
         // Other programs make groups of theirs meanwhile: those of clusters are known by these words.
         ("cgroup", "find /sys/fs/cgroup -type d | grep -E 'berth-cluster|kubepods|cri-containerd' || true"),
         (

@@ -15,6 +15,16 @@ use crate::cluster::{
 /// Where a node sees Kubernetes' programs: their real place may be one that it does not see.
 const PROGRAMS: &str = "/var/lib/programs";
 
+/// What a kubelet would change for the whole machine, below `/proc/sys`: it gets files of the node's own to write to.
+const SETTINGS: [&str; 6] = [
+    "vm/overcommit_memory",
+    "vm/panic_on_oom",
+    "kernel/panic",
+    "kernel/panic_on_oops",
+    "kernel/keys/root_maxkeys",
+    "kernel/keys/root_maxbytes",
+];
+
 /// Makes the node's disk, with all that its programs read.
 ///
 /// # Errors
@@ -25,6 +35,11 @@ pub fn prepare(node: Node<'_>, authority: &Authority) -> Result<()> {
         ["run", "var/lib/kubelet", "var/lib/cni/net.d", "var/lib/containerd", "var/lib/programs", "var/log", "var/tmp"]
     {
         fs::create_dir_all(node.dir().join(folder))?;
+    }
+    for setting in SETTINGS {
+        let file = node.dir().join("settings").join(setting);
+        fs::create_dir_all(file.parent().context("no folder")?)?;
+        fs::write(&file, fs::read(Path::new("/proc/sys").join(setting))?)?;
     }
     symlink("/run", node.dir().join("var/run"))?;
     let name = node.name();
@@ -49,9 +64,11 @@ pub fn boot(node: Node<'_>) -> Result<Started> {
     cgroups::create(&format!("{}/system", node.cgroup()))?;
     network::plug(node)?;
     let dir = node.dir();
+    let settings = SETTINGS.join(" ");
     let programs = fs::canonicalize(node.cluster.path("bin"))?;
     // Its own /run and /var, over the host's, in a mount namespace that containers' mounts never leave.
     let script = "mount --bind \"$1\" \"$2/var/lib/programs\"
+for file in $3; do mount --bind \"$2/settings/$file\" \"/proc/sys/$file\"; done
 mount --rbind \"$2/run\" /run
 mount --rbind \"$2/var\" /var
 mount --make-rshared /
@@ -67,6 +84,7 @@ exec containerd --config /var/lib/containerd/config.toml";
         "sh".as_ref(),
         &programs,
         &dir,
+        settings.as_ref(),
     ];
     let mut containerd = place(node, "containerd", network::inside(&node.netns())).start("unshare", arguments)?;
     containerd.until("listening", Duration::from_secs(60), || UnixStream::connect(node.socket()).is_ok())?;
