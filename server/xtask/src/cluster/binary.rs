@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    shell::{output, run, step},
+    shell::{output, run, say, step},
     workspace::Workspace,
 };
 
@@ -20,20 +20,39 @@ pub const SOURCES: &str = "end2end/cluster";
 const PROGRAMS: [&str; 7] =
     ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl"];
 
+/// Waits until no other call builds, starts or stops a cluster. It holds until the value is dropped.
+///
+/// # Errors
+/// The cache cannot be made.
+pub fn alone() -> Result<fs::File> {
+    let folder = root()?;
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let lock = fs::File::open(&folder)?;
+    if lock.try_lock().is_err() {
+        say("Waiting for another `cargo xtask cluster`");
+        lock.lock()?;
+    }
+    Ok(lock)
+}
+
+fn root() -> Result<PathBuf> {
+    let root = env::var_os("BERTH_CACHE").map(PathBuf::from);
+    let root = root.or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cache/berth")));
+    Ok(root.context("neither BERTH_CACHE nor HOME is set")?.join("cluster"))
+}
+
 /// Where things are kept that are made from `made_from`.
 ///
 /// # Errors
 /// There is no home.
 pub fn cache(what: &str, made_from: &[&[u8]]) -> Result<PathBuf> {
-    let root = env::var_os("BERTH_CACHE").map(PathBuf::from);
-    let root = root.or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cache/berth")));
     let mut hash = Sha256::new();
     for part in made_from {
         hash.update(u64::try_from(part.len())?.to_le_bytes());
         hash.update(part);
     }
     let digest: String = hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    Ok(root.context("neither BERTH_CACHE nor HOME is set")?.join("cluster").join(format!("{what}-{digest}")))
+    Ok(root()?.join(format!("{what}-{digest}")))
 }
 
 /// Kubernetes' programs: the folder that has them.

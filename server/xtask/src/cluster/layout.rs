@@ -92,7 +92,12 @@ impl Cluster {
     /// # Errors
     /// Files cannot be removed.
     pub fn forget(&self) -> Result<()> {
-        fs::remove_dir_all(self.dir()).with_context(|| format!("cannot remove {}", self.dir().display()))?;
+        match fs::remove_dir_all(self.dir()) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot remove {}", self.dir().display()));
+            }
+            _ => {}
+        }
         fs::remove_file(slot_file(self.slot))?;
         // These succeed for the last cluster only.
         let _ = fs::remove_dir(Path::new(HOME).join("slots"));

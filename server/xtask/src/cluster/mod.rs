@@ -72,6 +72,8 @@ enum Command {
 pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     needs::machine()?;
     let name = &options.name;
+    let reads = matches!(options.command, Command::Kubeconfig | Command::Status | Command::Load { .. });
+    let _alone = if reads { None } else { Some(binary::alone()?) };
     match &options.command {
         Command::Up => up::run(workspace, name),
         Command::Down => down::run(name),

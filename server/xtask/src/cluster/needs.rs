@@ -1,10 +1,14 @@
 //! What a cluster needs from this machine: checked, installed on Debian, or said in one sentence.
 
-use std::{path::Path, process::Command};
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use anyhow::Result;
 
 use crate::{
+    cluster::cgroups,
     needs,
     shell::{NotHere, output, which},
 };
@@ -28,11 +32,27 @@ pub fn machine() -> Result<()> {
     Ok(())
 }
 
+/// Whether root may here do what it usually may: in many containers it may not.
+///
+/// # Errors
+/// [`NotHere`].
+fn rights() -> Result<()> {
+    let made = Command::new("unshare").args(["--net", "--mount", "true"]).stderr(Stdio::null()).status();
+    if !made.is_ok_and(|status| status.success()) {
+        return Err(NotHere("a test cluster needs a machine on which root may make namespaces".to_owned()).into());
+    }
+    if cgroups::create("berth-cluster").is_err() {
+        return Err(NotHere("a test cluster needs a machine on which root may make cgroups".to_owned()).into());
+    }
+    cgroups::remove_if_empty("berth-cluster")
+}
+
 /// The programs that build and run a cluster.
 ///
 /// # Errors
-/// [`NotHere`] without Go or with one that is too old; otherwise what cannot be installed.
+/// [`NotHere`] without rights, without Go or with one that is too old; otherwise what cannot be installed.
 pub fn programs() -> Result<()> {
+    rights()?;
     let go = which("go").and_then(|go| output(Command::new(go).args(["env", "GOVERSION"])).ok());
     let go = go.map(|version| String::from_utf8_lossy(&version).trim().to_owned());
     if go.as_deref().and_then(numbers).is_none_or(|version| version < GO) {
