@@ -12,8 +12,8 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    cluster::{down, kubectl, layout::Cluster, process, status, up},
-    shell::{output, run as run_command, say, step},
+    cluster::{addons::Addon, cgroups, down, layout::Cluster, trials, up},
+    shell::{output, say, step},
     workspace::Workspace,
 };
 
@@ -29,12 +29,12 @@ type Picture = BTreeSet<String>;
 ///
 /// # Errors
 /// The cluster does not do what it should, or something stays.
-pub fn run(workspace: &Workspace) -> Result<()> {
+pub fn run(workspace: &Workspace, with: &[Addon]) -> Result<()> {
     down::run(NAME)?;
     let before = picture()?;
-    up::run(workspace, NAME)?;
+    up::run(workspace, NAME, with)?;
     let cluster = Cluster::find(NAME)?.context("it did not stay")?;
-    let used = use_it(&cluster);
+    let used = trials::run(&cluster, with);
     let spaces = namespaces(&cluster)?;
     say(&format!("{} processes in {} namespaces are the cluster's", members(&cluster)?.len(), spaces.len()));
     down::run(NAME)?;
@@ -54,93 +54,6 @@ pub fn run(workspace: &Workspace) -> Result<()> {
         }
     })
 }
-
-/// A pod on each node with volumes, a Service, a log, a command in a pod, a power cut.
-fn use_it(cluster: &Cluster) -> Result<()> {
-    let wait = |what: &str, so: &dyn Fn() -> Result<bool>| process::wait(what, Duration::from_secs(120), so);
-    step("Running pods on every node", || {
-        kubectl::apply(cluster, PODS)?;
-        let ready = || {
-            let set = kubectl::get(cluster, &["daemonset", "web"])?;
-            Ok(set["status"]["numberReady"].as_u64() == Some(3)
-                && set["status"]["observedGeneration"] == set["metadata"]["generation"])
-        };
-        wait("a pod ready on each node", &ready)
-    })?;
-    step("A Service, a log and a command in a pod", || {
-        let service = kubectl::get(cluster, &["service", "web"])?;
-        let address = service["spec"]["clusterIP"].as_str().context("the Service has no address")?.to_owned();
-        let pod = first_pod(cluster, "node1")?;
-        // From a pod, by the rules of its node's kube-proxy, to pods of all nodes.
-        // Not wget -T: with it Debian's busybox ends in a segmentation fault.
-        let fetch = format!(
-            "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do timeout 5 wget -q -O - http://{address}/; done | sort -u | wc -l"
-        );
-        wait("the Service reaches pods of all nodes", &|| {
-            let mut command = kubectl::kubectl(cluster);
-            let said = command.args(["exec", &pod, "--", "sh", "-c", &fetch]).output()?;
-            Ok(String::from_utf8_lossy(&said.stdout).trim() == "3")
-        })?;
-        let log = output(kubectl::kubectl(cluster).args(["logs", &pod]))?;
-        if !String::from_utf8_lossy(&log).contains("listening on") {
-            bail!("the pod's log is not what it printed: {}", String::from_utf8_lossy(&log));
-        }
-        Ok(())
-    })?;
-    status::off(cluster, "node2")?;
-    step("Waiting until the cluster notices", || {
-        wait("node2 not ready", &|| Ok(!kubectl::ready_nodes(cluster)?.iter().any(|name| name == "node2")))
-    })?;
-    status::on(cluster, "node2")?;
-    step("Waiting until its pods are back", || {
-        wait("pods of node2 ready", &|| {
-            Ok(kubectl::get(cluster, &["daemonset", "web"])?["status"]["numberReady"].as_u64() == Some(3))
-        })
-    })?;
-    status::print(cluster)?;
-    run_command(kubectl::kubectl(cluster).args(["get", "pods", "--all-namespaces", "--output", "wide"]))
-}
-
-fn first_pod(cluster: &Cluster, node: &str) -> Result<String> {
-    let pods = kubectl::get(
-        cluster,
-        &["pods", "--selector", "app=web", "--field-selector", &format!("spec.nodeName={node}")],
-    )?;
-    pods["items"][0]["metadata"]["name"].as_str().map(str::to_owned).with_context(|| format!("no pod on {node}"))
-}
-
-const PODS: &str = r#"
-apiVersion: v1
-kind: ConfigMap
-metadata: {name: web, namespace: default}
-data: {greeting: hello}
----
-apiVersion: v1
-kind: Service
-metadata: {name: web, namespace: default}
-spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
----
-apiVersion: apps/v1
-kind: DaemonSet
-metadata: {name: web, namespace: default}
-spec:
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata: {labels: {app: web}}
-    spec:
-      terminationGracePeriodSeconds: 1
-      containers:
-      - name: web
-        image: berth.test/fixture:1
-        readinessProbe: {httpGet: {path: /readyz, port: 8080}, periodSeconds: 1}
-        volumeMounts: [{name: config, mountPath: /config}, {name: scratch, mountPath: /scratch}, {name: memory, mountPath: /memory}]
-        securityContext:
-          runAsNonRoot: true
-          allowPrivilegeEscalation: false
-          capabilities: {drop: [ALL]}
-          seccompProfile: {type: RuntimeDefault}
-      volumes: [{name: config, configMap: {name: web}}, {name: scratch, emptyDir: {}}, {name: memory, emptyDir: {medium: Memory}}]
-"#;
 
 /// Mounts, links, addresses, routes, packet filters, settings, cgroups and folders of the machine.
 fn picture() -> Result<Picture> {
@@ -176,7 +89,7 @@ fn differences(before: &Picture, after: &Picture) -> Vec<String> {
 
 /// The processes of a cluster.
 fn members(cluster: &Cluster) -> Result<Vec<u32>> {
-    super::cgroups::processes(&cluster.cgroup())
+    cgroups::processes(&cluster.cgroup())
 }
 
 /// The network and mount namespaces that the cluster's processes are in, but not we.

@@ -3,6 +3,7 @@
 //! Each node is a network and a mount namespace with its own containerd, kubelet and kube-proxy; the control plane has a
 //! network namespace of its own. All that belongs to a cluster is in one folder, one tree of cgroups and one link of the host.
 
+mod addons;
 mod binary;
 mod certificates;
 mod cgroups;
@@ -17,6 +18,7 @@ mod network;
 mod node;
 mod process;
 mod status;
+mod trials;
 mod up;
 
 use std::path::PathBuf;
@@ -38,7 +40,11 @@ pub struct Options {
 #[derive(clap::Subcommand)]
 enum Command {
     /// Installs and builds what is missing, and starts the cluster.
-    Up,
+    Up {
+        /// What the cluster shall have beside Kubernetes itself; a cluster that runs gets it, too.
+        #[arg(long, value_enum, value_delimiter = ',')]
+        with: Vec<addons::Addon>,
+    },
     /// Stops the cluster and leaves nothing of it behind.
     Down,
     /// Brings images (tar files as `docker save` or `buildah push docker-archive:` write them) onto every node.
@@ -62,7 +68,11 @@ enum Command {
     /// Prints nodes, versions, addresses and where the logs lie.
     Status,
     /// Starts and uses a cluster of its own, stops it, and compares what the machine has before and after.
-    Check,
+    Check {
+        /// Add-ons that are tried, too.
+        #[arg(long, value_enum, value_delimiter = ',')]
+        with: Vec<addons::Addon>,
+    },
 }
 
 /// Does it.
@@ -75,7 +85,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let reads = matches!(options.command, Command::Kubeconfig | Command::Status | Command::Load { .. });
     let _alone = if reads { None } else { Some(binary::alone()?) };
     match &options.command {
-        Command::Up => up::run(workspace, name),
+        Command::Up { with } => up::run(workspace, name, with),
         Command::Down => down::run(name),
         Command::Load { files } => images::load(&running(name)?, files),
         Command::Off { node } => status::off(&running(name)?, node),
@@ -85,7 +95,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
             Ok(())
         }
         Command::Status => status::print(&running(name)?),
-        Command::Check => check::run(workspace),
+        Command::Check { with } => check::run(workspace, with),
     }
 }
 

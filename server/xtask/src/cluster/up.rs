@@ -1,6 +1,7 @@
 //! `cluster up`: from nothing to three nodes that are ready.
 
 use std::{
+    fs,
     os::unix::fs::symlink,
     thread,
     time::{Duration, Instant},
@@ -9,19 +10,28 @@ use std::{
 use anyhow::{Context as _, Result, anyhow};
 
 use crate::{
-    cluster::{binary, control, down, images, kubectl, layout::Cluster, needs, network, node, process},
+    cluster::{
+        addons::{self, Addon},
+        binary, cgroups, control, down, images, kubectl,
+        layout::Cluster,
+        needs, network, node, process,
+    },
     shell::{say, seconds, step},
     workspace::Workspace,
 };
 
-/// Starts the cluster of that name, unless it runs.
+/// The file that tells a cluster that came up from one that was interrupted.
+const WHOLE: &str = "whole";
+
+/// Starts the cluster of that name, unless it runs, and what it shall have beside itself.
 ///
 /// # Errors
 /// Something is missing here, or does not come up.
-pub fn run(workspace: &Workspace, name: &str) -> Result<()> {
+pub fn run(workspace: &Workspace, name: &str, with: &[Addon]) -> Result<()> {
     if let Some(cluster) = Cluster::find(name)? {
-        if kubectl::ready(&cluster) {
+        if runs(&cluster)? {
             say(&format!("The cluster {name} runs already"));
+            addons::start(workspace, &cluster, with)?;
             println!("{}", cluster.kubeconfig().display());
             return Ok(());
         }
@@ -30,6 +40,7 @@ pub fn run(workspace: &Workspace, name: &str) -> Result<()> {
     needs::programs()?;
     let programs = binary::build(workspace)?;
     let images = images::build(workspace)?;
+    addons::build(workspace, with)?;
 
     let start = Instant::now();
     let cluster = Cluster::create(name, &network::routes()?)?;
@@ -40,9 +51,22 @@ pub fn run(workspace: &Workspace, name: &str) -> Result<()> {
             cluster.dir().display()
         )
     })?;
+    fs::write(cluster.path(WHOLE), "")?;
+    addons::start(workspace, &cluster, with)?;
     say(&format!("The cluster {name} is ready after {}", seconds(start.elapsed())));
     println!("{}", cluster.kubeconfig().display());
     Ok(())
+}
+
+/// Whether it came up once and has not ended since. One that is only slow is never taken for a leftover.
+fn runs(cluster: &Cluster) -> Result<bool> {
+    let ended = cgroups::processes(&format!("{}/control", cluster.cgroup()))?.is_empty();
+    if ended || !cluster.path(WHOLE).exists() {
+        return Ok(false);
+    }
+    process::wait("the API server answers", Duration::from_secs(30), || Ok(kubectl::ready(cluster)))
+        .with_context(|| format!("to start anew: cargo xtask cluster down --name {}", cluster.name))?;
+    Ok(true)
 }
 
 fn bring_up(cluster: &Cluster, images: &std::path::Path) -> Result<()> {
