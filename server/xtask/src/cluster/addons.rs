@@ -26,6 +26,8 @@ pub enum Addon {
     Metrics,
     /// Ingress over HTTP: skipper.
     Ingress,
+    /// A default StorageClass: local-path.
+    Storage,
 }
 
 impl Addon {
@@ -34,6 +36,7 @@ impl Addon {
             Self::Dns => "dns",
             Self::Metrics => "metrics",
             Self::Ingress => "ingress",
+            Self::Storage => "storage",
         }
     }
 
@@ -43,6 +46,7 @@ impl Addon {
             Self::Dns => ".",
             Self::Metrics => "sigs.k8s.io/metrics-server/cmd/metrics-server",
             Self::Ingress => "github.com/zalando/skipper/cmd/skipper",
+            Self::Storage => "github.com/rancher/local-path-provisioner",
         }
     }
 
@@ -52,6 +56,7 @@ impl Addon {
             Self::Dns => ("kube-system", "coredns"),
             Self::Metrics => ("kube-system", "metrics-server"),
             Self::Ingress => ("ingress", "skipper"),
+            Self::Storage => ("local-path-storage", "local-path-provisioner"),
         }
     }
 

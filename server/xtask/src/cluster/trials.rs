@@ -92,6 +92,20 @@ fn addon_works(cluster: &Cluster, addon: Addon) -> Result<()> {
                 Ok(in_pod(cluster, &pod, &fetch)?.starts_with("GET /hello from web-"))
             })
         }
+        Addon::Storage => {
+            kubectl::apply(cluster, VOLUME)?;
+            wait("the claim is bound and written to", &|| {
+                let claim = kubectl::get(cluster, &["persistentvolumeclaim", "notes"])?;
+                Ok(claim["status"]["phase"] == "Bound"
+                    && in_pod(cluster, "notes", "cat /notes/first")?.trim() == "kept")
+            })?;
+            // What is written outlives the pod.
+            run_command(kubectl::kubectl(cluster).args(["delete", "pod", "notes", "--now", "--wait"]))?;
+            kubectl::apply(cluster, VOLUME)?;
+            wait("what was written is still there", &|| {
+                Ok(in_pod(cluster, "notes", "wc -l < /notes/first")?.trim() == "2")
+            })
+        }
     }
 }
 
@@ -146,4 +160,23 @@ spec:
   rules:
   - host: web.test
     http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}
+"#;
+
+/// Each start of the pod adds a line.
+const VOLUME: &str = r#"
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: notes, namespace: default}
+spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 10Mi}}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: notes, namespace: default}
+spec:
+  containers:
+  - name: notes
+    image: busybox:1
+    command: [sh, -c, "echo kept >>/notes/first; exec sleep 100000"]
+    volumeMounts: [{name: notes, mountPath: /notes}]
+  volumes: [{name: notes, persistentVolumeClaim: {claimName: notes}}]
 "#;
