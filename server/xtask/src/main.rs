@@ -1,9 +1,11 @@
-//! The project's own commands: `cargo xtask up | test | regenerate | bench | site`.
+//! The project's own commands: `cargo xtask up | test | regenerate | bench | site | cluster`.
 //!
 //! Each says what it is doing, checks first what is missing, and names the command that would install it.
 
 mod bench;
 mod checks;
+#[cfg(unix)]
+mod cluster;
 mod generated;
 mod layers;
 mod minify;
@@ -17,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::workspace::Workspace;
+use crate::{shell::NotHere, workspace::Workspace};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Berth's own commands", version)]
@@ -38,6 +40,9 @@ enum Command {
     Bench(bench::Options),
     /// Builds the browser part alone and prints the folder that `berth serve --site` reads.
     Site(site::Options),
+    /// A real Kubernetes of three nodes on this machine (Linux, root), to run tests on.
+    #[cfg(unix)]
+    Cluster(cluster::Options),
 }
 
 fn main() -> ExitCode {
@@ -48,9 +53,15 @@ fn main() -> ExitCode {
         Command::Regenerate(options) => generated::run(&workspace, &options),
         Command::Bench(options) => bench::run(&workspace, &options),
         Command::Site(options) => site::run(&workspace, &options),
+        #[cfg(unix)]
+        Command::Cluster(options) => cluster::run(&workspace, &options),
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<NotHere>() => {
+            eprintln!("not here: {error}");
+            ExitCode::from(NotHere::EXIT)
+        }
         Err(error) => {
             eprintln!("\nerror: {error:#}");
             ExitCode::FAILURE

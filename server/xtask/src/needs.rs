@@ -88,7 +88,10 @@ pub fn node_modules(workspace: &Workspace) -> Result<()> {
 }
 
 /// Finds something, or installs Debian's packages for it when we are root there.
-fn install_unless(found: impl Fn() -> Option<PathBuf>, what: &str, packages: &[&str]) -> Result<PathBuf> {
+///
+/// # Errors
+/// It cannot be installed: the message has the command that would.
+pub fn install_unless(found: impl Fn() -> Option<PathBuf>, what: &str, packages: &[&str]) -> Result<PathBuf> {
     if let Some(path) = found() {
         return Ok(path);
     }
@@ -104,13 +107,15 @@ fn install_unless(found: impl Fn() -> Option<PathBuf>, what: &str, packages: &[&
     found().with_context(|| format!("{what} is still missing after `{install}`"))
 }
 
+/// Whether we are root.
 #[cfg(unix)]
-fn as_root() -> bool {
+pub fn as_root() -> bool {
     use std::os::unix::fs::MetadataExt as _;
     fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0)
 }
 
+/// Whether we are root.
 #[cfg(not(unix))]
-fn as_root() -> bool {
+pub fn as_root() -> bool {
     false
 }

@@ -1,7 +1,7 @@
 //! Running programs and saying so.
 
 use std::{
-    env,
+    env, fmt,
     io::{self, BufRead as _, BufReader, IsTerminal as _, Write as _},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -9,6 +9,23 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+
+/// What was asked for cannot run on this machine. Not a failure: callers see it by its exit code and go on without.
+#[derive(Debug)]
+pub struct NotHere(pub String);
+
+impl NotHere {
+    /// What test runners take for "skipped".
+    pub const EXIT: u8 = 77;
+}
+
+impl fmt::Display for NotHere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NotHere {}
 
 /// Says what is being done.
 pub fn say(text: &str) {

@@ -1,0 +1,150 @@
+//! The Go programs: built once a version, kept outside the checkout.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, Result};
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    shell::{output, run, say, step},
+    workspace::Workspace,
+};
+
+/// Where the Go sources are.
+pub const SOURCES: &str = "end2end/cluster";
+/// What the one binary acts as.
+const PROGRAMS: [&str; 7] =
+    ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl"];
+
+/// Waits until no other call builds, starts or stops a cluster. It holds until the value is dropped.
+///
+/// # Errors
+/// The cache cannot be made.
+pub fn alone() -> Result<fs::File> {
+    let folder = root()?;
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let lock = fs::File::open(&folder)?;
+    if lock.try_lock().is_err() {
+        say("Waiting for another `cargo xtask cluster`");
+        lock.lock()?;
+    }
+    Ok(lock)
+}
+
+fn root() -> Result<PathBuf> {
+    let root = env::var_os("BERTH_CACHE").map(PathBuf::from);
+    let root = root.or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cache/berth")));
+    Ok(root.context("neither BERTH_CACHE nor HOME is set")?.join("cluster"))
+}
+
+/// Where things are kept that are made from `made_from`.
+///
+/// # Errors
+/// There is no home.
+pub fn cache(what: &str, made_from: &[&[u8]]) -> Result<PathBuf> {
+    let mut hash = Sha256::new();
+    for part in made_from {
+        hash.update(u64::try_from(part.len())?.to_le_bytes());
+        hash.update(part);
+    }
+    let digest: String = hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    Ok(root()?.join(format!("{what}-{digest}")))
+}
+
+/// Kubernetes' programs: the folder that has them.
+///
+/// # Errors
+/// Go fails.
+pub fn build(workspace: &Workspace) -> Result<PathBuf> {
+    let source = |name: &str| read(&workspace.path(SOURCES).join(name));
+    let module = source("go.mod")?;
+    let text = String::from_utf8_lossy(&module);
+    let version = version(&text).context("go.mod names no version of k8s.io/kubernetes")?;
+    let folder =
+        cache(&format!("kubernetes-{version}"), &[&go_version()?, &module, &source("go.sum")?, &source("main.go")?])?;
+    if folder.is_dir() {
+        return Ok(folder);
+    }
+    step(&format!("Building Kubernetes {version} from its Go modules (the first time this takes minutes)"), || {
+        whole(&folder, |folder| {
+            let mut numbers = version.trim_start_matches('v').split('.');
+            let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+            let package = "-X k8s.io/component-base/version";
+            let flags = format!(
+                "-s -w {package}.gitVersion={version} {package}.gitMajor={major} {package}.gitMinor={minor} {package}.gitTreeState=clean"
+            );
+            go_build(&workspace.path(SOURCES), ".", &folder.join("kubernetes"), &flags)?;
+            for program in PROGRAMS {
+                std::os::unix::fs::symlink("kubernetes", folder.join(program))?;
+            }
+            Ok(())
+        })
+    })?;
+    Ok(folder)
+}
+
+/// What makes the same sources another program.
+///
+/// # Errors
+/// There is no Go.
+pub fn go_version() -> Result<Vec<u8>> {
+    output(Command::new("go").args(["env", "GOVERSION"]))
+}
+
+/// Builds a package that the module in `module` has or names.
+///
+/// # Errors
+/// Go fails.
+pub fn go_build(module: &Path, package: &str, to: &Path, flags: &str) -> Result<()> {
+    let mut go = Command::new("go");
+    go.args(["build", "-buildvcs=false", "-mod=readonly", "-ldflags", flags, "-o"]).arg(to).arg(package);
+    // Static: it runs in an image with nothing else in it, and needs no C compiler.
+    run(go.current_dir(module).env("CGO_ENABLED", "0"))
+}
+
+/// Makes a folder that is there whole or not at all.
+///
+/// # Errors
+/// Those of `make`.
+pub fn whole(folder: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let unfinished = folder.with_extension(format!("unfinished-{}", std::process::id()));
+    fs::create_dir_all(&unfinished).with_context(|| format!("cannot make {}", unfinished.display()))?;
+    let made = make(&unfinished);
+    // Another call may have been quicker: then its folder is as good.
+    if made.is_err() || fs::rename(&unfinished, folder).is_err() {
+        fs::remove_dir_all(&unfinished)?;
+    }
+    made
+}
+
+/// A file that something is made from.
+///
+/// # Errors
+/// It cannot be read.
+pub fn read(file: &Path) -> Result<Vec<u8>> {
+    fs::read(file).with_context(|| format!("cannot read {}", file.display()))
+}
+
+/// `v1.35.4`, from go.mod.
+fn version(module: &str) -> Option<&str> {
+    module
+        .lines()
+        .find_map(|line| line.trim_start_matches("require ").trim().strip_prefix("k8s.io/kubernetes "))
+        .map(str::trim)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_that_of_the_module() {
+        assert_eq!(version("module x\n\nrequire k8s.io/kubernetes v1.35.4\n"), Some("v1.35.4"));
+        assert_eq!(version("require (\n\tk8s.io/kubernetes v1.36.0\n)\n"), Some("v1.36.0"));
+        assert_eq!(version("require k8s.io/kubectl v0.35.4\n"), None);
+    }
+}

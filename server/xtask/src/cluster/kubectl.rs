@@ -1,0 +1,95 @@
+//! Our own kubectl, as the administrator.
+
+use std::{
+    io::Write as _,
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use crate::{
+    cluster::layout::Cluster,
+    shell::{line, output},
+};
+
+/// To be given arguments.
+pub fn kubectl(cluster: &Cluster) -> Command {
+    let mut command = Command::new(cluster.program("kubectl"));
+    command.arg("--kubeconfig").arg(cluster.kubeconfig()).env_remove("KUBECONFIG");
+    command
+}
+
+/// Whether the API server says that it is ready.
+pub fn ready(cluster: &Cluster) -> bool {
+    let mut command = kubectl(cluster);
+    command.args(["get", "--raw", "/readyz", "--request-timeout=2s"]);
+    command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+/// What it answers, as JSON.
+///
+/// # Errors
+/// It fails.
+pub fn get(cluster: &Cluster, arguments: &[&str]) -> Result<Value> {
+    let text = output(kubectl(cluster).arg("get").args(arguments).args(["--output", "json"]))?;
+    serde_json::from_slice(&text).context("kubectl's answer is no JSON")
+}
+
+/// Applies objects.
+///
+/// # Errors
+/// One is refused.
+pub fn apply(cluster: &Cluster, objects: &str) -> Result<()> {
+    let mut command = kubectl(cluster);
+    command
+        .args(["apply", "--server-side", "--force-conflicts", "--filename", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null());
+    let mut child = command.spawn().context("cannot start kubectl")?;
+    child.stdin.take().context("no input")?.write_all(objects.as_bytes())?;
+    if !child.wait()?.success() {
+        bail!("`{}` failed", line(&command));
+    }
+    Ok(())
+}
+
+/// The names of the nodes that are ready.
+///
+/// # Errors
+/// The API server does not answer.
+pub fn ready_nodes(cluster: &Cluster) -> Result<Vec<String>> {
+    Ok(of_ready(&get(cluster, &["nodes"])?))
+}
+
+/// When a node that is ready last said so.
+///
+/// # Errors
+/// The API server does not answer, or knows no such node.
+pub fn heartbeat(cluster: &Cluster, node: &str) -> Result<Option<String>> {
+    let node = get(cluster, &["node", node])?;
+    Ok(ready_condition(&node).and_then(|it| it["lastHeartbeatTime"].as_str()).map(str::to_owned))
+}
+
+fn of_ready(nodes: &Value) -> Vec<String> {
+    let all = nodes["items"].as_array().into_iter().flatten();
+    let ready = all.filter(|node| ready_condition(node).is_some());
+    ready.filter_map(|node| node["metadata"]["name"].as_str().map(str::to_owned)).collect()
+}
+
+/// The condition of a node that is ready.
+fn ready_condition(node: &Value) -> Option<&Value> {
+    node["status"]["conditions"].as_array()?.iter().find(|it| it["type"] == "Ready" && it["status"] == "True")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ready_nodes_are_those_that_say_so() {
+        let node = |name, status| serde_json::json!({"metadata": {"name": name}, "status": {"conditions": [{"type": "Ready", "status": status}]}});
+        let all = serde_json::json!({"items": [node("node1", "True"), node("node2", "Unknown"), {"metadata": {"name": "node3"}}]});
+        assert_eq!(of_ready(&all), ["node1"]);
+    }
+}

@@ -1,0 +1,107 @@
+//! `cargo xtask cluster`: a real Kubernetes of three nodes on this machine (`end2end/cluster/README.md` is the user's view).
+//!
+//! Each node is a network and a mount namespace with its own containerd, kubelet and kube-proxy; the control plane has a
+//! network namespace of its own. All that belongs to a cluster is in one folder, one tree of cgroups and one link of the host.
+
+mod addons;
+mod binary;
+mod certificates;
+mod cgroups;
+mod check;
+mod control;
+mod down;
+mod images;
+mod kubectl;
+mod layout;
+mod needs;
+mod network;
+mod node;
+mod process;
+mod status;
+mod trials;
+mod up;
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+
+use crate::{cluster::layout::Cluster, workspace::Workspace};
+
+/// What `cargo xtask cluster` takes.
+#[derive(clap::Args)]
+pub struct Options {
+    /// Which cluster: several run side by side under different names.
+    #[arg(long, global = true, default_value = "berth", value_parser = layout::name)]
+    name: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Installs and builds what is missing, and starts the cluster.
+    Up {
+        /// What the cluster shall have beside Kubernetes itself; a cluster that runs gets it, too.
+        #[arg(long, value_enum, value_delimiter = ',')]
+        with: Vec<addons::Addon>,
+    },
+    /// Stops the cluster and leaves nothing of it behind.
+    Down,
+    /// Brings images (tar files as `docker save` or `buildah push docker-archive:` write them) onto every node.
+    Load {
+        /// The tar files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Switches a node off as a power cut would.
+    Off {
+        /// `node1`, `node2` or `node3`.
+        node: String,
+    },
+    /// Switches a node on again.
+    On {
+        /// `node1`, `node2` or `node3`.
+        node: String,
+    },
+    /// Prints the path of the administrator's kubeconfig.
+    Kubeconfig,
+    /// Prints nodes, versions, addresses and where the logs lie.
+    Status,
+    /// Starts and uses a cluster of its own, stops it, and compares what the machine has before and after.
+    Check {
+        /// Add-ons that are tried, too.
+        #[arg(long, value_enum, value_delimiter = ',')]
+        with: Vec<addons::Addon>,
+    },
+}
+
+/// Does it.
+///
+/// # Errors
+/// [`NotHere`](crate::shell::NotHere) where this machine cannot run a cluster; otherwise what went wrong.
+pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    needs::machine()?;
+    let name = &options.name;
+    let reads = matches!(options.command, Command::Kubeconfig | Command::Status | Command::Load { .. });
+    let _alone = if reads { None } else { Some(binary::alone()?) };
+    match &options.command {
+        Command::Up { with } => up::run(workspace, name, with),
+        Command::Down => down::run(name),
+        Command::Load { files } => images::load(&running(name)?, files),
+        Command::Off { node } => status::off(&running(name)?, node),
+        Command::On { node } => status::on(&running(name)?, node),
+        Command::Kubeconfig => {
+            println!("{}", running(name)?.kubeconfig().display());
+            Ok(())
+        }
+        Command::Status => status::print(&running(name)?),
+        Command::Check { with } => check::run(workspace, with),
+    }
+}
+
+fn running(name: &str) -> Result<Cluster> {
+    match Cluster::find(name)? {
+        Some(cluster) => Ok(cluster),
+        None => bail!("no cluster {name} runs here; to start it: cargo xtask cluster up --name {name}"),
+    }
+}

@@ -1,0 +1,206 @@
+//! A node: a machine made of two namespaces, with its own `/run` and `/var`, containerd, kubelet and kube-proxy.
+
+use std::{fs, os::unix::fs::symlink, os::unix::net::UnixStream, path::Path, time::Duration};
+
+use anyhow::{Context as _, Result};
+
+use crate::cluster::{
+    certificates::{Authority, write},
+    cgroups, images,
+    layout::Node,
+    network,
+    process::{Place, Started},
+};
+
+/// Where a node sees Kubernetes' programs: their real place may be one that it does not see.
+const PROGRAMS: &str = "/var/lib/programs";
+
+/// What a kubelet would change for the whole machine, below `/proc/sys`: it gets files of the node's own to write to.
+const SETTINGS: [&str; 6] = [
+    "vm/overcommit_memory",
+    "vm/panic_on_oom",
+    "kernel/panic",
+    "kernel/panic_on_oops",
+    "kernel/keys/root_maxkeys",
+    "kernel/keys/root_maxbytes",
+];
+
+/// Makes the node's disk, with all that its programs read.
+///
+/// # Errors
+/// Files cannot be written.
+pub fn prepare(node: Node<'_>, authority: &Authority) -> Result<()> {
+    let (cluster, kubelet) = (node.cluster, node.dir().join("var/lib/kubelet"));
+    for folder in
+        ["run", "var/lib/kubelet", "var/lib/cni/net.d", "var/lib/containerd", "var/lib/programs", "var/log", "var/tmp"]
+    {
+        fs::create_dir_all(node.dir().join(folder))?;
+    }
+    for setting in SETTINGS {
+        let file = node.dir().join("settings").join(setting);
+        fs::create_dir_all(file.parent().context("no folder")?)?;
+        fs::write(&file, fs::read(Path::new("/proc/sys").join(setting))?)?;
+    }
+    symlink("/run", node.dir().join("var/run"))?;
+    let name = node.name();
+    let identity =
+        authority.identity(&format!("system:node:{name}"), Some("system:nodes"), &[name.clone(), node.address()])?;
+    identity.write(&kubelet, "node")?;
+    write(&kubelet.join("kubeconfig"), &authority.kubeconfig(cluster, &identity))?;
+    write(&kubelet.join("ca.crt"), &authority.pem)?;
+    write(&kubelet.join("config.yaml"), &kubelet_config(node))?;
+    write(&kubelet.join("resolv.conf"), "# no internet\n")?;
+    let proxy = authority.identity("system:kube-proxy", None, &[])?;
+    write(&kubelet.join("proxy.kubeconfig"), &authority.kubeconfig(cluster, &proxy))?;
+    write(&node.dir().join("var/lib/cni/net.d/10-pods.conflist"), &cni_config(node))?;
+    write(&node.dir().join("var/lib/containerd/config.toml"), &containerd_config(node))
+}
+
+/// Plugs the node in and starts its containerd: it can take images then.
+///
+/// # Errors
+/// It does not come up.
+pub fn boot(node: Node<'_>) -> Result<Started> {
+    cgroups::create(&format!("{}/system", node.cgroup()))?;
+    network::plug(node)?;
+    let dir = node.dir();
+    let settings = SETTINGS.join(" ");
+    let programs = fs::canonicalize(node.cluster.path("bin"))?;
+    // Its own /run and /var, over the host's, in a mount namespace that containers' mounts never leave.
+    let script = "mount --bind \"$1\" \"$2/var/lib/programs\"
+for file in $3; do mount --bind \"$2/settings/$file\" \"/proc/sys/$file\"; done
+mount --rbind \"$2/run\" /run
+mount --rbind \"$2/var\" /var
+mount --make-rshared /
+cd /
+exec containerd --config /var/lib/containerd/config.toml";
+    let arguments = [
+        Path::new("--mount"),
+        "--propagation".as_ref(),
+        "private".as_ref(),
+        "sh".as_ref(),
+        "-ec".as_ref(),
+        script.as_ref(),
+        "sh".as_ref(),
+        &programs,
+        &dir,
+        settings.as_ref(),
+    ];
+    let mut containerd = place(node, "containerd", network::inside(&node.netns())).start("unshare", arguments)?;
+    containerd.until("listening", Duration::from_secs(60), || UnixStream::connect(node.socket()).is_ok())?;
+    Ok(containerd)
+}
+
+/// Starts what makes it a node of the cluster, beside its containerd.
+///
+/// # Errors
+/// It cannot be started.
+pub fn join(node: Node<'_>, containerd: &Started) -> Result<()> {
+    let inside = ["nsenter", "--target", &containerd.id().to_string(), "--net", "--mount"].map(str::to_owned);
+    let kubelet = [
+        "--config=/var/lib/kubelet/config.yaml".to_owned(),
+        "--kubeconfig=/var/lib/kubelet/kubeconfig".to_owned(),
+        "--cert-dir=/var/lib/kubelet/pki".to_owned(),
+        format!("--hostname-override={}", node.name()),
+        format!("--node-ip={}", node.address()),
+        format!("--node-labels=topology.kubernetes.io/zone=zone{},topology.kubernetes.io/region=here", node.index),
+    ];
+    place(node, "kubelet", inside.to_vec()).start(&format!("{PROGRAMS}/kubelet"), kubelet)?;
+    let proxy = [
+        "--kubeconfig=/var/lib/kubelet/proxy.kubeconfig".to_owned(),
+        "--proxy-mode=nftables".to_owned(),
+        format!("--cluster-cidr={}", node.cluster.pods()),
+        format!("--hostname-override={}", node.name()),
+        format!("--healthz-bind-address={}:10256", node.address()),
+        // That sysctl is the whole machine's.
+        "--conntrack-max-per-core=0".to_owned(),
+    ];
+    place(node, "kube-proxy", inside.to_vec()).start(&format!("{PROGRAMS}/kube-proxy"), proxy)?;
+    Ok(())
+}
+
+/// Cuts the node's power. Its disk stays.
+///
+/// # Errors
+/// Something does not go away.
+pub fn cut(node: Node<'_>) -> Result<()> {
+    cgroups::destroy(&node.cgroup())?;
+    network::unplug(node)?;
+    let run = node.dir().join("run");
+    if run.exists() {
+        fs::remove_dir_all(&run).with_context(|| format!("cannot empty {}", run.display()))?;
+        fs::create_dir(&run)?;
+    }
+    Ok(())
+}
+
+fn place(node: Node<'_>, program: &str, inside: Vec<String>) -> Place {
+    Place {
+        cgroup: format!("{}/system", node.cgroup()),
+        inside,
+        log: node.dir().join("var/log").join(format!("{program}.log")),
+    }
+}
+
+fn containerd_config(node: Node<'_>) -> String {
+    format!(
+        r#"version = 2
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "{pause}"
+  # Without CAP_SYS_RESOURCE no sandbox starts otherwise: "can't get final child's PID from pipe: EOF".
+  restrict_oom_score_adj = true
+  # As containerd 2 does: port 80 without being root.
+  enable_unprivileged_ports = true
+  enable_unprivileged_icmp = true
+  stream_server_address = "{address}"
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "/usr/lib/cni"
+    conf_dir = "/var/lib/cni/net.d"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "/var/lib/containerd/opt"
+"#,
+        pause = images::PAUSE,
+        address = node.address(),
+    )
+}
+
+fn cni_config(node: Node<'_>) -> String {
+    format!(
+        r#"{{"cniVersion": "1.0.0", "name": "pods", "plugins": [
+  {{"type": "bridge", "bridge": "cni0", "isGateway": true, "hairpinMode": true, "ipam": {{
+    "type": "host-local", "ranges": [[{{"subnet": "{}"}}]], "routes": [{{"dst": "0.0.0.0/0"}}]}}}},
+  {{"type": "portmap", "capabilities": {{"portMappings": true}}}}]}}
+"#,
+        node.pods()
+    )
+}
+
+fn kubelet_config(node: Node<'_>) -> String {
+    format!(
+        "apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+address: {address}
+authentication: {{anonymous: {{enabled: false}}, webhook: {{enabled: true}}, x509: {{clientCAFile: /var/lib/kubelet/ca.crt}}}}
+authorization: {{mode: Webhook}}
+tlsCertFile: /var/lib/kubelet/node.crt
+tlsPrivateKeyFile: /var/lib/kubelet/node.key
+clusterDNS: [{dns}]
+clusterDomain: cluster.local
+containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
+cgroupDriver: cgroupfs
+cgroupRoot: /{cgroup}
+failCgroupV1: false
+failSwapOn: false
+# The disk is the host's, and an image that is collected cannot be pulled again.
+evictionHard: {{memory.available: 100Mi, nodefs.available: 2%, imagefs.available: 2%}}
+imageGCHighThresholdPercent: 100
+nodeStatusUpdateFrequency: 4s
+resolvConf: /var/lib/kubelet/resolv.conf
+serializeImagePulls: false
+volumePluginDir: /var/lib/kubelet/volume-plugins
+",
+        address = node.address(),
+        dns = node.cluster.service(10),
+        cgroup = node.cgroup(),
+    )
+}

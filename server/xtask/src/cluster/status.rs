@@ -1,0 +1,74 @@
+//! `cluster status`, and nodes that are switched off and on.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use crate::{
+    cluster::{
+        cgroups, kubectl,
+        layout::{Cluster, Node},
+        node, process,
+    },
+    shell::{run, say, step},
+};
+
+/// Prints what there is.
+///
+/// # Errors
+/// The API server does not answer.
+pub fn print(cluster: &Cluster) -> Result<()> {
+    println!("cluster     {} at {}", cluster.name, cluster.url());
+    println!("kubeconfig  {}", cluster.kubeconfig().display());
+    println!("kubectl     {}", cluster.program("kubectl").display());
+    println!("pods        {}, services {}, link {}", cluster.pods(), cluster.services(), cluster.link());
+    println!("logs        {}", cluster.path("control/log").display());
+    for node in cluster.nodes() {
+        let power = if on_power(node)? { "on " } else { "off" };
+        println!("{:<11} {power} {:<15} {}", node.name(), node.address(), node.dir().join("var/log").display());
+    }
+    if !kubectl::ready(cluster) {
+        bail!("the API server is not ready; its log: {}", cluster.path("control/log/kube-apiserver.log").display());
+    }
+    println!();
+    run(kubectl::kubectl(cluster).args(["get", "nodes", "--output", "wide"]))
+}
+
+fn on_power(node: Node<'_>) -> Result<bool> {
+    Ok(!cgroups::processes(&node.cgroup())?.is_empty())
+}
+
+/// Switches a node off.
+///
+/// # Errors
+/// There is no such node, or it does not end.
+pub fn off(cluster: &Cluster, name: &str) -> Result<()> {
+    let node = cluster.node(name)?;
+    if !on_power(node)? {
+        say(&format!("{name} is off already"));
+        return Ok(());
+    }
+    step(&format!("Cutting the power of {name}"), || node::cut(node))
+}
+
+/// Switches a node on and waits until it is ready.
+///
+/// # Errors
+/// There is no such node, or it does not come up.
+pub fn on(cluster: &Cluster, name: &str) -> Result<()> {
+    let node = cluster.node(name)?;
+    if on_power(node)? {
+        say(&format!("{name} is on already"));
+        return Ok(());
+    }
+    step(&format!("Switching on {name}"), || {
+        // Until somebody notices that it was off it counts as ready: only a new heartbeat tells that it is back.
+        let before = kubectl::heartbeat(cluster, name)?;
+        let containerd = node::boot(node)?;
+        node::join(node, &containerd)?;
+        process::wait(&format!("{name} ready"), Duration::from_secs(90), || {
+            let now = kubectl::heartbeat(cluster, name)?;
+            Ok(now.is_some() && now != before)
+        })
+    })
+}
