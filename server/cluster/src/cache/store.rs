@@ -297,6 +297,25 @@ impl<R: Record> Store<R> {
     }
 }
 
+/// Leaves the youngest of a list that is still coming in, as many a namespace as are kept at all: of fifty thousand events
+/// all but some would only be held to be dropped. Dear, so to be called seldom.
+pub(crate) fn trim<R: Record>(entries: &mut Vec<Entry<R>>) {
+    let Some(most) = R::MOST else { return };
+    let mut ages: HashMap<Arc<str>, Vec<i64>> = HashMap::new();
+    for entry in entries.iter() {
+        ages.entry(entry.namespace.clone()).or_default().push(entry.row.age());
+    }
+    ages.retain(|_, ages| ages.len() > most);
+    let oldest: HashMap<Arc<str>, i64> = ages
+        .into_iter()
+        .map(|(namespace, mut ages)| {
+            let at = ages.len() - most;
+            (namespace, *ages.select_nth_unstable(at).1)
+        })
+        .collect();
+    entries.retain(|e| oldest.get(&e.namespace).is_none_or(|oldest| e.row.age() >= *oldest));
+}
+
 fn put<R: Record>(inner: &mut Inner<R>, mut entry: Entry<R>) -> Option<Changed> {
     let space = inner.spaces.entry(entry.namespace.clone()).or_insert_with(Space::new);
     let former = space.get(&entry.name);
@@ -376,6 +395,16 @@ mod tests {
         store.apply(entry("y", 101, 1));
         store.replace(vec![entry("x", 7, 2)], 8);
         assert_eq!(values(&store), [2]);
+    }
+
+    #[test]
+    fn a_list_is_bounded_while_it_comes() {
+        let mut list: Vec<_> = (0..100_u32).map(|i| entry(&format!("e{i}"), 1, i64::from(i * 37 % 100))).collect();
+        list.push(Entry { namespace: "other".into(), ..entry("alone", 1, -1) });
+        trim(&mut list);
+        let mut ages: Vec<i64> = list.iter().map(|e| e.row.age()).collect();
+        ages.sort_unstable();
+        assert_eq!(ages, [-1, 92, 93, 94, 95, 96, 97, 98, 99]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     health::{Health, Watch},
-    store::{Changed, Entry, Record, Store},
+    store::{Changed, Entry, Record, Store, trim},
 };
 use crate::{
     intern::Interner,
@@ -256,7 +256,14 @@ impl<R: Record> Watcher<R> {
             Line::Added(wire) | Line::Modified(wire) => {
                 if let Some(entry) = R::decode(wire, &self.strings) {
                     match list {
-                        Some(list) => list.push(entry),
+                        Some(list) => {
+                            list.push(entry);
+                            if R::MOST.is_some() && list.len() == list.capacity() {
+                                trim(list);
+                                // Not again before it has doubled.
+                                list.reserve(list.len());
+                            }
+                        }
                         None => {
                             *version = Some(entry.version);
                             if let Some(changed) = self.store.apply(entry) {
