@@ -75,13 +75,28 @@ test('from a click to the first change on screen', async ({ signedIn: page, shop
   await shop.deploy('quick', spec(image('quick'), { replicas: 1 }));
   await shop.phase('quick', 'Ready');
   await page.goto(`${shop.path}/apps/quick/scale`);
+  // By the page's own clock: what drives the browser takes longer than the change itself.
+  await page.addInitScript(() => {
+    addEventListener('click', () => sessionStorage.setItem('clicked', String(Date.now())), true);
+    const look = () => {
+      const clicked = sessionStorage.getItem('clicked');
+      const pods = [...document.querySelectorAll('main a[href*="/pods/quick-"]')].map((link) => link.pathname);
+      if (!clicked || new Set(pods).size < 2) return;
+      sessionStorage.removeItem('clicked');
+      sessionStorage.setItem('took', String(Date.now() - Number(clicked)));
+    };
+    addEventListener('DOMContentLoaded', () => {
+      look();
+      new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true });
+    });
+  });
+  await page.reload();
   await page.getByLabel('Pods', { exact: true }).fill('3');
-  const start = Date.now();
   await page.getByRole('main').getByRole('button', { name: 'Scale' }).click();
-  await page.getByRole('main').getByText(/of 3 ready/).first().waitFor();
-  const took = Date.now() - start;
-  info.annotations.push({ type: 'figure', description: `click to first change: ${took} ms` });
-  console.log(`    click to first change: ${took} ms (goal 300, on a quiet machine)`);
+  await expect.poll(() => page.evaluate(() => sessionStorage.getItem('took'))).not.toBeNull();
+  const took = Number(await page.evaluate(() => sessionStorage.getItem('took')));
+  info.annotations.push({ type: 'figure', description: `click to the first new pod on screen: ${took} ms` });
+  console.log(`    click to the first new pod on screen: ${took} ms (goal 300, on a quiet machine)`);
   // The goal is the bench's; here the browser, the server and perhaps a compiler share two cores.
   expect(took).toBeLessThan(5_000);
 });

@@ -125,12 +125,16 @@ pub async fn run(command: Command) -> anyhow::Result<()> {
                 tenant: tenant.map(|t| t.parse::<TenantName>()).transpose().context("--tenant")?,
                 namespace: namespace.map(|n| n.parse::<NamespaceName>()).transpose().context("--namespace")?,
             };
+            let name = user(&name)?;
             let Some(hours) = days.checked_mul(24) else { bail!("--days is too large") };
             let (_, secret) = services
-                .create_token_for(&ctx, &user(&name)?, &label, scope, Duration::from_hours(hours))
+                .create_token_for(&ctx, &name, &label, scope, Duration::from_hours(hours))
                 .await
                 .map_err(|e| explain(&e))?;
             println!("{}", secret.expose_secret());
+            if services.store().find_account(&name).await?.is_some_and(|account| account.user.must_change_password) {
+                eprintln!("note: it works once {name} has signed in and chosen a password of their own");
+            }
         }
     }
     Ok(())

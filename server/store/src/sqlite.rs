@@ -3,7 +3,7 @@
 use std::{
     path::Path,
     sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use berth_core::error::Result;
@@ -21,6 +21,8 @@ use crate::{
 
 /// How long a write waits for another process that writes, such as `berth admin` beside `berth serve`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Between two tries to open a file that others are opening.
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
 /// The write-ahead log is cut back to this after a burst.
 const WAL_LIMIT_BYTES: &str = "16777216";
 
@@ -35,6 +37,18 @@ impl SqliteEngine {
     /// Opens the file, making it if it is missing (readable by its owner only: it holds password hashes).
     pub(crate) async fn open(path: &Path, options: &Options) -> sqlx::Result<Self> {
         create_private(path).map_err(sqlx::Error::Io)?;
+        let begun = Instant::now();
+        loop {
+            match Self::connect(path, options).await {
+                // The switch to WAL of processes that start together does not wait for its turn, as all else does
+                // (<https://sqlite.org/wal.html#sometimes_queries_return_sqlite_busy_in_wal_mode>).
+                Err(e) if is_busy(&e) && begun.elapsed() < BUSY_TIMEOUT => tokio::time::sleep(BUSY_PAUSE).await,
+                done => return done,
+            }
+        }
+    }
+
+    async fn connect(path: &Path, options: &Options) -> sqlx::Result<Self> {
         let connect = settings().filename(path).journal_mode(SqliteJournalMode::Wal);
         let writer = pool(options).connect_with(connect.clone()).await?;
         let readers = Readers::open(&connect.pragma("query_only", "ON"), options.max_connections.max(1)).await?;
@@ -73,6 +87,12 @@ impl Readers {
             }
         }
     }
+}
+
+/// `SQLITE_BUSY`, with or without more in its upper bytes.
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| code & 0xff == 5)
 }
 
 fn settings() -> SqliteConnectOptions {

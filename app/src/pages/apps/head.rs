@@ -85,7 +85,16 @@ impl Head {
     #[must_use]
     pub fn pods(&self) -> (i32, i32) {
         let all = &self.app.status.components;
-        (all.iter().map(|c| c.ready).sum(), all.iter().map(|c| c.desired).sum())
+        let app = &self.app;
+        // What was just wanted is not in the status yet.
+        let told = |name: &str| all.iter().find(|c| c.name == name).map_or(0, |c| c.desired);
+        let desired = if app.status.observed_generation < app.generation && !app.spec.suspended {
+            let wanted = app.spec.components.iter();
+            wanted.map(|c| if c.autoscale.is_some() { told(&c.name) } else { c.wanted() }).sum()
+        } else {
+            all.iter().map(|c| c.desired).sum()
+        };
+        (all.iter().map(|c| c.ready).sum(), desired)
     }
 
     fn url(&self, tab: &str) -> String {

@@ -116,7 +116,9 @@ pub(crate) fn entry(mut object: Value, strings: &Interner) -> Option<Entry<AppRe
         image: strings.get(image),
         components: components.map_or(0, Vec::len),
         ready: status.components.iter().map(|c| c.ready).sum(),
-        desired: status.components.iter().map(|c| c.desired).sum(),
+        desired: wanted_pods(&object["spec"])
+            .filter(|_| !current)
+            .unwrap_or_else(|| status.components.iter().map(|c| c.desired).sum()),
         revision: status.revision,
         created_at,
         changed_at: status.since.unwrap_or(created_at),
@@ -131,6 +133,14 @@ pub(crate) fn entry(mut object: Value, strings: &Interner) -> Option<Entry<AppRe
         object: Packed::new(&object),
     };
     Some(Entry { namespace, name, version, row: record })
+}
+
+/// Pods that a spec wants, where it says so itself: neither suspended nor scaled by something else.
+fn wanted_pods(spec: &Value) -> Option<i32> {
+    let components = spec["components"].as_array()?;
+    let fixed = spec["suspended"] != true && components.iter().all(|c| c["autoscale"].is_null());
+    let replicas = components.iter().map(|c| c["replicas"].as_i64().and_then(|n| i32::try_from(n).ok()).unwrap_or(1));
+    fixed.then(|| replicas.sum())
 }
 
 /// Takes out what nobody wants to see.
@@ -257,6 +267,7 @@ mod tests {
     fn a_new_generation_is_on_its_way() {
         let entry = entry(app(6, 3, 2, 0), &Interner::default()).expect("a row");
         assert_eq!(entry.row.row.phase, AppPhase::Progressing);
+        assert_eq!(entry.row.row.desired, 1, "as it is wanted now");
     }
 
     #[test]
