@@ -15,7 +15,7 @@ use berth_core::{
     Error, Result,
     ports::store::{Digest, IdempotentReply, StoredReply},
 };
-use berth_types::ErrorCode;
+use berth_types::{Action, ErrorCode, Resource};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
@@ -88,7 +88,10 @@ async fn once(api: &Api, request: Request, next: Next) -> Result<Response> {
             return Err(Error::new(ErrorCode::IdempotencyMismatch, message));
         }
         return match known.reply {
-            Some(reply) => Ok(stored(reply)),
+            Some(reply) => {
+                still_seen(api, &caller, uri.path()).await?;
+                Ok(stored(reply))
+            }
             None => {
                 let message = "the first request with this Idempotency-Key is still being answered; ask again";
                 Err(Error::new(ErrorCode::Conflict, message).retry_after(RETRY))
@@ -104,6 +107,23 @@ async fn once(api: &Api, request: Request, next: Next) -> Result<Response> {
         release(api, &claim).await;
     }
     settled
+}
+
+/// Refuses to tell again what the caller may not see any more: rights can have gone since the first reply.
+async fn still_seen(api: &Api, caller: &Caller, path: &str) -> Result<()> {
+    let authz = api.services().authz();
+    let parts: Vec<&str> = path.split('/').skip_while(|part| *part != "tenants").collect();
+    let tenant = |name: &str| name.parse().map_err(|_| Error::not_found());
+    match parts.as_slice() {
+        ["tenants", name, "namespaces", namespace, ..] => {
+            let namespace = namespace.parse().map_err(|_| Error::not_found())?;
+            authz.namespace(&caller.ctx, &tenant(name)?, &namespace, Resource::Namespace, Action::Read).await.map(drop)
+        }
+        ["tenants", name, ..] => {
+            authz.tenant(&caller.ctx, &tenant(name)?, Resource::Tenant, Action::Read).await.map(drop)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A key that is ours, unless it was taken over since.

@@ -161,6 +161,12 @@ async fn kubectl_talks_to_processes() {
     assert!(text.starts_with("HELLO\n/etc\n"), "{text}");
     assert_eq!(code, Some(3), "{text}");
 
+    // As the portal's terminal asks for the best shell there is.
+    let best = "exec -i web -- sh -c command\t-v\tbash\t>/dev/null\t2>&1\t&&\texec\tbash\t||\texec\tsh";
+    let (code, text) = kubectl_told(folder.path(), best, typed).await;
+    assert!(text.starts_with("HELLO\n/etc\n"), "{text}");
+    assert_eq!(code, Some(3), "{text}");
+
     // The shell of the pod itself: what it is told ends it.
     let (_, text) = kubectl_told(folder.path(), "attach -i shell", "echo from $HOSTNAME\nexit 4\n").await;
     assert!(text.contains("from shell\n"), "{text}");

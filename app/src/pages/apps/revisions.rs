@@ -132,7 +132,7 @@ fn revision(
             <td class="pick">{pick("b", number == new, tr::apps::compare_to(l, number))}</td>
             <td><b>{number}</b></td>
             {fill(changes)}
-            <td class="mono muted">{images.join(", ")}</td>
+            <td class="mono muted" title=row.images.join(", ")>{images.join(", ")}</td>
             <td>{row.by.clone().unwrap_or_else(|| "—".to_owned())}</td>
             <td class="num muted">{ago(ui, row.created_at)}</td>
             <td class="act">{back}</td>

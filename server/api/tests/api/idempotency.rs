@@ -12,6 +12,17 @@ async fn create(site: &Site, who: &str, key: &str, body: &Value) -> Answer {
 }
 
 #[tokio::test]
+async fn who_may_not_look_any_more_is_told_nothing_again() {
+    let site = Site::new().await;
+    let body = json!({ "name": "web", "spec": spec("a:1") });
+    assert_eq!(create(&site, "developer", "k1", &body).await.status, 201);
+    let gone = site.ask("owner", "DELETE", "/api/v1/tenants/shop/members/developer").send().await;
+    assert_eq!(gone.status, 204);
+    let again = create(&site, "developer", "k1", &body).await;
+    assert_eq!((again.status.as_u16(), again.problem().0.as_str()), (404, "not-found"));
+}
+
+#[tokio::test]
 async fn the_first_reply_is_given_again() {
     let site = Site::new().await;
     let body = json!({ "name": "web", "spec": spec("a:1") });

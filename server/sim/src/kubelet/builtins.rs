@@ -30,7 +30,7 @@ const KNOWN: &[&str] = &[
     "[", "awk", "base64", "basename", "cat", "chmod", "chown", "cut", "date", "df", "dirname", "echo", "egrep", "env",
     "expr", "free", "grep", "head", "hostname", "id", "kill", "ls", "mkdir", "nslookup", "printenv", "printf", "ps",
     "pwd", "rev", "rm", "sed", "seq", "sleep", "sort", "sync", "tail", "test", "top", "touch", "tr", "uname", "uniq",
-    "uptime", "wc", "which", "whoami", "sh",
+    "uptime", "wc", "which", "whoami", "ash", "bash", "dash", "sh",
 ];
 
 /// Where a program is; `None` if there is none of that name.

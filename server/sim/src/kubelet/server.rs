@@ -15,7 +15,7 @@ use super::{
     environment,
     image::{Cause, is_shell},
     logs, metrics,
-    shell::{Machine, Outcome, World},
+    shell::{Machine, Outcome, World, names_shell},
 };
 use crate::{
     cluster::Cluster,
@@ -316,15 +316,15 @@ impl Kubelet for Server {
     async fn exec(&self, pod: &Value, container: &str, command: &[String], mut io: Io) -> Result<i32> {
         let mut machine = Machine::new(self.world(pod, container)?);
         let program = command.first().map_or("", |program| program.rsplit('/').next().unwrap_or(program));
-        let shell = matches!(program, "sh" | "bash" | "ash" | "dash");
+        let shell = names_shell(program);
         let bare = shell && !command.iter().any(|word| word.starts_with('-') && word.ends_with('c'));
         if bare && io.stdin.is_some() {
             return self.interactive(machine, io).await.map(|(code, _)| code);
         }
         let mut stdin = String::new();
-        if let Some(input) = io.stdin.take()
-            && !io.tty
+        if !io.tty
             && program == "cat"
+            && let Some(input) = io.stdin.take()
         {
             // Only programs that read their input wait for it.
             input.take(1024 * 1024).read_to_string(&mut stdin).await.map_err(|error| broken(&error))?;
@@ -344,6 +344,9 @@ impl Kubelet for Server {
         }
         Self::flush(&mut machine, &mut io).await?;
         self.pass(&mut machine).await;
+        if machine.replaced && io.stdin.is_some() {
+            return self.interactive(machine, io).await.map(|(code, _)| code);
+        }
         match outcome {
             Outcome::Code(code) | Outcome::Exit(code) => Ok(code),
             Outcome::Forever => std::future::pending().await,

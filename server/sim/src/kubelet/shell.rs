@@ -93,6 +93,11 @@ pub enum Outcome {
     Forever,
 }
 
+/// Whether a program is a shell.
+pub fn names_shell(program: &str) -> bool {
+    matches!(program.rsplit('/').next(), Some("sh" | "bash" | "ash" | "dash"))
+}
+
 /// Runs commands.
 pub struct Machine {
     /// What they see.
@@ -109,6 +114,8 @@ pub struct Machine {
     pub elapsed: Duration,
     /// Code of the last command.
     pub last: i32,
+    /// Set when a script ended by becoming a shell (`exec sh`), which goes on with what is typed.
+    pub replaced: bool,
     /// Set when a foretold script runs a program of which we know nothing.
     unknown: bool,
     captures: u32,
@@ -125,6 +132,7 @@ impl Machine {
             err: String::new(),
             printed: Vec::new(),
             round: None,
+            replaced: false,
             elapsed: Duration::ZERO,
             last: 0,
             unknown: false,
@@ -391,6 +399,10 @@ impl Machine {
                 None => Outcome::Code(0),
             },
             "exec" if arguments.is_empty() => Outcome::Code(0),
+            "exec" if input.is_empty() && matches!(arguments, [shell] if names_shell(shell)) => {
+                self.replaced = true;
+                Outcome::Exit(0)
+            }
             "exec" => match self.command(arguments, input) {
                 Outcome::Code(code) => Outcome::Exit(code),
                 other => other,

@@ -399,10 +399,12 @@ pub fn validate_update(value: &Value, old: &Value) -> Vec<FieldError> {
                 own["resources"] = Value::Null;
             }
         }
-        for field in
-            ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "schedulingGates", "nodeName"]
-        {
+        for field in ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "schedulingGates"] {
             spec[field] = Value::Null;
+        }
+        // A binding names the node, once.
+        if text(old, &["spec", "nodeName"]).is_empty() {
+            spec["nodeName"] = Value::Null;
         }
         spec
     };
