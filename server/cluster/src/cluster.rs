@@ -142,7 +142,7 @@ impl Cluster for KubeCluster {
         if !rows.is_empty() {
             return rows;
         }
-        let pods = self.cache.pods.space(&namespace.kube_name).get().map_or(0, |space| space.len());
+        let pods = self.cache.pods.space(&namespace.kube_name).len();
         vec![UsageRow { resource: "pods".to_owned(), used: pods.to_string(), limit: None }]
     }
 
@@ -154,7 +154,7 @@ impl Cluster for KubeCluster {
             progressing: of(AppPhase::Progressing),
             ready: of(AppPhase::Ready),
             suspended: of(AppPhase::Suspended),
-            pods: self.cache.pods.space(&namespace.kube_name).get().map_or(0, |s| s.len()),
+            pods: self.cache.pods.space(&namespace.kube_name).len(),
         }
     }
 

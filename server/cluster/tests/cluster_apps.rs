@@ -8,15 +8,13 @@ use berth_core::{
     services::namespaces::desired,
 };
 use berth_types::{
-    ClusterId, ErrorCode, ListQuery, TenantRole,
+    ErrorCode, ListQuery, TenantRole,
     app_status::{AppPhase, CauseCode},
-    people::Namespace,
     rows::PodPhase,
 };
-use common::{Harbour, PATIENCE};
+use common::{Harbour, PATIENCE, row};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 fn spec(image: &str, replicas: i32) -> Value {
     json!({"components": [{"name": "main", "image": image, "replicas": replicas, "ports": [{"port": 8080}],
@@ -299,16 +297,7 @@ async fn namespaces_of_others_are_left_alone() {
     let theirs = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "cert-manager", "labels": {"team": "ops"}}});
     harbour.send("POST", "/api/v1/namespaces", "application/json", &theirs).await;
     let before = harbour.get(path).await;
-    let row = Namespace {
-        id: Uuid::nil(),
-        name: "manager".parse().unwrap(),
-        tenant: "cert".parse().unwrap(),
-        cluster: ClusterId::local(),
-        kube_name: "cert-manager".to_owned(),
-        created_at: jiff::Timestamp::UNIX_EPOCH,
-        version: 1,
-    };
-    let desired = desired(&row);
+    let desired = desired(&row("cert", "manager"));
     assert!(harbour.cluster.namespace_taken(&desired).await.unwrap());
     let refused = harbour.cluster.ensure_namespace(&harbour.berth(), &desired).await.unwrap_err();
     assert_eq!(refused.code(), ErrorCode::AlreadyExists);

@@ -1,7 +1,7 @@
 //! Search over all that one may see.
 
 use axum::extract::State;
-use berth_core::services::apps::Hit;
+use berth_core::services::search::Hit;
 use berth_types::{NamespaceName, Page, TenantName};
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -168,6 +168,11 @@ impl<R: Record> SpaceRef<'_, R> {
         self.0.spaces.get(&self.1)
     }
 
+    /// How many rows there are.
+    pub(crate) fn len(&self) -> usize {
+        self.get().map_or(0, Space::len)
+    }
+
     /// What the rows have in common.
     pub(crate) fn tally(&self) -> Option<&Tally> {
         self.get().map(|space| &space.tally)

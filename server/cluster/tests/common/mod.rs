@@ -73,6 +73,19 @@ fn body_stream(body: axum_body::Body) -> impl futures::Stream<Item = Result<byte
     body.into_data_stream()
 }
 
+/// A namespace as the store has it.
+pub fn row(tenant: &str, name: &str) -> Namespace {
+    Namespace {
+        id: Uuid::nil(),
+        name: name.parse().unwrap(),
+        tenant: tenant.parse().unwrap(),
+        cluster: ClusterId::local(),
+        kube_name: format!("{tenant}-{name}"),
+        created_at: jiff::Timestamp::UNIX_EPOCH,
+        version: 1,
+    }
+}
+
 impl Harbour {
     /// A cluster with everything running and one namespace, `shop-dev`.
     pub async fn open() -> Self {
@@ -106,15 +119,7 @@ impl Harbour {
         let shutdown = CancellationToken::new();
         let admin = kube::Client::new(sim.service(), "default");
         let harbour = Self { sim, cluster, namespace, cut, admin, shutdown };
-        let row = Namespace {
-            id: Uuid::nil(),
-            name: "dev".parse().unwrap(),
-            tenant: "shop".parse().unwrap(),
-            cluster: ClusterId::local(),
-            kube_name: "shop-dev".to_owned(),
-            created_at: jiff::Timestamp::UNIX_EPOCH,
-            version: 1,
-        };
+        let row = row("shop", "dev");
         let desired = berth_core::services::namespaces::desired(&row);
         assert!(harbour.cluster.ensure_namespace(&harbour.berth(), &desired).await.unwrap(), "made");
         assert!(!harbour.cluster.ensure_namespace(&harbour.berth(), &desired).await.unwrap(), "nothing left to do");

@@ -22,6 +22,7 @@ pub mod namespaces;
 pub mod people;
 pub mod preview;
 pub mod revisions;
+pub mod search;
 pub mod tenants;
 
 /// All services over one store and its clusters. Cheap to clone.

@@ -25,6 +25,7 @@ use crate::{
     services::identity::Limits,
 };
 
+mod app;
 mod cluster;
 mod lists;
 mod store;

@@ -80,8 +80,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let berth = match &options.binary {
         Some(file) => file.clone(),
         None => step("Release build", || {
-            let arguments = ["build", "--workspace", "--bin", "berth", "--example", "cache_bench", "--release"];
-            run_command(workspace.cargo().args(arguments))?;
+            build(workspace)?;
             Ok(workspace.berth(Profile::Release))
         })?,
     };
@@ -112,6 +111,17 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         println!("{missed} of {} figures miss their goal", figures.len());
     }
     done.into_iter().collect()
+}
+
+/// The portal and the example, in one build: of the whole workspace, so that nothing has other features than in the portal.
+fn build(workspace: &Workspace) -> Result<()> {
+    let arguments = ["build", "--workspace", "--bin", "berth", "--example", "cache_bench", "--release"];
+    run_command(workspace.cargo().args(arguments))
+}
+
+fn median(mut times: Vec<Duration>) -> f64 {
+    times.sort_unstable();
+    times[times.len() / 2].as_secs_f64()
 }
 
 /// Pages over many apps and pods, and what the first page after sign-in transfers.
@@ -179,8 +189,7 @@ fn lists(parts: &Parts, scale: &Scale, figures: &mut Vec<Figure>) -> Result<()> 
     for _ in 0..9 {
         clicks.push(portal.click_to_change()?);
     }
-    clicks.sort_unstable();
-    let click = clicks[clicks.len() / 2].as_secs_f64() * 1000.0;
+    let click = median(clicks) * 1000.0;
     figures.push(Figure::at_most("from click to the first change of a pod on the page, median", 300.0, click, "ms"));
     let memory = portal.memory()?;
     let whole = format!("whole process at {many} apps and pods, after all this");
@@ -201,9 +210,8 @@ fn start(parts: &Parts, scale: &Scale, figures: &mut Vec<Figure>) -> Result<()> 
     for _ in 0..5 {
         starts.push(portal.restart(scale.apps)?);
     }
-    starts.sort_unstable();
     let name = format!("start to first correct page over {many} pods, median of 5");
-    figures.push(Figure::at_most(&name, 2.0, starts[starts.len() / 2].as_secs_f64(), "s"));
+    figures.push(Figure::at_most(&name, 2.0, median(starts), "s"));
     let memory = portal.settled_memory()?;
     let whole = format!("whole process at {many} pods");
     figures.push(Figure::at_most(&format!("{whole}, resting"), 60.0, megabytes(memory.resting), "MB"));
@@ -216,16 +224,7 @@ fn cache(workspace: &Workspace, scale: &Scale, figures: &mut Vec<Figure>) -> Res
     let many = grouped(scale.many_pods);
     say(&format!("{many} pods in the cache"));
     // A cluster's side of so many pods would not fit beside it: the example answers the watch by itself.
-    // The whole workspace, so that nothing is built with other features than for the portal itself.
-    run_command(workspace.cargo().args([
-        "build",
-        "--workspace",
-        "--bin",
-        "berth",
-        "--example",
-        "cache_bench",
-        "--release",
-    ]))?;
+    build(workspace)?;
     let example = workspace.target("release/examples/cache_bench");
     let said = String::from_utf8(output(Command::new(example).arg(scale.many_pods.to_string()))?)?;
     print!("{said}");
