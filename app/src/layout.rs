@@ -208,6 +208,9 @@ fn island_texts(lang: Language) -> String {
         "command",
         "meant",
         "closed",
+        "open_again",
+        "gone_deleted",
+        "gone_forbidden",
     ];
     let texts = KEYS.iter().filter_map(|key| {
         let text = tr::template(lang, "common", key).or_else(|| tr::template(lang, "islands", key))?;

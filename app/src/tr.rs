@@ -43,7 +43,11 @@ pub fn filled<'a>(
 /// What is wrong with a field and what is allowed; in English as it came where the language has no words for it.
 #[must_use]
 pub fn field_error(language: Language, error: &FieldError) -> String {
-    filled(language, "fields", &error.code, |name| error.params.get(name).map(String::as_str))
+    let param = |name: &str| error.params.get(name).map(String::as_str);
+    // What type is wanted has sentences of its own; names that are known here are told where there are some.
+    let more = param("wanted").or_else(|| param("known").map(|_| "known"));
+    more.and_then(|more| filled(language, "fields", &format!("{}_{more}", error.code), param))
+        .or_else(|| filled(language, "fields", &error.code, param))
         .unwrap_or_else(|| error.message.clone())
 }
 

@@ -213,10 +213,12 @@ fn event(tab: &Shared, kind: &str, data: &str) {
         "error" | "bye" => show(tab, "off", "data-reconnecting"),
         "gone" if mine => {
             show(tab, "off", "data-gone");
-            // The page may have been deleted, or the session ended: the page itself says which.
-            if dom::get(&data, "status").as_f64() == Some(401.0) {
-                dom::go(&tab.borrow().page.clone());
-            }
+            match dom::get(&data, "status").as_f64() {
+                // The session ended: the page itself says so, and leads back here.
+                Some(401.0) => dom::go(&tab.borrow().page.clone()),
+                Some(403.0) => closed("gone_forbidden"),
+                _ => closed("gone_deleted"),
+            };
         }
         "fragments" if mine => {
             swap(&data);
@@ -230,6 +232,20 @@ fn event(tab: &Shared, kind: &str, data: &str) {
         }
         _ => {}
     }
+}
+
+/// Says why the page ends here. What stands in its forms can still be read and copied, but sending it would lose it.
+fn closed(why: &str) -> Option<()> {
+    let banner = dom::document()?.get_element_by_id("stale")?;
+    let note = dom::make("div", "note warn", "")?;
+    let _ = note.set_attribute("role", "alert");
+    note.append_child(dom::make("div", "", &dom::t(why))?.as_ref()).ok()?;
+    banner.set_text_content(None);
+    banner.append_child(&note).ok()?;
+    for button in dom::all("main form:not([method='get']) button") {
+        let _ = button.set_attribute("disabled", "");
+    }
+    Some(())
 }
 
 fn swap(data: &JsValue) {

@@ -1,5 +1,8 @@
 //! Log lines as they come: pause, follow, wrap, filter, download. The page's own last lines stand there until the first
 //! event, and stay where the stream does not open.
+//!
+//! With `data-last=N` only the last N lines are shown, without the bar: a glance beside other things. Such a stream is
+//! closed while nobody looks, since a browser opens only six connections to a site.
 
 use std::{cell::RefCell, collections::VecDeque, rc::Rc};
 
@@ -10,6 +13,7 @@ use web_sys::{Blob, Element, EventSource, HtmlAnchorElement, HtmlElement, Messag
 use super::{
     dom,
     level::{self, Level},
+    line,
     small::{control_value, is_checked},
 };
 
@@ -18,19 +22,31 @@ const KEPT: usize = 2_000;
 
 struct Line {
     time: String,
-    pod: String,
+    origin: String,
     text: String,
 }
 
 struct View {
+    url: String,
+    source: Option<EventSource>,
     lines: VecDeque<Line>,
+    /// Lines that are kept.
+    kept: usize,
+    /// The app has several components: a line says of which it is.
+    several: bool,
     /// Lines that came while it was paused.
     missed: usize,
     paused: bool,
     /// The next lines replace all: they are the first after the stream opened.
     begins: bool,
+    island: Element,
     section: Element,
     block: HtmlElement,
+    bar: Option<Bar>,
+}
+
+/// What is above the lines.
+struct Bar {
     state: HtmlElement,
     pause: HtmlElement,
 }
@@ -43,7 +59,86 @@ pub fn attach(island: &Element) -> Option<()> {
     if is_checked(&section, "previous") {
         return None;
     }
-    let url = island.get_attribute("data-src")?;
+    let last = island.get_attribute("data-last").and_then(|n| n.parse().ok());
+    let block = match dom::first(island, ".log") {
+        Some(block) => block.dyn_into::<HtmlElement>().ok()?,
+        None => {
+            let block = dom::make("div", "log", "")?;
+            let _ = block.set_attribute("role", "log");
+            let _ = block.set_attribute("tabindex", "0");
+            let _ = block.set_attribute("aria-label", &dom::t("log"));
+            block
+        }
+    };
+    block.set_scroll_top(block.scroll_height());
+    let view: Shared = Rc::new(RefCell::new(View {
+        url: island.get_attribute("data-src")?,
+        source: None,
+        lines: VecDeque::new(),
+        kept: last.unwrap_or(KEPT),
+        several: island.has_attribute("data-several"),
+        missed: 0,
+        paused: false,
+        begins: true,
+        island: island.clone(),
+        section: section.clone(),
+        block,
+        bar: None,
+    }));
+    open(&view)?;
+    if last.is_some() {
+        let it = view;
+        dom::on(dom::document()?.as_ref(), "visibilitychange", move |_| {
+            if dom::document().is_some_and(|d| d.hidden()) {
+                close(&it);
+            } else if it.borrow().source.is_none() && it.borrow().island.is_connected() {
+                open(&it);
+            }
+        });
+        return Some(());
+    }
+    bar(&view, island)?;
+    // The form's filters apply to the lines at hand as one types; sending it asks the server anew.
+    let it = view;
+    dom::on(&section, "input", move |_| {
+        if !it.borrow().lines.is_empty() {
+            draw(&it);
+        }
+    });
+    Some(())
+}
+
+fn open(view: &Shared) -> Option<()> {
+    let source = EventSource::new(&view.borrow().url).ok()?;
+    let it = view.clone();
+    dom::on(&source, "lines", move |e| {
+        let data = e.dyn_ref::<MessageEvent>().and_then(|m| m.data().as_string()).unwrap_or_default();
+        receive(&it, &dom::parse(&data));
+    });
+    let it = view.clone();
+    dom::on(&source, "open", move |_| {
+        it.borrow_mut().begins = true;
+        say(&it, &dom::t("live"));
+    });
+    let it = view.clone();
+    dom::on(&source, "error", move |_| say(&it, &dom::t("reconnecting")));
+    let it = view.clone();
+    dom::on(&source, "end", move |_| {
+        close(&it);
+        say(&it, &dom::t("ended"));
+    });
+    view.borrow_mut().source = Some(source);
+    Some(())
+}
+
+fn close(view: &Shared) {
+    if let Some(source) = view.borrow_mut().source.take() {
+        source.close();
+    }
+}
+
+/// Pause, wrap, download.
+fn bar(view: &Shared, island: &Element) -> Option<()> {
     let bar = dom::make("div", "logbar", "")?;
     let state = dom::make("span", "state", "")?;
     let _ = state.set_attribute("role", "status");
@@ -57,53 +152,16 @@ pub fn attach(island: &Element) -> Option<()> {
     for part in [&state, &pause, &wrap, &save] {
         bar.append_child(part).ok()?;
     }
-    let block = match dom::first(island, ".log") {
-        Some(block) => block.dyn_into::<HtmlElement>().ok()?,
-        None => {
-            let block = dom::make("div", "log", "")?;
-            let _ = block.set_attribute("role", "log");
-            let _ = block.set_attribute("tabindex", "0");
-            let _ = block.set_attribute("aria-label", &dom::t("log"));
-            block
-        }
-    };
     island.insert_before(&bar, island.first_child().as_ref()).ok()?;
-    block.set_scroll_top(block.scroll_height());
-    let source = EventSource::new(&url).ok()?;
-    let view: Shared = Rc::new(RefCell::new(View {
-        lines: VecDeque::new(),
-        missed: 0,
-        paused: false,
-        begins: true,
-        section: section.clone(),
-        block,
-        state,
-        pause: pause.clone(),
-    }));
-
-    let (it, place) = (view.clone(), island.clone());
-    dom::on(&source, "lines", move |e| {
-        let data = e.dyn_ref::<MessageEvent>().and_then(|m| m.data().as_string()).unwrap_or_default();
-        receive(&it, &place, &dom::parse(&data));
-    });
-    let it = view.clone();
-    dom::on(&source, "open", move |_| {
-        it.borrow_mut().begins = true;
-        say(&it, &dom::t("live"));
-    });
-    let it = view.clone();
-    dom::on(&source, "error", move |_| say(&it, &dom::t("reconnecting")));
-    let (it, stream) = (view.clone(), source.clone());
-    dom::on(&source, "end", move |_| {
-        stream.close();
-        say(&it, &dom::t("ended"));
-    });
+    view.borrow_mut().bar = Some(Bar { state, pause: pause.clone() });
 
     let it = view.clone();
     dom::on(&pause, "click", move |_| {
         let paused = !it.borrow().paused;
         it.borrow_mut().paused = paused;
-        it.borrow().pause.set_text_content(Some(&dom::t(if paused { "resume" } else { "pause" })));
+        if let Some(bar) = &it.borrow().bar {
+            bar.pause.set_text_content(Some(&dom::t(if paused { "resume" } else { "pause" })));
+        }
         if !paused {
             it.borrow_mut().missed = 0;
             say(&it, &dom::t("live"));
@@ -120,32 +178,29 @@ pub fn attach(island: &Element) -> Option<()> {
     dom::on(&save, "click", move |_| {
         download(&it);
     });
-    // The form's filters apply to the lines at hand as one types; sending it asks the server anew.
-    let it = view;
-    dom::on(&section, "input", move |_| {
-        if !it.borrow().lines.is_empty() {
-            draw(&it);
-        }
-    });
     Some(())
 }
 
 fn say(view: &Shared, text: &str) {
-    view.borrow().state.set_text_content(Some(text));
+    if let Some(bar) = &view.borrow().bar {
+        bar.state.set_text_content(Some(text));
+    }
 }
 
-fn receive(view: &Shared, island: &Element, data: &JsValue) {
+fn receive(view: &Shared, data: &JsValue) {
+    let island = view.borrow().island.clone();
+    if !island.is_connected() {
+        // The page has gone on to other lines.
+        return close(view);
+    }
+    let several = view.borrow().several;
     let mut fresh = Vec::new();
     for item in Array::from(data).iter() {
-        let at = dom::text(&item, "at").unwrap_or_default();
-        let pod = dom::text(&item, "pod").unwrap_or_default();
+        let part = |name: &str| dom::text(&item, name).unwrap_or_default();
         fresh.push(Line {
-            time: at
-                .split_once('T')
-                .map(|(_, t)| t.trim_end_matches('Z').chars().take(12).collect())
-                .unwrap_or_default(),
-            pod: pod.rsplit('-').next().unwrap_or_default().to_owned(),
-            text: dom::text(&item, "text").unwrap_or_default(),
+            time: line::time_of_day(&part("at")),
+            origin: line::origin(&part("pod"), &part("container"), several),
+            text: part("text"),
         });
     }
     let begins = {
@@ -158,7 +213,7 @@ fn receive(view: &Shared, island: &Element, data: &JsValue) {
     };
     if begins && !island.contains(Some(view.borrow().block.as_ref())) {
         // The empty state gives way to the first lines.
-        if let Some(empty) = dom::first(island, ".empty") {
+        if let Some(empty) = dom::first(&island, ".empty, .note, .none") {
             empty.remove();
         }
         let _ = island.append_child(&view.borrow().block);
@@ -167,7 +222,7 @@ fn receive(view: &Shared, island: &Element, data: &JsValue) {
     {
         let mut it = view.borrow_mut();
         it.lines.extend(fresh);
-        while it.lines.len() > KEPT {
+        while it.lines.len() > it.kept {
             it.lines.pop_front();
         }
     }
@@ -191,7 +246,7 @@ fn row(line: &Line) -> Option<HtmlElement> {
     let row = dom::make("div", "", "")?;
     for (tag, class, text) in [
         ("time", "", line.time.as_str()),
-        ("span", "pod", line.pod.as_str()),
+        ("span", "pod", line.origin.as_str()),
         ("span", level::of(&line.text).class(), line.text.as_str()),
     ] {
         let part = dom::make(tag, class, text)?;
@@ -215,7 +270,7 @@ fn append(view: &Shared, count: usize) {
             let _ = it.block.append_child(&row);
         }
     }
-    while it.block.child_element_count() as usize > KEPT {
+    while it.block.child_element_count() as usize > it.kept {
         if let Some(first) = it.block.first_element_child() {
             first.remove();
         }
@@ -238,7 +293,7 @@ fn download(view: &Shared) -> Option<()> {
     let it = view.borrow();
     let mut text = String::new();
     for line in it.lines.iter().filter(|l| passes(&it, l)) {
-        text.push_str(&format!("{} {} {}\n", line.time, line.pod, line.text));
+        text.push_str(&format!("{} {} {}\n", line.time, line.origin, line.text));
     }
     let blob = Blob::new_with_str_sequence(&Array::of1(&JsValue::from_str(&text))).ok()?;
     let url = Url::create_object_url_with_blob(&blob).ok()?;

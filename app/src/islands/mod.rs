@@ -5,6 +5,7 @@
 //! too, as `data-texts` of `<body>`.
 
 pub mod level;
+pub mod line;
 
 #[cfg(feature = "hydrate")]
 mod dom;
@@ -18,6 +19,8 @@ mod log_view;
 mod morph;
 #[cfg(feature = "hydrate")]
 mod palette;
+#[cfg(feature = "hydrate")]
+mod screen;
 #[cfg(feature = "hydrate")]
 mod small;
 #[cfg(feature = "hydrate")]

@@ -4,7 +4,7 @@
 use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlInputElement, HtmlTemplateElement, Node};
 
-use super::dom;
+use super::{dom, log_view};
 
 /// Makes the content of `element` equal to `html`.
 pub fn morph(element: &Element, html: &str) {
@@ -74,6 +74,14 @@ fn node(old: &Node, new: &Node) {
         return;
     };
     if a.is_equal_node(Some(b)) {
+        return;
+    }
+    // What an island shows is its own, until the server tells it to show something else.
+    if a.get_attribute("data-island").as_deref() == Some("log") {
+        if a.get_attribute("data-src") != b.get_attribute("data-src") {
+            let _ = a.replace_with_with_node_1(b);
+            log_view::attach(b);
+        }
         return;
     }
     attributes(a, b);

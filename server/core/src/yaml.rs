@@ -35,31 +35,36 @@ pub fn parse(text: &str) -> Result<Value> {
         duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::Error,
         with_snippet: false,
     };
-    serde_saphyr::from_str_with_options::<Value>(text, options).map_err(|e| {
-        let reason = told(&e.to_string());
-        Error::field(FieldError::new("yaml", "yaml", reason.clone()).param("reason", reason))
-    })
+    serde_saphyr::from_str_with_options::<Value>(text, options).map_err(|e| Error::field(unreadable(&e.to_string())))
 }
 
 /// The parser's message without what only who programs with it can use.
-fn told(message: &str) -> String {
+fn unreadable(message: &str) -> FieldError {
     let place = message.split_once(": ").map(|(place, _)| place).filter(|place| place.starts_with("line "));
-    let place = place.map(|place| format!("{place}: ")).unwrap_or_default();
+    let line = place.and_then(|place| place.split_whitespace().nth(1));
     let breached = |limit: &str| message.contains("budget breached") && message.contains(limit);
-    let what = if breached("Depth") {
-        format!("nested deeper than {MAX_DEPTH}")
+    let (code, what) = if breached("Depth") {
+        ("yaml_deep", format!("nested deeper than {MAX_DEPTH}"))
     } else if breached("Alias") || breached("Anchor") || breached("MergeKey") {
-        "anchors and aliases (& and *) are not taken: write it out".to_owned()
+        ("yaml_alias", "anchors and aliases (& and *) are not taken: write it out".to_owned())
     } else if breached("Document") {
-        "send one document only".to_owned()
+        ("yaml_documents", "send one document only".to_owned())
     } else if message.contains("budget breached") {
-        "it has more parts than any app needs".to_owned()
+        ("yaml_parts", "it has more parts than any app needs".to_owned())
     } else if message.contains("uplicate") && message.contains("DuplicateKeyPolicy") {
-        "a key stands twice".to_owned()
+        ("yaml_twice", "a key stands twice".to_owned())
     } else {
-        return message.to_owned();
+        ("yaml", message.to_owned())
     };
-    place + &what
+    let text = match place {
+        Some(place) if code != "yaml" => format!("{place}: {what}"),
+        _ => what,
+    };
+    let error = FieldError::new("yaml", code, text.clone()).param("reason", text).param("max", MAX_DEPTH);
+    match line {
+        Some(line) => error.param("line", line),
+        None => error,
+    }
 }
 
 /// Writes JSON as YAML.
@@ -70,34 +75,26 @@ pub fn print(value: &impl serde::Serialize) -> Result<String> {
     serde_saphyr::to_string(value).map_err(|e| Error::internal(e.to_string()))
 }
 
-/// Reads `value` as `T`; an error stands at its field below `root` (which may be empty).
+/// Most errors of one document that are told.
+const MAX_ERRORS: usize = 20;
+
+/// Reads `value` as `T`; errors stand at their fields below `root` (which may be empty).
 ///
 /// # Errors
-/// `Invalid` at the field.
+/// `Invalid` with every field that is unknown, missing or of another type, at most [`MAX_ERRORS`].
 pub fn typed<T: DeserializeOwned>(root: &str, value: &Value) -> Result<T> {
-    strict::read(value).map_err(|e| {
-        let path = e.path().to_string();
-        let inner = e.into_inner().to_string();
-        let unknown = inner.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
-        let missing = inner.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
-        let (path, code) = match (path.as_str(), unknown) {
-            (".", None) if missing.is_some() => (missing.unwrap_or_default().to_owned(), "required"),
-            (path, None) if missing.is_some() => (format!("{path}.{}", missing.unwrap_or_default()), "required"),
-            (".", Some(name)) => (name.to_owned(), "unknown_field"),
-            (".", None) => (String::new(), "type"),
-            (path, Some(name)) if !path.ends_with(name) => (format!("{path}.{name}"), "unknown_field"),
-            (path, Some(_)) => (path.to_owned(), "unknown_field"),
-            (path, None) => (path.to_owned(), "type"),
-        };
-        let field = if root.is_empty() || path.is_empty() { format!("{root}{path}") } else { format!("{root}.{path}") };
-        Error::field(FieldError::new(field, code, strict::plain(&inner)).param("reason", strict::plain(&inner)))
-    })
+    let first = match strict::read(value) {
+        Ok(read) => return Ok(read),
+        Err(e) => e,
+    };
+    let errors = strict::all_wrong::<T>(value, first, MAX_ERRORS);
+    Err(Error::invalid(errors.into_iter().map(|wrong| wrong.at(root)).collect()))
 }
 
 /// Reads and checks an app's `spec`.
 ///
 /// # Errors
-/// `Invalid` with every wrong field.
+/// `Invalid` with every wrong field; what values are allowed is looked at once their types are right.
 pub fn app_spec(value: &Value) -> Result<AppSpec> {
     let spec: AppSpec = typed("spec", value)?;
     match spec.validate() {
@@ -117,12 +114,44 @@ mod tests {
     }
 
     #[test]
+    fn all_that_is_wrong_is_told_at_once() {
+        let text = "components:\n- {name: main, image: 7, replica: 1, ports: [{port: many}, {port: 80, prot: TCP}]}\n\
+                    - {image: b, env: {A: 1}}\n- 5\nsuspend: yes\n";
+        let error = app_spec(&parse(text).unwrap()).unwrap_err();
+        let mut got: Vec<_> = error.fields().iter().map(|f| (f.field.as_str(), f.code.as_str())).collect();
+        got.sort_unstable();
+        assert_eq!(
+            got,
+            [
+                ("spec.components[0].image", "type"),
+                ("spec.components[0].ports[0].port", "type"),
+                ("spec.components[0].ports[1].prot", "unknown_field"),
+                ("spec.components[0].replica", "unknown_field"),
+                ("spec.components[1].env", "type"),
+                ("spec.components[1].name", "required"),
+                ("spec.components[2]", "type"),
+                ("spec.suspend", "unknown_field"),
+            ]
+        );
+        let suggested = |path: &str| error.fields().iter().find(|f| f.field == path).unwrap().suggestions.clone();
+        assert_eq!(suggested("spec.components[0].replica"), ["replicas"]);
+        assert_eq!(suggested("spec.suspend"), ["suspended"]);
+    }
+
+    #[test]
+    fn however_much_is_wrong_it_ends() {
+        let text = format!("components: [{}]", "{x: 1}, ".repeat(5_000));
+        let error = app_spec(&parse(&text).unwrap()).unwrap_err();
+        assert_eq!(error.fields().len(), MAX_ERRORS);
+    }
+
+    #[test]
     fn bombs_are_refused() {
-        assert_eq!(code("a: &a [1]\nb: [*a, *a]\n"), "yaml");
-        assert_eq!(code(&"[".repeat(100)), "yaml");
+        assert_eq!(code("a: &a [1]\nb: [*a, *a]\n"), "yaml_alias");
+        assert_eq!(code(&format!("{}{}", "[".repeat(100), "]".repeat(100))), "yaml_deep");
         assert_eq!(code(&format!("a: \"{}\"", "x".repeat(MAX_BYTES))), "too-large");
-        assert_eq!(code("a: 1\na: 2\n"), "yaml");
-        assert_eq!(code("a: 1\n---\nb: 2\n"), "yaml");
+        assert_eq!(code("a: 1\na: 2\n"), "yaml_twice");
+        assert_eq!(code("a: 1\n---\nb: 2\n"), "yaml_documents");
         assert_eq!(code("a: [1\n"), "yaml");
     }
 

@@ -4,7 +4,6 @@
 //! rows]}`. To the browser: binary = printed, text = `{"exit": code, "message": …}` at the end.
 
 use axum::{
-    body::Bytes,
     extract::{
         Path, Query, Request, State, WebSocketUpgrade,
         ws::{Message, WebSocket},
@@ -122,6 +121,5 @@ async fn run(mut socket: WebSocket, mut running: ExecSession, ended: impl Future
             break;
         }
     }
-    let _ = socket.send(Message::Binary(Bytes::new())).await;
     let _ = socket.send(Message::Close(None)).await;
 }

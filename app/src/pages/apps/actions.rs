@@ -94,6 +94,35 @@ pub async fn restart(cx: Cx) -> Result<Answer> {
     Ok(done(spot.app_url(app.as_str()), tr::apps::flash_restarted(cx.lang(), &app)))
 }
 
+/// GET `…/suspend`: it stops what people use, so it asks first.
+pub async fn suspend_page(cx: Cx) -> Result<Answer> {
+    let (head, found) = head::find(&cx).await?;
+    demand(head.may.update, Resource::App, Action::Update)?;
+    let ui = cx.ui();
+    Ok(head::page(ui, &head, &found, Tab::Other, suspend_view(ui, &head)).into())
+}
+
+/// The question before an app is suspended.
+#[must_use]
+pub fn suspend_view(ui: Ui, head: &Head) -> AnyView {
+    let l = ui.lang;
+    let name = &head.app.name;
+    let (_, desired) = head.pods();
+    view! {
+        <form class="card narrow" method="post">
+            <header><h2>{tr::apps::suspend_title(l, name)}</h2></header>
+            <div class="in">
+                <p>{tr::apps::suspend_hint(l, desired)}</p>
+                <div class="fixes">
+                    {button(Button::Go, Some(Icon::Pause), tr::apps::suspend(l), None)}
+                    {link_button(Button::Quiet, None, tr::apps::cancel(l), head.spot.app_url(name))}
+                </div>
+            </div>
+        </form>
+    }
+    .into_any()
+}
+
 /// POST `…/suspend` and `…/resume`.
 pub async fn suspend(cx: Cx, suspended: bool) -> Result<Answer> {
     let spot = Spot::of(&cx)?;

@@ -129,7 +129,14 @@ async fn show(cx: &Cx, head: &Head, found: &Found, mut editor: Editor, status: u
         let components = (tab == Tab::Configuration).then(|| components(head, &editor));
         view! { {components} {editor::view(ui, &editor)} {whole} }.into_any()
     } else {
-        view! { {note(Tone::Info, tr::apps::read_only(ui.lang).into_any())} {whole(ui, found)} }.into_any()
+        let components = (tab == Tab::Configuration).then(|| components(head, &editor));
+        view! {
+            {note(Tone::Info, tr::apps::read_only(ui.lang).into_any())}
+            {components}
+            {editor::read(ui, &editor)}
+            {whole(ui, found)}
+        }
+        .into_any()
     };
     Ok(head::page(ui, head, found, tab, body).status(status).into())
 }

@@ -52,6 +52,10 @@ pub fn read(text: &str) -> Result<Document, Vec<FieldError>> {
         let message = "write an object with apiVersion, kind, metadata and spec";
         return Err(vec![FieldError::new("yaml", "yaml_object", message)]);
     };
+    if let Some(kind) = other_kind(object) {
+        let message = format!("this is a {kind}; write an App");
+        return Err(with_lines(vec![FieldError::new("kind", "yaml_other_kind", message).param("kind", kind)], text));
+    }
     expect(object, "apiVersion", &format!("{GROUP}/{VERSION}"), &mut errors);
     expect(object, "kind", "App", &mut errors);
     for key in object.keys().filter(|k| !["apiVersion", "kind", "metadata", "spec", "status"].contains(&k.as_str())) {
@@ -74,6 +78,13 @@ pub fn read(text: &str) -> Result<Document, Vec<FieldError>> {
     Err(with_lines(errors, text))
 }
 
+/// The kind of a manifest that was pasted from elsewhere: what is said of an `App`'s fields would not help there.
+fn other_kind(object: &Map<String, Value>) -> Option<&str> {
+    let text = |key: &str| object.get(key).and_then(Value::as_str);
+    let (version, kind) = (text("apiVersion")?, text("kind")?);
+    (kind != "App" && version.split('/').next() != Some(GROUP)).then_some(kind)
+}
+
 fn expect(object: &Map<String, Value>, key: &str, want: &str, errors: &mut Vec<FieldError>) {
     if object.get(key).and_then(Value::as_str) != Some(want) {
         errors.push(
@@ -94,13 +105,15 @@ pub fn with_lines(errors: Vec<FieldError>, text: &str) -> Vec<FieldError> {
     let Ok(root) = serde_saphyr::from_str::<Spanned<Node>>(text) else {
         return errors;
     };
-    errors
+    let mut placed: Vec<(u64, FieldError)> = errors
         .into_iter()
         .map(|error| match line(&root, &error.field) {
-            Some(line) if !error.params.contains_key("line") => error.param("line", line),
-            _ => error,
+            Some(line) if !error.params.contains_key("line") => (line, error.param("line", line)),
+            _ => (u64::MAX, error),
         })
-        .collect()
+        .collect();
+    placed.sort_by_key(|(line, _)| *line);
+    placed.into_iter().map(|(_, error)| error).collect()
 }
 
 /// The line (from 1) on which the value at `path` stands, or the nearest part of it that is there.
@@ -205,6 +218,14 @@ mod tests {
     }
 
     #[test]
+    fn a_pasted_deployment_is_named_and_nothing_else_is_said() {
+        let text = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a, labels: {}}\nspec: {replicas: 1}\n";
+        let errors = read(text).unwrap_err();
+        let got: Vec<_> = errors.iter().map(|e| (e.code.as_str(), e.params["kind"].as_str())).collect();
+        assert_eq!(got, [("yaml_other_kind", "Deployment")]);
+    }
+
+    #[test]
     fn what_kubectl_prints_is_read() {
         let text = "apiVersion: berth.dev/v1alpha1\nkind: App\nmetadata:\n  name: web\n  uid: x\n  resourceVersion: '4'\nspec: {}\nstatus: {}\n";
         assert_eq!(read(text).unwrap(), Document { name: "web".to_owned(), spec: json!({}) });
@@ -216,7 +237,7 @@ mod tests {
             ("apiVersion: v1\nkind: App\nspec: {}\n", vec![("apiVersion", "must_be", Some("1"))]),
             (
                 "apiVersion: berth.dev/v1alpha1\nkind: App\nmetadata:\n  name: a\n  labels: {}\nspec: {}\nextra: 1\n",
-                vec![("extra", "unknown_field", Some("7")), ("metadata.labels", "unknown_field", Some("5"))],
+                vec![("metadata.labels", "unknown_field", Some("5")), ("extra", "unknown_field", Some("7"))],
             ),
             ("apiVersion: berth.dev/v1alpha1\nkind: App\n", vec![("spec", "required", None)]),
             ("- 1\n", vec![("yaml", "yaml_object", None)]),

@@ -12,7 +12,9 @@ use super::{
     quota::{self, Demand},
 };
 use crate::{
-    components::{Button, Diff, Field, Form, Icon, button, diff, field, form::summary, hidden, icon, link_button},
+    components::{
+        Button, Diff, Field, Form, Icon, button, card, code, diff, field, form::summary, hidden, icon, link_button,
+    },
     tr,
     ui::Ui,
 };
@@ -305,6 +307,18 @@ pub fn view(ui: Ui, m: &Editor) -> AnyView {
         </form>
     }
     .into_any()
+}
+
+/// The same to read, for who may not change it.
+#[must_use]
+pub fn read(ui: Ui, m: &Editor) -> AnyView {
+    match m.face {
+        Face::Form => view! { <fieldset class="stack" disabled>{fields(ui, m)}</fieldset> }.into_any(),
+        Face::Yaml => {
+            let text = m.form.value("yaml").to_owned();
+            card("YAML", None, code(text, tr::apps::yaml_label(ui.lang)).into_any()).into_any()
+        }
+    }
 }
 
 fn switch(ui: Ui, m: &Editor) -> AnyView {

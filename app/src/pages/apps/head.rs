@@ -143,6 +143,7 @@ pub fn view(ui: Ui, head: &Head, current: Tab) -> AnyView {
     let l = ui.lang;
     let tabs: Vec<_> = Tab::SHOWN
         .iter()
+        .filter(|tab| head.may.logs || **tab != Tab::Logs)
         .map(|tab| {
             let href = match tab.path() {
                 "" => head.spot.app_url(&head.app.name),
@@ -219,7 +220,9 @@ fn buttons(ui: Ui, head: &Head) -> AnyView {
             {link_button(Button::Plain, Some(Icon::Edit), tr::apps::edit(l), head.url("configuration"))}
         }
     });
-    let suspend = (head.may.update && !suspended).then(|| post("suspend", Icon::Pause, tr::apps::suspend(l), "item"));
+    let suspend = (head.may.update && !suspended).then(|| {
+        view! { <a class="item" href=head.url("suspend")>{icon(Icon::Pause)}{tr::apps::suspend_dots(l)}</a> }
+    });
     let delete = head.may.delete.then(|| {
         view! { <a class="item danger" href=head.url("delete")>{icon(Icon::Bin)}{tr::apps::delete_dots(l)}</a> }
     });

@@ -115,7 +115,7 @@ fn app_row(ui: Ui, spot: &Spot, row: &AppRow) -> impl IntoView + use<> {
     view! {
         <tr>
             <td><a class="name" href=spot.app_url(&row.name)>{row.name.clone()}</a></td>
-            <td>{app_status(ui.lang, row.phase)}</td>
+            <td>{if row.deleting { deleting_status(ui) } else { app_status(ui.lang, row.phase).into_any() }}</td>
             {fill(why)}
             <td class="mono muted hide" title=row.image.to_string()>{image}{more}</td>
             <td class="num">{format!("{}/{}", row.ready, row.desired)}</td>

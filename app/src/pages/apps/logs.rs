@@ -13,7 +13,10 @@ use super::{
 };
 use crate::{
     components::{Button, Field, Form, Icon, Tone, button, empty, field, lines::log_line, note},
-    islands::level::{self, Level},
+    islands::{
+        level::{self, Level},
+        line,
+    },
     paths,
     request::{Answer, Cx},
     tr,
@@ -134,9 +137,10 @@ pub fn view(ui: Ui, m: &Logs) -> AnyView {
     let choice = |values: Vec<String>| -> Vec<(String, String)> {
         std::iter::once(any()).chain(values.into_iter().map(|v| (v.clone(), v))).collect()
     };
+    let several = m.head.app.spec.components.len() > 1;
     let components: Vec<String> = m.head.app.spec.components.iter().map(|c| c.name.clone()).collect();
-    let component = (components.len() > 1)
-        .then(|| field(ui, &m.form, Field::select("component", tr::apps::component(l), choice(components))));
+    let component =
+        several.then(|| field(ui, &m.form, Field::select("component", tr::apps::component(l), choice(components))));
     let levels = vec![
         any(),
         ("warn".to_owned(), tr::apps::level_warn(l).to_owned()),
@@ -147,7 +151,7 @@ pub fn view(ui: Ui, m: &Logs) -> AnyView {
         Ok(lines) if lines.is_empty() => {
             empty(Icon::Lines, tr::apps::log_empty(l), tr::apps::log_empty_hint(l), None).into_any()
         }
-        Ok(lines) => block(ui, lines),
+        Ok(lines) => block(ui, lines, several),
     };
     view! {
         <section class="card" aria-label=tr::apps::logs(l)>
@@ -160,30 +164,25 @@ pub fn view(ui: Ui, m: &Logs) -> AnyView {
                 {field(ui, &m.form, Field::check("previous", tr::apps::previous_run(l)))}
                 {button(Button::Plain, None, tr::apps::show(l), None)}
             </form>
-            <div data-island="log" data-src=m.stream.clone()>{lines}</div>
+            <div data-island="log" data-src=m.stream.clone() data-several=several.then_some("")>{lines}</div>
         </section>
     }
     .into_any()
 }
 
-/// Lines as a block. Control characters of the lines are made visible or dropped here.
+/// Lines as a block. Control characters of the lines are made visible or dropped here. `several`: the app has several
+/// components.
 #[must_use]
-pub fn block(ui: Ui, lines: &[LogLine]) -> AnyView {
-    let many = lines.iter().any(|line| line.pod != lines[0].pod);
+pub fn block(ui: Ui, lines: &[LogLine], several: bool) -> AnyView {
     let rows: Vec<_> = lines
         .iter()
-        .map(|line| {
-            let time = line.at.map(|at| at.strftime("%H:%M:%S%.3f").to_string());
-            let pod = if many { short_pod(&line.pod).to_owned() } else { String::new() };
-            log_line(time, pod, printable(&line.text).into_owned())
+        .map(|printed| {
+            let time = printed.at.map(|at| line::time_of_day(&at.to_string()));
+            let origin = line::origin(&printed.pod, &printed.container, several);
+            log_line(time, origin, printable(&printed.text).into_owned())
         })
         .collect();
     view! { <div class="log" tabindex="0" role="log" aria-label=tr::apps::log(ui.lang)>{rows}</div> }.into_any()
-}
-
-/// The part of a pod's name that tells it from its siblings.
-fn short_pod(name: &str) -> &str {
-    name.rsplit('-').next().unwrap_or(name)
 }
 
 #[cfg(test)]

@@ -75,9 +75,10 @@ pub const ENTRIES: &[Entry] = &[
     Entry::page("/t/{tenant}/n/{namespace}/apps/{app}/delete", Access::Tenant, |cx| Box::pin(actions::delete_page(cx)))
         .form(|cx| Box::pin(actions::delete(cx))),
     Entry::action("/t/{tenant}/n/{namespace}/apps/{app}/restart", Access::Tenant, |cx| Box::pin(actions::restart(cx))),
-    Entry::action("/t/{tenant}/n/{namespace}/apps/{app}/suspend", Access::Tenant, |cx| {
-        Box::pin(actions::suspend(cx, true))
-    }),
+    Entry::page("/t/{tenant}/n/{namespace}/apps/{app}/suspend", Access::Tenant, |cx| {
+        Box::pin(actions::suspend_page(cx))
+    })
+    .form(|cx| Box::pin(actions::suspend(cx, true))),
     Entry::action("/t/{tenant}/n/{namespace}/apps/{app}/resume", Access::Tenant, |cx| {
         Box::pin(actions::suspend(cx, false))
     }),
@@ -151,6 +152,8 @@ pub struct May {
     pub delete_pods: bool,
     /// Open a terminal.
     pub exec: bool,
+    /// Read what containers print.
+    pub logs: bool,
 }
 
 impl May {
@@ -162,6 +165,7 @@ impl May {
             delete: could(Resource::App, Action::Delete),
             delete_pods: could(Resource::Workload, Action::Delete),
             exec: could(Resource::Exec, Action::Create),
+            logs: could(Resource::Log, Action::Read),
         }
     }
 }

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     components::{Button, Icon, ago, card, icon, link_button, note, timeline},
+    paths,
     request::{Answer, Cx},
     tr,
     ui::Ui,
@@ -72,6 +73,8 @@ pub async fn live(cx: Cx) -> Result<Vec<Fragment>> {
     let mut all = head::fragments(ui, &model.head);
     all.push(fragment("app-finding", remarks(ui, &model)));
     all.push(fragment("app-pods", pods_body(ui, &model)));
+    // Lines come by a stream of their own; only whose they are is told here.
+    all.push(fragment("app-lines", log_card(ui, &model, Some(&[]))));
     all.push(fragment("app-history", moments(ui, &model)));
     all.push(fragment("app-addresses", addresses(ui, &model)));
     Ok(all)
@@ -79,7 +82,7 @@ pub async fn live(cx: Cx) -> Result<Vec<Fragment>> {
 
 /// The last lines of the pod that needs help most: one call, however many pods there are.
 async fn last_lines(cx: &Cx, model: &Overview) -> Option<Vec<LogLine>> {
-    let pod = model.pods.first()?;
+    let pod = model.pods.first().filter(|_| model.head.may.logs)?;
     let query = berth_core::ports::cluster::LogQuery {
         app: Some(model.head.app.name.clone()),
         pod: Some(pod.name.to_string()),
@@ -108,7 +111,7 @@ pub fn view(ui: Ui, m: &Overview, log: &Option<Vec<LogLine>>) -> AnyView {
                     </header>
                     <div id="app-pods">{pods_body(ui, m)}</div>
                 </section>
-                {log_card(ui, m, log)}
+                <div id="app-lines">{log_card(ui, m, log.as_deref())}</div>
             </div>
             <aside class="stack">
                 <section class="card">
@@ -150,25 +153,30 @@ fn pods_body(ui: Ui, m: &Overview) -> AnyView {
     view! { {pods::some(ui, &m.head.spot, &m.pods)} {more} }.into_any()
 }
 
-fn log_card(ui: Ui, m: &Overview, log: &Option<Vec<LogLine>>) -> AnyView {
+fn log_card(ui: Ui, m: &Overview, lines: Option<&[LogLine]>) -> AnyView {
     let l = ui.lang;
-    let (pod, href) = match m.pods.first() {
-        Some(pod) => (Some(pod.name.to_string()), m.head.spot.tab_url(&m.head.app.name, "logs")),
-        None => return ().into_any(),
+    let Some(pod) = m.pods.first().filter(|_| m.head.may.logs) else {
+        return ().into_any();
     };
-    let body = match log {
-        None => view! { <p class="in small muted">{tr::apps::log_unreadable(l)}</p> }.into_any(),
-        Some(lines) if lines.is_empty() => view! { <p class="in small muted">{tr::apps::log_empty(l)}</p> }.into_any(),
-        Some(lines) => logs::block(ui, lines),
+    let href = m.head.spot.tab_url(&m.head.app.name, "logs");
+    let stream = paths::with_query(
+        &paths::log_stream(&m.head.spot.tenant, &m.head.spot.namespace),
+        [("app", m.head.app.name.as_str()), ("pod", &pod.name), ("tail", &LOG_LINES.to_string())],
+    );
+    let body = match lines {
+        None => view! { <p class="in none small muted">{tr::apps::log_unreadable(l)}</p> }.into_any(),
+        Some([]) => view! { <p class="in none small muted">{tr::apps::log_empty(l)}</p> }.into_any(),
+        Some(lines) => logs::block(ui, lines, m.head.app.spec.components.len() > 1),
     };
+    let several = (m.head.app.spec.components.len() > 1).then_some("");
     view! {
         <section class="card" aria-label=tr::apps::last_lines(l)>
             <header>
                 <h2>{tr::apps::last_lines(l)}</h2>
-                <span class="muted small mono">{pod}</span>
+                <span class="muted small mono">{pod.name.to_string()}</span>
                 <div class="do">{link_button(Button::Quiet, Some(Icon::Lines), tr::apps::logs(l), href)}</div>
             </header>
-            {body}
+            <div data-island="log" data-src=stream data-last=LOG_LINES data-several=several>{body}</div>
         </section>
     }
     .into_any()

@@ -80,7 +80,7 @@ pub async fn delete(cx: Cx) -> Result<Answer> {
 pub fn view(ui: Ui, m: &PodPage) -> AnyView {
     let l = ui.lang;
     let pod = &m.pod;
-    let logs = pod.app.as_ref().map(|app| {
+    let logs = pod.app.as_ref().filter(|_| m.may.logs).map(|app| {
         let href = paths::with_query(&m.spot.tab_url(app, "logs"), [("pod", pod.name.as_str())]);
         link_button(Button::Plain, Some(Icon::Lines), tr::apps::logs(l), href)
     });

@@ -261,7 +261,7 @@ impl<'a> View<'a> {
             return None;
         }
         let lines = self.facts.logs.get(&(self.name.to_owned(), container.name.clone()));
-        let last_line = lines.and_then(|l| l.iter().rev().find(|l| !l.trim().is_empty())).map(|l| text::line(l));
+        let last_line = lines.and_then(|l| text::last_words(l)).map(text::line);
         let mut found =
             self.why_it_ended(container, ended, init, lines.map_or(&[][..], Vec::as_slice), last_line.as_deref());
         found.params.insert("restarts".into(), container.restart_count.to_string());
@@ -294,13 +294,13 @@ impl<'a> View<'a> {
         if ended.reason.as_deref() == Some("OOMKilled") {
             let limit = self
                 .spec_of(&container.name)
-                .and_then(|c| c.resources.as_ref()?.limits.as_ref()?.get("memory").map(|q| q.0.clone()))
-                .unwrap_or_else(|| "its node's memory".to_owned());
-            let mut cause = self.cause(
-                CauseCode::OutOfMemory,
-                format!("{who} uses more memory than its limit of {limit} and is killed for it"),
-            );
-            cause.params.insert("limit".into(), limit);
+                .and_then(|c| c.resources.as_ref()?.limits.as_ref()?.get("memory").map(|q| q.0.clone()));
+            let message = match &limit {
+                Some(limit) => format!("{who} uses more memory than its limit of {limit} and is killed for it"),
+                None => format!("{who} has no memory limit; its node ran out of memory and killed it"),
+            };
+            let mut cause = self.cause(CauseCode::OutOfMemory, message);
+            cause.params.extend(limit.map(|limit| ("limit".to_owned(), limit)));
             return cause;
         }
         if !init && let Some((probe, event)) = self.killed_by_probe() {

@@ -114,6 +114,45 @@ pub(super) fn schedule_reason(message: &str) -> &str {
     message.trim().trim_end_matches('.')
 }
 
+/// The line that tells best why a program ended: the first of a stack trace at the end, the last that calls itself an error, else
+/// the last.
+pub(super) fn last_words(lines: &[String]) -> Option<&str> {
+    let near: Vec<&str> = lines.iter().map(String::as_str).filter(|l| !l.trim().is_empty()).rev().take(NEAR).collect();
+    // Rust and Go, then Python, Java and Node; what follows them are frames.
+    let panics = |line: &&&str| {
+        ["panicked at", "panic: ", "Traceback (most recent call last)", "Exception in thread", "Uncaught "]
+            .iter()
+            .any(|sign| line.contains(sign))
+    };
+    if let Some(line) = near.iter().find(panics) {
+        if line.contains("Traceback") {
+            // Python says why in the line after the frames.
+            return near.iter().find(|l| !l.starts_with(' ') && l.contains("Error")).or(near.first()).copied();
+        }
+        return Some(line);
+    }
+    near.iter().find(|line| grave(line)).or(near.first()).copied()
+}
+
+/// Lines from the end among which the reason is looked for.
+const NEAR: usize = 30;
+
+/// Whether a line calls itself an error: by its level, not in passing.
+fn grave(line: &str) -> bool {
+    let words = line.split(|c: char| !c.is_ascii_alphabetic()).filter(|w| !w.is_empty()).take(8);
+    for word in words {
+        if ["error", "fatal", "panic", "critical", "emerg"].iter().any(|w| word.eq_ignore_ascii_case(w))
+            || word == "ERR"
+        {
+            return true;
+        }
+        if ["info", "debug", "warn", "warning", "trace", "notice"].iter().any(|w| word.eq_ignore_ascii_case(w)) {
+            return false;
+        }
+    }
+    false
+}
+
 /// One line for people: no control characters, not too long.
 pub(super) fn line(text: &str) -> String {
     let mut out: String = text.trim().chars().filter(|c| !c.is_control()).take(300).collect();
@@ -145,6 +184,31 @@ mod tests {
             ("started", None),
         ] {
             assert_eq!(unknown_host(line).as_deref(), want, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_line_that_tells_why() {
+        for (lines, want) in [
+            (&["starting", "ERROR no config", "bye"][..], Some("ERROR no config")),
+            (&["starting", "listening", ""], Some("listening")),
+            (
+                &["thread 'main' panicked at src/main.rs:4:5:", "no config", "note: run with `RUST_BACKTRACE=1`"],
+                Some("thread 'main' panicked at src/main.rs:4:5:"),
+            ),
+            (
+                &["panic: runtime error: index out of range", "", "goroutine 1 [running]:", "main.main()"],
+                Some("panic: runtime error: index out of range"),
+            ),
+            (
+                &["Traceback (most recent call last):", "  File \"a.py\", line 1", "ValueError: bad port", "closing"],
+                Some("ValueError: bad port"),
+            ),
+            (&["INFO 0 errors", "level=info error=nil", "done"], Some("done")),
+            (&[], None),
+        ] {
+            let lines: Vec<String> = lines.iter().map(|l| (*l).to_owned()).collect();
+            assert_eq!(last_words(&lines), want, "{lines:?}");
         }
     }
 

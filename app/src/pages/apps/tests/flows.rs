@@ -317,7 +317,7 @@ fn a_status_that_moves_is_no_conflict() {
 fn rights() {
     let s = scene();
     let web = s.deploy("web");
-    for path in [format!("{APPS}/new"), format!("{web}/scale"), format!("{web}/delete"), format!("{web}/rollback")] {
+    for path in ["scale", "suspend", "delete", "rollback"].map(|deed| format!("{web}/{deed}")) {
         assert_eq!(s.get(&s.victor, &path, &[]).status, 403, "{path}");
     }
     for action in ["scale", "delete", "rollback", "restart", "suspend", "configuration", "yaml"] {
@@ -326,8 +326,13 @@ fn rights() {
         assert_eq!(refused.status, 403, "{action}: {}", refused.html);
         assert_eq!(s.post(&s.mallory, &format!("{web}/{action}"), &form).status, 404, "{action}");
     }
-    let looks = s.get(&s.victor, &format!("{web}/configuration"), &[]);
-    assert!(looks.html.contains("Your role can look.") && !looks.html.contains("name=\"image\""), "{}", looks.html);
+    assert_eq!(s.get(&s.victor, &format!("{APPS}/new"), &[]).status, 403);
+    let looks = s.get(&s.victor, &format!("{web}/configuration"), &[]).html;
+    assert!(looks.contains("Your role can look.") && looks.contains("<fieldset disabled class=\"stack\">"), "{looks}");
+    let form = looks.split_once("<fieldset").unwrap().1.split_once("</fieldset>").unwrap().0;
+    assert!(form.contains("value=\"nginx:1.27\"") && !form.contains("<button"), "{form}");
+    let yaml = s.get(&s.victor, &format!("{web}/yaml"), &[]).html;
+    assert!(yaml.contains("image: nginx:1.27") && !yaml.contains("<textarea"), "{yaml}");
     assert_eq!(s.get(&s.mallory, &web, &[]).status, 404);
 }
 
@@ -363,7 +368,10 @@ fn pages_follow_the_cluster() {
     let mut stream = block_on(s.pages.live(&s.alice, request)).unwrap();
     let first = block_on(stream.next()).unwrap().unwrap();
     let ids: Vec<_> = first.iter().map(|f| f.id.as_str()).collect();
-    assert_eq!(ids, ["app-state", "app-do", "app-finding", "app-pods", "app-history", "app-addresses", "stale"]);
+    assert_eq!(
+        ids,
+        ["app-state", "app-do", "app-finding", "app-pods", "app-lines", "app-history", "app-addresses", "stale"]
+    );
     assert!(stream.next().now_or_never().is_none(), "nothing changed yet");
 
     s.world.cluster.put_pod(PodRow {

@@ -29,7 +29,7 @@ fn ui(lang: Language) -> Ui {
 const EN: Language = Language::En;
 const ZH: Language = Language::ZhCn;
 
-const ALL: May = May { create: true, update: true, delete: true, delete_pods: true, exec: true };
+const ALL: May = May { create: true, update: true, delete: true, delete_pods: true, exec: true, logs: true };
 
 fn spot() -> Spot {
     Spot { tenant: "payments".parse().unwrap(), namespace: "staging".parse().unwrap() }

@@ -71,11 +71,6 @@ fn every_cause_is_a_sentence_with_a_way_out() {
 }
 
 #[test]
-fn a_cause_without_its_parameters_falls_back_to_what_came() {
-    assert_eq!(words::cause(ZH, CauseCode::Stuck, &params(&[]), "it is stuck"), "it is stuck");
-}
-
-#[test]
 fn other_states_say_so() {
     let text = |app: AppView, may: May| html(EN, &overview(app, may));
     let progressing = text(app(AppPhase::Progressing), ALL);
