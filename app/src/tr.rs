@@ -57,10 +57,12 @@ pub fn error_title(language: Language, code: ErrorCode) -> &'static str {
     template(language, "errors", &key(code.as_str())).unwrap_or_else(|| code.title())
 }
 
-/// What to do about an error.
+/// What to do about an error. `change`: something was to be changed; who only looked need not be told that nothing was.
 #[must_use]
-pub fn error_advice(language: Language, code: ErrorCode) -> Option<&'static str> {
-    template(language, "errors", &format!("{}_advice", key(code.as_str())))
+pub fn error_advice(language: Language, code: ErrorCode, change: bool) -> Option<&'static str> {
+    let key = key(code.as_str());
+    let looked = (!change).then(|| template(language, "errors", &format!("{key}_looked"))).flatten();
+    looked.or_else(|| template(language, "errors", &format!("{key}_advice")))
 }
 
 /// A code as key: `not-found` is `not_found`.

@@ -165,6 +165,15 @@ async fn the_main_job_through_the_api() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_audit_log_names_who_signed_in() {
+    let running = Running::start().await;
+    let (token, _) = running.person("ops", Some(PlatformRole::Admin)).await;
+    let (_, log) = running.ask(Method::GET, "/api/v1/admin/audit?action=session.begin", &token, None).await;
+    let entries = log["items"].as_array().unwrap();
+    assert!(!entries.is_empty() && entries.iter().all(|entry| entry["actor"] == "ops"), "{log:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_namespaces_that_want_one_name_in_the_cluster_get_two() {
     let running = Running::start().await;
     let (token, _) = running.person("root", Some(PlatformRole::Admin)).await;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use berth_core::Error;
-use berth_types::FieldError;
+use berth_types::{ErrorCode, FieldError};
 use leptos::prelude::*;
 
 use super::icon::{Icon, icon};
@@ -18,6 +18,8 @@ pub struct Form {
     pub errors: Vec<FieldError>,
     /// What is wrong with it all, in the reader's language.
     pub message: Option<String>,
+    /// Why it was refused, where that is not what was typed.
+    pub code: Option<ErrorCode>,
 }
 
 impl Form {
@@ -33,13 +35,13 @@ impl Form {
         Self { values, ..Self::default() }
     }
 
-    /// What was sent and why it was refused, for answering 422. Errors that no form mends (not found, no right, our own
+    /// What was sent and why it was refused, for answering [`Form::status`]. Errors that no form mends (not found, no right, our own
     /// fault) come back as errors.
     ///
     /// # Errors
     /// `error` itself.
     pub fn refused(cx: &PageCx, secret: &[&str], error: Error) -> Result<Self, Error> {
-        use berth_types::ErrorCode::{
+        use ErrorCode::{
             AlreadyExists, ClusterRefused, ClusterUnavailable, Conflict, Invalid, QuotaExceeded, RateLimited,
             StoreUnavailable,
         };
@@ -50,6 +52,7 @@ impl Form {
             | StoreUnavailable => {
                 form.errors = error.fields().to_vec();
                 form.message = Some(explain(cx, &error));
+                form.code = Some(error.code());
             }
             _ => return Err(error),
         }
@@ -72,6 +75,12 @@ impl Form {
         self.errors.iter().filter(move |e| !shown.contains(&e.field.as_str()))
     }
 
+    /// What a page answers that shows this refused form: scripts tell a wrong value from a cluster that is away.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.code.map_or(422, refusal)
+    }
+
     /// Whether anything is wrong.
     #[must_use]
     pub fn is_refused(&self) -> bool {
@@ -79,16 +88,25 @@ impl Form {
     }
 }
 
+/// What a page answers that asks again after an error.
+#[must_use]
+pub fn refusal(code: ErrorCode) -> u16 {
+    match code {
+        ErrorCode::ClusterUnavailable | ErrorCode::StoreUnavailable | ErrorCode::RateLimited => code.status(),
+        _ => 422,
+    }
+}
+
 /// An error in a sentence of the reader's language, with its own words where those say more.
 #[must_use]
 pub fn explain(cx: &PageCx, error: &Error) -> String {
-    use berth_types::ErrorCode::{ClusterRefused, QuotaExceeded, RateLimited};
+    use ErrorCode::{ClusterRefused, QuotaExceeded, RateLimited};
     let lang = cx.lang();
     let title = tr::error_title(lang, error.code());
     match (error.code(), error.wait()) {
         (RateLimited, Some(wait)) => tr::common::wait_then_retry(lang, wait.as_secs().max(1)),
         (ClusterRefused | QuotaExceeded, _) => format!("{title}: {}", error.message()),
-        (code, _) => tr::error_advice(lang, code).map_or_else(|| title.to_owned(), |a| format!("{title}. {a}")),
+        (code, _) => tr::error_advice(lang, code, true).map_or_else(|| title.to_owned(), |a| format!("{title}. {a}")),
     }
 }
 

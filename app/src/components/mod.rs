@@ -18,4 +18,4 @@ pub use list::{List, ListUrl};
 pub use parts::{Button, button, card, empty, link_button, note};
 pub use status::{Tone, app_status, pod_status, status, tag, tone_tag};
 pub use table::{Column, fill, table};
-pub use time::{ago, clock, on};
+pub use time::{ago, clock, exactly, on};

@@ -67,6 +67,18 @@ pub fn on(at: Timestamp) -> impl IntoView + 'static {
     }
 }
 
+/// Day and time to the second.
+#[must_use]
+pub fn exactly(at: Timestamp) -> impl IntoView + 'static {
+    let (machine, people) = written(at);
+    let second = people.get(..19).unwrap_or_default().to_owned();
+    view! {
+        <time datetime=machine title=people data-second>
+            {second}
+        </time>
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]

@@ -12,6 +12,12 @@ pub fn start() {
     for button in dom::all("[data-island='copy']") {
         let _ = button.remove_attribute("hidden");
     }
+    for current in dom::all(".tabs [aria-current], .seg [aria-current]") {
+        // On a narrow screen it may stand beyond the edge of what scrolls sideways.
+        if let (Some(row), Ok(current)) = (current.parent_element(), current.dyn_into::<HtmlElement>()) {
+            row.set_scroll_left(current.offset_left() - row.client_width() / 3);
+        }
+    }
     times();
     dom::every(10_000, times);
     dom::on(&document, "click", |event| {
@@ -100,6 +106,8 @@ pub fn times() {
             clock.clone()
         } else if time.has_attribute("data-date") {
             format!("{day} {}", &clock[..5])
+        } else if time.has_attribute("data-second") {
+            format!("{day} {clock}")
         } else {
             continue;
         };

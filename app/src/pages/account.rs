@@ -83,7 +83,10 @@ pub fn profile_view(ui: Ui, m: Profile, form: Form) -> impl IntoView + 'static {
 async fn change_password(cx: Cx) -> Result<Answer> {
     match set_password(&cx, paths::ACCOUNT).await? {
         Ok(changed) => Ok(changed),
-        Err(form) => profile(&cx, form, 422),
+        Err(form) => {
+            let status = form.status();
+            profile(&cx, form, status)
+        }
     }
 }
 
@@ -367,7 +370,8 @@ async fn change_tokens(cx: Cx) -> Result<Answer> {
             if taken {
                 form.message = Some(tr::shell::token_taken(cx.lang()).to_owned());
             }
-            tokens(cx, form, None, 422).await
+            let status = form.status();
+            tokens(cx, form, None, status).await
         }
     }
 }

@@ -218,7 +218,8 @@ async fn create_tenant(cx: Cx) -> Result<Answer> {
         Ok(tenant) => Ok(done(paths::tenant(&tenant.name), tr::shell::tenant_made(cx.lang(), &tenant.display_name))),
         Err(e) => {
             let form = Form::refused(&cx, &[], e)?;
-            new_tenant(cx, form, 422).await
+            let status = form.status();
+            new_tenant(cx, form, status).await
         }
     }
 }

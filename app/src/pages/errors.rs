@@ -29,6 +29,8 @@ pub struct Model {
     pub again: String,
     /// Seconds to wait.
     pub wait: Option<u64>,
+    /// Something was to be changed.
+    pub change: bool,
 }
 
 /// The page of an error.
@@ -48,6 +50,7 @@ pub async fn page(cx: &PageCx, error: &Error) -> Page {
         up: above(&cx.request.path).to_owned(),
         again: cx.here(),
         wait: error.wait().map(|w| w.as_secs().max(1)),
+        change: cx.request.form.is_some(),
     };
     Page::new(title, place, view(cx.ui(), model)).status(error.code().status())
 }
@@ -121,7 +124,7 @@ pub fn view(ui: Ui, model: Model) -> impl IntoView + 'static {
         <section class="problem">
             {icon(symbol)}
             <h1>{tr::error_title(lang, model.code)}</h1>
-            {tr::error_advice(lang, model.code).map(|a| view! { <p>{a}</p> })}
+            {tr::error_advice(lang, model.code, model.change).map(|a| view! { <p>{a}</p> })}
             {model.detail.map(|d| view! { <p class="mono">{d}</p> })}
             {model.granted_by.map(|g| view! { <p>{g}</p> })}
             {wait}

@@ -307,14 +307,15 @@ async fn change_member(cx: Cx) -> Result<Answer> {
             if last_owner {
                 form.message = Some(tr::shell::last_owner(l).to_owned());
             }
-            members(cx, form, 422).await
+            let status = form.status();
+            members(cx, form, status).await
         }
     }
 }
 
 async fn settings(cx: Cx, refused: Option<Form>) -> Result<Answer> {
     let (grant, tenant) = cx.services.get_tenant(&cx.ctx, &cx.tenant()?).await?;
-    let status = if refused.is_some() { 422 } else { 200 };
+    let status = refused.as_ref().map_or(200, Form::status);
     let form = refused.unwrap_or_else(|| {
         Form::with([("displayName", tenant.display_name.clone()), ("version", tenant.version.to_string())])
     });
@@ -415,7 +416,8 @@ async fn create_namespace(cx: Cx) -> Result<Answer> {
         }
         Err(e) => {
             let form = Form::refused(&cx, &[], e)?;
-            new_namespace(cx, form, 422).await
+            let status = form.status();
+            new_namespace(cx, form, status).await
         }
     }
 }

@@ -93,7 +93,7 @@ pub(crate) fn from_status(status: &Status, target: &Target<'_>) -> Error {
 }
 
 fn refused(message: &str) -> Error {
-    Error::new(ErrorCode::ClusterRefused, format!("the cluster refused: {message}"))
+    Error::new(ErrorCode::ClusterRefused, message.to_owned())
 }
 
 fn forbidden(status: &Status, right: Option<(Resource, Action)>) -> Error {

@@ -89,9 +89,20 @@ async fn open(at: &Place) -> anyhow::Result<(Services, OpCtx)> {
     Ok((services, OpCtx::system(clock, "cli")))
 }
 
-/// Says every wrong field, as the pages would.
-fn explain(e: &berth_core::Error) -> anyhow::Error {
-    let fields: Vec<String> = e.fields().iter().map(|f| format!("{}: {}", f.field, f.message)).collect();
+/// Says every wrong field, by the flag that it came from; `label` is where a name came from.
+fn explain(e: &berth_core::Error, person: &str, label: &str) -> anyhow::Error {
+    if e.code() == ErrorCode::NotFound {
+        return anyhow::anyhow!("there is no person called “{person}”");
+    }
+    let flag = |field: &str| match field {
+        "expiresInDays" => "--days".to_owned(),
+        "scope.tenant" => "--tenant".to_owned(),
+        "scope.namespace" => "--namespace".to_owned(),
+        "displayName" => "--display-name".to_owned(),
+        "name" => label.to_owned(),
+        other => other.to_owned(),
+    };
+    let fields: Vec<String> = e.fields().iter().map(|f| format!("{}: {}", flag(&f.field), f.message)).collect();
     if fields.is_empty() { anyhow::anyhow!("{e}") } else { anyhow::anyhow!(fields.join("\n")) }
 }
 
@@ -110,12 +121,14 @@ pub async fn run(command: Command) -> anyhow::Result<()> {
                 platform_role: platform_admin.then_some(PlatformRole::Admin),
                 password: None,
             };
-            let (user, password) = services.create_user(&ctx, &new).await.map_err(|e| explain(&e))?;
+            let (user, password) =
+                services.create_user(&ctx, &new).await.map_err(|e| explain(&e, &new.name, "name"))?;
             println!("{}\none-time password: {}", user.name, password.expose_secret());
         }
         Command::ResetPassword { name, at } => {
             let (services, ctx) = open(&at).await?;
-            let password = services.reset_password(&ctx, &user(&name)?).await.map_err(|e| explain(&e))?;
+            let password =
+                services.reset_password(&ctx, &user(&name)?).await.map_err(|e| explain(&e, &name, "name"))?;
             println!("{name}\none-time password: {}", password.expose_secret());
         }
         Command::CreateToken { name, label, days, read_only, tenant, namespace, at } => {
@@ -130,7 +143,7 @@ pub async fn run(command: Command) -> anyhow::Result<()> {
             let (_, secret) = services
                 .create_token_for(&ctx, &name, &label, scope, Duration::from_hours(hours))
                 .await
-                .map_err(|e| explain(&e))?;
+                .map_err(|e| explain(&e, name.as_str(), "--label"))?;
             println!("{}", secret.expose_secret());
             if services.store().find_account(&name).await?.is_some_and(|account| account.user.must_change_password) {
                 eprintln!("note: it works once {name} has signed in and chosen a password of their own");

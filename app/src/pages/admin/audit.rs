@@ -5,7 +5,7 @@ use berth_types::people::AuditEntry;
 use leptos::prelude::*;
 
 use crate::{
-    components::{Column, Icon, List, ListUrl, Tone, empty, list::chip, on, status, table},
+    components::{Column, Icon, List, ListUrl, Tone, empty, exactly, list::chip, status, table},
     request::{AdminNav, Answer, Cx, Page, Place},
     tr,
     ui::Ui,
@@ -59,7 +59,7 @@ fn row(ui: Ui, url: &ListUrl, e: &AuditEntry) -> AnyView {
     let actor = if e.actor.is_empty() { "–".to_owned() } else { e.actor.clone() };
     view! {
         <tr>
-            <td class="muted">{on(e.at)}</td>
+            <td class="muted">{exactly(e.at)}</td>
             <td><a href=url.toggle("actor", &e.actor)>{actor}</a>" "<span class="muted small">{e.via.clone()}</span></td>
             <td class="mono"><a href=url.toggle("action", &e.action)>{e.action.clone()}</a></td>
             <td class="fill mono" title=detail>{e.target.clone()}</td>

@@ -138,7 +138,8 @@ pub async fn create(cx: Cx) -> Result<Answer> {
         }
         Err(e) => {
             let form = Form::refused(&cx, &[], e)?;
-            new(cx, form, 422).await
+            let status = form.status();
+            new(cx, form, status).await
         }
     }
 }
@@ -174,7 +175,7 @@ async fn find(cx: &Cx) -> Result<User> {
 
 pub async fn one(cx: Cx, refused: Option<Form>) -> Result<Answer> {
     let user = find(&cx).await?;
-    let status = if refused.is_some() { 422 } else { 200 };
+    let status = refused.as_ref().map_or(200, Form::status);
     let form = refused.unwrap_or_else(|| {
         Form::with([
             ("displayName", user.display_name.clone()),

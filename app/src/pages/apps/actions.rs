@@ -50,7 +50,7 @@ pub async fn scale(cx: Cx) -> Result<Answer> {
             let form = Form::refused(&cx, &[], e)?;
             let (head, found) = head::find(&cx).await?;
             let ui = cx.ui();
-            Ok(head::page(ui, &head, &found, Tab::Other, scale_view(ui, &head, &form)).status(422).into())
+            Ok(head::page(ui, &head, &found, Tab::Other, scale_view(ui, &head, &form)).status(form.status()).into())
         }
     }
 }
@@ -161,7 +161,7 @@ pub async fn delete(cx: Cx) -> Result<Answer> {
             let form = Form::refused(&cx, &[], e)?;
             let (head, found) = head::find(&cx).await?;
             let ui = cx.ui();
-            Ok(head::page(ui, &head, &found, Tab::Other, delete_view(ui, &head, &form)).status(422).into())
+            Ok(head::page(ui, &head, &found, Tab::Other, delete_view(ui, &head, &form)).status(form.status()).into())
         }
     }
 }

@@ -96,7 +96,8 @@ pub async fn submit(cx: Cx) -> Result<Answer> {
             }
             Err(e) => {
                 let refused = Form::refused(&cx, &[], e)?;
-                return show(&cx, &head, &found, editor.refused(refused), 422).await;
+                let status = refused.status();
+                return show(&cx, &head, &found, editor.refused(refused), status).await;
             }
         }
     }

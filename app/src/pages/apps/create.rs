@@ -67,7 +67,8 @@ pub async fn submit(cx: Cx) -> Result<Answer> {
                 refused.errors.push(taken(&sent));
                 refused.message = None;
             }
-            show(&cx, &spot, editor.refused(refused), 422).await
+            let status = refused.status();
+            show(&cx, &spot, editor.refused(refused), status).await
         }
     }
 }

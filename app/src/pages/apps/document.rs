@@ -4,7 +4,7 @@ use std::fmt;
 
 use berth_core::{Result, yaml};
 use berth_types::{
-    FieldError,
+    AppSpec, FieldError,
     app::{GROUP, VERSION},
 };
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -29,6 +29,9 @@ pub struct Document {
 /// # Errors
 /// Internal: JSON can always be written.
 pub fn print(name: &str, spec: &Value) -> Result<String> {
+    // In the order in which differences and revisions are shown, whatever the order in which it was sent.
+    let typed = serde_json::from_value::<AppSpec>(spec.clone()).and_then(serde_json::to_value);
+    let spec = typed.ok().filter(|typed| typed == spec).unwrap_or_else(|| spec.clone());
     yaml::print(&json!({
         "apiVersion": format!("{GROUP}/{VERSION}"),
         "kind": "App",
@@ -215,6 +218,16 @@ mod tests {
             json!({ "components": [{ "name": "main", "image": "a:1", "env": [{ "name": "A", "value": "yes" }] }] });
         let text = print("web", &spec).unwrap();
         assert_eq!(read(&text).unwrap(), Document { name: "web".to_owned(), spec });
+    }
+
+    #[test]
+    fn keys_stand_in_the_order_of_the_type() {
+        let spec = json!({ "components": [{ "replicas": 2, "image": "a:1", "name": "main" }] });
+        let text = print("web", &spec).unwrap();
+        let place = |key: &str| text.find(key).unwrap();
+        assert!(place("name: main") < place("image:") && place("image:") < place("replicas:"), "{text}");
+        let wrong = json!({ "components": "x", "zzz": 1 });
+        assert_eq!(yaml::parse(&print("web", &wrong).unwrap()).unwrap()["spec"], wrong);
     }
 
     #[test]

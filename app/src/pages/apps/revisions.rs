@@ -10,7 +10,11 @@ use super::{
     history, words,
 };
 use crate::{
-    components::{Button, Column, Diff, Icon, ago, button, diff, empty, fill, form::explain, icon, link_button, table},
+    components::{
+        Button, Column, Diff, Icon, ago, button, diff, empty, fill,
+        form::{explain, refusal},
+        icon, link_button, table,
+    },
     paths,
     request::{Answer, Cx, done},
     tr,
@@ -73,7 +77,7 @@ pub fn view(ui: Ui, m: &Revisions) -> AnyView {
                 None if row.number == 1 => tr::apps::first_revision(l).to_owned(),
                 None => String::new(),
             };
-            revision(ui, m, row, changes, (old, new))
+            revision(ui, m, row, changes, (rows.len() > 1).then_some((old, new)))
         })
         .collect();
     let find = |number: i64| rows.iter().find(|row| row.number == number);
@@ -81,22 +85,25 @@ pub fn view(ui: Ui, m: &Revisions) -> AnyView {
         (Some(a), Some(b)) if a.number != b.number => comparison(ui, a, b),
         _ => ().into_any(),
     };
-    let columns = [
-        Column::text(tr::apps::old(l)),
-        Column::text(tr::apps::new(l)),
+    // One alone has nothing to be compared with.
+    let comparable = rows.len() > 1;
+    let picks = comparable.then(|| [Column::text(tr::apps::old(l)), Column::text(tr::apps::new(l))]);
+    let columns = picks.into_iter().flatten().chain([
         Column::text(tr::apps::revision(l)),
         Column::text(tr::apps::what_changed(l)),
         Column::text(tr::apps::image(l)),
         Column::text(tr::apps::by(l)),
         Column::number(tr::apps::when(l)),
         Column::actions(l),
-    ];
+    ]);
+    let compare =
+        comparable.then(|| view! { <div class="do">{button(Button::Plain, None, tr::apps::compare(l), None)}</div> });
     view! {
         <section class="card" aria-label=tr::apps::revisions(l)>
             <form method="get">
                 <header>
                     <h2>{tr::apps::revisions(l)}</h2>
-                    <div class="do">{button(Button::Plain, None, tr::apps::compare(l), None)}</div>
+                    {compare}
                 </header>
                 {table(columns, None, lines)}
             </form>
@@ -111,12 +118,20 @@ fn revision(
     m: &Revisions,
     row: &RevisionRow,
     changes: String,
-    (old, new): (i64, i64),
+    compared: Option<(i64, i64)>,
 ) -> impl IntoView + use<> {
     let l = ui.lang;
     let number = row.number;
-    let pick = |name: &'static str, checked: bool, label: String| {
-        view! { <input type="radio" name=name value=number.to_string() checked=checked aria-label=label /> }
+    // The column's heading is not seen where rows are cards.
+    let pick = |name: &'static str, word: &'static str, checked: bool, label: String| {
+        view! {
+            <td class="pick">
+                <label>
+                    <input type="radio" name=name value=number.to_string() checked=checked aria-label=label />
+                    <span class="in-card" aria-hidden="true">{word}</span>
+                </label>
+            </td>
+        }
     };
     let back = if row.current {
         view! { <span class="tag">{tr::apps::current(l)}</span> }.into_any()
@@ -128,8 +143,8 @@ fn revision(
     let images: Vec<String> = row.images.iter().map(|image| words::image_short(image)).collect();
     view! {
         <tr>
-            <td class="pick">{pick("a", number == old, tr::apps::compare_from(l, number))}</td>
-            <td class="pick">{pick("b", number == new, tr::apps::compare_to(l, number))}</td>
+            {compared.map(|(old, _)| pick("a", tr::apps::old(l), number == old, tr::apps::compare_from(l, number)))}
+            {compared.map(|(_, new)| pick("b", tr::apps::new(l), number == new, tr::apps::compare_to(l, number)))}
             <td><b>{number}</b></td>
             {fill(changes)}
             <td class="mono muted" title=row.images.join(", ")>{images.join(", ")}</td>
@@ -190,11 +205,11 @@ async fn ask(cx: &Cx, typed: &str, error: Option<Error>) -> Result<Answer> {
     let ui = cx.ui();
     let wanted = typed.parse::<i64>().ok().and_then(|n| rows.iter().find(|row| row.number == n));
     let current = rows.iter().find(|row| row.current).or(rows.first());
+    let status = error.as_ref().map_or(200, |e| refusal(e.code()));
     let message = error.map(|e| match e.fields() {
         [] => explain(cx, &e),
         fields => fields.iter().map(|f| tr::field_error(ui.lang, f)).collect::<Vec<_>>().join(" "),
     });
-    let status = if message.is_some() { 422 } else { 200 };
     let body = match wanted {
         Some(wanted) => confirm(ui, &head, wanted, current, message),
         None => {

@@ -253,7 +253,7 @@ impl Services {
                 self.store.rehash_password(account.user.id, &hash, &new).await?;
             }
             let signed_in = self.begin_session(ctx, &account, user_agent).await?;
-            Ok(Done::plain(signed_in))
+            Ok(Done::plain(signed_in).by(account.user.name))
         };
         self.audited(ctx, "session.begin", name.chars().take(60).collect(), None, attempt).await
     }
@@ -435,7 +435,8 @@ impl Services {
     ) -> Result<(ApiToken, SecretString)> {
         let work = async {
             let person = self.own_account(ctx)?;
-            let (token, secret) = self.make_token(ctx, person.id, name, scope, lives).await?;
+            let all = person.platform_role.is_some();
+            let (token, secret) = self.make_token(ctx, (person.id, all), name, scope, lives).await?;
             let detail =
                 serde_json::json!({ "prefix": token.prefix, "scope": token.scope, "expiresAt": token.expires_at });
             Ok(Done::with((token, secret), detail))
@@ -443,10 +444,30 @@ impl Services {
         self.audited(ctx, "token.create", name.chars().take(60).collect(), None, work).await
     }
 
+    /// Refuses a scope that the person cannot see: a token for a misspelt tenant would open nothing, and say nothing of it.
+    async fn scope_is_there(&self, (user, all): (Uuid, bool), scope: &TokenScope) -> Result<()> {
+        let Some(tenant) = &scope.tenant else { return Ok(()) };
+        let refused = |field: &str, what: &str, name: &str| {
+            let message = format!("there is no {what} “{name}”");
+            Err(Error::field(FieldError::new(field, "no_such_place", message).param("value", name)))
+        };
+        let seen = |access: &crate::ports::store::TenantAccess| all || access.role.is_some();
+        if !self.store.find_tenant_access(user, tenant).await?.as_ref().is_some_and(seen) {
+            return refused("scope.tenant", "tenant", tenant.as_str());
+        }
+        if let Some(namespace) = &scope.namespace
+            && self.store.find_namespace_access(user, tenant, namespace).await?.is_none()
+        {
+            return refused("scope.namespace", "namespace", namespace.as_str());
+        }
+        Ok(())
+    }
+
+    /// A token of a person; `all`: they may know of every tenant.
     pub(super) async fn make_token(
         &self,
         ctx: &OpCtx,
-        user: Uuid,
+        (user, all): (Uuid, bool),
         name: &str,
         scope: TokenScope,
         lives: Duration,
@@ -465,6 +486,7 @@ impl Services {
         if scope.namespace.is_some() && scope.tenant.is_none() {
             return Err(Error::field(FieldError::new("scope.tenant", "required", "a namespace needs its tenant")));
         }
+        self.scope_is_there((user, all), &scope).await?;
         let now = ctx.now();
         let secret = format!("{TOKEN_PREFIX}{}", new_secret(&*self.random)?);
         let prefix = secret.chars().take(TOKEN_PREFIX.len() + 6).collect::<String>();

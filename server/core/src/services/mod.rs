@@ -2,7 +2,7 @@
 
 use std::{future::Future, sync::Arc};
 
-use berth_types::{ErrorCode, TenantName};
+use berth_types::{ErrorCode, TenantName, UserName};
 
 use crate::{
     authz::Authz,
@@ -43,17 +43,25 @@ pub struct Done<T> {
     pub value: T,
     /// What changed, as JSON without secrets.
     pub detail: Option<serde_json::Value>,
+    /// Who did it, where that is known only now: who signs in is nobody before.
+    pub by: Option<UserName>,
 }
 
 impl<T> Done<T> {
     /// A result with what changed.
     pub fn with(value: T, detail: serde_json::Value) -> Self {
-        Self { value, detail: Some(detail) }
+        Self { value, detail: Some(detail), by: None }
     }
 
     /// A result that says all.
     pub fn plain(value: T) -> Self {
-        Self { value, detail: None }
+        Self { value, detail: None, by: None }
+    }
+
+    /// The same, done by `user`.
+    #[must_use]
+    pub fn by(self, user: UserName) -> Self {
+        Self { by: Some(user), ..self }
     }
 }
 
@@ -127,11 +135,12 @@ impl Services {
             Actor::System(_) => "system".to_owned(),
             Actor::Anonymous => String::new(),
         };
+        let by = result.as_ref().ok().and_then(|done| done.by.as_ref());
         let written = self
             .store
             .append_audit(&NewAudit {
                 at: ctx.now(),
-                actor: ctx.actor.to_string(),
+                actor: by.map_or_else(|| ctx.actor.to_string(), UserName::to_string),
                 via,
                 action: action.to_owned(),
                 target,

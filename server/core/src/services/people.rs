@@ -169,7 +169,10 @@ impl Services {
                 return Err(Error::forbidden(Resource::User, Action::Update));
             }
             let account = self.store.find_account(user).await?.ok_or_else(Error::not_found)?;
-            Ok(Done::plain(self.make_token(ctx, account.user.id, token_name, scope, lives).await?))
+            Ok(Done::plain(
+                self.make_token(ctx, (account.user.id, account.user.platform_role.is_some()), token_name, scope, lives)
+                    .await?,
+            ))
         };
         self.audited(ctx, "token.create", user.to_string(), None, work).await
     }

@@ -357,7 +357,7 @@ fn a_cluster_that_does_not_answer_leaves_the_pages() {
         ("strategy", "Rolling"),
     ];
     let refused = s.post(&s.alice, &format!("{web}/configuration"), &typed);
-    assert!(refused.status == 422 && refused.html.contains("value=\"nginx:2\""), "{} {}", refused.status, refused.html);
+    assert!(refused.status == 503 && refused.html.contains("value=\"nginx:2\""), "{} {}", refused.status, refused.html);
 }
 
 #[test]
