@@ -218,7 +218,7 @@ fn event(tab: &Shared, kind: &str, data: &str) {
                 Some(401.0) => dom::go(&tab.borrow().page.clone()),
                 Some(403.0) => closed("gone_forbidden"),
                 _ => closed("gone_deleted"),
-            };
+            }
         }
         "fragments" if mine => {
             swap(&data);
@@ -235,17 +235,18 @@ fn event(tab: &Shared, kind: &str, data: &str) {
 }
 
 /// Says why the page ends here. What stands in its forms can still be read and copied, but sending it would lose it.
-fn closed(why: &str) -> Option<()> {
-    let banner = dom::document()?.get_element_by_id("stale")?;
-    let note = dom::make("div", "note warn", "")?;
-    let _ = note.set_attribute("role", "alert");
-    note.append_child(dom::make("div", "", &dom::t(why))?.as_ref()).ok()?;
-    banner.set_text_content(None);
-    banner.append_child(&note).ok()?;
+fn closed(why: &str) {
+    let banner = dom::document().and_then(|d| d.get_element_by_id("stale"));
+    let note = dom::make("div", "note warn", "").zip(dom::make("div", "", &dom::t(why)));
+    if let Some((banner, (note, text))) = banner.zip(note) {
+        let _ = note.set_attribute("role", "alert");
+        let _ = note.append_child(&text);
+        banner.set_text_content(None);
+        let _ = banner.append_child(&note);
+    }
     for button in dom::all("main form:not([method='get']) button") {
         let _ = button.set_attribute("disabled", "");
     }
-    Some(())
 }
 
 fn swap(data: &JsValue) {
