@@ -41,7 +41,7 @@ fn name<T: std::str::FromStr<Err = NameError>>(text: &str, max: usize) -> Option
 /// The name that was likely meant: `My App` is `my-app`.
 fn suggestion(text: &str, max: usize) -> String {
     let mut out = String::new();
-    for c in text.chars().flat_map(char::to_lowercase) {
+    for c in text.to_ascii_lowercase().chars() {
         match c {
             'a'..='z' | '0'..='9' => out.push(c),
             _ if !out.is_empty() && !out.ends_with('-') => out.push('-'),

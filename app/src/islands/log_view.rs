@@ -234,11 +234,16 @@ fn receive(view: &Shared, data: &JsValue) {
     if begins { draw(view) } else { append(view, count) }
 }
 
+/// In lower case, by the browser: Rust's own tables would be most of what this module weighs.
+fn lower(text: &str) -> String {
+    String::from(js_sys::JsString::from(text).to_lower_case())
+}
+
 /// Whether a line passes the form's filters.
 fn passes(view: &View, line: &Line) -> bool {
     let least = Level::from_word(&control_value(&view.section, "level"));
-    let words = control_value(&view.section, "q").to_lowercase();
-    let text = line.text.to_lowercase();
+    let words = lower(&control_value(&view.section, "q"));
+    let text = lower(&line.text);
     least.is_none_or(|least| level::of(&line.text) >= least) && words.split_whitespace().all(|w| text.contains(w))
 }
 

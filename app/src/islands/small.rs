@@ -86,7 +86,7 @@ fn span(seconds: f64) -> String {
         s if s < 31_536_000.0 => ("months", 2_592_000.0),
         _ => ("years", 31_536_000.0),
     };
-    dom::t(key).replace("{n}", &format!("{:.0}", (seconds / divisor).floor()))
+    dom::t(key).replace("{n}", &((seconds / divisor) as i64).to_string())
 }
 
 /// Brings all times on the page up to date.

@@ -168,7 +168,7 @@ impl Terminal {
         }
         let mut text = dom::t("closed");
         if let Some(code) = dom::get(data, "exit").as_f64() {
-            text.push_str(&format!(" ({code})"));
+            text.push_str(&format!(" ({})", code as i32));
         }
         if let Some(message) = dom::text(data, "message") {
             text.push_str(&format!(": {message}"));
