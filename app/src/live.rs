@@ -31,10 +31,10 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 use crate::{layout::stale_banner, request::Cx, router::Live};
 
-/// A change is seldom alone: so long its company is waited for.
-const DEBOUNCE: Duration = Duration::from_millis(80);
+/// A change is seldom alone: so long its company is waited for. Short, for somebody may have clicked just now.
+const DEBOUNCE: Duration = Duration::from_millis(20);
 /// At most one rendering in this time, however busy the cluster is.
-const AT_MOST_EVERY: Duration = Duration::from_millis(150);
+const AT_MOST_EVERY: Duration = Duration::from_millis(120);
 /// Rights are looked at again after this time even if nothing changes.
 const RECHECK: Duration = Duration::from_secs(5);
 
@@ -274,7 +274,7 @@ mod tests {
         // A busy cluster does not make a busy page.
         bench.page.set(Some(("1", "3")));
         bench.changed.unbounded_send(()).unwrap();
-        assert_eq!(bench.within(120), None);
+        assert_eq!(bench.within(80), None);
         assert_eq!(bench.within(60), Some(Ok(vec![fragment("b", "3")])));
     }
 

@@ -79,7 +79,7 @@ fn turn(tab: &Shared) {
             post(tab, &[("want", &page), ("from", &id)]);
             lead(tab);
         }
-        None => reopen(tab),
+        None => open(tab),
     }
 }
 
@@ -130,7 +130,8 @@ fn lead(tab: &Shared) -> Option<()> {
         it.borrow_mut().release = release.borrow_mut().take();
         // Who wants what is asked anew: this tab may have heard nothing so far.
         post(&it, &[("roll", "call")]);
-        reopen(&it);
+        // Not a moment later: who has just clicked waits for this page.
+        open(&it);
         promise.into()
     });
     let _ = request.call2(&locks, &JsValue::from_str(NAME), &held);

@@ -44,8 +44,8 @@ use queue::Queue;
 
 /// Apps that are worked on at a time.
 const WORKERS: usize = 8;
-/// What changes together is looked at together.
-const DEBOUNCE: Duration = Duration::from_millis(40);
+/// What changes together is looked at together; no longer, for somebody waits for what they clicked.
+const DEBOUNCE: Duration = Duration::from_millis(10);
 /// An app on its way is looked at again after this even if nothing changes: some causes are a matter of time.
 const RECHECK: Duration = Duration::from_secs(3);
 /// So is one that is degraded, for it may have mended without a word.
