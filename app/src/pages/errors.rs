@@ -1,13 +1,13 @@
 //! What went wrong, and a way out.
 
 use berth_core::{Error, authz::matrix};
-use berth_types::{ErrorCode, TenantRole};
+use berth_types::{Action, ErrorCode, NamespaceName, Resource, TenantName, TenantRole};
 use leptos::prelude::*;
 
 use crate::{
     components::{Button, Icon, icon, link_button},
     paths,
-    request::{HomeNav, Page, PageCx, Place},
+    request::{HomeNav, NamespaceNav, Page, PageCx, Place, TenantNav},
     tr,
     ui::Ui,
 };
@@ -37,7 +37,7 @@ pub struct Model {
 pub async fn page(cx: &PageCx, error: &Error) -> Page {
     let lang = cx.lang();
     let title = tr::error_title(lang, error.code());
-    let place = if cx.ctx.person().is_some() { Place::Home(HomeNav::Other) } else { Place::Nowhere };
+    let place = place(cx).await;
     let specific = matches!(
         error.code(),
         ErrorCode::ClusterRefused | ErrorCode::QuotaExceeded | ErrorCode::Malformed | ErrorCode::Invalid
@@ -53,6 +53,28 @@ pub async fn page(cx: &PageCx, error: &Error) -> Page {
         change: cx.request.form.is_some(),
     };
     Page::new(title, place, view(cx.ui(), model)).status(error.code().status())
+}
+
+/// Where it happened, as far as one may know of it: the way on stays in sight.
+async fn place(cx: &PageCx) -> Place {
+    if cx.ctx.person().is_none_or(|person| person.must_change_password) {
+        return Place::Nowhere;
+    }
+    let mut steps = cx.request.path.split('/').skip(1);
+    let (Some("t"), Some(Ok(tenant))) = (steps.next(), steps.next().map(str::parse::<TenantName>)) else {
+        return Place::Home(HomeNav::Other);
+    };
+    let authz = cx.services.authz();
+    if let (Some("n"), Some(Ok(namespace))) = (steps.next(), steps.next().map(str::parse::<NamespaceName>))
+        && let Ok(found) = authz.namespace(&cx.ctx, &tenant, &namespace, Resource::Namespace, Action::Read).await
+    {
+        let nav = if steps.next() == Some("pods") { NamespaceNav::Pods } else { NamespaceNav::Apps };
+        return Place::namespace(&found, nav);
+    }
+    match authz.tenant(&cx.ctx, &tenant, Resource::Tenant, Action::Read).await {
+        Ok(_) => Place::Tenant(tenant, TenantNav::Namespaces),
+        Err(_) => Place::Home(HomeNav::Other),
+    }
 }
 
 /// The page above: `/t/shop/members` is below `/t/shop`, and `/t` is no page.
@@ -76,7 +98,7 @@ async fn granted_by(cx: &PageCx, error: &Error) -> Option<String> {
         return Some(tr::common::ask_platform(lang).to_owned());
     };
     let role = role_name(lang, role);
-    let tenant: berth_types::TenantName = cx.request.path.strip_prefix("/t/")?.split('/').next()?.parse().ok()?;
+    let tenant: TenantName = cx.request.path.strip_prefix("/t/")?.split('/').next()?.parse().ok()?;
     let members = cx.services.list_members(&cx.ctx, &tenant).await.ok()?;
     let admins: Vec<String> = members
         .into_iter()

@@ -58,8 +58,14 @@ fn sign_in_form(cx: &Cx, form: Form, status: u16) -> Answer {
 /// The sign-in form.
 pub fn sign_in_view(ui: Ui, form: Form, next: String) -> impl IntoView + 'static {
     let lang = ui.lang;
-    let name = Field::text("name", tr::session::name(lang)).required().focus().autocomplete("username").max(40);
-    let password = Field::password("password", tr::session::password(lang), "current-password").required();
+    let mut name = Field::text("name", tr::session::name(lang)).required().autocomplete("username").max(40);
+    let mut password = Field::password("password", tr::session::password(lang), "current-password").required();
+    // The name stands there already: the password is what is typed again.
+    if form.value("name").is_empty() {
+        name = name.focus();
+    } else {
+        password = password.focus();
+    }
     view! {
         <section class="door">
             <div class="mark">{brand_mark()}</div>
