@@ -124,7 +124,10 @@ pub fn view(ui: Ui, head: &Head, revisions: &[RevisionRow]) -> AnyView {
     });
     let fixes: Vec<_> = if head.may.update {
         let all = fixes(cause.code, before.map(|r| r.number));
-        all.into_iter().enumerate().map(|(i, fix)| button(ui, head, cause, fix, i == 0)).collect()
+        // Fewer than one is none: that is no way to mend it.
+        let single = head.app.spec.components.iter().any(|c| c.name == cause.component && c.wanted() <= 1);
+        let all = all.into_iter().filter(|fix| !(single && *fix == Fix::Scale));
+        all.enumerate().map(|(i, fix)| button(ui, head, cause, fix, i == 0)).collect()
     } else {
         vec![view! { <span class="small muted">{tr::apps::ask_to_fix(l)}</span> }.into_any()]
     };

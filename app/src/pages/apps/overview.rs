@@ -164,8 +164,8 @@ fn log_card(ui: Ui, m: &Overview, lines: Option<&[LogLine]>) -> AnyView {
         [("app", m.head.app.name.as_str()), ("pod", &pod.name), ("tail", &LOG_LINES.to_string())],
     );
     let body = match lines {
-        None => view! { <p class="in none small muted">{tr::apps::log_unreadable(l)}</p> }.into_any(),
-        Some([]) => view! { <p class="in none small muted">{tr::apps::log_empty(l)}</p> }.into_any(),
+        None => view! { <p class="none small muted">{tr::apps::log_unreadable(l)}</p> }.into_any(),
+        Some([]) => view! { <p class="none small muted">{tr::apps::log_empty(l)}</p> }.into_any(),
         Some(lines) => logs::block(ui, lines, m.head.app.spec.components.len() > 1),
     };
     let several = (m.head.app.spec.components.len() > 1).then_some("");

@@ -15,6 +15,7 @@ use leptos::prelude::*;
 use super::{
     May, Spot, fragment,
     head::{self, Head, Tab},
+    words,
 };
 use crate::{
     components::{Button, Column, Icon, List, ago, empty, fill, link_button, pod_status, status::pod_phase, table},
@@ -157,7 +158,7 @@ pub fn why(ui: Ui, pod: &PodRow) -> String {
         parts.push(pod.reason.to_string());
     }
     if let Some(message) = pod.message.as_deref().filter(|m| !m.is_empty()) {
-        parts.push(printable(message).into_owned());
+        parts.push(printable(&words::scheduling(ui.lang, message)).into_owned());
     }
     if let Some(code) = pod.last_exit_code.filter(|_| pod.phase != PodPhase::Running) {
         parts.push(tr::apps::exit_code(ui.lang, code));

@@ -47,8 +47,11 @@ fn missing(lang: Language, object: &str) -> String {
 
 /// What the scheduler says, `0/3 nodes are available: 1 Insufficient cpu, 2 Too many pods`, in the reader's words where they are
 /// known: <https://github.com/kubernetes/kubernetes/tree/v1.35.0/pkg/scheduler/framework/plugins>.
-fn scheduling(lang: Language, text: &str) -> String {
+#[must_use]
+pub fn scheduling(lang: Language, text: &str) -> String {
     let Some((_, reasons)) = text.split_once(" nodes are available: ") else { return text.to_owned() };
+    // What follows is about claims and preemption: of use to schedulers only.
+    let reasons = reasons.split(". ").next().unwrap_or_default().trim_end_matches('.');
     let known = |reason: &str| {
         let of = |key: &str| tr::template(lang, "apps", &format!("unfit_{key}")).map(str::to_owned);
         if let Some(resource) = reason.strip_prefix("Insufficient ") {
