@@ -199,6 +199,12 @@ impl Status {
         status
     }
 
+    /// 500 of a write for which the store has no room: etcd's words, which the original passes on without a reason.
+    #[must_use]
+    pub fn no_space() -> Self {
+        Self::new(500, "", "etcdserver: mvcc: database space exceeded")
+    }
+
     /// 500 of a server-side apply whose object does not fit the schema. Go's server does not expect that error, hence
     /// neither reason nor details.
     #[must_use]

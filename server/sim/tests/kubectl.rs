@@ -190,6 +190,41 @@ async fn kubectl_talks_to_processes() {
     assert_eq!(line, "tick\n");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_copies_in_and_out() {
+    if kubectl_is_missing() {
+        return;
+    }
+    let (_sim, _serving, folder) = cluster().await;
+    let here = folder.path();
+    let bytes: Vec<u8> = (0..70_000_u32).map(|n| (n % 251) as u8).collect();
+    std::fs::create_dir_all(here.join("tree/deep/er")).unwrap();
+    std::fs::write(here.join("tree/a.bin"), &bytes).unwrap();
+    std::fs::write(here.join("tree/deep/er/b.txt"), "umlaut ä\n").unwrap();
+    for args in ["run web --image nginx:1.27", "wait --for=condition=Ready pod/web --timeout 60s"] {
+        let (done, text) = kubectl(here, args).await;
+        assert!(done, "kubectl {args}: {text}");
+    }
+    for (args, succeeds, expected) in [
+        ("cp tree/a.bin web:/tmp/copy.bin", true, ""),
+        ("cp web:/tmp/copy.bin back.bin", true, "tar: removing leading '/' from member names"),
+        ("cp tree web:/tmp/tree", true, ""),
+        ("exec web -- cat /tmp/tree/deep/er/b.txt", true, "umlaut ä"),
+        ("cp web:/tmp/tree back", true, ""),
+        ("exec web -- rm -r /tmp/tree", true, ""),
+        ("exec web -- ls /tmp/tree", false, "No such file or directory"),
+        ("cp web:/tmp/none x", true, "tar: /tmp/none: No such file or directory"),
+        ("exec web -- tar -xf /tmp/copy.bin", false, "tar: short read"),
+    ] {
+        let (done, text) = kubectl(here, args).await;
+        assert_eq!(done, succeeds, "kubectl {args}: {text}");
+        assert!(text.contains(expected), "kubectl {args}: {text}");
+    }
+    assert_eq!(std::fs::read(here.join("back.bin")).unwrap(), bytes);
+    assert_eq!(std::fs::read(here.join("back/a.bin")).unwrap(), bytes);
+    assert_eq!(std::fs::read_to_string(here.join("back/deep/er/b.txt")).unwrap(), "umlaut ä\n");
+}
+
 /// A kubectl that is killed when the test is over.
 struct Running(Child);
 

@@ -146,7 +146,7 @@ async fn exec_looks_around() {
         exec(&world, "web", &["frobnicate"])
             .await
             .2
-            .ends_with("exec: \"frobnicate\": executable file not found in $PATH")
+            .ends_with("exec: \"frobnicate\": executable file not found in $PATH: unknown")
     );
 }
 

@@ -543,3 +543,54 @@ async fn refusals_are_worded_like_the_originals() {
         "{text}"
     );
 }
+
+#[tokio::test]
+async fn autoscalers_speak_both_versions() {
+    let world = World::new();
+    let path = |version: &str, rest: &str| {
+        format!("/apis/autoscaling/{version}/namespaces/default/horizontalpodautoscalers{rest}")
+    };
+    let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"});
+    let old = json!({
+        "apiVersion": "autoscaling/v1", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "web"},
+        "spec": {"maxReplicas": 3, "targetCPUUtilizationPercentage": 50, "scaleTargetRef": target},
+    });
+    let (code, made) = post(&world, &path("v1", "?fieldManager=old"), &old).await;
+    assert_eq!((code, &made["spec"]["targetCPUUtilizationPercentage"]), (201, &json!(50)), "{made}");
+    let (_, new) = get(&world, &path("v2", "/web")).await;
+    let cpu = json!([{
+        "type": "Resource",
+        "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 50}},
+    }]);
+    assert_eq!(new["spec"]["metrics"], cpu);
+    assert!(new["spec"].get("targetCPUUtilizationPercentage").is_none());
+    let owned = &new["metadata"]["managedFields"][0];
+    assert_eq!(owned["apiVersion"], "autoscaling/v1");
+    assert!(owned["fieldsV1"]["f:spec"]["f:targetCPUUtilizationPercentage"].is_object(), "{owned}");
+
+    // Fields are compared in the version of whoever set them.
+    let mut more = new["spec"].clone();
+    more["metrics"][0]["resource"]["target"]["averageUtilization"] = json!(70);
+    more["behavior"] = json!({"scaleDown": {"stabilizationWindowSeconds": 5}});
+    let patch = |force: bool| {
+        let applied = json!({
+            "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "web"}, "spec": more,
+        });
+        let uri = path("v2", &format!("/web?fieldManager=new&force={force}"));
+        let request = Request::builder().method(Method::PATCH).uri(uri);
+        let request = request.header("content-type", "application/apply-patch+yaml");
+        world.sim.service().oneshot(request.body(axum::body::Body::from(applied.to_string())).unwrap())
+    };
+    let body = patch(false).await.unwrap().into_body().collect().await.unwrap().to_bytes();
+    let refused: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(
+        refused["message"],
+        "Apply failed with 1 conflict: conflict with \"old\" using autoscaling/v1: .spec.targetCPUUtilizationPercentage"
+    );
+    assert_eq!(patch(true).await.unwrap().status(), 200);
+    let (_, seen) = get(&world, &path("v1", "/web")).await;
+    assert_eq!(seen["spec"]["targetCPUUtilizationPercentage"], 70);
+    assert!(seen["metadata"]["annotations"]["autoscaling.alpha.kubernetes.io/behavior"].is_string(), "{seen}");
+    let old_fields = seen["metadata"]["managedFields"].as_array().unwrap().iter().find(|own| own["manager"] == "old");
+    assert!(old_fields.unwrap()["fieldsV1"]["f:spec"].get("f:targetCPUUtilizationPercentage").is_none());
+}

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Cluster, text};
 use crate::{
     clock::format_time,
-    cluster::write::{is_released, metadata},
+    cluster::write::{is_released, metadata, write_error},
     hooks::{AdmissionRequest, Operation},
     registry::{ResourceType, builtin::gr},
     status::{Result, Status},
@@ -134,7 +134,7 @@ impl Cluster {
         let updated = self
             .store
             .update(id, namespace, name, Some(current.revision()), value)
-            .map_err(|_| Status::stale(&id.group, &id.resource, name))?;
+            .map_err(|error| write_error(id, name, &error))?;
         strategy::after_write(self, &resource, Some(&updated), Some(&current));
         Ok(Deleted::Marked(updated))
     }
@@ -167,7 +167,7 @@ impl Cluster {
         let last = self
             .store
             .remove(id, namespace, name, Some(current.revision()))
-            .map_err(|_| Status::stale(&id.group, &id.resource, name))?;
+            .map_err(|error| write_error(id, name, &error))?;
         strategy::after_write(self, resource, None, Some(&last));
         Ok(Deleted::Gone(last))
     }

@@ -340,11 +340,12 @@ fn keep_system_metadata(value: &mut Value, current: &Value) {
     meta.remove("selfLink");
 }
 
-fn write_error(id: &GroupResource, name: &str, error: &WriteError) -> Status {
+pub(crate) fn write_error(id: &GroupResource, name: &str, error: &WriteError) -> Status {
     match error {
         WriteError::Exists => Status::already_exists(&id.group, &id.resource, name),
         WriteError::Missing => Status::not_found(&id.group, &id.resource, name),
         WriteError::Stale { .. } => Status::stale(&id.group, &id.resource, name),
+        WriteError::Full => Status::no_space(),
     }
 }
 

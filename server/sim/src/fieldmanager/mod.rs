@@ -13,6 +13,7 @@ pub use typed::{Comparison, compare, merge, remove, to_set};
 
 use crate::{
     cluster::Cluster,
+    convert,
     registry::ResourceType,
     schema::{self, Node},
     status::{Cause, Details, Result, Status},
@@ -39,6 +40,11 @@ impl Identity {
             api_version: api_version.into(),
             subresource: subresource.unwrap_or_default().into(),
         }
+    }
+
+    /// The version that its fields are told in.
+    fn version(&self) -> &str {
+        self.api_version.rsplit('/').next().unwrap_or_default()
     }
 
     fn is_apply(&self) -> bool {
@@ -199,6 +205,29 @@ fn stripped(object: &Value) -> Value {
     out
 }
 
+/// What changed between two stored objects, as a version of the resource sees it.
+fn compare_in(
+    resource: &ResourceType,
+    version: &str,
+    subresource: Option<&str>,
+    old: Option<&Value>,
+    new: &Value,
+) -> std::result::Result<Comparison, String> {
+    let node = schema::of(resource, version);
+    let zero = || if resource.custom { json!({}) } else { schema::zero(&node) };
+    let mut comparison = if convert::reshapes(resource, version) {
+        let shaped = |object: &Value| convert::to_version(resource, version, object).unwrap_or_else(|| object.clone());
+        compare(&node, &old.map_or_else(zero, shaped), &shaped(new))?
+    } else {
+        match old {
+            Some(old) => compare(&node, old, new)?,
+            None => compare(&node, &zero(), new)?,
+        }
+    };
+    comparison.exclude(&ignored(resource, subresource));
+    Ok(comparison)
+}
+
 /// Gives the caller the fields that its create or update changes. An object that sets `managedFields` to an empty
 /// list resets them.
 pub fn record_update(
@@ -210,7 +239,6 @@ pub fn record_update(
     value: &mut Value,
 ) {
     let version = api_version.rsplit('/').next().unwrap_or_default();
-    let node = schema::of(resource, version);
     let given = &value["metadata"]["managedFields"];
     let reset = given.as_array().is_some_and(|list| {
         list.is_empty()
@@ -226,16 +254,19 @@ pub fn record_update(
         managers.write(value);
         return;
     }
-    let new = stripped(value);
-    let old = current.map_or_else(|| if resource.custom { json!({}) } else { schema::zero(&node) }, stripped);
-    let Ok(mut comparison) = compare(&node, &old, &new) else {
+    let (old, new) = (current.map(stripped), stripped(value));
+    let Ok(comparison) = compare_in(resource, version, subresource, old.as_ref(), &new) else {
         managers.write(value);
         return;
     };
-    comparison.exclude(&ignored(resource, subresource));
     let changed = comparison.added.clone().union(&comparison.modified);
-    for owned in managers.0.values_mut() {
-        owned.fields = owned.fields.difference(&changed).difference(&comparison.removed);
+    for (own, owned) in &mut managers.0 {
+        let theirs = own.version();
+        let other = convert::reshapes(resource, theirs) != convert::reshapes(resource, version);
+        let seen = other.then(|| compare_in(resource, theirs, subresource, old.as_ref(), &new).ok()).flatten();
+        let seen = seen.as_ref().unwrap_or(&comparison);
+        let changed = seen.added.clone().union(&seen.modified);
+        owned.fields = owned.fields.difference(&changed).difference(&seen.removed);
     }
     managers.drop_empty();
     let mine = changed.difference(&unowned());
@@ -278,7 +309,7 @@ fn conflict_status(conflicts: &[(Identity, Vec<Vec<PathElement>>)]) -> Status {
     status
 }
 
-/// The object after server-side apply, with its managed fields.
+/// The object after server-side apply, with its managed fields, in the version of the request.
 ///
 /// # Errors
 /// 409 when somebody else manages a field, unless `force`; 500 when a list cannot be told apart.
@@ -296,7 +327,9 @@ pub fn apply(
     let node: &Node = &node;
     let fault = |why: String| Status::untyped_patch(applied, &why);
     let empty = json!({"apiVersion": applied["apiVersion"], "kind": applied["kind"], "metadata": {}});
-    let live = current.map_or_else(|| empty.clone(), stripped);
+    let shaped = |object: &Value| convert::to_version(resource, version, object);
+    let live =
+        current.map_or_else(|| empty.clone(), |current| stripped(&shaped(current).unwrap_or_else(|| current.clone())));
     let mut managers = current.map(Managers::of).unwrap_or_default();
     let identity = Identity {
         manager: cluster.caller.manager.clone(),
@@ -323,11 +356,28 @@ pub fn apply(
 
     let mut comparison = compare(node, &live, &pruned).map_err(&fault)?;
     comparison.exclude(&ignore);
-    let changed = comparison.added.clone().union(&comparison.modified);
+    // Other managers may tell their fields in another version than this one.
+    let stored = |object: &Value| convert::from_version(resource, version, object.clone());
+    let seen_by = |own: &Identity| -> std::result::Result<Option<Comparison>, String> {
+        let other = convert::reshapes(resource, own.version()) != convert::reshapes(resource, version);
+        other
+            .then(|| compare_in(resource, own.version(), subresource, current.map(stripped).as_ref(), &stored(&pruned)))
+            .transpose()
+    };
+    let mut views = BTreeMap::new();
+    for own in managers.0.keys() {
+        if let Some(view) = seen_by(own).map_err(&fault)? {
+            views.insert(own.clone(), view);
+        }
+    }
+    let view = |own: &Identity| views.get(own).unwrap_or(&comparison);
     let conflicts: Vec<_> = managers
         .0
         .iter()
-        .map(|(own, owned)| (own.clone(), owned.fields.intersection(&changed)))
+        .map(|(own, owned)| {
+            let seen = view(own);
+            (own.clone(), owned.fields.intersection(&seen.added.clone().union(&seen.modified)))
+        })
         .filter(|(_, fields)| !fields.is_empty())
         .collect();
     if !force && !conflicts.is_empty() {
@@ -339,8 +389,8 @@ pub fn apply(
             owned.fields = owned.fields.difference(&taken);
         }
     }
-    for owned in managers.0.values_mut() {
-        owned.fields = owned.fields.difference(&comparison.removed);
+    for (own, owned) in &mut managers.0 {
+        owned.fields = owned.fields.difference(&view(own).removed);
     }
     managers.drop_empty();
     let mine = set.difference(&unowned());

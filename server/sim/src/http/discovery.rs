@@ -48,9 +48,20 @@ pub fn serve(cx: &Context) -> Result<Response<Body>> {
     match parts.as_slice() {
         [] | [""] => Ok(json_response(StatusCode::OK, &paths(cx))),
         ["version"] => Ok(json_response(StatusCode::OK, &version())),
-        [check @ ("healthz" | "livez" | "readyz")] if cx.query.contains("verbose") => {
-            let text = format!("[+]ping ok\n[+]log ok\n[+]etcd ok\n{check} check passed\n");
-            Ok(bytes_response(StatusCode::OK, "text/plain; charset=utf-8", text.into()))
+        [check @ ("healthz" | "livez" | "readyz")]
+            if *check == "readyz" && !cx.api.cluster.store.has_room() || cx.query.contains("verbose") =>
+        {
+            let etcd = if *check == "livez" || cx.api.cluster.store.has_room() {
+                "[+]etcd ok"
+            } else {
+                "[-]etcd failed: database space exceeded"
+            };
+            let (code, verdict) = match etcd.starts_with("[+]") {
+                true => (StatusCode::OK, "passed"),
+                false => (StatusCode::INTERNAL_SERVER_ERROR, "failed"),
+            };
+            let text = format!("[+]ping ok\n[+]log ok\n{etcd}\n{check} check {verdict}\n");
+            Ok(bytes_response(code, "text/plain; charset=utf-8", text.into()))
         }
         ["healthz" | "livez" | "readyz", ..] => {
             Ok(bytes_response(StatusCode::OK, "text/plain; charset=utf-8", Bytes::from_static(b"ok")))

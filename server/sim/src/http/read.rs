@@ -27,6 +27,14 @@ pub fn object_bytes(resource: &ResourceType, version: &str, object: &Object) -> 
     }
 }
 
+/// What a table is made of. Cells tell of the stored object, whatever the version; rows carry the one asked for.
+pub fn shown(resource: &ResourceType, version: &Version, include: &str, object: &Object) -> Option<Value> {
+    if convert::reshapes(resource, &version.name) && include != "Object" {
+        return None;
+    }
+    convert::to_version(resource, &version.name, object)
+}
+
 /// Answers with one object in the shape that was asked for.
 pub fn object_response(
     cx: &Context,
@@ -39,9 +47,9 @@ pub fn object_response(
         Shape::Object => bytes_response(code, "application/json", object_bytes(resource, &version.name, object)),
         Shape::Metadata => json_response(code, &partial_metadata(object)),
         Shape::Table => {
-            let converted = convert::to_version(resource, &version.name, object);
-            let view = converted.as_ref().unwrap_or_else(|| object.value());
             let include = cx.query.get("includeObject");
+            let converted = shown(resource, version, include, object);
+            let view = converted.as_ref().unwrap_or_else(|| object.value());
             let mut out = table::render(resource, version, std::iter::once(view), include, cx.api.cluster.clock.now());
             out["metadata"] = json!({"resourceVersion": view["metadata"]["resourceVersion"]});
             json_response(code, &out)
@@ -309,14 +317,11 @@ pub fn list(cx: &Context, resource: &ResourceType, version: &Version) -> Result<
             )
         }
         Shape::Table => {
-            let converted: Vec<_> = listing
-                .items
-                .iter()
-                .map(|object| (convert::to_version(resource, &version.name, object), object))
-                .collect();
+            let include = cx.query.get("includeObject");
+            let converted: Vec<_> =
+                listing.items.iter().map(|object| (shown(resource, version, include, object), object)).collect();
             let views =
                 converted.iter().map(|(converted, object)| converted.as_ref().unwrap_or_else(|| object.value()));
-            let include = cx.query.get("includeObject");
             let mut out = table::render(resource, version, views, include, cx.api.cluster.clock.now());
             out["metadata"] = meta;
             json_response(StatusCode::OK, &out)

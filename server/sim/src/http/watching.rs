@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{
     Context,
     negotiate::{Shape, partial_metadata},
-    read::{object_bytes, parse_revision, too_large},
+    read::{object_bytes, parse_revision, shown, too_large},
     selector::Selector,
 };
 use crate::{
@@ -44,7 +44,7 @@ impl Encoder {
             Shape::Object => object_bytes(&self.resource, &self.version.name, object),
             Shape::Metadata => serde_json::to_vec(&partial_metadata(object)).unwrap_or_default().into(),
             Shape::Table => {
-                let converted = convert::to_version(&self.resource, &self.version.name, object);
+                let converted = shown(&self.resource, &self.version, &self.include, object);
                 let view = converted.as_ref().unwrap_or_else(|| object.value());
                 let mut out = table::render(
                     &self.resource,

@@ -250,6 +250,7 @@ fn apply(
         cx.query.flag("force"),
     )?;
     let write = WriteContext { managed: true, ..write };
+    let merged = convert::from_version(resource, &version.name, merged);
     match current {
         None => Ok((cluster.create_with(write, namespace, merged)?, true)),
         Some(_) => Ok((cluster.update_with(write, namespace, &cx.info.name, merged)?, false)),

@@ -29,8 +29,8 @@ fn failed(err: impl Into<String>, code: i32) -> Done {
 const KNOWN: &[&str] = &[
     "[", "awk", "base64", "basename", "cat", "chmod", "chown", "cut", "date", "df", "dirname", "echo", "egrep", "env",
     "expr", "free", "grep", "head", "hostname", "id", "kill", "ls", "mkdir", "nslookup", "printenv", "printf", "ps",
-    "pwd", "rev", "rm", "sed", "seq", "sleep", "sort", "sync", "tail", "test", "top", "touch", "tr", "uname", "uniq",
-    "uptime", "wc", "which", "whoami", "ash", "bash", "dash", "sh",
+    "pwd", "rev", "rm", "sed", "seq", "sleep", "sort", "sync", "tail", "tar", "test", "top", "touch", "tr", "uname",
+    "uniq", "uptime", "wc", "which", "whoami", "ash", "bash", "dash", "sh",
 ];
 
 /// Where a program is; `None` if there is none of that name.
@@ -140,6 +140,7 @@ pub fn run(world: &mut World, name: &str, arguments: &[String], input: &str) -> 
             }
             Done::default()
         }
+        "tar" => super::tar::run(world, &words, input),
         "chmod" | "chown" | "kill" | "sync" => Done::default(),
         "ps" | "top" => said(format!(
             "PID   USER     TIME  COMMAND\n    1 {user:<8} 0:00 {}\n    7 {user:<8} 0:00 sh\n   13 {user:<8} 0:00 {name}\n",

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{
     config::{BackOff, Timing, go_duration},
     environment::environment,
+    files::Changes,
     image::{Behaviour, Cause, Environment, behaviour},
     probe::{Probe, ProbeKind, Verdict},
 };
@@ -52,6 +53,8 @@ pub struct Run {
     pub attempt: u32,
     /// What it sees.
     pub environment: Environment,
+    /// What processes started in it changed in its files; gone with it, as a container's top layer is.
+    pub files: Changes,
 }
 
 /// Where a container stands.
@@ -214,6 +217,7 @@ impl Container {
                 behaviour: behaviour(spec, &environment, pod.uid(), attempt),
                 attempt,
                 environment: environment.clone(),
+                files: Changes::new(),
             });
         }
         if let Some(since) = status.time("/state/running/startedAt") {
@@ -369,7 +373,8 @@ impl Container {
         self.probes = ProbeKind::ALL.iter().filter_map(|kind| Probe::new(*kind, spec, since)).collect();
         self.started = !self.probes.iter().any(|probe| probe.kind == ProbeKind::Startup);
         self.ready = self.started && !self.probes.iter().any(|probe| probe.kind == ProbeKind::Readiness);
-        self.runs.push(Run { started: since, finished: None, behaviour, attempt: self.restarts, environment });
+        let (attempt, files) = (self.restarts, Changes::new());
+        self.runs.push(Run { started: since, finished: None, behaviour, attempt, environment, files });
         if self.runs.len() > 2 {
             self.runs.remove(0);
         }

@@ -410,6 +410,7 @@ mod tests {
             behaviour: behaviour(&json!({"image": image}), &Vec::new(), "u", 0),
             attempt: 0,
             environment: Vec::new(),
+            files: Default::default(),
         }
     }
 

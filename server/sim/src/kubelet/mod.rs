@@ -4,6 +4,7 @@ pub mod builtins;
 pub mod config;
 pub mod container;
 pub mod environment;
+pub mod files;
 pub mod image;
 pub mod logs;
 pub mod metrics;
@@ -14,6 +15,7 @@ pub mod script;
 pub mod server;
 pub mod shell;
 pub mod status;
+pub mod tar;
 pub mod text;
 
 use std::{

@@ -12,10 +12,11 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufRea
 use super::{
     Nodes,
     container::State,
-    environment,
+    environment, files,
     image::{Cause, is_shell},
     logs, metrics,
     shell::{Machine, Outcome, World, names_shell},
+    tar,
 };
 use crate::{
     cluster::Cluster,
@@ -28,6 +29,8 @@ use crate::{
     status::{Result, Status},
 };
 
+/// Most bytes that a program which reads its input is given.
+const INPUT_LIMIT: u64 = files::ROOM as u64 + 1024 * 1024;
 /// Most bytes read of one line of a shell.
 const LINE_LIMIT: u64 = 64 * 1024;
 
@@ -72,9 +75,7 @@ impl Server {
             .and_then(|state| state.containers.iter().find(|own| own.name == container))
             .filter(|state| state.is_running());
         let Some(run) = state.and_then(|state| state.runs.last()) else {
-            return Err(Status::internal(format!(
-                "error executing command in container: container {container} is not running"
-            )));
+            return Err(Status::internal(format!("unable to upgrade connection: container not found ({container:?})")));
         };
         let hostname = match pod.text("/spec/hostname") {
             "" => pod.name(),
@@ -103,13 +104,38 @@ impl Server {
         if !spec.text("/workingDir").is_empty() {
             world.directory = spec.text("/workingDir").to_owned();
         }
-        world.files = files(&self.cluster, pod, spec, hostname, &short);
+        world.files = initial_files(&self.cluster, pod, spec, hostname, &short);
+        files::lay_over(&mut world.files, &run.files);
         Ok(world)
+    }
+
+    /// Keeps what a process changed in the container's files, for those that come after it.
+    fn keep(&self, pod: &Value, container: &str, before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) {
+        if before == after {
+            return;
+        }
+        let key = Key::new(pod.namespace(), pod.name());
+        let mut nodes = self.nodes.lock();
+        let run = nodes
+            .pods
+            .get_mut(&key)
+            .filter(|state| state.uid == pod.uid())
+            .and_then(|state| state.containers.iter_mut().find(|own| own.name == container))
+            .and_then(|own| own.runs.last_mut());
+        if let Some(run) = run {
+            files::note(&mut run.files, before, after);
+        }
     }
 }
 
 /// The files of a container: a few that every image has, and what its volumes bring.
-fn files(cluster: &Cluster, pod: &Value, spec: &Value, hostname: &str, short: &str) -> BTreeMap<String, String> {
+fn initial_files(
+    cluster: &Cluster,
+    pod: &Value,
+    spec: &Value,
+    hostname: &str,
+    short: &str,
+) -> BTreeMap<String, String> {
     let ip = pod.text("/status/podIP");
     let namespace = pod.namespace();
     let mut files: BTreeMap<String, String> = [
@@ -180,7 +206,7 @@ async fn write(sink: &mut Option<Box<dyn AsyncWrite + Send + Unpin>>, text: &str
         && !text.is_empty()
     {
         let text = if tty { text.replace('\n', "\r\n") } else { text.to_owned() };
-        sink.write_all(text.as_bytes()).await?;
+        sink.write_all(&files::bytes(&text)).await?;
         sink.flush().await?;
     }
     Ok(())
@@ -212,7 +238,7 @@ impl Server {
     }
 
     /// A session at a shell; its code, and whether the client just hung up.
-    async fn interactive(&self, mut machine: Machine, mut io: Io) -> Result<(i32, bool)> {
+    async fn interactive(&self, pod: &Value, container: &str, mut machine: Machine, mut io: Io) -> Result<(i32, bool)> {
         let Some(stdin) = io.stdin.take() else { return Ok((0, true)) };
         let mut input = BufReader::new(stdin);
         let tty = io.tty;
@@ -239,7 +265,9 @@ impl Server {
                 }
                 line
             };
+            let before = machine.world.files.clone();
             let outcome = machine.line(line.trim_end_matches(['\n', '\r']));
+            self.keep(pod, container, &before, &machine.world.files);
             Self::flush(&mut machine, &mut io).await?;
             self.pass(&mut machine).await;
             match outcome {
@@ -319,17 +347,22 @@ impl Kubelet for Server {
         let shell = names_shell(program);
         let bare = shell && !command.iter().any(|word| word.starts_with('-') && word.ends_with('c'));
         if bare && io.stdin.is_some() {
-            return self.interactive(machine, io).await.map(|(code, _)| code);
+            return self.interactive(pod, container, machine, io).await.map(|(code, _)| code);
         }
         let mut stdin = String::new();
+        let reads = program == "cat" || (program == "tar" && tar::reads_input(command.get(1..).unwrap_or_default()));
         if !io.tty
-            && program == "cat"
+            && reads
             && let Some(input) = io.stdin.take()
         {
             // Only programs that read their input wait for it.
-            input.take(1024 * 1024).read_to_string(&mut stdin).await.map_err(|error| broken(&error))?;
+            let mut bytes = Vec::new();
+            input.take(INPUT_LIMIT).read_to_end(&mut bytes).await.map_err(|error| broken(&error))?;
+            stdin = files::text(&bytes);
         }
+        let before = machine.world.files.clone();
         let outcome = machine.argv_with(command, &stdin);
+        self.keep(pod, container, &before, &machine.world.files);
         if machine.last == 127 && machine.err.contains(": not found") && !shell {
             let program = command.first().map_or("", String::as_str);
             let why = if program.contains('/') {
@@ -337,15 +370,16 @@ impl Kubelet for Server {
             } else {
                 "executable file not found in $PATH".to_owned()
             };
-            let id = super::container::run_id(pod.uid(), container, 0);
+            let (one, two) = (crate::clock::new_uid().simple(), crate::clock::new_uid().simple());
+            // The words say "Internal error occurred" twice: the kubelet's status travels as text in the API server's own.
             return Err(Status::internal(format!(
-                "Internal error occurred: error executing command in container: failed to exec in container: failed to start exec \"{id}\": OCI runtime exec failed: exec failed: unable to start container process: exec: \"{program}\": {why}"
+                "Internal error occurred: error executing command in container: failed to exec in container: failed to start exec \"{one}{two}\": OCI runtime exec failed: exec failed: unable to start container process: exec: \"{program}\": {why}: unknown"
             )));
         }
         Self::flush(&mut machine, &mut io).await?;
         self.pass(&mut machine).await;
         if machine.replaced && io.stdin.is_some() {
-            return self.interactive(machine, io).await.map(|(code, _)| code);
+            return self.interactive(pod, container, machine, io).await.map(|(code, _)| code);
         }
         match outcome {
             Outcome::Code(code) | Outcome::Exit(code) => Ok(code),
@@ -357,7 +391,8 @@ impl Kubelet for Server {
         use futures::StreamExt;
         let spec = pod.items("/spec/containers").iter().find(|spec| spec.text("/name") == container);
         if let Some(spec) = spec.filter(|spec| io.stdin.is_some() && spec.flag("/stdin") && is_shell(spec)) {
-            let (code, hung_up) = self.interactive(Machine::new(self.world(pod, container)?), io).await?;
+            let (code, hung_up) =
+                self.interactive(pod, container, Machine::new(self.world(pod, container)?), io).await?;
             // Without stdinOnce the input stays open for whoever attaches next.
             if !hung_up || spec.flag("/stdinOnce") {
                 self.end(pod, container, code);

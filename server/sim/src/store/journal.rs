@@ -2,7 +2,8 @@
 //!
 //! Every record is `length (u32) | CRC-32 (u32) | JSON`, little-endian. A torn tail of the last journal is cut off: what it
 //! held was never confirmed. Damage that whole records follow is refused. One thread writes and syncs whatever has gathered since its last
-//! turn, so that many writers share one sync.
+//! turn, so that many writers share one sync. The room that a record needs is reserved on the disk before the store takes the change, so that a
+//! full disk refuses writes instead of letting memory run ahead of it.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -30,6 +31,10 @@ const ROTATE_AT: u64 = 64 * 1024 * 1024;
 const RESTART_GAP: u64 = 1000;
 /// Between two tries of a journal that cannot be written.
 const RETRY: Duration = Duration::from_secs(1);
+/// How much room is reserved at a time.
+const CHUNK: u64 = 1024 * 1024;
+/// What removals may use when all else is refused: on a full disk one must be able to clean up.
+const MARGIN: u64 = 64 * 1024;
 /// No record is longer.
 const MAX_RECORD: u32 = 64 * 1024 * 1024;
 
@@ -53,6 +58,9 @@ struct Header {
     /// The first journal that goes on from it.
     journal: u64,
 }
+
+/// Bytes before the payload of a record.
+const FRAME: u64 = 8;
 
 fn frame(out: &mut Vec<u8>, payload: &[u8]) {
     let mut crc = Crc::new();
@@ -143,8 +151,9 @@ pub fn open(folder: &Path, store: &Store) -> io::Result<()> {
                 return Err(io::Error::other(message));
             }
             tracing::warn!(path = %path.display(), lost = bytes.len() - good, "cutting off a torn tail");
-            OpenOptions::new().write(true).open(&path)?.set_len(good as u64)?;
         }
+        // Also gives back what was reserved behind the end.
+        OpenOptions::new().write(true).open(&path)?.set_len(good as u64)?;
         for payload in records {
             let Ok(record) = serde_json::from_slice::<Record<'_>>(payload) else { continue };
             revision = revision.max(record.revision);
@@ -205,11 +214,63 @@ fn create(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-#[derive(Default)]
 struct Queue {
     bytes: Vec<u8>,
     revision: u64,
     stopped: bool,
+    room: Room,
+}
+
+/// What is reserved of the disk for a journal.
+struct Room {
+    file: File,
+    /// Where the journal will end once all that was taken is written.
+    end: u64,
+    /// Up to where the file has its blocks.
+    reserved: u64,
+}
+
+impl Room {
+    /// Room in a new journal for `taken` bytes that are on their way.
+    fn new(file: &File, taken: u64) -> io::Result<Self> {
+        let mut room = Self { file: file.try_clone()?, end: 0, reserved: 0 };
+        match room.take(taken, 0) {
+            true => Ok(room),
+            false => Err(io::ErrorKind::StorageFull.into()),
+        }
+    }
+
+    /// Takes room for `length` bytes if so much and `margin` more can be had.
+    fn take(&mut self, length: u64, margin: u64) -> bool {
+        let fits = self.holds(length + margin);
+        if fits {
+            self.end += length;
+        }
+        fits
+    }
+
+    fn holds(&mut self, length: u64) -> bool {
+        let wanted = self.end + length;
+        if wanted > self.reserved {
+            let mut to = wanted + CHUNK;
+            let mut outcome = self.reserve(to);
+            if outcome.is_err() {
+                to = wanted;
+                outcome = self.reserve(to);
+            }
+            self.reserved = match outcome {
+                Ok(()) => to,
+                Err(rustix::io::Errno::NOSPC | rustix::io::Errno::DQUOT | rustix::io::Errno::FBIG) => return false,
+                // This file system cannot reserve: the writer waits for room then.
+                Err(_) => u64::MAX,
+            };
+        }
+        true
+    }
+
+    fn reserve(&self, to: u64) -> rustix::io::Result<()> {
+        rustix::fs::fallocate(&self.file, rustix::fs::FallocateFlags::KEEP_SIZE, 0, to)
+    }
 }
 
 /// The journal of a store in a folder. Dropping it writes out what is left.
@@ -221,7 +282,9 @@ struct FileJournal {
 
 impl FileJournal {
     fn start(mut writer: Writer) -> io::Result<Self> {
-        let queue = Arc::<(Mutex<Queue>, Condvar)>::default();
+        let room = Room::new(&writer.file, 0)?;
+        let queue = Queue { bytes: Vec::new(), revision: 0, stopped: false, room };
+        let queue = Arc::new((Mutex::new(queue), Condvar::new()));
         let durable = signal::Sender::new(0);
         let (inbox, done) = (queue.clone(), durable.clone());
         let thread = thread::Builder::new().name("sim-journal".into()).spawn(move || {
@@ -253,7 +316,11 @@ impl FileJournal {
                 }
                 done.send_replace(revision);
                 if writer.size > ROTATE_AT.max(writer.snapshot)
-                    && let Err(error) = writer.rotate()
+                    && let Err(error) = writer.rotate(|file| {
+                        let mut queue = inbox.0.lock();
+                        queue.room = Room::new(file, queue.bytes.len() as u64)?;
+                        Ok(())
+                    })
                 {
                     tracing::error!(%error, "no snapshot could be made");
                 }
@@ -276,13 +343,22 @@ impl Drop for FileJournal {
 }
 
 impl Journal for FileJournal {
-    fn append(&self, change: &Change<'_>) {
+    fn append(&self, change: &Change<'_>) -> bool {
         let payload = record(change.revision, change.resource, change.key, change.object);
         let mut queue = self.queue.0.lock();
+        let margin = if change.object.is_some() { MARGIN } else { 0 };
+        if !queue.room.take(payload.len() as u64 + FRAME, margin) {
+            return false;
+        }
         frame(&mut queue.bytes, &payload);
         queue.revision = change.revision;
         drop(queue);
         self.queue.1.notify_one();
+        true
+    }
+
+    fn has_room(&self) -> bool {
+        self.queue.0.lock().room.holds(2 * MARGIN)
     }
 
     fn durable(&self) -> signal::Receiver<u64> {
@@ -319,16 +395,46 @@ impl Writer {
     }
 
     /// Starts a new journal, then writes what the store holds beside it. A crash in between leaves both journals.
-    fn rotate(&mut self) -> io::Result<()> {
-        self.file = create(&journal_path(&self.folder, self.number + 1))?;
+    fn rotate(&mut self, reserve: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
+        let path = journal_path(&self.folder, self.number + 1);
+        let file = create(&path)?;
+        if let Err(error) = reserve(&file) {
+            fs::remove_file(path)?;
+            return Err(error);
+        }
+        self.file = file;
         self.number += 1;
         self.size = 0;
         let Some(store) = self.store.upgrade() else { return Ok(()) };
         let (revision, rows) = store.export();
         drop(store);
         let draft = self.folder.join("snapshot.tmp");
+        let written = self.snapshot_to(&draft, revision, rows);
+        if written.is_err() {
+            // On a full disk every byte counts.
+            let _ = fs::remove_file(&draft);
+        }
+        written?;
+        fs::rename(&draft, self.folder.join("snapshot"))?;
+        File::open(&self.folder)?.sync_all()?;
+        for number in (1..self.number).rev() {
+            let path = journal_path(&self.folder, number);
+            if !path.exists() {
+                break;
+            }
+            fs::remove_file(path)?;
+        }
+        Ok(())
+    }
+
+    fn snapshot_to(
+        &mut self,
+        draft: &Path,
+        revision: u64,
+        rows: Vec<(GroupResource, String, super::ObjectRef)>,
+    ) -> io::Result<()> {
         let mut out =
-            BufWriter::new(OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&draft)?);
+            BufWriter::new(OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(draft)?);
         let mut buffer = Vec::new();
         let header = Header { revision, journal: self.number };
         frame(&mut buffer, &serde_json::to_vec(&header)?);
@@ -341,15 +447,6 @@ impl Writer {
         let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.sync_all()?;
         self.snapshot = file.metadata()?.len();
-        fs::rename(&draft, self.folder.join("snapshot"))?;
-        File::open(&self.folder)?.sync_all()?;
-        for number in (1..self.number).rev() {
-            let path = journal_path(&self.folder, number);
-            if !path.exists() {
-                break;
-            }
-            fs::remove_file(path)?;
-        }
         Ok(())
     }
 }
@@ -434,7 +531,7 @@ mod tests {
             store: store.downgrade(),
             _lock: lock,
         };
-        writer.rotate().unwrap();
+        writer.rotate(|_| Ok(())).unwrap();
         assert!(!journal_path(folder.path(), 1).exists());
         drop(writer);
         let again = Store::new();

@@ -80,6 +80,8 @@ pub enum WriteError {
         /// Its present revision.
         current: u64,
     },
+    /// The journal has no room for it.
+    Full,
 }
 
 /// A change as the journal records it. `object` is absent when the object went away.
@@ -96,8 +98,10 @@ pub struct Change<'a> {
 
 /// Where confirmed writes go. Called under the store's lock, in revision order: must be quick.
 pub trait Journal: Send + Sync {
-    /// Takes note of a change.
-    fn append(&self, change: &Change<'_>);
+    /// Takes note of a change, or says that there is no room for it; then it has not happened.
+    fn append(&self, change: &Change<'_>) -> bool;
+    /// Whether a write of usual size would be taken now.
+    fn has_room(&self) -> bool;
     /// The highest revision that survives a crash.
     fn durable(&self) -> signal::Receiver<u64>;
     /// The highest revision that has been handed in.
@@ -194,6 +198,12 @@ impl Store {
         }
     }
 
+    /// Whether writes are taken now: they are refused while the disk below the journal is full.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.0.journal.read().as_ref().is_none_or(|journal| journal.has_room())
+    }
+
     /// How many rows lists have handed out so far. Tests tell from it whether work grows with the square of something.
     #[must_use]
     pub fn listed(&self) -> u64 {
@@ -286,7 +296,7 @@ impl Store {
     /// Adds an object; sets its resourceVersion.
     ///
     /// # Errors
-    /// [`WriteError::Exists`] when the name is taken.
+    /// [`WriteError::Exists`] when the name is taken, [`WriteError::Full`] when the journal has no room.
     pub fn create(
         &self,
         resource: &GroupResource,
@@ -299,13 +309,13 @@ impl Store {
         if inner.tables.get(resource).is_some_and(|table| table.rows.contains_key(&key)) {
             return Err(WriteError::Exists);
         }
-        Ok(self.commit(&mut inner, resource, namespace, name, key, Some(value), None))
+        self.commit(&mut inner, resource, namespace, name, key, Some(value), None)
     }
 
     /// Replaces an object. `expected` is the revision that it must have, or `None` for any.
     ///
     /// # Errors
-    /// [`WriteError::Missing`] or [`WriteError::Stale`].
+    /// [`WriteError::Missing`], [`WriteError::Stale`] or [`WriteError::Full`].
     pub fn update(
         &self,
         resource: &GroupResource,
@@ -317,13 +327,13 @@ impl Store {
         let mut inner = self.0.inner.write();
         let key = key_of(namespace, name);
         let previous = current(&inner, resource, &key, expected)?;
-        Ok(self.commit(&mut inner, resource, namespace, name, key, Some(value), Some(previous)))
+        self.commit(&mut inner, resource, namespace, name, key, Some(value), Some(previous))
     }
 
     /// Removes an object and returns its last state, stamped with the revision of the removal.
     ///
     /// # Errors
-    /// [`WriteError::Missing`] or [`WriteError::Stale`].
+    /// [`WriteError::Missing`], [`WriteError::Stale`] or [`WriteError::Full`].
     pub fn remove(
         &self,
         resource: &GroupResource,
@@ -334,7 +344,7 @@ impl Store {
         let mut inner = self.0.inner.write();
         let key = key_of(namespace, name);
         let previous = current(&inner, resource, &key, expected)?;
-        Ok(self.commit(&mut inner, resource, namespace, name, key, None, Some(previous)))
+        self.commit(&mut inner, resource, namespace, name, key, None, Some(previous))
     }
 
     #[allow(clippy::too_many_arguments, reason = "the one place where a write happens")]
@@ -347,15 +357,17 @@ impl Store {
         key: String,
         value: Option<Value>,
         previous: Option<ObjectRef>,
-    ) -> ObjectRef {
-        inner.revision += 1;
-        let revision = inner.revision;
+    ) -> Result<ObjectRef, WriteError> {
+        let revision = inner.revision + 1;
         let removed = value.is_none();
         let value = value.unwrap_or_else(|| previous.as_ref().map(|old| old.value().clone()).unwrap_or_default());
         let object = Arc::new(Object::new(value, revision));
-        if let Some(journal) = self.0.journal.read().as_ref() {
-            journal.append(&Change { revision, resource, key: &key, object: (!removed).then_some(&object) });
+        let change = Change { revision, resource, key: &key, object: (!removed).then_some(&object) };
+        if self.0.journal.read().as_ref().is_some_and(|journal| !journal.append(&change)) {
+            // Memory must not run ahead of the disk: what is refused is nowhere to be seen.
+            return Err(WriteError::Full);
         }
+        inner.revision = revision;
         let kind = match (&previous, removed) {
             (_, true) => EventKind::Deleted,
             (None, false) => EventKind::Added,
@@ -379,7 +391,7 @@ impl Store {
         table.history.push(event.clone(), HISTORY);
         inner.all.push(event, HISTORY_ALL);
         inner.cool();
-        object
+        Ok(object)
     }
 
     /// Puts objects in place without events or journal, as a restart or a bulk load does, and moves the

@@ -1,5 +1,7 @@
 //! Between the version in which an object is stored and the one in which it is asked for.
 
+mod autoscaling;
+
 use serde_json::Value;
 
 use crate::{
@@ -15,6 +17,12 @@ pub fn stored_as(id: &GroupResource) -> &GroupResource {
     if id.group == "events.k8s.io" { &CORE_EVENTS } else { id }
 }
 
+/// Whether a version of a resource has fields of its own; all others share one shape.
+#[must_use]
+pub fn reshapes(resource: &ResourceType, version: &str) -> bool {
+    resource.id == gr::HORIZONTAL_POD_AUTOSCALERS && version == "v1"
+}
+
 /// The object in `version`, or `None` when it is stored so already.
 #[must_use]
 pub fn to_version(resource: &ResourceType, version: &str, object: &Value) -> Option<Value> {
@@ -24,12 +32,18 @@ pub fn to_version(resource: &ResourceType, version: &str, object: &Value) -> Opt
     }
     let mut out = object.clone();
     out["apiVersion"] = wanted.into();
+    if reshapes(resource, version) {
+        autoscaling::to_v1(&mut out);
+    }
     Some(out)
 }
 
 /// The object as it is stored, from `version`.
 #[must_use]
-pub fn from_version(resource: &ResourceType, _version: &str, mut object: Value) -> Value {
+pub fn from_version(resource: &ResourceType, version: &str, mut object: Value) -> Value {
     object["apiVersion"] = resource.api_version().into();
+    if reshapes(resource, version) {
+        autoscaling::from_v1(&mut object);
+    }
     object
 }
