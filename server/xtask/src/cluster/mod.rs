@@ -17,6 +17,7 @@ mod needs;
 mod network;
 mod node;
 mod process;
+mod registry;
 mod status;
 mod trials;
 mod up;

@@ -10,6 +10,7 @@ use crate::cluster::{
     layout::Node,
     network,
     process::{Place, Started},
+    registry,
 };
 
 /// Where a node sees Kubernetes' programs: their real place may be one that it does not see.
@@ -53,6 +54,7 @@ pub fn prepare(node: Node<'_>, authority: &Authority) -> Result<()> {
     let proxy = authority.identity("system:kube-proxy", None, &[])?;
     write(&kubelet.join("proxy.kubeconfig"), &authority.kubeconfig(cluster, &proxy))?;
     write(&node.dir().join("var/lib/cni/net.d/10-pods.conflist"), &cni_config(node))?;
+    registry::mirror(node)?;
     write(&node.dir().join("var/lib/containerd/config.toml"), &containerd_config(node))
 }
 
@@ -156,6 +158,8 @@ fn containerd_config(node: Node<'_>) -> String {
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "/usr/lib/cni"
     conf_dir = "/var/lib/cni/net.d"
+  [plugins."io.containerd.grpc.v1.cri".registry]
+    config_path = "/var/lib/containerd/certs.d"
 [plugins."io.containerd.internal.v1.opt"]
   path = "/var/lib/containerd/opt"
 "#,

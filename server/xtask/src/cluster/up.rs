@@ -3,6 +3,7 @@
 use std::{
     fs,
     os::unix::fs::symlink,
+    path::Path,
     thread,
     time::{Duration, Instant},
 };
@@ -14,7 +15,7 @@ use crate::{
         addons::{self, Addon},
         binary, cgroups, control, down, images, kubectl,
         layout::Cluster,
-        needs, network, node, process,
+        needs, network, node, process, registry,
     },
     shell::{say, seconds, step},
     workspace::Workspace,
@@ -40,12 +41,13 @@ pub fn run(workspace: &Workspace, name: &str, with: &[Addon]) -> Result<()> {
     needs::programs()?;
     let programs = binary::build(workspace)?;
     let images = images::build(workspace)?;
+    let pulls = registry::build(workspace)?;
     addons::build(workspace, with)?;
 
     let start = Instant::now();
     let cluster = Cluster::create(name, &network::routes()?)?;
     symlink(&programs, cluster.path("bin"))?;
-    bring_up(&cluster, &images).with_context(|| {
+    bring_up(&cluster, &images, &pulls).with_context(|| {
         format!(
             "what came up stays for a look: logs are in {}; to remove it: cargo xtask cluster down --name {name}",
             cluster.dir().display()
@@ -69,7 +71,7 @@ fn runs(cluster: &Cluster) -> Result<bool> {
     Ok(true)
 }
 
-fn bring_up(cluster: &Cluster, images: &std::path::Path) -> Result<()> {
+fn bring_up(cluster: &Cluster, images: &Path, pulls: &Path) -> Result<()> {
     let authority = control::prepare(cluster)?;
     network::create(cluster)?;
     // The nodes boot and take their images while the API server starts.
@@ -86,6 +88,7 @@ fn bring_up(cluster: &Cluster, images: &std::path::Path) -> Result<()> {
             });
             let nodes: Vec<_> = nodes.collect();
             control::start_api(cluster)?;
+            registry::start(cluster, pulls, images)?;
             let booted =
                 nodes.into_iter().map(|thread| thread.join().map_err(|_| anyhow!("a node's thread failed"))?);
             booted.collect::<Result<Vec<_>>>()
