@@ -68,6 +68,20 @@ async function startCluster(folder) {
   return { child, kubeconfig };
 }
 
+/** A real cluster to run on (`cargo xtask test --cluster`) instead of the embedded one. */
+const KUBECONFIG = process.env.BERTH_TEST_KUBECONFIG;
+
+/** Removes what portals before have made in the real cluster, as nobody will use it any more. */
+async function emptyCluster() {
+  const kubectl = (...args) => run('kubectl', ['--kubeconfig', KUBECONFIG, ...args], { timeout: 120_000 });
+  await kubectl('delete', 'namespace', '--selector', 'app.kubernetes.io/managed-by=berth', '--ignore-not-found');
+}
+
+/** Stops or continues the real cluster's API server. */
+async function signalCluster(command) {
+  await run(process.env.BERTH_XTASK, ['cluster', '--name', process.env.BERTH_TEST_CLUSTER, command]);
+}
+
 export class Portal {
   /** @param {{ apart?: boolean }} options `apart`: with the cluster in another process. */
   static async start({ apart = false } = {}) {
@@ -76,7 +90,8 @@ export class Portal {
     portal.data = join(portal.folder, 'data');
     portal.port = await freePort();
     portal.url = `http://127.0.0.1:${portal.port}`;
-    if (apart) portal.cluster = await startCluster(portal.folder);
+    if (KUBECONFIG) portal.cluster = { kubeconfig: KUBECONFIG };
+    else if (apart) portal.cluster = await startCluster(portal.folder);
     portal.firstPassword = await portal.createUser('captain', '--platform-admin');
     await portal.serve();
     return portal;
@@ -124,11 +139,13 @@ export class Portal {
   }
 
   /** The cluster answers nobody any more, as one whose network is gone. Only when it is `apart`. */
-  freezeCluster() {
+  async freezeCluster() {
+    if (KUBECONFIG) return signalCluster('freeze');
     this.cluster.child.process.kill('SIGSTOP');
   }
 
-  thawCluster() {
+  async thawCluster() {
+    if (KUBECONFIG) return signalCluster('thaw');
     this.cluster.child.process.kill('SIGCONT');
   }
 
@@ -138,7 +155,8 @@ export class Portal {
 
   async stop() {
     await stop(this.child);
-    if (this.cluster) await stop(this.cluster.child);
+    if (KUBECONFIG) await emptyCluster();
+    else if (this.cluster) await stop(this.cluster.child);
     await rm(this.folder, { recursive: true, force: true });
   }
 }

@@ -8,7 +8,7 @@ test('pages go on from the cache and say how old they are', async ({ signedIn: p
   await shop.deploy('web', spec(image('web')));
   await shop.phase('web', 'Ready');
   await page.goto(`${shop.path}/apps`);
-  portal.freezeCluster();
+  await portal.freezeCluster();
   try {
     // Rendered by the server, not only told by the stream: so the page is asked for anew.
     await expect(async () => {
@@ -20,7 +20,7 @@ test('pages go on from the cache and say how old they are', async ({ signedIn: p
     // The page's own stream lives on; that makes nothing on it newer.
     await expect(page.locator('#live')).toContainText('reconnecting');
   } finally {
-    portal.thawCluster();
+    await portal.thawCluster();
   }
   await expect(page.locator('#stale')).toBeEmpty({ timeout: 60_000 });
   await expect(page.locator('#live')).toContainText('live');

@@ -64,6 +64,10 @@ enum Command {
         /// `node1`, `node2` or `node3`.
         node: String,
     },
+    /// Freezes the API server: it keeps its connections and answers nobody, as one that hangs.
+    Freeze,
+    /// Lets a frozen API server go on.
+    Thaw,
     /// Prints the path of the administrator's kubeconfig.
     Kubeconfig,
     /// Prints nodes, versions, addresses and where the logs lie.
@@ -91,6 +95,8 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         Command::Load { files } => images::load(&running(name)?, files),
         Command::Off { node } => status::off(&running(name)?, node),
         Command::On { node } => status::on(&running(name)?, node),
+        Command::Freeze => status::api_server(&running(name)?, "STOP"),
+        Command::Thaw => status::api_server(&running(name)?, "CONT"),
         Command::Kubeconfig => {
             println!("{}", running(name)?.kubeconfig().display());
             Ok(())
