@@ -12,7 +12,7 @@ use berth_types::{
     app_status::{AppPhase, CauseCode},
     rows::PodPhase,
 };
-use common::{Harbour, PATIENCE, row};
+use common::{Harbour, PATIENCE, row, unique};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ async fn the_main_job() {
     let ready = harbour.wait_app("web", "ready", |a| a.view.status.phase == AppPhase::Ready).await;
     let status = &ready.view.status;
     assert_eq!((status.ready.as_str(), status.revision, status.observed_generation), ("2/2", 1, ready.view.generation));
-    assert_eq!(status.addresses, ["web.shop-dev:8080"]);
+    assert_eq!(status.addresses, [format!("web.{}:8080", harbour.namespace.kube_name)]);
     let pods = harbour
         .wait("running pods", || {
             Some(harbour.pods()).filter(|p| p.len() == 2 && p.iter().all(|p| p.phase == PodPhase::Running))
@@ -41,10 +41,8 @@ async fn the_main_job() {
         .await;
     let pods = pods.expect("two pods that run");
     assert!(pods.iter().all(|p| p.app.as_deref() == Some("web") && p.revision == Some(1)), "{pods:?}");
-    for path in
-        ["/api/v1/namespaces/shop-dev/services/web", "/apis/policy/v1/namespaces/shop-dev/poddisruptionbudgets/web"]
-    {
-        assert!(harbour.get(path).await.is_some(), "{path}");
+    for path in [harbour.path("v1", "services/web"), harbour.path("policy/v1", "poddisruptionbudgets/web")] {
+        assert!(harbour.get(&path).await.is_some(), "{path}");
     }
 
     // Scaling rolls nothing and is no revision.
@@ -88,7 +86,7 @@ async fn the_main_job() {
     let gone =
         harbour.wait("gone", || (harbour.cluster.app(&app).is_none() && harbour.pods().is_empty()).then_some(())).await;
     assert!(gone.is_some(), "left behind: {:?} {:?}", harbour.cluster.app(&app).map(|a| a.object), harbour.pods());
-    assert!(harbour.get("/apis/apps/v1/namespaces/shop-dev/deployments/web").await.is_none());
+    assert!(harbour.get(&harbour.path("apps/v1", "deployments/web")).await.is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -202,30 +200,22 @@ async fn what_others_change_is_put_right() {
     harbour.create("web", &value).await;
     harbour.wait_app("web", "ready", |a| a.view.status.phase == AppPhase::Ready).await;
 
-    let deployment = "/apis/apps/v1/namespaces/shop-dev/deployments/web";
+    let deployment = harbour.path("apps/v1", "deployments/web");
+    let service = harbour.path("v1", "services/web");
+    let ingress = harbour.path("networking.k8s.io/v1", "ingresses/web");
     let merge = "application/merge-patch+json";
-    harbour.send("PATCH", deployment, merge, &json!({"spec": {"replicas": 5}})).await;
-    harbour
-        .send(
-            "PATCH",
-            "/api/v1/namespaces/shop-dev/services/web",
-            merge,
-            &json!({"spec": {"selector": {"berth.dev/app": "other"}}}),
-        )
-        .await;
-    harbour
-        .send("DELETE", "/apis/networking.k8s.io/v1/namespaces/shop-dev/ingresses/web", "application/json", &json!({}))
-        .await;
+    harbour.send("PATCH", &deployment, merge, &json!({"spec": {"replicas": 5}})).await;
+    harbour.send("PATCH", &service, merge, &json!({"spec": {"selector": {"berth.dev/app": "other"}}})).await;
+    harbour.send("DELETE", &ingress, "application/json", &json!({})).await;
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
-        let replicas = harbour.get(deployment).await.unwrap()["spec"]["replicas"] == 2;
-        let service = harbour.get("/api/v1/namespaces/shop-dev/services/web").await.unwrap();
-        let selector = service["spec"]["selector"]["berth.dev/app"] == "web";
-        let ingress = harbour.get("/apis/networking.k8s.io/v1/namespaces/shop-dev/ingresses/web").await.is_some();
-        if replicas && selector && ingress {
+        let replicas = harbour.get(&deployment).await.unwrap()["spec"]["replicas"] == 2;
+        let selector = harbour.get(&service).await.unwrap()["spec"]["selector"]["berth.dev/app"] == "web";
+        let back = harbour.get(&ingress).await.is_some();
+        if replicas && selector && back {
             break;
         }
-        assert!(tokio::time::Instant::now() < deadline, "replicas {replicas}, selector {selector}, ingress {ingress}");
+        assert!(tokio::time::Instant::now() < deadline, "replicas {replicas}, selector {selector}, ingress {back}");
         tokio::task::yield_now().await;
     }
 
@@ -233,7 +223,7 @@ async fn what_others_change_is_put_right() {
     value["components"][0]["expose"] = json!({"type": "None"});
     harbour.cluster.replace_app(&harbour.person("ada"), &harbour.app("web"), &value, None).await.unwrap();
     let deadline = tokio::time::Instant::now() + PATIENCE;
-    while harbour.get("/api/v1/namespaces/shop-dev/services/web").await.is_some() {
+    while harbour.get(&service).await.is_some() {
         assert!(tokio::time::Instant::now() < deadline, "the Service stays");
         tokio::task::yield_now().await;
     }
@@ -244,14 +234,14 @@ async fn what_is_not_ours_is_not_taken() {
     let harbour = Harbour::open().await;
     let foreign = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"},
         "spec": {"type": "ClusterIP", "selector": {"app": "theirs"}, "ports": [{"name": "http", "port": 8080, "targetPort": 1, "protocol": "TCP"}]}});
-    harbour.send("POST", "/api/v1/namespaces/shop-dev/services?fieldManager=helm", "application/json", &foreign).await;
+    harbour.send("POST", &harbour.path("v1", "services?fieldManager=helm"), "application/json", &foreign).await;
     harbour.create("web", &spec("registry.example/web:1", 1)).await;
     let refused = |a: &berth_core::ports::cluster::AppObject| {
         a.view.status.cause.as_ref().is_some_and(|c| c.code == CauseCode::ObjectRefused)
     };
     let status = harbour.wait_app("web", "refused", refused).await.view.status;
     assert!(status.cause.unwrap().message.contains("exists already"));
-    let service = harbour.get("/api/v1/namespaces/shop-dev/services/web").await.unwrap();
+    let service = harbour.get(&harbour.path("v1", "services/web")).await.unwrap();
     assert_eq!(service["spec"]["selector"], json!({"app": "theirs"}));
 }
 
@@ -290,19 +280,28 @@ async fn logs_of_all_pods() {
     assert_eq!(nobody.err().expect("no such pod").code(), ErrorCode::NotFound);
 }
 
+/// Labels and annotations: what somebody who took it over would have changed.
+fn metadata(namespace: Option<Value>) -> [Value; 2] {
+    let metadata = namespace.expect("it is there")["metadata"].clone();
+    ["labels", "annotations"].map(|key| metadata[key].clone())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn namespaces_of_others_are_left_alone() {
     let harbour = Harbour::new().await;
-    let path = "/api/v1/namespaces/cert-manager";
-    let theirs = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "cert-manager", "labels": {"team": "ops"}}});
+    let name = format!("m{}", unique());
+    let path = format!("/api/v1/namespaces/cert-{name}");
+    let theirs = json!({"apiVersion": "v1", "kind": "Namespace",
+        "metadata": {"name": format!("cert-{name}"), "labels": {"team": "ops"}}});
     harbour.send("POST", "/api/v1/namespaces", "application/json", &theirs).await;
-    let before = harbour.get(path).await;
-    let desired = desired(&row("cert", "manager"));
+    let before = metadata(harbour.get(&path).await);
+    let desired = desired(&row("cert", &name));
     assert!(harbour.cluster.namespace_taken(&desired).await.unwrap());
     let refused = harbour.cluster.ensure_namespace(&harbour.berth(), &desired).await.unwrap_err();
     assert_eq!(refused.code(), ErrorCode::AlreadyExists);
-    assert_eq!(harbour.get(path).await, before, "no label of ours");
-    let bindings =
-        harbour.get("/apis/rbac.authorization.k8s.io/v1/namespaces/cert-manager/rolebindings").await.unwrap();
+    assert_eq!(metadata(harbour.get(&path).await), before, "no label of ours");
+    let bindings = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/cert-{name}/rolebindings");
+    let bindings = harbour.get(&bindings).await.unwrap();
     assert_eq!(bindings["items"], json!([]), "and no rights");
+    harbour.send("DELETE", &path, "application/json", &json!({})).await;
 }

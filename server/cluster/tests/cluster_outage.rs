@@ -46,13 +46,13 @@ async fn down_and_up() {
     harbour
         .send(
             "DELETE",
-            "/apis/berth.dev/v1alpha1/namespaces/shop-dev/apps/web",
+            &harbour.path("berth.dev/v1alpha1", "apps/web"),
             "application/json",
             &json!({"propagationPolicy": "Background"}),
         )
         .await;
     let app = json!({"apiVersion": "berth.dev/v1alpha1", "kind": "App", "metadata": {"name": "fresh"}, "spec": spec()});
-    harbour.send("POST", "/apis/berth.dev/v1alpha1/namespaces/shop-dev/apps", "application/json", &app).await;
+    harbour.send("POST", &harbour.path("berth.dev/v1alpha1", "apps"), "application/json", &app).await;
     assert!(harbour.cluster.app(&harbour.app("fresh")).is_none());
 
     harbour.cut.send_replace(false);

@@ -66,8 +66,8 @@ pub(super) fn missing_config(message: &str) -> Option<String> {
 
 /// The host that a line says cannot be found.
 pub(super) fn unknown_host(line: &str) -> Option<String> {
-    // Go: lookup db on 10.96.0.10:53: no such host
-    if line.contains("no such host")
+    // Go: lookup db on 10.96.0.10:53: no such host; "server misbehaving" where the name server cannot ask further
+    if ["no such host", "server misbehaving"].iter().any(|end| line.contains(end))
         && let Some(rest) = line.rsplit_once("lookup ").map(|(_, rest)| rest)
     {
         return host(rest);
@@ -171,6 +171,7 @@ mod tests {
         for (line, want) in [
             ("dial tcp: lookup db-payments on 10.96.0.10:53: no such host", Some("db-payments")),
             ("FATAL dial tcp: lookup db-payments: no such host", Some("db-payments")),
+            ("dial tcp: lookup db-payments on 10.97.0.10:53: server misbehaving", Some("db-payments")),
             ("Error: getaddrinfo ENOTFOUND db.shop.svc", Some("db.shop.svc")),
             ("java.net.UnknownHostException: redis: Name or service not known", Some("redis")),
             (

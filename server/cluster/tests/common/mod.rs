@@ -1,7 +1,14 @@
-//! A portal's cluster adapter over an embedded cluster, with a switch that cuts the line between them.
+//! A portal's cluster adapter over a cluster, with a switch that cuts the line between them. The cluster is an embedded one of
+//! the test's own, or the real one that `BERTH_TEST_KUBECONFIG` leads to (`cargo xtask test --cluster`).
 #![allow(clippy::unwrap_used, clippy::expect_used, dead_code, missing_docs)]
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use berth_cluster::{Connection, KubeCluster};
 use berth_core::{
@@ -27,7 +34,6 @@ use uuid::Uuid;
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Harbour {
-    pub sim: Sim,
     pub cluster: Arc<KubeCluster>,
     pub namespace: NamespaceRef,
     /// `true`: nothing comes through, and open connections break.
@@ -35,17 +41,40 @@ pub struct Harbour {
     /// An administrator's client, past the switch.
     pub admin: kube::Client,
     shutdown: CancellationToken,
+    /// The embedded cluster ends with this.
+    _sim: Option<Sim>,
+    /// The real cluster, whose namespace must be removed.
+    real: Option<String>,
 }
 
 impl Drop for Harbour {
     fn drop(&mut self) {
         self.shutdown.cancel();
+        if let Some(kubeconfig) = &self.real {
+            let mut kubectl = std::process::Command::new("kubectl");
+            kubectl.args([
+                "--kubeconfig",
+                kubeconfig,
+                "delete",
+                "namespace",
+                "--wait=false",
+                &self.namespace.kube_name,
+            ]);
+            assert!(kubectl.stdout(std::process::Stdio::null()).status().is_ok(), "kubectl is needed to clean up");
+        }
     }
 }
 
-/// The sim's API behind a switch.
-fn client(sim: &Sim, cut: &watch::Sender<bool>) -> kube::Client {
-    let (service, cut) = (sim.service(), cut.clone());
+/// A cluster's API behind a switch.
+fn client<S, B>(service: S, cut: &watch::Sender<bool>) -> kube::Client
+where
+    S: tower::Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+    S::Error: std::fmt::Debug,
+    B: axum::body::HttpBody<Data = bytes::Bytes> + Send + 'static,
+    B::Error: Into<tower::BoxError>,
+{
+    let cut = cut.clone();
     let switched = tower::service_fn(move |request: Request<Body>| {
         let (service, mut line) = (service.clone(), cut.subscribe());
         async move {
@@ -53,9 +82,8 @@ fn client(sim: &Sim, cut: &watch::Sender<bool>) -> kube::Client {
             if *line.borrow() {
                 return Err(refused());
             }
-            let response: Response<axum_body::Body> = service.oneshot(request).await.unwrap();
-            let (parts, body) = response.into_parts();
-            let chunks = body_stream(body);
+            let (parts, body) = service.oneshot(request).await.map_err(|_| refused())?.into_parts();
+            let chunks = axum_body::Body::new(body).into_data_stream();
             let broken = async move {
                 let _ = line.wait_for(|cut| *cut).await;
             };
@@ -69,8 +97,10 @@ fn client(sim: &Sim, cut: &watch::Sender<bool>) -> kube::Client {
 
 use axum::body as axum_body;
 
-fn body_stream(body: axum_body::Body) -> impl futures::Stream<Item = Result<bytes::Bytes, axum::Error>> {
-    body.into_data_stream()
+/// Something that no other test has.
+pub fn unique() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    format!("{:x}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// A namespace as the store has it.
@@ -97,9 +127,26 @@ impl Harbour {
 
     /// The same without a controller.
     pub async fn new() -> Self {
-        let sim = Sim::builder().build().unwrap();
         let cut = watch::Sender::new(false);
-        let connection = Connection::single(client(&sim, &cut));
+        let real = std::env::var("BERTH_TEST_KUBECONFIG").ok();
+        let (switched, admin, sim) = match &real {
+            None => {
+                let sim = Sim::builder().build().unwrap();
+                (client(sim.service(), &cut), kube::Client::new(sim.service(), "default"), Some(sim))
+            }
+            Some(path) => {
+                let kubeconfig = kube::config::Kubeconfig::read_from(path).unwrap();
+                let config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.unwrap();
+                let admin = kube::Client::try_from(config).unwrap();
+                let through = admin.clone();
+                let service = tower::service_fn(move |request| {
+                    let through = through.clone();
+                    async move { through.send(request).await }
+                });
+                (client(service, &cut), admin, None)
+            }
+        };
+        let connection = Connection::single(switched);
         let cluster = KubeCluster::new(ClusterId::local(), connection, Arc::new(SystemClock));
         cluster.ensure_crds().await.unwrap();
         cluster.ensure_cluster_roles().await.unwrap();
@@ -114,12 +161,12 @@ impl Harbour {
             id: Uuid::nil(),
             name: "dev".parse().unwrap(),
             cluster: ClusterId::local(),
-            kube_name: "shop-dev".into(),
+            // A real cluster is shared with tests before and beside this one.
+            kube_name: real.as_ref().map_or("shop-dev".into(), |_| format!("shop-dev-{}", unique()).into()),
         };
         let shutdown = CancellationToken::new();
-        let admin = kube::Client::new(sim.service(), "default");
-        let harbour = Self { sim, cluster, namespace, cut, admin, shutdown };
-        let row = row("shop", "dev");
+        let harbour = Self { cluster, namespace, cut, admin, shutdown, _sim: sim, real };
+        let row = Namespace { kube_name: harbour.namespace.kube_name.to_string(), ..row("shop", "dev") };
         let desired = berth_core::services::namespaces::desired(&row);
         assert!(harbour.cluster.ensure_namespace(&harbour.berth(), &desired).await.unwrap(), "made");
         assert!(!harbour.cluster.ensure_namespace(&harbour.berth(), &desired).await.unwrap(), "nothing left to do");
@@ -197,6 +244,12 @@ impl Harbour {
 
     pub fn pods(&self) -> Vec<PodRow> {
         self.cluster.pods(&self.dev(), &ListQuery::default()).unwrap().items
+    }
+
+    /// The path of something in the namespace: `/api/v1/…` for `v1`, `/apis/apps/v1/…` for `apps/v1`.
+    pub fn path(&self, version: &str, name: &str) -> String {
+        let api = if version == "v1" { "api" } else { "apis" };
+        format!("/{api}/{version}/namespaces/{}/{name}", self.namespace.kube_name)
     }
 
     /// An object as the cluster has it.
