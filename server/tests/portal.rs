@@ -1,4 +1,5 @@
-//! The portal whole: store, embedded cluster, services, pages and API in one process, asked over its router.
+//! The portal whole: store, cluster (the embedded one, or the real one of `BERTH_TEST_KUBECONFIG`), services, pages and API in
+//! one process, asked over its router.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::time::Duration;
@@ -23,11 +24,15 @@ struct Running {
 
 impl Running {
     async fn start() -> Self {
-        let data = tempfile::tempdir().unwrap();
-        let flags = config::Flags { data: Some(data.path().to_owned()), sim: Some(true), ..config::Flags::default() };
+        let data_folder = tempfile::tempdir().unwrap();
+        let real = std::env::var("BERTH_TEST_KUBECONFIG").ok();
+        let sim = real.is_none();
+        let data = Some(data_folder.path().to_owned());
+        let flags =
+            config::Flags { data, sim: Some(sim), kubeconfig: real.map(Into::into), ..config::Flags::default() };
         let settings = config::load(&flags).unwrap();
         let metrics = PrometheusBuilder::new().build_recorder().handle();
-        Self { portal: Portal::start(&settings, metrics).await.unwrap(), _data: data }
+        Self { portal: Portal::start(&settings, metrics).await.unwrap(), _data: data_folder }
     }
 
     fn system(&self) -> OpCtx {

@@ -1,6 +1,9 @@
-//! `cargo xtask test`: every check there is, each with its name, time and result.
+//! `cargo xtask test`: every check there is, each with its name, time and result. With `--cluster`, the suites that need a
+//! cluster run on a real one instead of the embedded one.
 
 use std::{
+    env,
+    ffi::OsString,
     fmt, fs,
     time::{Duration, Instant},
 };
@@ -8,6 +11,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
+    cluster::{self, Testbed},
     generated, layers, needs,
     shell::{line, run as run_command, say, seconds, watch},
     site,
@@ -23,6 +27,9 @@ pub struct Options {
     /// Prints the steps and does nothing.
     #[arg(long)]
     list: bool,
+    /// On a real Kubernetes of three nodes (`cargo xtask cluster`), started for it and removed afterwards.
+    #[arg(long)]
+    cluster: bool,
     /// Given to the tests, after `--`: for `rust` to cargo test, for `browser` to Playwright.
     #[arg(last = true)]
     arguments: Vec<String>,
@@ -44,6 +51,15 @@ const STEPS: &[Step] = &[
     Step { name: "generated", about: "committed files that are made from code are current", run: check_generated },
     Step { name: "browser", about: "Playwright against a real server, in Chromium", run: browser },
 ];
+
+/// With `--cluster`.
+const CLUSTER_STEPS: &[Step] = &[
+    Step { name: "rust", about: "cluster and portal tests on a real Kubernetes", run: rust_on_cluster },
+    Step { name: "browser", about: "Playwright against a portal on a real Kubernetes", run: browser },
+];
+
+/// Rust's tests that talk to a cluster which need not be the embedded one.
+const ON_CLUSTERS: &[&str] = &["cluster_apps", "cluster_outage", "portal"];
 
 /// Tests of one or more runners.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -73,9 +89,25 @@ struct Session<'a> {
     workspace: &'a Workspace,
     arguments: &'a [String],
     built: bool,
+    /// The real cluster that tests run on.
+    testbed: Option<Testbed>,
 }
 
 impl Session<'_> {
+    /// What tells tests which cluster to use.
+    fn environment(&self) -> Result<Vec<(&'static str, OsString)>> {
+        let Some(testbed) = &self.testbed else { return Ok(Vec::new()) };
+        let path = env::var_os("PATH").unwrap_or_default();
+        let path = env::join_paths([testbed.programs.clone()].into_iter().chain(env::split_paths(&path)))?;
+        Ok(vec![
+            ("BERTH_TEST_KUBECONFIG", testbed.kubeconfig.clone().into()),
+            ("BERTH_TEST_CLUSTER", cluster::TESTS.into()),
+            ("BERTH_XTASK", env::current_exe()?.into()),
+            // The cluster's own kubectl.
+            ("PATH", path),
+        ])
+    }
+
     /// Builds everything that tests need, `berth` too, once and with the same features for all steps.
     fn build(&mut self) -> Result<()> {
         if !self.built {
@@ -98,14 +130,16 @@ struct Done {
 /// # Errors
 /// A step failed, or a name is not a step's.
 pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    let known = if options.cluster { CLUSTER_STEPS } else { STEPS };
     if options.list {
-        for step in STEPS {
+        for step in known {
             println!("{:<10} {}", step.name, step.about);
         }
         return Ok(());
     }
-    let steps = chosen(&options.only)?;
-    let mut session = Session { workspace, arguments: &options.arguments, built: false };
+    let steps = chosen(known, &options.only)?;
+    let testbed = options.cluster.then(|| cluster::testbed(workspace)).transpose()?;
+    let mut session = Session { workspace, arguments: &options.arguments, built: false, testbed };
     let mut all = Vec::new();
     for (at, step) in steps.iter().enumerate() {
         say(&format!("{}/{} {}: {}", at + 1, steps.len(), step.name, step.about));
@@ -122,10 +156,14 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         eprintln!("{}\n", done.line());
         all.push(done);
     }
+    if session.testbed.is_some() {
+        cluster::clear()?;
+    }
     let total = summary(&all);
     println!("tests: {total}");
     if total.failed > 0 {
-        bail!("a check failed; to run it alone: cargo xtask test --only STEP");
+        let how = if options.cluster { "--cluster " } else { "" };
+        bail!("a check failed; to run it alone: cargo xtask test {how}--only STEP");
     }
     Ok(())
 }
@@ -151,12 +189,12 @@ fn summary(all: &[Done]) -> Count {
     total
 }
 
-fn chosen(names: &[String]) -> Result<Vec<&'static Step>> {
-    if let Some(unknown) = names.iter().find(|name| STEPS.iter().all(|step| step.name != **name)) {
-        let known: Vec<_> = STEPS.iter().map(|step| step.name).collect();
+fn chosen(steps: &'static [Step], names: &[String]) -> Result<Vec<&'static Step>> {
+    if let Some(unknown) = names.iter().find(|name| steps.iter().all(|step| step.name != **name)) {
+        let known: Vec<_> = steps.iter().map(|step| step.name).collect();
         bail!("no step is called `{unknown}`; there are {}", known.join(", "));
     }
-    Ok(STEPS.iter().filter(|step| names.is_empty() || names.iter().any(|name| name == step.name)).collect())
+    Ok(steps.iter().filter(|step| names.is_empty() || names.iter().any(|name| name == step.name)).collect())
 }
 
 /// A step that is one check.
@@ -195,6 +233,17 @@ fn rust(session: &mut Session<'_>) -> Result<Count> {
     finished(&line(&cargo), passed, count)
 }
 
+/// One at a time: they share the cluster, and each brings a controller.
+fn rust_on_cluster(session: &mut Session<'_>) -> Result<Count> {
+    session.build()?;
+    let mut cargo = session.workspace.cargo();
+    cargo.args(["test", "--workspace", "--no-fail-fast"]).args(ON_CLUSTERS.iter().flat_map(|name| ["--test", name]));
+    cargo.args(["--", "--test-threads=1"]).args(session.arguments).envs(session.environment()?);
+    let mut count = Count::default();
+    let passed = watch(&mut cargo, |text| count.add(of_libtest(text).unwrap_or_default()))?;
+    finished(&line(&cargo), passed, count)
+}
+
 fn check_generated(session: &mut Session<'_>) -> Result<Count> {
     session.build()?;
     Ok(Count { passed: generated::check(session.workspace)?, ..Count::default() })
@@ -202,11 +251,11 @@ fn check_generated(session: &mut Session<'_>) -> Result<Count> {
 
 fn browser(session: &mut Session<'_>) -> Result<Count> {
     session.build()?;
-    playwright(session.workspace, session.arguments, &[])
+    playwright(session.workspace, session.arguments, &session.environment()?)
 }
 
 /// Runs Playwright with a `berth` that is already built.
-fn playwright(workspace: &Workspace, arguments: &[String], environment: &[(&str, &str)]) -> Result<Count> {
+fn playwright(workspace: &Workspace, arguments: &[String], environment: &[(&str, OsString)]) -> Result<Count> {
     let npm = needs::npm()?;
     let chromium = needs::chromium()?;
     needs::node_modules(workspace)?;
@@ -219,7 +268,7 @@ fn playwright(workspace: &Workspace, arguments: &[String], environment: &[(&str,
     command.current_dir(workspace.path("end2end")).args(["test", "--silent", "--"]).args(arguments);
     command.env("BERTH_BINARY", workspace.berth(Profile::Dev)).env("BERTH_SITE", site);
     command.env("BERTH_CHROMIUM", chromium).env("BERTH_REPORT", &report);
-    command.envs(environment.iter().copied());
+    command.envs(environment.iter().cloned());
     let passed = watch(&mut command, |_| {})?;
     let report = fs::read(&report).context("Playwright wrote no report")?;
     finished(&line(&command), passed, of_playwright(&serde_json::from_slice(&report)?))
@@ -230,7 +279,7 @@ fn playwright(workspace: &Workspace, arguments: &[String], environment: &[(&str,
 /// # Errors
 /// A page did not come up.
 pub fn screenshots(workspace: &Workspace) -> Result<()> {
-    let count = playwright(workspace, &["--project=screenshots".to_owned()], &[("BERTH_SCREENSHOTS", "1")])?;
+    let count = playwright(workspace, &["--project=screenshots".to_owned()], &[("BERTH_SCREENSHOTS", "1".into())])?;
     if count.failed > 0 {
         bail!("the pictures were not all made")
     }
@@ -300,8 +349,8 @@ mod tests {
 
     #[test]
     fn unknown_steps_are_named() {
-        let error = chosen(&["rusty".to_owned()]).err().expect("refused").to_string();
+        let error = chosen(STEPS, &["rusty".to_owned()]).err().expect("refused").to_string();
         assert!(error.contains("rusty") && error.contains("browser"), "{error}");
-        assert_eq!(chosen(&[]).unwrap().len(), STEPS.len());
+        assert_eq!(chosen(STEPS, &[]).unwrap().len(), STEPS.len());
     }
 }

@@ -4,7 +4,6 @@
 
 mod bench;
 mod checks;
-#[cfg(unix)]
 mod cluster;
 mod generated;
 mod layers;
@@ -41,7 +40,6 @@ enum Command {
     /// Builds the browser part alone and prints the folder that `berth serve --site` reads.
     Site(site::Options),
     /// A real Kubernetes of three nodes on this machine (Linux, root), to run tests on.
-    #[cfg(unix)]
     Cluster(cluster::Options),
 }
 
@@ -53,7 +51,6 @@ fn main() -> ExitCode {
         Command::Regenerate(options) => generated::run(&workspace, &options),
         Command::Bench(options) => bench::run(&workspace, &options),
         Command::Site(options) => site::run(&workspace, &options),
-        #[cfg(unix)]
         Command::Cluster(options) => cluster::run(&workspace, &options),
     });
     match done {

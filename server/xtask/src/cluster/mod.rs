@@ -106,6 +106,38 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     }
 }
 
+/// A cluster that tests run on.
+pub struct Testbed {
+    /// The administrator's way in.
+    pub kubeconfig: PathBuf,
+    /// Folder of its `kubectl`.
+    pub programs: PathBuf,
+}
+
+/// The cluster that tests run on, called [`TESTS`]: started, unless it runs.
+///
+/// # Errors
+/// [`NotHere`](crate::shell::NotHere) where this machine cannot run one; otherwise what went wrong.
+pub fn testbed(workspace: &Workspace) -> Result<Testbed> {
+    needs::machine()?;
+    let _alone = binary::alone()?;
+    up::run(workspace, TESTS, &[addons::Addon::Dns, addons::Addon::Metrics])?;
+    let cluster = running(TESTS)?;
+    Ok(Testbed { kubeconfig: cluster.kubeconfig(), programs: cluster.path("bin") })
+}
+
+/// Name of the cluster that tests run on.
+pub const TESTS: &str = "tests";
+
+/// Removes it.
+///
+/// # Errors
+/// Something stays.
+pub fn clear() -> Result<()> {
+    let _alone = binary::alone()?;
+    down::run(TESTS)
+}
+
 fn running(name: &str) -> Result<Cluster> {
     match Cluster::find(name)? {
         Some(cluster) => Ok(cluster),
