@@ -314,10 +314,10 @@ pub fn field(ui: Ui, form: &Form, field: Field) -> AnyView {
                 aria-invalid=invalid
                 aria-describedby=described
                 data-check=field.check
-            >
-                // A line end right after the tag belongs to HTML, so one more keeps a leading empty line of the value.
-                {format!("\n{value}")}
-            </textarea>
+                // Leptos writes the children of a textarea as they are, markup and all: so the text is escaped here. A line end
+                // right after the tag belongs to HTML; one more keeps a leading empty line of the value.
+                inner_html=format!("\n{}", html_escape::encode_text(&value))
+            ></textarea>
         }
         .into_any(),
         Control::Select(options) => {

@@ -12,19 +12,19 @@ use futures::{FutureExt, StreamExt, executor::block_on};
 use super::*;
 use crate::{AppPages, Assets};
 
-struct Scene {
-    world: World,
+pub(super) struct Scene {
+    pub(super) world: World,
     pages: AppPages,
-    namespace: NamespaceRef,
-    alice: OpCtx,
-    victor: OpCtx,
+    pub(super) namespace: NamespaceRef,
+    pub(super) alice: OpCtx,
+    pub(super) victor: OpCtx,
     mallory: OpCtx,
 }
 
-const APPS: &str = "/t/payments/n/staging/apps";
+pub(super) const APPS: &str = "/t/payments/n/staging/apps";
 
 /// A tenant with a developer (alice) and a viewer (victor), and a person of another one (mallory).
-fn scene() -> Scene {
+pub(super) fn scene() -> Scene {
     block_on(async {
         let world = World::new();
         for name in ["alice", "victor", "mallory"] {
@@ -47,23 +47,23 @@ fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 impl Scene {
-    fn get(&self, ctx: &OpCtx, path: &str, query: &[(&str, &str)]) -> PageResponse {
+    pub(super) fn get(&self, ctx: &OpCtx, path: &str, query: &[(&str, &str)]) -> PageResponse {
         let request = PageRequest { path: path.to_owned(), query: pairs(query), ..PageRequest::default() };
         block_on(self.pages.respond(ctx, request))
     }
 
-    fn post(&self, ctx: &OpCtx, path: &str, form: &[(&str, &str)]) -> PageResponse {
+    pub(super) fn post(&self, ctx: &OpCtx, path: &str, form: &[(&str, &str)]) -> PageResponse {
         let request = PageRequest { path: path.to_owned(), form: Some(pairs(form)), ..PageRequest::default() };
         block_on(self.pages.respond(ctx, request))
     }
 
-    fn page(&self, path: &str) -> String {
+    pub(super) fn page(&self, path: &str) -> String {
         let response = self.get(&self.alice, path, &[]);
         assert_eq!(response.status, 200, "{path}: {}", response.html);
         response.html
     }
 
-    fn deploy(&self, name: &str) -> String {
+    pub(super) fn deploy(&self, name: &str) -> String {
         let form = [("view", "form"), ("name", name), ("image", "nginx:1.27"), ("replicas", "2"), ("port", "8080")];
         let response = self.post(&self.alice, &format!("{APPS}/new"), &form);
         assert_eq!(response.redirect.as_deref(), Some(format!("{APPS}/{name}").as_str()), "{}", response.html);
@@ -71,14 +71,14 @@ impl Scene {
         format!("{APPS}/{name}")
     }
 
-    fn spec(&self, name: &str) -> serde_json::Value {
+    pub(super) fn spec(&self, name: &str) -> serde_json::Value {
         let path = (&self.namespace.tenant.name, &self.namespace.name, &name.parse().unwrap());
         block_on(self.world.services.get_app(&self.alice, path)).unwrap().object.object["spec"].clone()
     }
 }
 
 /// The value of a hidden field.
-fn hidden(html: &str, name: &str) -> String {
+pub(super) fn hidden(html: &str, name: &str) -> String {
     let from = html.split_once(&format!("name=\"{name}\" value=\"")).unwrap().1;
     from.split_once('"')
         .unwrap()

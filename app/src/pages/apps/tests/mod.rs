@@ -15,6 +15,7 @@ use crate::{components::ListUrl, ui::Ui};
 
 mod editors;
 mod flows;
+mod hostile;
 mod lists;
 mod overviews;
 
