@@ -43,11 +43,11 @@ impl AppPages {
 }
 
 /// Where somebody must go first, if anywhere: to sign in, or to choose a password of their own.
-fn first_go(cx: &PageCx, access: Access, pattern: &str) -> Option<PageResponse> {
+async fn first_go(cx: &Cx, access: Access, pattern: &str) -> Option<PageResponse> {
     let back = if cx.request.form.is_some() { cx.request.path.clone() } else { cx.here() };
     match cx.ctx.person() {
         _ if access == Access::Public => None,
-        None => Some(PageResponse::redirect(paths::sign_in(&back))),
+        None => Some(signed_out(cx).await),
         Some(person) if person.must_change_password && pattern != paths::PASSWORD => {
             Some(PageResponse::redirect(paths::with_query(paths::PASSWORD, [("next", back.as_str())])))
         }
@@ -55,9 +55,21 @@ fn first_go(cx: &PageCx, access: Access, pattern: &str) -> Option<PageResponse> 
     }
 }
 
+/// The way to sign in. Who was signed out while they filled in a form keeps what they typed; but no page keeps a password.
+async fn signed_out(cx: &Cx) -> PageResponse {
+    match &cx.request.form {
+        Some(fields) if !fields.iter().any(|(name, _)| pages::session::is_secret(name)) => {
+            let page = pages::session::ended(cx.ui(), &cx.request.path, fields);
+            layout::respond(cx, page, false).await
+        }
+        Some(_) => PageResponse::redirect(paths::sign_in(&cx.request.path)),
+        None => PageResponse::redirect(paths::sign_in(&cx.here())),
+    }
+}
+
 async fn answer(cx: &Cx, matched: &Matched) -> Result<PageResponse> {
     let entry = matched.entry;
-    if let Some(elsewhere) = first_go(cx, entry.access, entry.pattern) {
+    if let Some(elsewhere) = first_go(cx, entry.access, entry.pattern).await {
         return Ok(elsewhere);
     }
     let handler = if cx.request.form.is_some() { entry.form } else { entry.page };
@@ -81,7 +93,7 @@ async fn refuse(cx: &Cx, error: Error) -> PageResponse {
         tracing::error!(request_id = %cx.ctx.request_id, path = cx.request.path, cause = chain.join(": "), "{error}");
     }
     if error.code() == ErrorCode::Unauthenticated {
-        return PageResponse::redirect(paths::sign_in(&cx.here()));
+        return signed_out(cx).await;
     }
     let retry_after = error.wait().map(|wait| wait.as_secs().max(1));
     let page = pages::errors::page(cx, &error).await;
@@ -109,7 +121,7 @@ impl Pages for AppPages {
         let matched = router::find(&request.path).ok_or_else(Error::not_found)?;
         let render = matched.entry.live.ok_or_else(Error::not_found)?;
         let cx = self.cx(ctx, PageRequest { form: None, ..request }, matched.params);
-        if first_go(&cx, matched.entry.access, matched.entry.pattern).is_some() {
+        if first_go(&cx, matched.entry.access, matched.entry.pattern).await.is_some() {
             return Err(Error::unauthenticated());
         }
         live::stream(cx, render).await

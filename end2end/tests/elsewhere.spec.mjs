@@ -1,5 +1,5 @@
 // What others, and the cluster, do to what is on screen.
-import { expect, image, signInFirst, spec, test } from '../support/fixtures.mjs';
+import { expect, image, PASSWORD, signInFirst, spec, test } from '../support/fixtures.mjs';
 
 test('a shell is typed into, ends, and is opened again', async ({ signedIn: page, shop }) => {
   await shop.deploy('shell', spec(image('shell'), { replicas: 1 }));
@@ -81,4 +81,44 @@ test('suspending asks first', async ({ signedIn: page, shop }) => {
   expect((await shop.app('pausing')).status.phase).toBe('Ready');
   await page.getByRole('main').getByRole('button', { name: 'Suspend' }).click();
   await shop.phase('pausing', 'Suspended');
+});
+
+test('Ctrl-C ends what runs in the shell', async ({ signedIn: page, shop }) => {
+  await shop.deploy('busy', spec(image('busy'), { replicas: 1 }));
+  await shop.phase('busy', 'Ready');
+  await page.goto(`${shop.path}/pods?q=busy-`);
+  await page.getByRole('link', { name: /^busy-/ }).first().click();
+  await page.getByRole('link', { name: 'Terminal' }).click();
+  const typed = page.getByLabel('Command');
+  const printed = page.getByRole('log', { name: 'Output' });
+  await expect(printed).toContainText(/[$#]/);
+  await typed.fill('sleep 600');
+  await typed.press('Enter');
+  await expect(printed).toContainText('sleep 600');
+  await typed.press('Control+c');
+  await typed.fill('echo still-$((1 + 1))');
+  await typed.press('Enter');
+  await expect(printed).toContainText('still-');
+});
+
+test('who was signed out while filling in a form keeps what they typed', async ({ browser, portal, shop }) => {
+  const oneTime = await portal.createUser('nora');
+  await portal.api(shop.token, 'PUT', '/tenants/shop/members/nora', { role: 'developer' });
+  const context = await browser.newContext({ baseURL: portal.url });
+  const page = await context.newPage();
+  await signInFirst(page, portal, 'nora', oneTime);
+  await page.goto(`${shop.path}/apps/new`);
+  await page.getByLabel('Name', { exact: true }).fill('kept');
+  await page.getByLabel('Image').fill(image('kept'));
+  await context.clearCookies();
+  await page.getByRole('button', { name: 'Deploy' }).click();
+  await expect(page.getByRole('heading', { name: 'You are signed out' })).toBeVisible();
+  const [beside] = await Promise.all([context.waitForEvent('page'), page.getByRole('link', { name: /Sign in again/ }).click()]);
+  await beside.getByLabel('Name').fill('nora');
+  await beside.getByLabel('Password').fill(PASSWORD);
+  await beside.getByRole('button', { name: 'Sign in' }).click();
+  await expect(beside.getByLabel('Account of nora')).toBeVisible();
+  await page.getByRole('button', { name: 'Send it again' }).click();
+  await expect(page).toHaveURL(new RegExp(`${shop.path}/apps/kept$`));
+  await context.close();
 });

@@ -9,6 +9,10 @@ use web_sys::{BinaryType, Element, HtmlElement, HtmlInputElement, KeyboardEvent,
 
 use super::{dom, screen::Screen};
 
+/// What those keys send.
+const CTRL_C: u8 = 3;
+const CTRL_D: u8 = 4;
+
 struct Terminal {
     url: String,
     /// What is printed.
@@ -80,7 +84,7 @@ pub fn attach(island: &Element) -> Option<()> {
     let terminal = it.clone();
     dom::on(&input, "keydown", move |event| {
         if let Some(key) = event.dyn_ref::<KeyboardEvent>()
-            && terminal.borrow_mut().recall(&key.key())
+            && (terminal.borrow_mut().control(key) || terminal.borrow_mut().recall(&key.key()))
         {
             event.prevent_default();
         }
@@ -88,9 +92,7 @@ pub fn attach(island: &Element) -> Option<()> {
     let terminal = it.clone();
     dom::on(&stop, "click", move |_| {
         let terminal = terminal.borrow();
-        if let Some(socket) = &terminal.socket {
-            let _ = socket.send_with_u8_array(&[3]);
-        }
+        terminal.send(&[CTRL_C]);
         let _ = terminal.input.focus();
     });
     let terminal = it.clone();
@@ -137,8 +139,7 @@ impl Terminal {
     /// Sends what is typed.
     fn enter(&mut self) {
         let typed = self.input.value();
-        let Some(socket) = &self.socket else { return };
-        if socket.send_with_u8_array(format!("{typed}\n").as_bytes()).is_err() {
+        if !self.send(format!("{typed}\n").as_bytes()) {
             // Not open yet: what is typed stays.
             return;
         }
@@ -147,6 +148,25 @@ impl Terminal {
             self.past.push(typed);
         }
         self.input.set_value("");
+    }
+
+    fn send(&self, bytes: &[u8]) -> bool {
+        self.socket.as_ref().is_some_and(|socket| socket.send_with_u8_array(bytes).is_ok())
+    }
+
+    /// Ctrl-C, unless text is marked to be copied; Ctrl-D on an empty line.
+    fn control(&mut self, key: &KeyboardEvent) -> bool {
+        if !key.ctrl_key() {
+            return false;
+        }
+        match key.key().as_str() {
+            "c" if self.input.selection_start() == self.input.selection_end() => {
+                self.input.set_value("");
+                self.send(&[CTRL_C])
+            }
+            "d" if self.input.value().is_empty() => self.send(&[CTRL_D]),
+            _ => false,
+        }
     }
 
     /// Brings back what was typed before, at the arrows.

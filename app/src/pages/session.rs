@@ -43,6 +43,35 @@ fn next(cx: &Cx) -> &str {
     paths::safe_next(text).unwrap_or(paths::HOME)
 }
 
+/// Whether a form's field holds a password.
+#[must_use]
+pub fn is_secret(name: &str) -> bool {
+    matches!(name, "password" | "current" | "new" | "again")
+}
+
+/// For who sent a form and was signed out meanwhile: the way to sign in, and what was sent, to be sent again.
+#[must_use]
+pub fn ended(ui: Ui, path: &str, fields: &[(String, String)]) -> Page {
+    let lang = ui.lang;
+    let kept: Vec<_> = fields
+        .iter()
+        .map(|(name, value)| view! { <input type="hidden" name=name.clone() value=value.clone() /> })
+        .collect();
+    let view = view! {
+        <section class="door">
+            <div class="mark">{brand_mark()}</div>
+            <h1>{tr::session::ended(lang)}</h1>
+            <form method="post" action=path.to_owned() class="card in">
+                <p>{tr::session::ended_hint(lang)}</p>
+                {kept}
+                <p><a href=paths::SIGN_IN target="_blank">{tr::session::sign_in_beside(lang)}</a></p>
+                {button(Button::Go, None, tr::session::send_again(lang), None)}
+            </form>
+        </section>
+    };
+    Page::new(tr::session::ended(lang), Place::Nowhere, view).status(401)
+}
+
 fn sign_in_page(cx: &Cx) -> Answer {
     if cx.ctx.person().is_some() {
         return PageResponse::redirect(next(cx)).into();

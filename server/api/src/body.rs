@@ -5,10 +5,10 @@ use std::fmt;
 use axum::{
     body::{Bytes, to_bytes},
     extract::{FromRequest, Request},
-    http::{HeaderMap, header},
+    http::{HeaderMap, Method, header},
 };
 use berth_core::{Error, Result, yaml};
-use berth_types::ErrorCode;
+use berth_types::{ErrorCode, FieldError};
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor},
@@ -44,6 +44,16 @@ impl<S: Send + Sync, T: Input> FromRequest<S> for Sent<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
         let (parts, body) = request.into_parts();
+        // What an action does depends on nothing that was read before; a condition that is not looked at would be a promise.
+        if parts.method == Method::POST && parts.headers.contains_key(header::IF_MATCH) {
+            let message = "If-Match is not taken here: PATCH, PUT and DELETE look at it";
+            return Err(Error::new(ErrorCode::Malformed, message).into());
+        }
+        let packed = parts.headers.get(header::CONTENT_ENCODING).is_some_and(|how| how != "identity");
+        if packed {
+            let message = "send the body as it is, without Content-Encoding";
+            return Err(Error::new(ErrorCode::UnsupportedMediaType, message).into());
+        }
         let kind = kind::<T>(&parts.headers)?;
         let bytes = read(body).await?;
         // Some editors put a byte order mark before UTF-8.
@@ -52,6 +62,9 @@ impl<S: Send + Sync, T: Input> FromRequest<S> for Sent<T> {
             Kind::Json => json(text)?,
             Kind::Yaml => from_yaml(text)?,
         };
+        if !value.is_object() {
+            return Err(Error::field(FieldError::new("body", "type", "an object is meant")).into());
+        }
         Ok(Self(T::from_value(value)?))
     }
 }

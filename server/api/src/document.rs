@@ -205,10 +205,7 @@ fn complete_operation(path: &str, method: &HttpMethod, operation: &mut Operation
         }
     }
     complete_success(id, method, operation);
-    let mut codes = BTreeSet::from([401, 404, 429, 500, 504]);
-    if path.contains("{namespace}") || id == "search" {
-        codes.insert(503);
-    }
+    let mut codes = BTreeSet::from([401, 404, 406, 429, 500, 503, 504]);
     if reads {
         codes.extend((list.is_some() || LOGS.contains(&id) || matches!(id, "search" | "diff_revision")).then_some(422));
         codes.extend([400, 403]);

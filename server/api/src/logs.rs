@@ -59,15 +59,27 @@ pub(crate) fn query(asked: &Asked, what: LogQuery) -> Result<LogQuery> {
 /// # Errors
 /// `Invalid` at `container`, with those there are.
 pub(crate) fn known_container<'a>(query: &LogQuery, known: impl Iterator<Item = &'a str>) -> Result<()> {
-    let Some(wanted) = query.container.as_deref() else { return Ok(()) };
+    among("container", query.container.as_deref(), known)
+}
+
+/// The same for a component.
+///
+/// # Errors
+/// `Invalid` at `component`, with those there are.
+pub(crate) fn known_component<'a>(query: &LogQuery, known: impl Iterator<Item = &'a str>) -> Result<()> {
+    among("component", query.component.as_deref(), known)
+}
+
+fn among<'a>(what: &str, wanted: Option<&str>, known: impl Iterator<Item = &'a str>) -> Result<()> {
+    let Some(wanted) = wanted else { return Ok(()) };
     let mut known: Vec<&str> = known.collect();
     known.dedup();
     if known.is_empty() || known.contains(&wanted) {
         return Ok(());
     }
     let known = known.join(", ");
-    let message = format!("there is no container “{wanted}”; there are {known}");
-    Err(Error::field(FieldError::new("container", "container_unknown", message).param("known", known)))
+    let message = format!("there is no {what} “{wanted}”; there are {known}");
+    Err(Error::field(FieldError::new(what, format!("{what}_unknown"), message).param("known", known)))
 }
 
 /// The lines.

@@ -84,6 +84,10 @@ pub(crate) fn from_status(status: &Status, target: &Target<'_>) -> Error {
             let reason = status.message.trim_start_matches("Internal error occurred: ");
             refused(reason).caused_by(cause())
         }
+        // etcd's word for a disk that is full: waiting mends nothing.
+        (500, _) if status.message.contains("database space exceeded") => {
+            refused("it takes no changes, for its storage is full").caused_by(cause())
+        }
         (code, _) if code == 429 || code >= 500 => {
             let wait = status.details.as_ref().map_or(2, |d| u64::from(d.retry_after_seconds).clamp(1, 60));
             unavailable(cause()).retry_after(Duration::from_secs(wait))

@@ -83,23 +83,35 @@ const MAX_ERRORS: usize = 20;
 /// # Errors
 /// `Invalid` with every field that is unknown, missing or of another type, at most [`MAX_ERRORS`].
 pub fn typed<T: DeserializeOwned>(root: &str, value: &Value) -> Result<T> {
-    let first = match strict::read(value) {
-        Ok(read) => return Ok(read),
-        Err(e) => e,
-    };
-    let errors = strict::all_wrong::<T>(value, first, MAX_ERRORS);
-    Err(Error::invalid(errors.into_iter().map(|wrong| wrong.at(root)).collect()))
+    read(root, value).map_err(|(errors, _)| Error::invalid(errors))
+}
+
+/// The same; with the errors what the rest says, where that can be told.
+fn read<T: DeserializeOwned>(root: &str, value: &Value) -> Result<T, (Vec<FieldError>, Option<T>)> {
+    strict::read(value).map_err(|first| {
+        let (wrong, rest) = strict::all_wrong::<T>(value, first, MAX_ERRORS);
+        (wrong.into_iter().map(|wrong| wrong.at(root)).collect(), rest)
+    })
 }
 
 /// Reads and checks an app's `spec`.
 ///
 /// # Errors
-/// `Invalid` with every wrong field; what values are allowed is looked at once their types are right.
+/// `Invalid` with every wrong field.
 pub fn app_spec(value: &Value) -> Result<AppSpec> {
-    let spec: AppSpec = typed("spec", value)?;
-    match spec.validate() {
-        errors if errors.is_empty() => Ok(spec),
-        errors => Err(Error::invalid(errors)),
+    match read::<AppSpec>("spec", value) {
+        Ok(spec) => match spec.validate() {
+            errors if errors.is_empty() => Ok(spec),
+            errors => Err(Error::invalid(errors)),
+        },
+        Err((mut errors, rest)) => {
+            // What is allowed is looked at in the rest, too; but not where something was put in for what is wrong.
+            let put_in: Vec<String> = errors.iter().map(|e| e.field.clone()).collect();
+            let is_put_in = |field: &str| put_in.iter().any(|wrong| field.starts_with(wrong.as_str()));
+            let more = rest.map(|spec| spec.validate()).unwrap_or_default();
+            errors.extend(more.into_iter().filter(|e| !is_put_in(&e.field)));
+            Err(Error::invalid(errors))
+        }
     }
 }
 
@@ -136,6 +148,15 @@ mod tests {
         let suggested = |path: &str| error.fields().iter().find(|f| f.field == path).unwrap().suggestions.clone();
         assert_eq!(suggested("spec.components[0].replica"), ["replicas"]);
         assert_eq!(suggested("spec.suspend"), ["suspended"]);
+    }
+
+    #[test]
+    fn what_is_not_allowed_is_told_beside_what_cannot_be_read() {
+        let text = "components: [{name: main, image: BAD IMAGE, replicas: many, env: [{name: 1 X, value: a}]}]";
+        let error = app_spec(&parse(text).unwrap()).unwrap_err();
+        let mut got: Vec<_> = error.fields().iter().map(|f| f.field.as_str()).collect();
+        got.sort_unstable();
+        assert_eq!(got, ["spec.components[0].env[0].name", "spec.components[0].image", "spec.components[0].replicas"]);
     }
 
     #[test]

@@ -83,6 +83,11 @@ impl Clusters for NoClusters {
 
 async fn open(at: &Place) -> anyhow::Result<(Services, OpCtx)> {
     let settings = config::load(&at.flags)?;
+    let file = settings.data().join("berth.db");
+    if settings.database.is_none() && !file.exists() {
+        // Right before the first start; a misspelt --data otherwise.
+        eprintln!("note: a new database, {}", file.display());
+    }
     let store = berth_store::connect(&settings.database()?, &settings.store_options()).await?;
     let clock = Arc::new(SystemClock);
     let services = Services::new(store, Arc::new(NoClusters), clock.clone(), Arc::new(SystemRandom), settings.limits());

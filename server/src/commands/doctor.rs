@@ -14,6 +14,11 @@ use crate::{config::Settings, serve};
 /// Checks and prints; exit 1 when something is wrong without which Berth does not work.
 pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let mut findings = vec![database(&settings).await];
+    if settings.sim == Some(true) && !settings.data().join("cluster").exists() {
+        let found = "embedded; the first start makes it".to_owned();
+        findings.push(Finding { what: "cluster".to_owned(), verdict: Verdict::Good, found, fix: None });
+        return Ok(print(&findings));
+    }
     match serve::connection(&settings).await {
         Ok(link) => {
             let cluster = KubeCluster::new(ClusterId::local(), link.connection, Arc::new(SystemClock));
@@ -26,7 +31,11 @@ pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
             fix: Some("name a kubeconfig with --kubeconfig, or use the embedded cluster with --sim".to_owned()),
         }),
     }
-    for finding in &findings {
+    Ok(print(&findings))
+}
+
+fn print(findings: &[Finding]) -> ExitCode {
+    for finding in findings {
         let word = match finding.verdict {
             Verdict::Good => "ok  ",
             Verdict::Lacking => "warn",
@@ -40,11 +49,16 @@ pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let count = |verdict| findings.iter().filter(|f| f.verdict == verdict).count();
     let bad = count(Verdict::Bad);
     println!("{} checks, {bad} failed, {} warnings", findings.len(), count(Verdict::Lacking));
-    Ok(if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 async fn database(settings: &Settings) -> Finding {
     let what = "database".to_owned();
+    let file = settings.data().join("berth.db");
+    if settings.database.is_none() && !file.exists() {
+        let found = format!("not there yet: the first start makes {}", file.display());
+        return Finding { what, verdict: Verdict::Good, found, fix: None };
+    }
     let checked = async {
         let url = settings.database()?;
         Ok::<_, anyhow::Error>(berth_store::pending(&url, &settings.store_options()).await?)

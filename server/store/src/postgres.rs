@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use berth_core::error::Result;
 use sqlx::{
-    Connection, PgPool, Postgres,
+    Connection, PgConnection, PgPool, Postgres,
     postgres::{PgConnectOptions, PgPoolOptions, PgRow},
 };
 
@@ -25,6 +25,12 @@ pub(crate) struct PgEngine {
 
 impl PgEngine {
     pub(crate) async fn open(connect: PgConnectOptions, options: &Options) -> sqlx::Result<Self> {
+        // The pool would try until its time is over, and then tell of that only: the first try says what is wrong.
+        let first = tokio::time::timeout(options.acquire_timeout, PgConnection::connect_with(&connect)).await;
+        match first {
+            Ok(connection) => connection?.close().await?,
+            Err(_) => return Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())),
+        }
         let pool = PgPoolOptions::new()
             .max_connections(options.max_connections.max(1))
             .acquire_timeout(options.acquire_timeout)

@@ -65,7 +65,7 @@ pub async fn submit(cx: Cx) -> Result<Answer> {
     let name = head.app.name.clone();
     let cancel = head.spot.app_url(&name);
     editor::check_base(cx.field("base"))?;
-    let sent = Sent::read(&cx.request, Some(&name));
+    let sent = Sent::read(&cx.request, Some(&name)).in_namespace(&found.app.namespace().kube_name);
     let mut editor = Editor::again(&sent, Some(name.clone()), cancel.clone());
     let app = cx.app()?;
     let spec = match (&sent.spec, sent.to.as_str()) {

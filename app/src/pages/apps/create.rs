@@ -49,7 +49,10 @@ pub async fn submit(cx: Cx) -> Result<Answer> {
     if !cx.field("base").is_empty() {
         editor::check_base(cx.field("base"))?;
     }
-    let sent = Sent::read(&cx.request, None);
+    let mut sent = Sent::read(&cx.request, None);
+    if sent.namespace.is_some() {
+        sent = sent.in_namespace(&usage(&cx, &spot).await?.0.kube_name);
+    }
     let editor = Editor::again(&sent, None, spot.apps_url());
     let spec = match (&sent.spec, sent.to.as_str()) {
         (_, "form" | "yaml") if sent.readable => return show(&cx, &spot, editor, 200).await,

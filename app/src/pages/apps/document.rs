@@ -20,6 +20,8 @@ const SERVERS_OWN: &[&str] =
 pub struct Document {
     /// `metadata.name`, empty when absent.
     pub name: String,
+    /// `metadata.namespace`, where it is given.
+    pub namespace: Option<String>,
     /// `spec`.
     pub spec: Value,
 }
@@ -51,6 +53,18 @@ pub fn read(text: &str) -> Result<Document, Vec<FieldError>> {
         fields => fields.to_vec(),
     })?;
     let mut errors = Vec::new();
+    // The short form that the API takes.
+    if let (Some(name), Some(spec), None, None) =
+        (value["name"].as_str(), value.get("spec"), value.get("apiVersion"), value.get("kind"))
+    {
+        let known = |key: &&String| !["name", "spec"].contains(&key.as_str());
+        let errors: Vec<_> =
+            value.as_object().into_iter().flat_map(Map::keys).filter(known).map(|k| unknown(k)).collect();
+        if errors.is_empty() {
+            return Ok(Document { name: name.to_owned(), namespace: None, spec: spec.clone() });
+        }
+        return Err(with_lines(errors, text));
+    }
     let Some(object) = value.as_object() else {
         let message = "write an object with apiVersion, kind, metadata and spec";
         return Err(vec![FieldError::new("yaml", "yaml_object", message)]);
@@ -73,10 +87,15 @@ pub fn read(text: &str) -> Result<Document, Vec<FieldError>> {
     let spec = object.get("spec").cloned().unwrap_or_default();
     if !spec.is_object() {
         errors.push(FieldError::new("spec", "required", "say what is wanted in spec"));
+    } else if !errors.is_empty()
+        && let Err(e) = yaml::app_spec(&spec)
+    {
+        // All at once; without these errors the caller looks at the spec.
+        errors.extend(e.fields().iter().cloned());
     }
     if errors.is_empty() {
-        let name = metadata.and_then(|m| m.get("name")).and_then(Value::as_str).unwrap_or_default();
-        return Ok(Document { name: name.to_owned(), spec });
+        let text = |key: &str| metadata.and_then(|m| m.get(key)).and_then(Value::as_str).map(str::to_owned);
+        return Ok(Document { name: text("name").unwrap_or_default(), namespace: text("namespace"), spec });
     }
     Err(with_lines(errors, text))
 }
@@ -217,7 +236,7 @@ mod tests {
         let spec =
             json!({ "components": [{ "name": "main", "image": "a:1", "env": [{ "name": "A", "value": "yes" }] }] });
         let text = print("web", &spec).unwrap();
-        assert_eq!(read(&text).unwrap(), Document { name: "web".to_owned(), spec });
+        assert_eq!(read(&text).unwrap(), Document { name: "web".to_owned(), namespace: None, spec });
     }
 
     #[test]
@@ -231,6 +250,20 @@ mod tests {
     }
 
     #[test]
+    fn the_short_form_of_the_api_is_taken() {
+        let want = Document { name: "web".to_owned(), namespace: None, spec: json!({ "components": [] }) };
+        assert_eq!(read("name: web\nspec: {components: []}\n").unwrap(), want);
+        assert_eq!(read("name: web\nspec: {}\nextra: 1\n").unwrap_err()[0].field, "extra");
+    }
+
+    #[test]
+    fn what_is_wrong_in_the_spec_is_told_with_the_rest() {
+        let errors = read("kind: App\nmetadata: {name: a}\nspec: {components: [{name: m, imag: a}]}\n").unwrap_err();
+        let got: Vec<_> = errors.iter().map(|e| e.field.as_str()).collect();
+        assert!(got.contains(&"apiVersion") && got.contains(&"spec.components[0].imag"), "{got:?}");
+    }
+
+    #[test]
     fn a_pasted_deployment_is_named_and_nothing_else_is_said() {
         let text = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a, labels: {}}\nspec: {replicas: 1}\n";
         let errors = read(text).unwrap_err();
@@ -241,16 +274,23 @@ mod tests {
     #[test]
     fn what_kubectl_prints_is_read() {
         let text = "apiVersion: berth.dev/v1alpha1\nkind: App\nmetadata:\n  name: web\n  uid: x\n  resourceVersion: '4'\nspec: {}\nstatus: {}\n";
-        assert_eq!(read(text).unwrap(), Document { name: "web".to_owned(), spec: json!({}) });
+        assert_eq!(read(text).unwrap(), Document { name: "web".to_owned(), namespace: None, spec: json!({}) });
     }
 
     #[test]
     fn errors_stand_at_their_line() {
         for (text, want) in [
-            ("apiVersion: v1\nkind: App\nspec: {}\n", vec![("apiVersion", "must_be", Some("1"))]),
+            (
+                "apiVersion: v1\nkind: App\nspec: {components: []}\n",
+                vec![("apiVersion", "must_be", Some("1")), ("spec.components", "required", Some("3"))],
+            ),
             (
                 "apiVersion: berth.dev/v1alpha1\nkind: App\nmetadata:\n  name: a\n  labels: {}\nspec: {}\nextra: 1\n",
-                vec![("metadata.labels", "unknown_field", Some("5")), ("extra", "unknown_field", Some("7"))],
+                vec![
+                    ("metadata.labels", "unknown_field", Some("5")),
+                    ("spec.components", "required", Some("6")),
+                    ("extra", "unknown_field", Some("7")),
+                ],
             ),
             ("apiVersion: berth.dev/v1alpha1\nkind: App\n", vec![("spec", "required", None)]),
             ("- 1\n", vec![("yaml", "yaml_object", None)]),

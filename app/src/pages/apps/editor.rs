@@ -75,6 +75,8 @@ pub struct Sent {
     pub spec: Result<Value, Vec<FieldError>>,
     /// Whether the document can be read at all: only then can it become a form.
     pub readable: bool,
+    /// The namespace that the document names.
+    pub namespace: Option<String>,
     /// What the reader wants done: empty for the deed itself, else `form`, `yaml` or `preview`.
     pub to: String,
 }
@@ -108,7 +110,7 @@ impl Sent {
             spec = Err(all);
         }
         let text = document::print(&form.name, &form.to_spec(&base)).unwrap_or_default();
-        Self { face, base, seen, form, text, spec, readable: true, to }
+        Self { face, base, seen, form, text, spec, readable: true, namespace: None, to }
     }
 
     fn from_text(base: Value, component: usize, text: String, app: Option<&str>, to: String) -> Self {
@@ -117,7 +119,9 @@ impl Sent {
             Err(errors) => (Err(errors), false),
         };
         let mut form = AppForm::from_spec(&base, component);
+        let mut namespace = None;
         let spec = read.and_then(|document| {
+            namespace.clone_from(&document.namespace);
             form = AppForm::from_spec(&document.spec, 0);
             document.name.clone_into(&mut form.name);
             let mut errors = match (
@@ -137,7 +141,20 @@ impl Sent {
             if errors.is_empty() { Ok(document.spec) } else { Err(document::with_lines(errors, &text)) }
         });
         let seen = base.clone();
-        Self { face: Face::Yaml, base, seen, form, text, spec, readable, to }
+        Self { face: Face::Yaml, base, seen, form, text, spec, readable, namespace, to }
+    }
+
+    /// The same, refused where the document is for another namespace than `here`, as the cluster calls it.
+    #[must_use]
+    pub fn in_namespace(mut self, here: &str) -> Self {
+        if self.namespace.as_ref().is_some_and(|named| named != here) {
+            let message = format!("must be {here}: that is this namespace's name in the cluster");
+            let error = FieldError::new("metadata.namespace", "must_be", message).param("want", here);
+            let mut errors = self.spec.err().unwrap_or_default();
+            errors.extend(document::with_lines(vec![error], &self.text));
+            self.spec = Err(errors);
+        }
+        self
     }
 
     /// The `spec` for the other face: right or wrong.

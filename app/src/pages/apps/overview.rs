@@ -1,11 +1,14 @@
 //! An app at a glance: is it well, why not, what can be done.
 
+use std::{pin::pin, time::Duration};
+
 use berth_core::{Result, ports::pages::Fragment, services::apps::Found};
 use berth_types::{
     AppSpec, ListQuery,
     rows::{EventRow, LogLine, PodRow, RevisionRow},
     text::printable,
 };
+use futures::future::{Either, select};
 use leptos::prelude::*;
 
 use super::{
@@ -26,6 +29,8 @@ use crate::{
 const MOST_PODS: usize = 10;
 /// Last lines that are shown here.
 const LOG_LINES: i64 = 12;
+/// So long the page waits for them.
+const LOG_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What the page shows.
 #[derive(Debug, Clone)]
@@ -89,7 +94,13 @@ async fn last_lines(cx: &Cx, model: &Overview) -> Option<Vec<LogLine>> {
         tail: Some(LOG_LINES),
         ..Default::default()
     };
-    logs::collect(cx, &model.head.spot, &query, usize::try_from(LOG_LINES).unwrap_or(12)).await.ok()
+    let lines = pin!(logs::collect(cx, &model.head.spot, &query, usize::try_from(LOG_LINES).unwrap_or(12)));
+    // A node that is slow to tell does not hold up the page; where the browser can, lines come by themselves.
+    let waited = pin!(cx.ctx.clock.sleep(LOG_PATIENCE));
+    match select(lines, waited).await {
+        Either::Left((lines, _)) => lines.ok(),
+        Either::Right(_) => None,
+    }
 }
 
 /// The page below its head.

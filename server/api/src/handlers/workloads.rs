@@ -154,6 +154,7 @@ pub(crate) async fn app_logs(State(api): State<Api>, caller: Caller, At(place): 
     // An app without pods has empty logs; one that does not exist has none.
     let found = api.services().get_app(&caller.ctx, place.path()).await?;
     let components = found.object.view.spec.components.iter();
+    logs::known_component(&query, components.clone().map(|c| c.name.as_str()))?;
     logs::known_container(
         &query,
         components.flat_map(|c| {

@@ -201,7 +201,8 @@ impl Who {
             }
             Self::Outsider => site.token("outsider").to_owned(),
             Self::ElsewhereTenant => {
-                let scope = TokenScope { tenant: Some("other".parse().unwrap()), ..TokenScope::default() };
+                world.tenant("elsewhere", &[("owner", TenantRole::Owner)]).await;
+                let scope = TokenScope { tenant: Some("elsewhere".parse().unwrap()), ..TokenScope::default() };
                 world.token_for("owner", scope, day).await
             }
             Self::ElsewhereNamespace => world.token_for("owner", shop("staging"), day).await,

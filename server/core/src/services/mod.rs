@@ -1,6 +1,6 @@
 //! What can be done, each in one place: REST handlers and page actions call the same functions.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use berth_types::{ErrorCode, TenantName, UserName};
 
@@ -8,7 +8,7 @@ use crate::{
     authz::Authz,
     ctx::{Actor, OpCtx},
     env::{Clock, Random},
-    error::{Error, Result},
+    error::Result,
     ports::{
         cluster::Clusters,
         store::{NewAudit, Store},
@@ -110,6 +110,24 @@ impl Services {
         &self.clock
     }
 
+    /// Tries again and again to write an entry of something that is done.
+    fn write_later(&self, entry: NewAudit) {
+        const TRIES: u32 = 100;
+        const BETWEEN: Duration = Duration::from_secs(5);
+        // Without a runtime (a test's executor) there is nobody to try.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let (store, clock) = (self.store.clone(), self.clock.clone());
+        runtime.spawn(async move {
+            for _ in 0..TRIES {
+                clock.sleep(BETWEEN).await;
+                if store.append_audit(&entry).await.is_ok() {
+                    return;
+                }
+            }
+            tracing::error!(?entry, "an entry could not be written to the audit log");
+        });
+    }
+
     /// Every change goes through here: authorise and do (`work`), then write down what came of it, refusals too. A change
     /// is confirmed only when its entry is written.
     pub(crate) async fn audited<T>(
@@ -136,25 +154,28 @@ impl Services {
             Actor::Anonymous => String::new(),
         };
         let by = result.as_ref().ok().and_then(|done| done.by.as_ref());
-        let written = self
-            .store
-            .append_audit(&NewAudit {
-                at: ctx.now(),
-                actor: by.map_or_else(|| ctx.actor.to_string(), UserName::to_string),
-                via,
-                action: action.to_owned(),
-                target,
-                tenant: tenant.cloned(),
-                outcome,
-                reason,
-                detail,
-                request_id: ctx.request_id.to_string(),
-                network: ctx.network.to_string(),
-            })
-            .await;
+        let entry = NewAudit {
+            at: ctx.now(),
+            actor: by.map_or_else(|| ctx.actor.to_string(), UserName::to_string),
+            via,
+            action: action.to_owned(),
+            target,
+            tenant: tenant.cloned(),
+            outcome,
+            reason,
+            detail,
+            request_id: ctx.request_id.to_string(),
+            network: ctx.network.to_string(),
+        };
+        let written = self.store.append_audit(&entry).await;
         match (result, written) {
             (Ok(done), Ok(())) => Ok(done.value),
-            (Ok(_), Err(e)) => Err(Error::internal(e)),
+            // It is done, and cannot be undone by saying that it is not; but nothing is confirmed that is not written down.
+            (Ok(_), Err(unwritten)) => {
+                tracing::error!(action, error = %unwritten, "a change is done, but not in the audit log yet");
+                self.write_later(entry);
+                Err(unwritten)
+            }
             (Err(e), written) => {
                 if let Err(unwritten) = written {
                     tracing::error!(error = %unwritten, "a refusal could not be written to the audit log");

@@ -184,13 +184,14 @@ fn put(document: &mut Value, path: &[Segment], value: Option<Value>) -> Option<(
     Some(())
 }
 
-/// Everything that keeps `value` from being read as `T`, beginning with `first`, at most `most` places. serde stops at the first
+/// Everything that keeps `value` from being read as `T`, beginning with `first`, at most `most` places; and what is read once
+/// something stands in each of them, if that is all. serde stops at the first
 /// error; so each place is put right in a copy, and the copy is read again.
 pub(super) fn all_wrong<T: DeserializeOwned>(
     value: &Value,
     first: serde_path_to_error::Error<Error>,
     most: usize,
-) -> Vec<Wrong> {
+) -> (Vec<Wrong>, Option<T>) {
     let mut copy = value.clone();
     let mut all: Vec<Wrong> = Vec::new();
     let mut next = Wrong::of(first);
@@ -202,10 +203,11 @@ pub(super) fn all_wrong<T: DeserializeOwned>(
         }
         match mended {
             Ok(Some(more)) if all.len() < most => next = more,
+            Ok(None) => return (all, read(&copy).ok()),
             _ => break,
         }
     }
-    all
+    (all, None)
 }
 
 /// serde's message for people who never heard of Rust, and the name of the field that is missing or unknown.

@@ -242,6 +242,8 @@ impl Server {
         let Some(stdin) = io.stdin.take() else { return Ok((0, true)) };
         let mut input = BufReader::new(stdin);
         let tty = io.tty;
+        // Typed while a command ran.
+        let mut ahead = Vec::new();
         loop {
             if tty {
                 let mark = if machine.world.user.0 == 0 { '#' } else { '$' };
@@ -249,7 +251,10 @@ impl Server {
                 write(&mut io.stdout, &prompt, false).await.map_err(|error| broken(&error))?;
             }
             let line = if tty {
-                match read_typed(&mut input, &mut io).await? {
+                let mut rest = ahead.as_slice();
+                let typed = read_typed(&mut (&mut rest).chain(&mut input), &mut io).await?;
+                ahead = rest.to_vec();
+                match typed {
                     Typed::Line(line) => line,
                     Typed::End => {
                         write(&mut io.stdout, "exit\r\n", false).await.map_err(|error| broken(&error))?;
@@ -269,18 +274,58 @@ impl Server {
             let outcome = machine.line(line.trim_end_matches(['\n', '\r']));
             self.keep(pod, container, &before, &machine.world.files);
             Self::flush(&mut machine, &mut io).await?;
-            self.pass(&mut machine).await;
-            match outcome {
-                Outcome::Exit(code) => return Ok((code, false)),
-                Outcome::Forever => {
-                    // What never ends is ended with Ctrl-C, like a sleeping process.
-                    if !tty {
-                        std::future::pending::<()>().await;
-                    }
-                    machine.last = 130;
+            let ended = async {
+                self.pass(&mut machine).await;
+                if outcome == Outcome::Forever {
+                    std::future::pending::<()>().await;
                 }
-                Outcome::Code(_) => {}
+            };
+            if tty {
+                tokio::select! {
+                    () = ended => {}
+                    interrupted = interrupt(&mut input, &mut ahead) => {
+                        if !interrupted.map_err(|error| broken(&error))? {
+                            return Ok((machine.last, true));
+                        }
+                        write(&mut io.stdout, "^C\r\n", false).await.map_err(|error| broken(&error))?;
+                        machine.last = 130;
+                        continue;
+                    }
+                }
+            } else {
+                ended.await;
             }
+            if let Outcome::Exit(code) = outcome {
+                return Ok((code, false));
+            }
+        }
+    }
+}
+
+/// Waits for Ctrl-C; what is typed before it is kept in `ahead`. `false`: the client hung up.
+async fn interrupt<R: tokio::io::AsyncBufRead + Unpin + Send>(
+    input: &mut R,
+    ahead: &mut Vec<u8>,
+) -> std::io::Result<bool> {
+    const CTRL_C: u8 = 3;
+    loop {
+        let typed = input.fill_buf().await?;
+        if typed.is_empty() {
+            return Ok(false);
+        }
+        let (length, end) = match typed.iter().position(|byte| *byte == CTRL_C) {
+            Some(at) => (at + 1, true),
+            None => (typed.len(), false),
+        };
+        if end {
+            // As a terminal does: what was typed before is gone.
+            ahead.clear();
+        } else {
+            ahead.extend_from_slice(typed);
+        }
+        input.consume(length);
+        if end {
+            return Ok(true);
         }
     }
 }

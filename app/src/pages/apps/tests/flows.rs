@@ -337,6 +337,39 @@ fn rights() {
 }
 
 #[test]
+fn who_was_signed_out_meanwhile_keeps_what_was_typed() {
+    let s = scene();
+    let nobody = OpCtx::anonymous(s.world.services.clock().clone(), "test", "192.0.2.1");
+    let typed = [("view", "form"), ("name", "web"), ("env", "A=<1>")];
+    let ended = s.post(&nobody, &format!("{APPS}/new"), &typed);
+    assert_eq!((ended.status, ended.redirect), (401, None));
+    for kept in [
+        "name=\"name\" value=\"web\"",
+        "name=\"env\" value=\"A=&lt;1&gt;\"",
+        "action=\"/t/payments/n/staging/apps/new\"",
+    ] {
+        assert!(ended.html.contains(kept), "{kept}: {}", ended.html);
+    }
+    // No page keeps a password.
+    let secret = s.post(&nobody, "/account", &[("current", "a"), ("new", "b"), ("again", "b")]);
+    assert_eq!((secret.status, secret.redirect.as_deref()), (303, Some("/sign-in?next=/account")));
+}
+
+#[test]
+fn a_document_for_another_namespace_is_refused() {
+    let s = scene();
+    let text = |namespace: &str| {
+        format!(
+            "apiVersion: berth.dev/v1alpha1\nkind: App\nmetadata: {{name: web, namespace: {namespace}}}\nspec: {{components: [{{name: main, image: nginx:1.27}}]}}\n"
+        )
+    };
+    let refused = s.post(&s.alice, &format!("{APPS}/new"), &[("view", "yaml"), ("yaml", &text("other"))]);
+    assert!(refused.status == 422 && refused.html.contains("metadata.namespace"), "{}", refused.html);
+    let made = s.post(&s.alice, &format!("{APPS}/new"), &[("view", "yaml"), ("yaml", &text("payments-staging"))]);
+    assert_eq!(made.status, 303, "{}", made.html);
+}
+
+#[test]
 fn a_cluster_that_does_not_answer_leaves_the_pages() {
     let s = scene();
     let web = s.deploy("web");

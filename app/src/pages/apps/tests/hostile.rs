@@ -11,7 +11,8 @@ use super::{
 };
 
 /// Ends every element that holds text, then begins one that must not be there.
-const HOSTILE: &str = "</textarea></title></script></style></noscript></option><!-- --><b id=pwned>&reg&copy=2&amp;lt;\u{202e}";
+const HOSTILE: &str =
+    "</textarea></title></script></style></noscript></option><!-- --><b id=pwned>&reg&copy=2&amp;lt;\u{202e}";
 
 #[test]
 fn what_others_wrote_stays_text() {
@@ -30,7 +31,9 @@ fn what_others_wrote_stays_text() {
     s.world.cluster.put_line(&s.namespace, line);
     let asked = format!("{APPS}?q={HOSTILE}");
     let mut pages = vec![(asked.clone(), s.get(&s.alice, APPS, &[("q", HOSTILE), ("sort", "name")]).html)];
-    for tab in ["", "/pods", "/events", "/logs", "/configuration", "/yaml", "/revisions", "/scale", "/suspend", "/delete"] {
+    for tab in
+        ["", "/pods", "/events", "/logs", "/configuration", "/yaml", "/revisions", "/scale", "/suspend", "/delete"]
+    {
         pages.push((format!("{web}{tab}"), s.page(&format!("{web}{tab}"))));
         pages.push((format!("{web}{tab}, to read"), s.get(&s.victor, &format!("{web}{tab}"), &[("q", HOSTILE)]).html));
     }
@@ -46,7 +49,8 @@ fn what_others_wrote_stays_text() {
 fn a_form_that_is_saved_unchanged_changes_nothing() {
     let s = scene();
     let web = s.deploy("web");
-    for value in [HOSTILE, "https://api.example.com/?a=1&region=eu&copy=2&lt=3", "&amp;", "a\n\nb", " \"x\" ", "\u{a0}"] {
+    for value in [HOSTILE, "https://api.example.com/?a=1&region=eu&copy=2&lt=3", "&amp;", "a\n\nb", " \"x\" ", "\u{a0}"]
+    {
         let spec = json!({ "components": [{
             "name": "main", "image": "nginx:1.27", "replicas": 1, "env": [{ "name": "A", "value": value }],
         }] });
@@ -68,7 +72,12 @@ fn a_form_that_is_saved_unchanged_changes_nothing() {
                 (field, typed),
             ];
             let saved = s.post(&s.alice, &format!("{web}/{tab}"), &form);
-            assert_eq!(saved.flash.as_deref(), Some("Nothing to save: it is like that already."), "{face} {value:?}: {}", saved.html);
+            assert_eq!(
+                saved.flash.as_deref(),
+                Some("Nothing to save: it is like that already."),
+                "{face} {value:?}: {}",
+                saved.html
+            );
             assert_eq!(s.spec("web"), spec, "{face} {value:?}");
         }
     }
