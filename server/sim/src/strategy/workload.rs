@@ -207,8 +207,23 @@ fn stateful_set(spec: &Value) -> Vec<FieldError> {
     }
     out.extend(non_negative(spec, "spec", &["replicas", "minReadySeconds"]));
     out.extend(selector(spec, "statefulset"));
-    out.extend(template(spec, &["Always"]));
+    out.extend(template(&with_claims(spec), &["Always"]));
     out
+}
+
+/// A StatefulSet's spec with the volumes that its pods will have: each claim template becomes one of its name.
+fn with_claims(spec: &Value) -> Value {
+    let mut spec = spec.clone();
+    let templates = spec["volumeClaimTemplates"].as_array().cloned().unwrap_or_default();
+    let claims: Vec<Value> =
+        templates.iter().map(|claim| json!({"name": claim["metadata"]["name"], "emptyDir": {}})).collect();
+    if let Some(pod) = spec["template"]["spec"].as_object_mut() {
+        let volumes = pod.entry("volumes").or_insert_with(|| json!([]));
+        if let Some(volumes) = volumes.as_array_mut() {
+            volumes.extend(claims);
+        }
+    }
+    spec
 }
 
 fn job(spec: &Value, path: &str) -> Vec<FieldError> {
@@ -441,5 +456,24 @@ mod tests {
         assert_eq!(schedule_fault("*/5 * * * *"), None);
         assert!(schedule_fault("61 * * * *").is_some());
         assert!(schedule_fault("* * *").is_some_and(|why| why.starts_with("expected exactly 5 fields, found 3")));
+    }
+
+    #[test]
+    fn a_claim_template_is_a_volume_of_its_pods() {
+        let mut spec = json!({
+            "replicas": 1, "serviceName": "db", "podManagementPolicy": "OrderedReady",
+            "updateStrategy": {"type": "RollingUpdate"},
+            "selector": {"matchLabels": {"app": "db"}},
+            "template": {"metadata": {"labels": {"app": "db"}}, "spec": {
+                "restartPolicy": "Always", "dnsPolicy": "ClusterFirst", "terminationGracePeriodSeconds": 30,
+                "containers": [{"name": "db", "image": "mysql:9", "imagePullPolicy": "IfNotPresent",
+                    "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File",
+                    "volumeMounts": [{"name": "data", "mountPath": "/var/lib/mysql"}]}]}},
+            "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"]}}],
+        });
+        let wrong = |spec: &Value| stateful_set(spec).iter().map(|e| e.field.clone()).collect::<Vec<_>>();
+        assert_eq!(wrong(&spec), Vec::<String>::new());
+        spec["volumeClaimTemplates"] = json!([]);
+        assert_eq!(wrong(&spec), ["spec.template.spec.containers[0].volumeMounts[0].name"]);
     }
 }
