@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask up | test | regenerate | bench | site | cluster`.
+//! The project's own commands: `cargo xtask up | test | regenerate | bench | site | cluster | parity`.
 //!
 //! Each says what it is doing, checks first what is missing, and names the command that would install it.
 
@@ -10,6 +10,8 @@ mod generated;
 mod layers;
 mod minify;
 mod needs;
+#[cfg(unix)]
+mod parity;
 mod shell;
 mod site;
 mod up;
@@ -43,6 +45,9 @@ enum Command {
     /// A real Kubernetes of three nodes on this machine (Linux, root), to run tests on.
     #[cfg(unix)]
     Cluster(cluster::Options),
+    /// Compares the embedded cluster with what a real one answered, or asks the real one anew.
+    #[cfg(unix)]
+    Parity(parity::Options),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +60,8 @@ fn main() -> ExitCode {
         Command::Site(options) => site::run(&workspace, &options),
         #[cfg(unix)]
         Command::Cluster(options) => cluster::run(&workspace, &options),
+        #[cfg(unix)]
+        Command::Parity(options) => parity::run(&workspace, &options),
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,

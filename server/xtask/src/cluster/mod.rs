@@ -99,6 +99,19 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     }
 }
 
+/// A cluster with metrics, started if it does not run: its kubeconfig and its kubectl.
+///
+/// # Errors
+/// Those of `up`.
+pub fn ready(workspace: &Workspace, name: &str) -> Result<(PathBuf, PathBuf)> {
+    needs::machine()?;
+    let alone = binary::alone()?;
+    up::run(workspace, name, &[addons::Addon::Metrics])?;
+    drop(alone);
+    let cluster = running(name)?;
+    Ok((cluster.kubeconfig(), cluster.program("kubectl")))
+}
+
 fn running(name: &str) -> Result<Cluster> {
     match Cluster::find(name)? {
         Some(cluster) => Ok(cluster),
