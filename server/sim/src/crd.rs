@@ -6,10 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cluster::{Cluster, DeleteOptions, text},
-    registry::{
-        CustomVersion, ResourceType, Subresource, Version,
-        builtin::{ALL_VERBS, gr},
-    },
+    registry::{CustomVersion, ResourceType, Subresource, Version, builtin::gr},
     store::GroupResource,
 };
 
@@ -27,12 +24,11 @@ pub fn resource_type(definition: &Value) -> ResourceType {
     let names = &spec["names"];
     let group = text(spec, &["group"]);
     let kind = text(names, &["kind"]).to_owned();
-    let mut versions: Vec<(String, Version)> = spec["versions"]
-        .as_array()
-        .into_iter()
-        .flatten()
+    let all = spec["versions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut versions: Vec<(String, Version)> = all
+        .iter()
         .filter(|version| version["served"] == true)
-        .map(|version| (text(version, &["name"]).to_owned(), served_version(group, &kind, version)))
+        .map(|version| (text(version, &["name"]).to_owned(), served_version(group, &kind, version, all)))
         .collect();
     versions.sort_by(|a, b| crate::http::compare_versions(&b.0, &a.0));
     let list_kind = match text(names, &["listKind"]) {
@@ -53,7 +49,8 @@ pub fn resource_type(definition: &Value) -> ResourceType {
         storage_version: storage_version(definition).to_owned(),
         versions: versions.into_iter().map(|(_, version)| version).collect(),
         custom: true,
-        verbs: ALL_VERBS.to_vec(),
+        // In the order in which the original lists those of custom resources.
+        verbs: vec!["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"],
         kind,
     }
 }
@@ -67,7 +64,14 @@ fn storage_version(definition: &Value) -> &str {
         .map_or("", |version| text(version, &["name"]))
 }
 
-fn served_version(group: &str, kind: &str, version: &Value) -> Version {
+fn served_version(group: &str, kind: &str, version: &Value, all: &[Value]) -> Version {
+    // The best of those that are to stay.
+    let better = all
+        .iter()
+        .filter(|own| own["served"] == true && own["deprecated"] != true)
+        .map(|own| text(own, &["name"]))
+        .max_by(|a, b| crate::http::compare_versions(a, b));
+    let instead = better.map_or_else(String::new, |better| format!("; use {group}/{better} {kind}"));
     let name = text(version, &["name"]);
     let sub = &version["subresources"];
     let mut subresources = Vec::new();
@@ -81,7 +85,7 @@ fn served_version(group: &str, kind: &str, version: &Value) -> Version {
     let warning = (version["deprecated"] == true).then(|| {
         version["deprecationWarning"]
             .as_str()
-            .map_or_else(|| format!("{group}/{name} {kind} is deprecated"), str::to_owned)
+            .map_or_else(|| format!("{group}/{name} {kind} is deprecated{instead}"), str::to_owned)
     });
     Version {
         name: name.to_owned(),
@@ -201,12 +205,16 @@ pub fn release_if_empty(controller: &Cluster, id: &GroupResource, name: &str) {
     }
 }
 
-/// Puts the finalizer on that a definition keeps until its instances are gone.
-pub fn prepare_create(definition: &mut Value) {
+/// Puts the finalizer on that a definition keeps, once it is to go, until its instances are gone.
+pub fn prepare_delete(definition: &mut Value) {
     let mut finalizers = strings(&definition["metadata"]["finalizers"]);
     if !finalizers.iter().any(|own| own == CLEANUP) {
         finalizers.push(CLEANUP.into());
     }
     definition["metadata"]["finalizers"] = json!(finalizers);
+}
+
+/// The status of a new definition.
+pub fn prepare_create(definition: &mut Value) {
     definition["status"] = json!({"conditions": null, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": [storage_version(definition)]});
 }

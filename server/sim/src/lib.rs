@@ -7,6 +7,7 @@ pub mod controllers;
 pub mod convert;
 pub mod crd;
 pub mod fieldmanager;
+mod go_json;
 pub mod hooks;
 pub mod http;
 pub mod kubelet;

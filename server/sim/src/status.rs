@@ -159,13 +159,23 @@ impl Status {
 
     /// 405 for a verb that the resource does not have.
     #[must_use]
-    pub fn method_not_supported(group: &str, resource: &str, verb: &str) -> Self {
-        Self::new(
-            405,
-            "MethodNotAllowed",
-            format!("{verb} is not supported on resources of kind \"{}\"", qualified(group, resource)),
-        )
-        .about(group, resource, "")
+    pub fn method_not_supported() -> Self {
+        let message = "the server does not allow this method on the requested resource";
+        let mut status = Self::new(405, "MethodNotAllowed", message);
+        status.details = Some(Box::default());
+        status
+    }
+
+    /// 404 for a path that no part of the server knows: told as plain text, not as a `Status`.
+    #[must_use]
+    pub fn no_such_page() -> Self {
+        Self::new(404, "", "404 page not found\n")
+    }
+
+    /// 500 of a creation that names a version.
+    #[must_use]
+    pub fn version_on_create() -> Self {
+        Self::new(500, "", "resourceVersion should not be set on objects to be created")
     }
 
     /// 410: a watch or a continue token from before what is remembered.
@@ -428,6 +438,14 @@ impl FieldError {
     /// `Invalid value: …` of the wrong JSON type (custom resources).
     pub fn type_invalid(field: impl Into<String>, value: impl Into<Value>, detail: impl Into<String>) -> Self {
         Self::make(FieldErrorKind::TypeInvalid, field, Some(value.into()), detail)
+    }
+
+    /// The same fault told of a place further down.
+    #[must_use]
+    pub fn below(mut self, path: &str) -> Self {
+        let dot = if self.field.is_empty() || self.field.starts_with('[') { "" } else { "." };
+        self.field = format!("{path}{dot}{}", self.field);
+        self
     }
 
     /// The text without the field, as it stands in a cause.

@@ -26,7 +26,7 @@ pub fn parse_json(bytes: &[u8]) -> std::result::Result<(Value, Vec<String>), Str
     let value = Strict { path: String::new(), faults: &mut faults, depth: 0 }
         .deserialize(&mut reader)
         .and_then(|value| reader.end().map(|()| value))
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| crate::go_json::fault(bytes).unwrap_or_else(|| error.to_string()))?;
     Ok((value, faults))
 }
 
@@ -137,6 +137,10 @@ pub fn check(_cluster: &Cluster, resource: &ResourceType, version: &Version, val
     let root = Place { path: String::new(), names: String::new(), owner: "" };
     let node: &Node = &node;
     walk.node(node.resolve(), node, value, &root)?;
+    if resource.custom {
+        // Pruning goes by name, not by the order in which fields came.
+        walk.faults.sort();
+    }
     Ok(walk.faults)
 }
 
@@ -253,19 +257,24 @@ impl Walk {
         };
         let mut unknown = Vec::new();
         for (key, child) in map.iter_mut() {
-            let Some(declared) = fields.get(key).or(rest.as_deref()) else {
+            let own = fields.get(key);
+            let Some(declared) = own.or(rest.as_deref()) else {
                 if !preserve {
+                    // Go's decoder drops nulls of unknown fields, too, but reports them all the same.
+                    self.faults.push(format!("unknown field \"{}\"", join(&place.path, key)));
                     unknown.push(key.clone());
                 }
                 continue;
             };
             let owner = if node.name.is_empty() { place.owner } else { &node.name };
-            let inner = Place { path: join(&place.path, key), names: join(&place.names, key), owner };
+            let inner = Place {
+                path: join(&place.path, key),
+                names: if own.is_some() { join(&place.names, key) } else { place.names.clone() },
+                owner,
+            };
             self.node(declared.resolve(), declared, child, &inner)?;
         }
         for key in unknown {
-            // Go's decoder drops nulls of unknown fields, too, but reports them all the same.
-            self.faults.push(format!("unknown field \"{}\"", join(&place.path, &key)));
             map.shift_remove(&key);
         }
         if typed && !node.name.is_empty() {
@@ -322,9 +331,12 @@ fn scalar(kind: ScalarType, value: &Value) -> std::result::Result<Option<Value>,
         (ScalarType::Time | ScalarType::MicroTime, Value::String(text)) => match text.parse::<jiff::Timestamp>() {
             Ok(at) if kind == ScalarType::Time => Ok(Some(crate::clock::format_time(at).into())),
             Ok(at) => Ok(Some(crate::clock::format_micro_time(at).into())),
-            Err(_) => Err(Some(format!(
-                "parsing time \"{text}\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"{text}\" as \"2006\""
-            ))),
+            Err(_) => {
+                let fraction = if kind == ScalarType::Time { "" } else { ".000000" };
+                Err(Some(format!(
+                    "parsing time \"{text}\" as \"2006-01-02T15:04:05{fraction}Z07:00\": cannot parse \"{text}\" as \"2006\""
+                )))
+            }
         },
         (ScalarType::Bytes, Value::String(text)) => {
             use base64::{Engine, engine::general_purpose::STANDARD};

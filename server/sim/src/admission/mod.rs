@@ -30,6 +30,7 @@ pub fn plugins(cluster: &Cluster) -> Vec<Arc<dyn Admission>> {
         Arc::new(pods::ServiceAccount),
         Arc::new(pods::DefaultTolerations),
         Arc::new(pods::Priority),
+        Arc::new(pods::Overhead),
         Arc::new(storage::DefaultStorageClass),
         Arc::new(storage::Resize),
         Arc::new(pod_security::PodSecurity),

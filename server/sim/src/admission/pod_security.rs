@@ -70,7 +70,9 @@ impl Admission for PodSecurity {
                 }
             }
         }
-        if let Some((level, version)) = policy("warn") {
+        // Who only enforces is warned of what a workload's pods will meet.
+        let warned = policy("warn").or_else(|| policy("enforce").filter(|_| !pod));
+        if let Some((level, version)) = warned {
             let faults = violations(&level, template);
             if !faults.is_empty() {
                 said = Some(format!("would violate PodSecurity \"{level}:{version}\": {}", faults.join(", ")));

@@ -57,6 +57,19 @@ impl Admission for ServiceAccount {
     }
 }
 
+/// Refuses an overhead that no RuntimeClass gives (`plugin/pkg/admission/runtimeclass`); there are none here.
+pub struct Overhead;
+
+impl Admission for Overhead {
+    fn validate(&self, request: &AdmissionRequest<'_>, pod: &Value) -> Result<()> {
+        if creates_pod(request) && pod.at("/spec/overhead").as_object().is_some_and(|overhead| !overhead.is_empty()) {
+            let why = "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead";
+            return Err(forbidden(request, pod, why));
+        }
+        Ok(())
+    }
+}
+
 fn mount_token(pod: &mut Value) {
     let existing = pod
         .items("/spec/volumes")

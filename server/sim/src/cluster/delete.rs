@@ -100,6 +100,10 @@ impl Cluster {
         }
 
         set_propagation_finalizers(&resource, &mut value, options.propagation);
+        let definition = resource.id == gr::CUSTOM_RESOURCE_DEFINITIONS;
+        if definition && current["metadata"]["deletionTimestamp"].is_null() {
+            crate::crd::prepare_delete(&mut value);
+        }
         let grace = grace_period(&resource, &current, options);
         let marked_before = !current["metadata"]["deletionTimestamp"].is_null();
         let held = !released_if_marked(&resource, &value);
@@ -118,7 +122,7 @@ impl Cluster {
             self.stamp(&mut value, &current, grace);
             let meta = metadata(&mut value);
             let generation = meta.get("generation").and_then(Value::as_i64);
-            if let Some(generation) = generation.filter(|generation| *generation > 0) {
+            if let Some(generation) = generation.filter(|generation| *generation > 0 && !definition) {
                 meta.insert("generation".into(), json!(generation + 1));
             }
             if resource.id == gr::NAMESPACES {
@@ -149,7 +153,10 @@ impl Cluster {
         let at = began.checked_add(Duration::from_secs(grace.unsigned_abs())).unwrap_or(began);
         let meta = metadata(value);
         meta.insert("deletionTimestamp".into(), json!(format_time(at)));
-        meta.insert("deletionGracePeriodSeconds".into(), json!(grace));
+        // A namespace has nothing that would stop gracefully.
+        if current["kind"] != "Namespace" && current["kind"] != "CustomResourceDefinition" {
+            meta.insert("deletionGracePeriodSeconds".into(), json!(grace));
+        }
     }
 
     fn remove_now(
@@ -169,6 +176,14 @@ impl Cluster {
             .remove(id, namespace, name, Some(current.revision()))
             .map_err(|error| write_error(id, name, &error))?;
         strategy::after_write(self, resource, None, Some(&last));
+        if *id == gr::PODS && last["metadata"]["deletionTimestamp"].is_null() {
+            // The answer shows how it went.
+            let mut shown = last.value().clone();
+            let meta = metadata(&mut shown);
+            meta.insert("deletionTimestamp".into(), json!(format_time(self.clock.now())));
+            meta.insert("deletionGracePeriodSeconds".into(), json!(0));
+            return Ok(Deleted::Gone(std::sync::Arc::new(crate::store::Object::new(shown, last.revision()))));
+        }
         Ok(Deleted::Gone(last))
     }
 }

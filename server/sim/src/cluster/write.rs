@@ -155,6 +155,7 @@ impl Cluster {
         if !errors.is_empty() {
             return Err(Status::invalid(&id.group, &resource.kind, &name, &errors));
         }
+        self.caller.warnings.lock().extend(strategy::rules::warnings(resource, &value));
         if self.store.get(id, namespace, &name).is_some() {
             return Err(Status::already_exists(&id.group, &id.resource, &name));
         }
@@ -300,19 +301,39 @@ fn check_update(resource: &ResourceType, name: &str, current: &Object, value: &V
             &id.group,
             &id.resource,
             name,
-            &format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {stored_uid}"),
+            &format!(
+                "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object meta: {stored_uid}",
+                etcd_key(resource, current)
+            ),
         ));
     }
     let version = text(value, &["metadata", "resourceVersion"]);
     if version.is_empty() {
         if strategy::needs_resource_version(resource) {
             let error = FieldError::required_version();
-            return Err(Status::invalid(&id.group, &resource.kind, name, &[error]));
+            // The storage knows the resource, not the kind.
+            return Err(Status::invalid(&id.group, &id.resource, name, &[error]));
         }
     } else if version != text(current, &["metadata", "resourceVersion"]) {
         return Err(Status::stale(&id.group, &id.resource, name));
     }
     Ok(())
+}
+
+/// Where etcd would have the object, as errors of its storage say.
+fn etcd_key(resource: &ResourceType, object: &Value) -> String {
+    let plural = match (resource.id.group.as_ref(), resource.id.resource.as_ref()) {
+        ("", "services") => "services/specs",
+        ("", "endpoints") => "services/endpoints",
+        ("", "nodes") => "minions",
+        ("", "replicationcontrollers") => "controllers",
+        ("networking.k8s.io", "ingresses") => "ingress",
+        (_, plural) => plural,
+    };
+    let group = if resource.custom { format!("{}/", resource.id.group) } else { String::new() };
+    let namespace = text(object, &["metadata", "namespace"]);
+    let slash = if namespace.is_empty() { "" } else { "/" };
+    format!("/registry/{group}{plural}/{namespace}{slash}{}", text(object, &["metadata", "name"]))
 }
 
 /// What an update cannot change.

@@ -131,7 +131,9 @@ impl Controller for Autoscalers {
         let mut fresh = scaler.at("/status").clone();
         self.look(key, cx, &scaler, &mut status, &mut fresh)?;
         fresh["conditions"] = json!(status.conditions);
-        fresh["observedGeneration"] = json!(scaler.generation());
+        if scaler.generation() > 0 {
+            fresh["observedGeneration"] = json!(scaler.generation());
+        }
         if fresh != *scaler.at("/status") {
             cx.cluster.modify_status(&gr::HORIZONTAL_POD_AUTOSCALERS, &key.namespace, &key.name, |value| {
                 value["status"] = fresh

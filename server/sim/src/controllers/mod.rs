@@ -46,13 +46,15 @@ pub struct Options {
     pub nodes: Vec<nodes::NodeShape>,
     /// How long kubelets take for things.
     pub timing: Timing,
+    /// Images that every node has from the start.
+    pub images: Vec<String>,
     /// PEM of the API server's certificate authority, for `kube-root-ca.crt`. The builder puts it in.
     pub certificate: String,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { nodes: nodes::shapes(3), timing: Timing::default(), certificate: String::new() }
+        Self { nodes: nodes::shapes(3), timing: Timing::default(), images: Vec::new(), certificate: String::new() }
     }
 }
 
@@ -67,7 +69,8 @@ impl ControlPlane {
     /// Brings up what every cluster has, then the controllers, on the current tokio runtime.
     #[must_use]
     pub fn start(cluster: &Cluster, options: &Options) -> Self {
-        let kubelets = Arc::new(Mutex::new(Nodes::default()));
+        let names = options.nodes.iter().map(|node| node.name.as_str());
+        let kubelets = Arc::new(Mutex::new(Nodes::with_images(names, &options.images)));
         cluster.set_admission(admission::plugins(cluster));
         cluster.set_authorizer(Arc::new(rbac::Rbac::new(cluster)));
         rbac::bootstrap(cluster);

@@ -54,7 +54,9 @@ pub fn present(cx: &Context<'_>, owner: &Value, api_version: &str, kind: &str) -
     if !labels.is_object() {
         labels = json!({});
     }
-    labels[REVISION_LABEL] = json!(hash);
+    // Stateful sets and daemon sets never agreed on its name.
+    let label = if kind == "StatefulSet" { "controller.kubernetes.io/hash" } else { REVISION_LABEL };
+    labels[label] = json!(hash);
     cx.cluster.create(
         &gr::CONTROLLER_REVISIONS,
         owner.namespace(),

@@ -309,7 +309,45 @@ fn conflict_status(conflicts: &[(Identity, Vec<Vec<PathElement>>)]) -> Status {
     status
 }
 
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// Whether all that conflicts is what kubectl itself applied on the client's side and nobody changed since
+/// (`lastappliedmanager.go`): then it may take over.
+fn was_kubectl_s_own(node: &Node, live: &Value, conflicts: &[(Identity, Set)]) -> bool {
+    let last = live["metadata"]["annotations"][LAST_APPLIED].as_str();
+    let Some(last) = last.and_then(|last| serde_json::from_str::<Value>(last).ok()) else { return false };
+    let (Ok(mut allowed), Ok(comparison)) = (to_set(node, &last), compare(node, &last, live)) else { return false };
+    for gone in [&comparison.modified, &comparison.added, &comparison.removed] {
+        allowed = allowed.difference(gone);
+    }
+    conflicts.iter().all(|(_, fields)| fields.difference(&allowed).is_empty())
+}
+
+/// The annotation that the client's side of kubectl apply compares with, kept up by its server side, too.
+fn keep_last_applied(applied: &Value, out: &mut Value) {
+    if !out["metadata"]["annotations"][LAST_APPLIED].is_string() {
+        return;
+    }
+    fn sorted(value: &Value) -> Value {
+        match value {
+            Value::Object(map) => {
+                let sorted_keys: BTreeMap<_, _> = map.iter().collect();
+                sorted_keys.into_iter().map(|(key, value)| (key.clone(), sorted(value))).collect::<Map<_, _>>().into()
+            }
+            Value::Array(list) => list.iter().map(sorted).collect(),
+            other => other.clone(),
+        }
+    }
+    let mut shown = sorted(applied);
+    if let Some(annotations) = shown["metadata"].get_mut("annotations").and_then(Value::as_object_mut) {
+        annotations.shift_remove(LAST_APPLIED);
+    }
+    out["metadata"]["annotations"][LAST_APPLIED] = json!(format!("{shown}\n"));
+}
+
 /// The object after server-side apply, with its managed fields, in the version of the request.
+///
+/// `applied` is the document as decoded and as given.
 ///
 /// # Errors
 /// 409 when somebody else manages a field, unless `force`; 500 when a list cannot be told apart.
@@ -319,7 +357,7 @@ pub fn apply(
     api_version: &str,
     subresource: Option<&str>,
     current: Option<&Value>,
-    applied: &Value,
+    (applied, given): (&Value, &Value),
     force: bool,
 ) -> Result<Value> {
     let version = api_version.rsplit('/').next().unwrap_or_default();
@@ -346,7 +384,8 @@ pub fn apply(
     let last = known.and_then(|known| managers.0.remove(&known));
 
     let ignore = ignored(resource, subresource);
-    let set = to_set(node, applied).map_err(&fault)?.recursive_difference(&ignore);
+    // What was given counts, not what a decoder adds to it.
+    let set = to_set(node, given).map_err(&fault)?.recursive_difference(&ignore);
     let merged = merge(node, &live, applied).map_err(&fault)?;
     let all_owned = managers.0.values().fold(set.clone(), |all, owned| all.union(&owned.fields));
     let pruned = match &last {
@@ -380,7 +419,8 @@ pub fn apply(
         })
         .filter(|(_, fields)| !fields.is_empty())
         .collect();
-    if !force && !conflicts.is_empty() {
+    let is_kubectl = identity.manager == "kubectl";
+    if !force && !conflicts.is_empty() && !(is_kubectl && was_kubectl_s_own(node, &live, &conflicts)) {
         let listed: Vec<_> = conflicts.into_iter().map(|(own, fields)| (own, fields.paths())).collect();
         return Err(conflict_status(&listed));
     }
@@ -395,14 +435,19 @@ pub fn apply(
     managers.drop_empty();
     let mine = set.difference(&unowned());
     let unchanged = current.is_some() && pruned == live;
-    let time = match &last {
-        Some(last) if unchanged && last.fields == mine => last.time.clone(),
+    // An apply that changes nothing has no time of its own.
+    let time = match (&last, unchanged) {
+        (Some(last), true) => last.time.clone(),
+        (None, true) => String::new(),
         _ => cluster.time(),
     };
     if !mine.is_empty() {
         managers.0.insert(identity, Owned { fields: mine, time });
     }
     let mut out = pruned;
+    if is_kubectl {
+        keep_last_applied(applied, &mut out);
+    }
     managers.write(&mut out);
     Ok(out)
 }

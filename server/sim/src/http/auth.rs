@@ -44,7 +44,9 @@ pub fn impersonate(api: &Api, headers: &HeaderMap, user: UserInfo) -> Result<Use
         if groups.is_empty() && extra.is_empty() && uid.is_empty() {
             return Ok(user);
         }
-        return Err(Status::internal(format!("requested {groups:?} without impersonating a user")));
+        let asked: Vec<String> = groups.iter().map(|group| format!("{{Group  {group}    }}")).collect();
+        let asked = asked.join(" ");
+        return Err(Status::bad_request(format!("requested [{asked}] without impersonating a user")));
     }
     let check = |group: &str, resource: &str, subresource: &str, namespace: &str, name: &str| {
         let attributes = Attributes {

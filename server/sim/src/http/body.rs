@@ -35,7 +35,11 @@ impl FieldValidation {
                 "meta.k8s.io",
                 "CreateOptions",
                 "",
-                &[crate::status::FieldError::not_supported("fieldValidation", other, &["Ignore", "Strict", "Warn"])],
+                &[crate::status::FieldError::not_supported(
+                    "fieldValidation",
+                    other,
+                    &["", "Ignore", "Strict", "Warn"],
+                )],
             )),
         }
     }
@@ -86,7 +90,7 @@ pub fn parse(cx: &Context, body: &Bytes) -> Result<(Value, Vec<String>)> {
         }
         "application/vnd.kubernetes.protobuf" => crate::protobuf::decode(body).map(|value| (value, Vec::new())),
         _ => Err(unsupported(
-            "application/json, application/yaml, application/vnd.kubernetes.protobuf, application/cbor",
+            "application/json, application/yaml, application/vnd.kubernetes.protobuf",
         )),
     }
 }
@@ -132,6 +136,24 @@ pub fn unsupported(supported: &str) -> Status {
 pub fn object(cx: &Context, resource: &ResourceType, version: &Version, body: &Bytes) -> Result<Value> {
     let validation = FieldValidation::of(cx)?;
     let (mut value, mut faults) = parse(cx, body)?;
+    if !value.is_object() {
+        let why = not_an_object(&value);
+        return Err(Status::bad_request(format!(
+            "the object provided is unrecognized (must be of type {}): {why} ({})",
+            resource.kind,
+            summary(body)
+        )));
+    }
+    let given = value["apiVersion"].as_str().unwrap_or_default();
+    let (group, given) = crate::registry::split_api_version(given);
+    let here = value["kind"] == resource.kind.as_str() && group == resource.id.group;
+    if here && !resource.custom && !given.is_empty() && resource.version(given).is_none() {
+        let kind = &resource.kind;
+        let api = api_version(group, given);
+        return Err(Status::bad_request(format!(
+            "{kind} in version \"{given}\" cannot be handled as a {kind}: no kind \"{kind}\" is registered for version \"{api}\" in scheme \"pkg/runtime/scheme.go:111\""
+        )));
+    }
     check_kind(resource, &version.name, &mut value)?;
     let found = strict::check(&cx.api.cluster, resource, version, &mut value)?;
     faults.extend(found);
@@ -149,16 +171,18 @@ pub fn object(cx: &Context, resource: &ResourceType, version: &Version, body: &B
 pub fn check_kind(resource: &ResourceType, version: &str, value: &mut Value) -> Result<()> {
     let expected = api_version(&resource.id.group, version);
     if !value.is_object() {
-        return Err(Status::bad_request(format!(
-            "couldn't get version/kind; json parse error: json: cannot unmarshal {} into Go value of type struct {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}",
-            json_type(value)
-        )));
+        return Err(Status::bad_request(not_an_object(value)));
     }
     let kind = value["kind"].as_str().unwrap_or_default().to_owned();
     let api = value["apiVersion"].as_str().unwrap_or_default().to_owned();
     if !kind.is_empty() && kind != resource.kind {
         let (group, given) = crate::registry::split_api_version(&api);
         let given = if given.is_empty() { version } else { given };
+        if resource.custom && api == expected {
+            let fault = crate::status::FieldError::invalid("kind", kind.as_str(), format!("must be {}", resource.kind));
+            let name = value["metadata"]["name"].as_str().unwrap_or_default();
+            return Err(Status::invalid(&resource.id.group, &kind, name, &[fault]));
+        }
         if resource.custom || group != resource.id.group {
             return Err(Status::bad_request(format!(
                 "the object provided is unrecognized (must be of type {}): no kind \"{kind}\" is registered for version \"{api}\" in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
@@ -172,7 +196,8 @@ pub fn check_kind(resource: &ResourceType, version: &str, value: &mut Value) -> 
             resource.kind
         )));
     }
-    if !api.is_empty() && api != expected {
+    // Built-in kinds have a default, custom ones have not.
+    if api != expected && (resource.custom || !api.is_empty()) {
         return Err(Status::bad_request(format!(
             "the API version in the data ({api}) does not match the expected API version ({expected})"
         )));
@@ -182,6 +207,13 @@ pub fn check_kind(resource: &ResourceType, version: &str, value: &mut Value) -> 
         object.insert("kind".into(), resource.kind.clone().into());
     }
     Ok(())
+}
+
+fn not_an_object(value: &Value) -> String {
+    format!(
+        "couldn't get version/kind; json parse error: json: cannot unmarshal {} into Go value of type struct {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}",
+        json_type(value)
+    )
 }
 
 /// Go's word for a JSON type.

@@ -63,7 +63,7 @@ pub fn serve(cx: &Context) -> Result<Response<Body>> {
             let text = format!("[+]ping ok\n[+]log ok\n{etcd}\n{check} check {verdict}\n");
             Ok(bytes_response(code, "text/plain; charset=utf-8", text.into()))
         }
-        ["healthz" | "livez" | "readyz", ..] => {
+        ["healthz" | "livez" | "readyz"] | ["healthz" | "livez" | "readyz", "ping" | "log" | "etcd"] => {
             Ok(bytes_response(StatusCode::OK, "text/plain; charset=utf-8", Bytes::from_static(b"ok")))
         }
         ["api"] if cx.accept.aggregated => Ok(aggregated(cx, true)),
@@ -86,7 +86,7 @@ pub fn serve(cx: &Context) -> Result<Response<Body>> {
         }
         ["api", "v1"] => resource_list(cx, "", "v1"),
         ["apis", group] => {
-            let found = groups(cx).into_iter().find(|(name, _)| name == group).ok_or_else(Status::no_such_resource)?;
+            let found = groups(cx).into_iter().find(|(name, _)| name == group).ok_or_else(Status::no_such_page)?;
             let mut out = json!({"kind": "APIGroup", "apiVersion": "v1"});
             if let (Some(out), Value::Object(rest)) = (out.as_object_mut(), api_group(&found.0, &found.1)) {
                 out.extend(rest);
@@ -97,7 +97,7 @@ pub fn serve(cx: &Context) -> Result<Response<Body>> {
         ["openapi", "v3"] => Ok(json_response(StatusCode::OK, &schema::openapi_index(&cx.api.cluster))),
         ["openapi", "v3", "api", "v1"] => openapi(cx, "", "v1"),
         ["openapi", "v3", "apis", group, version] => openapi(cx, group, version),
-        _ => Err(Status::no_such_resource()),
+        _ => Err(Status::no_such_page()),
     }
 }
 
@@ -237,12 +237,16 @@ fn resource_list(cx: &Context, group: &str, version: &str) -> Result<Response<Bo
         }
     }
     if !known {
-        return Err(Status::no_such_resource());
+        // Built-in groups tell in their own words what they do not have.
+        let built_in = cx.api.cluster.registry.all().iter().any(|own| own.id.group == group && !own.custom);
+        return Err(if built_in { Status::no_such_resource() } else { Status::no_such_page() });
     }
-    Ok(json_response(
-        StatusCode::OK,
-        &json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": api_version(group, version), "resources": entries}),
-    ))
+    let mut out = json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": api_version(group, version), "resources": entries});
+    if let Some(out) = out.as_object_mut().filter(|_| group.is_empty()) {
+        // The oldest of them says less.
+        out.shift_remove("apiVersion");
+    }
+    Ok(json_response(StatusCode::OK, &out))
 }
 
 /// `k8s.io/apiserver/pkg/endpoints/discovery` StorageVersionHash: the start of a SHA-256 over group/version/kind.

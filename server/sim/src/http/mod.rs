@@ -26,9 +26,11 @@ use http::{HeaderValue, Method, Request, Response};
 use http_body_util::BodyExt;
 use parking_lot::Mutex;
 
+pub(crate) use body::json_type;
 pub use discovery::compare_versions;
 pub use selector::Selector;
 pub use tokens::Tokens;
+pub(crate) use write::go_print;
 
 use crate::{
     cluster::{Caller, Cluster},
@@ -71,9 +73,21 @@ impl Context {
             .cluster
             .registry
             .find(&info.group, &info.version, &info.resource)
-            .ok_or_else(Status::no_such_resource)?;
+            .ok_or_else(|| self.unknown_resource())?;
         let version = resource.version(&info.version).cloned().ok_or_else(Status::no_such_resource)?;
         Ok((resource, version))
+    }
+
+    /// 404; plain text where not even the group is known, 405 for what only takes other methods.
+    fn unknown_resource(&self) -> Status {
+        let info = &self.info;
+        let known =
+            info.group.is_empty() || self.api.cluster.registry.all().iter().any(|own| own.id.group == info.group);
+        match (known, info.group.as_str(), info.resource.as_str()) {
+            (false, ..) => Status::no_such_page(),
+            (true, "", "bindings" | "componentstatuses") if info.version == "v1" => Status::method_not_supported(),
+            _ => Status::no_such_resource(),
+        }
     }
 
     /// The name that fields set by this request are managed under.
@@ -158,6 +172,9 @@ impl Api {
         let accept = Accept::parse(parts.headers.get(http::header::ACCEPT).and_then(|value| value.to_str().ok()));
         let cx = Context { api: self.clone(), info, query, user, accept, headers: parts.headers.clone(), warnings };
         auth::authorize(&cx)?;
+        if let Some(refused) = cx.accept.refused() {
+            return Err(refused);
+        }
         if !cx.info.is_resource {
             return discovery::serve(&cx);
         }
@@ -183,8 +200,26 @@ impl Api {
         if let Some(warning) = version.custom.as_ref().and_then(|custom| custom.warning.clone()) {
             cx.warn(warning);
         }
+        if resource.id.group.is_empty() && resource.id.resource == "endpoints" {
+            cx.warn("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice");
+        }
         if resource.namespaced && cx.info.namespace.is_empty() && !matches!(cx.info.verb, "list" | "watch") {
             return Err(Status::no_such_resource());
+        }
+        // A collection and an object each take their own methods.
+        let misplaced = match cx.info.verb {
+            "create" => !cx.info.name.is_empty(),
+            "update" | "patch" => cx.info.name.is_empty(),
+            _ => false,
+        };
+        if misplaced && cx.info.subresource.is_empty() {
+            return Err(Status::method_not_supported());
+        }
+        let include = cx.query.get("includeObject");
+        if cx.accept.shape == negotiate::Shape::Table && !matches!(include, "" | "Metadata" | "Object" | "None") {
+            return Err(Status::bad_request(format!(
+                "Unable to convert to Table as requested: includeObject: Invalid value: {include:?}: must be 'Metadata', 'Object', 'None', or empty"
+            )));
         }
         let response = if cx.info.subresource.is_empty() {
             match cx.info.verb {
@@ -196,9 +231,7 @@ impl Api {
                 "patch" => write::patch(cx, &resource, &version, body)?,
                 "delete" => write::delete(cx, &resource, &version, body)?,
                 "deletecollection" => write::delete_collection(cx, &resource, &version, body)?,
-                other => {
-                    return Err(Status::method_not_supported(&resource.id.group, &resource.id.resource, other));
-                }
+                _ => return Err(Status::method_not_supported()),
             }
         } else {
             subresource::serve(cx, &resource, &version, body).await?

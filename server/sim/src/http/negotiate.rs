@@ -30,6 +30,8 @@ pub struct Accept {
     pub yaml: bool,
     /// Whether it asked for the schema as protobuf only.
     pub protobuf_only: bool,
+    /// Set when nothing that the client accepts can be had: whether a shape is the reason.
+    unreadable: Option<bool>,
 }
 
 impl Accept {
@@ -38,23 +40,30 @@ impl Accept {
         let mut out = Self::default();
         let Some(header) = header else { return out };
         let mut first = true;
+        let (mut strange, mut odd_shape) = (!header.trim().is_empty(), false);
         out.protobuf_only = !header.is_empty();
         for clause in header.split(',') {
             let mut parts = clause.split(';').map(str::trim);
             let media = parts.next().unwrap_or_default();
             let mut kind = "";
-            let mut group = "";
+            let (mut group, mut version) = ("", "");
             for part in parts {
                 match part.split_once('=') {
                     Some(("as", value)) => kind = value,
                     Some(("g", value)) => group = value,
+                    Some(("v", value)) => version = value,
                     _ => {}
                 }
             }
             if !media.contains("protobuf") {
                 out.protobuf_only = false;
             }
-            let readable = matches!(media, "application/json" | "*/*" | "application/*" | "application/yaml");
+            let text = media.starts_with("text/") || media == "application/openapi+json";
+            let known = matches!(media, "application/json" | "*/*" | "application/*" | "application/yaml");
+            strange &=
+                !known && !media.contains("protobuf") && !media.contains("cbor") && !(text && media != "text/html");
+            let readable = known && !(kind == "Table" && version != "v1" && version != "v1beta1");
+            odd_shape |= known && !readable;
             if !readable {
                 continue;
             }
@@ -69,7 +78,25 @@ impl Accept {
                 first = false;
             }
         }
+        out.unreadable = (strange || (first && odd_shape)).then_some(odd_shape);
         out
+    }
+}
+
+impl Accept {
+    /// 406 when there is nothing that the client would read.
+    pub fn refused(&self) -> Option<Status> {
+        const SPOKEN: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+        let odd_shape = self.unreadable?;
+        if odd_shape {
+            let message = format!("only the following media types are accepted: {SPOKEN}");
+            return Some(Status::new(406, "NotAcceptable", message));
+        }
+        let streams = "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
+        let message = format!("406: Not Acceptable\n\nAvailable representations: {SPOKEN}, {streams}");
+        let mut status = Status::new(406, "NotAcceptable", message);
+        status.details = Some(Box::default());
+        Some(status)
     }
 }
 
@@ -89,6 +116,9 @@ pub fn bytes_response(code: StatusCode, media: &'static str, bytes: Bytes) -> Re
 /// A refused request.
 pub fn status_response(status: &Status) -> Response<Body> {
     let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if code == StatusCode::NOT_FOUND && status.reason.is_empty() {
+        return bytes_response(code, "text/plain; charset=utf-8", status.message.clone().into());
+    }
     let mut response = json_response(code, &status.to_value());
     if let Some(seconds) = status.details.as_ref().map(|details| details.retry_after_seconds).filter(|s| *s > 0) {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));

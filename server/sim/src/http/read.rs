@@ -59,6 +59,10 @@ pub fn object_response(
 
 /// get.
 pub fn get(cx: &Context, resource: &ResourceType, version: &Version) -> Result<Response<Body>> {
+    let (asked, current) = (parse_revision(cx.query.get("resourceVersion"))?, cx.api.cluster.store.revision());
+    if asked > current {
+        return Err(too_large(asked, current));
+    }
     let object = match resource.id.group.as_ref() {
         "metrics.k8s.io" => super::subresource::metrics(cx, resource, &cx.info.name)?,
         _ => cx
@@ -85,12 +89,13 @@ impl Continue {
     }
 
     fn decode(token: &str) -> Result<Self> {
-        let bad = |why: &str| Status::bad_request(format!("continue key is not valid: {why}"));
+        let bad = |why: &str| Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
         let bytes = URL_SAFE_NO_PAD
             .decode(token.trim_end_matches('='))
             .or_else(|_| STANDARD_NO_PAD.decode(token.trim_end_matches('=')))
             .map_err(|error| bad(&error.to_string()))?;
-        let value: Value = serde_json::from_slice(&bytes).map_err(|error| bad(&error.to_string()))?;
+        let value: Value = serde_json::from_slice(&bytes)
+            .map_err(|error| bad(&crate::go_json::fault(&bytes).unwrap_or_else(|| error.to_string())))?;
         if value["v"] != "meta.k8s.io/v1" {
             return Err(bad(&format!(
                 "server does not recognize this encoded version {}",
@@ -112,7 +117,7 @@ impl Continue {
 /// The error for a resourceVersion from the future.
 pub fn too_large(requested: u64, current: u64) -> Status {
     let mut status =
-        Status::new(504, "Timeout", format!("Too large resource version: {requested}, current: {current}"));
+        Status::new(504, "Timeout", format!("Timeout: Too large resource version: {requested}, current: {current}"));
     status.details = Some(Box::new(Details {
         causes: vec![Cause {
             reason: "ResourceVersionTooLarge".into(),
@@ -131,19 +136,8 @@ pub fn parse_revision(text: &str) -> Result<u64> {
         return Ok(0);
     }
     text.parse().map_err(|_| {
-        let mut status = Status::invalid(
-            "",
-            "ListOptions",
-            "",
-            &[FieldError::invalid(
-                "resourceVersion",
-                text,
-                format!("strconv.ParseUint: parsing {text:?}: invalid syntax"),
-            )],
-        );
-        status.message = format!("invalid resource version \"{text}\"");
         Status::bad_request(format!(
-            "resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"
+            "invalid resource version: resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"
         ))
     })
 }
@@ -200,6 +194,7 @@ fn collect(cx: &Context, resource: &ResourceType, selector: &Selector) -> Result
     let store = &cx.api.cluster.store;
     let id = convert::stored_as(&resource.id);
     let namespace = (!cx.info.namespace.is_empty()).then_some(cx.info.namespace.as_str());
+    limit(cx.query.get("timeoutSeconds"))?;
     let limit = limit(cx.query.get("limit"))?;
     let token = cx.query.get("continue");
     let asked = parse_revision(cx.query.get("resourceVersion"))?;
@@ -269,6 +264,26 @@ fn too_old_to_continue(from: &Continue) -> Status {
     status
 }
 
+/// An item of a list of a built-in kind: the list says what it is.
+fn item(out: &mut BytesMut, bytes: &Bytes) {
+    // Stored objects begin with kind and apiVersion, whose texts need no escapes.
+    let plain = bytes.strip_prefix(b"{\"kind\":\"").and_then(|rest| {
+        let rest = rest.get(rest.iter().position(|byte| *byte == b'"')? + 1..)?.strip_prefix(b",\"apiVersion\":\"")?;
+        rest.get(rest.iter().position(|byte| *byte == b'"')? + 1..)?.strip_prefix(b",")
+    });
+    if let Some(rest) = plain {
+        out.put_u8(b'{');
+        out.put(rest);
+        return;
+    }
+    let mut value: Value = serde_json::from_slice(bytes).unwrap_or_default();
+    if let Some(object) = value.as_object_mut() {
+        object.shift_remove("kind");
+        object.shift_remove("apiVersion");
+    }
+    out.put(serde_json::to_vec(&value).unwrap_or_default().as_slice());
+}
+
 /// list.
 pub fn list(cx: &Context, resource: &ResourceType, version: &Version) -> Result<Response<Body>> {
     let selector = Selector::parse(
@@ -287,6 +302,10 @@ pub fn list(cx: &Context, resource: &ResourceType, version: &Version) -> Result<
     if listing.revision > 0 {
         meta["resourceVersion"] = json!(listing.revision.to_string());
     }
+    if resource.custom && cx.accept.shape == Shape::Object {
+        // Lists without a Go type say that they do not go on.
+        meta["continue"] = json!("");
+    }
     if let Some(next) = &listing.next {
         meta["continue"] = json!(next);
     }
@@ -304,13 +323,18 @@ pub fn list(cx: &Context, resource: &ResourceType, version: &Version) -> Result<
                 if index > 0 {
                     out.put_u8(b',');
                 }
-                out.put(object_bytes(resource, &version.name, object));
+                let bytes = object_bytes(resource, &version.name, object);
+                if resource.custom {
+                    out.put(bytes);
+                } else {
+                    item(&mut out, &bytes);
+                }
             }
             out.put(&b"]}"[..]);
             bytes_response(StatusCode::OK, "application/json", out.freeze())
         }
         Shape::Metadata => {
-            let items: Vec<_> = listing.items.iter().map(|object| json!({"metadata": object["metadata"]})).collect();
+            let items: Vec<_> = listing.items.iter().map(|object| partial_metadata(object)).collect();
             json_response(
                 StatusCode::OK,
                 &json!({"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": meta, "items": items}),

@@ -160,8 +160,9 @@ impl RequestInfo {
             "patch" => "patch",
             "delete" if info.name.is_empty() => "deletecollection",
             "delete" => "delete",
+            "get" | "head" if watching_path => "watch",
             "get" | "head" if info.name.is_empty() => {
-                if query.flag("watch") || watching_path {
+                if query.flag("watch") {
                     "watch"
                 } else {
                     "list"

@@ -112,7 +112,8 @@ fn access_review(cx: &Context, body: &Bytes, kind: &str) -> Result<Value> {
         }
     }
     if !errors.is_empty() {
-        return Err(Status::invalid("authorization.k8s.io", kind, "", &errors));
+        // The original names the group alone.
+        return Err(Status::invalid("authorization.k8s.io", "", "", &errors));
     }
     let attributes = if path.is_null() {
         Attributes {

@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::{
     registry::{CustomVersion, ResourceType},
     status::{Result, Status},
+    strategy::meta::{label_value_faults, qualified_name_faults},
 };
 
 /// One requirement on a label.
@@ -31,12 +32,19 @@ impl Selector {
     /// # Errors
     /// 400 when one cannot be parsed or a field cannot be selected by.
     pub fn parse(labels: &str, fields: &str, resource: &ResourceType, custom: Option<&CustomVersion>) -> Result<Self> {
-        let labels =
-            parse_labels(labels).map_err(|why| Status::bad_request(format!("unable to parse requirement: {why}")))?;
+        let labels = parse_labels(labels).map_err(Status::bad_request)?;
         let fields = parse_fields(fields)?;
         for (path, ..) in &fields {
             if !selectable(resource, custom, path) {
-                return Err(Status::bad_request(format!("field label not supported: {path}")));
+                let (group, plural) = (resource.id.group.as_ref(), resource.id.resource.as_ref());
+                // Kinds that register no labels of their own get the scheme's default words.
+                let generic = !matches!(group, "" | "events.k8s.io" | "batch" | "certificates.k8s.io")
+                    && !(group == "apps" && plural == "replicasets");
+                return Err(Status::bad_request(if resource.custom || !generic {
+                    format!("field label not supported: {path}")
+                } else {
+                    format!("{path:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
+                }));
             }
         }
         Ok(Self { labels, fields })
@@ -79,6 +87,25 @@ impl Selector {
 }
 
 impl Requirement {
+    /// Whether its key and values could be a label's.
+    fn check(&self) -> std::result::Result<(), String> {
+        let (key, values) = match self {
+            Self::In(key, values) | Self::NotIn(key, values) => (key, values.as_slice()),
+            Self::Exists(key) | Self::Missing(key) | Self::Greater(key, _) | Self::Less(key, _) => (key, &[][..]),
+        };
+        let told = |path: &str, value: &str, faults: Vec<String>| match faults.as_slice() {
+            [] => Ok(()),
+            faults => {
+                Err(format!("unable to parse requirement: {path}: Invalid value: {value:?}: {}", faults.join("; ")))
+            }
+        };
+        told("<nil>", key, qualified_name_faults(key))?;
+        values
+            .iter()
+            .enumerate()
+            .try_for_each(|(index, value)| told(&format!("values[{index}][{key}]"), value, label_value_faults(value)))
+    }
+
     fn matches(&self, labels: &Value) -> bool {
         let get = |key: &str| labels.get(key).and_then(Value::as_str);
         match self {
@@ -188,12 +215,11 @@ fn tokens(text: &str) -> Vec<Token> {
                 Some("!=")
             }
             '!' => Some("!"),
-            '=' => {
-                if chars.peek() == Some(&'=') {
-                    chars.next();
-                }
-                Some("=")
+            '=' if chars.peek() == Some(&'=') => {
+                chars.next();
+                Some("==")
             }
+            '=' => Some("="),
             _ => None,
         };
         if sign.is_some() || c.is_whitespace() {
@@ -217,7 +243,7 @@ fn parse_labels(text: &str) -> std::result::Result<Vec<Requirement>, String> {
     let mut rest = tokens.iter().peekable();
     let number = |text: &str| {
         text.parse::<i64>().map_err(|_| {
-            format!("values[0]: Invalid value: {text:?}: for 'Gt', 'Lt' operators, the value must be an integer")
+            format!("unable to parse requirement: values[0]: Invalid value: {text:?}: for 'Gt', 'Lt' operators, the value must be an integer")
         })
     };
     while rest.peek().is_some() {
@@ -230,7 +256,7 @@ fn parse_labels(text: &str) -> std::result::Result<Vec<Requirement>, String> {
                 let key = key.clone();
                 match rest.peek() {
                     None | Some(Token::Sign(",")) => Requirement::Exists(key),
-                    Some(Token::Sign(sign @ ("=" | "!=" | ">" | "<"))) => {
+                    Some(Token::Sign(sign @ ("=" | "==" | "!=" | ">" | "<"))) => {
                         rest.next();
                         let value = match rest.peek() {
                             Some(Token::Word(value)) => {
@@ -243,7 +269,7 @@ fn parse_labels(text: &str) -> std::result::Result<Vec<Requirement>, String> {
                             }
                         };
                         match *sign {
-                            "=" => Requirement::In(key, vec![value]),
+                            "=" | "==" => Requirement::In(key, vec![value]),
                             "!=" => Requirement::NotIn(key, vec![value]),
                             ">" => Requirement::Greater(key, number(&value)?),
                             _ => Requirement::Less(key, number(&value)?),
@@ -264,6 +290,7 @@ fn parse_labels(text: &str) -> std::result::Result<Vec<Requirement>, String> {
                 return Err(format!("found '{}', expected: !, identifier, or 'end of string'", show(other)));
             }
         };
+        found.check()?;
         out.push(found);
         match rest.next() {
             None => break,
@@ -282,7 +309,7 @@ fn value_list<'a>(
 ) -> std::result::Result<Vec<String>, String> {
     match rest.next() {
         Some(Token::Sign("(")) => {}
-        other => return Err(format!("found '{}' expected: '('", show(other))),
+        other => return Err(format!("unable to parse requirement: found '{}' expected: '('", show(other))),
     }
     let mut values = Vec::new();
     let mut expect_value = true;

@@ -32,7 +32,7 @@ pub async fn serve(cx: &Context, resource: &ResourceType, version: &Version, bod
     let name = cx.info.subresource.as_str();
     let known = version.subresources.iter().find(|sub| sub.name == name).ok_or_else(Status::no_such_resource)?;
     if !known.verbs.contains(&cx.info.verb) {
-        return Err(Status::method_not_supported(&resource.id.group, &resource.id.resource, cx.info.verb));
+        return Err(Status::method_not_supported());
     }
     match (name, cx.info.verb) {
         ("status" | "ephemeralcontainers" | "resize", "get") => read::get(cx, resource, version),
@@ -161,7 +161,8 @@ fn bind(cx: &Context, body: &Bytes) -> Result<Response<Body>> {
     let (value, _) = body::parse(cx, body)?;
     let node = text(&value, &["target", "name"]);
     if node.is_empty() {
-        return Err(Status::invalid("", "Binding", &cx.info.name, &[FieldError::required("target.name", "")]));
+        // An error that Go's server does not expect, hence no reason.
+        return Err(Status::new(500, "", FieldError::required("target.name", "").to_string()));
     }
     cx.cluster().bind(&cx.info.namespace, &cx.info.name, node)?;
     Ok(json_response(
@@ -178,7 +179,8 @@ pub fn metrics(cx: &Context, resource: &ResourceType, name: &str) -> Result<Obje
     let sample = if resource.kind == "NodeMetrics" {
         kubelet.node_metrics(cluster.find(&gr::NODES, "", name).ok_or_else(missing)?.value())
     } else {
-        kubelet.pod_metrics(cluster.find(&gr::PODS, &cx.info.namespace, name).ok_or_else(missing)?.value())
+        let absent = || Status::not_found("", "pods", name);
+        kubelet.pod_metrics(cluster.find(&gr::PODS, &cx.info.namespace, name).ok_or_else(absent)?.value())
     };
     sample.map(|value| std::sync::Arc::new(Object::unversioned(value))).ok_or_else(missing)
 }

@@ -153,7 +153,10 @@ pub fn watch(cx: &Context, resource: &Arc<ResourceType>, version: &Version) -> R
         selector = selector.and_name(&cx.info.name);
     }
     let asked = cx.query.get("resourceVersion");
-    let revision = parse_revision(asked)?;
+    // The storage finds this one, too late for a reason.
+    let revision = parse_revision(asked).map_err(|status| {
+        Status::new(500, "", status.message.trim_start_matches("invalid resource version: ").to_owned())
+    })?;
     let bookmarks = cx.query.flag("allowWatchBookmarks");
     let streaming_list = cx.query.flag("sendInitialEvents");
     let declined_list = cx.query.get("sendInitialEvents") == "false";

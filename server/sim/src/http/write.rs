@@ -65,10 +65,13 @@ pub fn namespace<'a>(cx: &'a Context, resource: &ResourceType) -> &'a str {
 pub fn create(cx: &Context, resource: &ResourceType, version: &Version, body: &Bytes) -> Result<Response<Body>> {
     check_options(cx, "CreateOptions", false)?;
     if !cx.info.name.is_empty() {
-        return Err(Status::method_not_supported(&resource.id.group, &resource.id.resource, "create"));
+        return Err(Status::method_not_supported());
     }
     let value = body::object(cx, resource, version, body)?;
     check_namespace(cx, &value)?;
+    if value["metadata"]["resourceVersion"].as_str().is_some_and(|given| !given.is_empty()) {
+        return Err(Status::version_on_create());
+    }
     let stored = storage_type(cx, resource);
     let write = WriteContext { resource: &stored, version: &version.name, subresource: None, managed: false };
     let value = convert::from_version(&stored, &version.name, value);
@@ -88,10 +91,10 @@ fn storage_type(cx: &Context, resource: &ResourceType) -> std::sync::Arc<Resourc
 fn check_name(cx: &Context, value: &Value) -> Result<()> {
     let given = value["metadata"]["name"].as_str().unwrap_or_default();
     if given.is_empty() {
-        return Err(Status::bad_request(
-            "name must be provided: the name of the object ( based on URL) was undeterminable: name must be provided"
-                .to_string(),
-        ));
+        return Err(Status::bad_request(format!(
+            "the name of the object ({} based on URL) was undeterminable: name must be provided",
+            cx.info.name
+        )));
     }
     if given != cx.info.name {
         return Err(Status::bad_request(format!(
@@ -119,13 +122,13 @@ pub fn update(cx: &Context, resource: &ResourceType, version: &Version, body: &B
 /// patch, of the object or of its status.
 pub fn patch(cx: &Context, resource: &ResourceType, version: &Version, body: &Bytes) -> Result<Response<Body>> {
     let kind = PatchKind::of(body::content_type(cx)).ok_or_else(|| {
-        body::unsupported(
-            "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml, application/apply-patch+cbor",
-        )
+        let mut status = Status::new(415, "UnsupportedMediaType", "415: Unsupported Media Type");
+        status.details = Some(Box::default());
+        status
     })?;
     if kind == PatchKind::Strategic && resource.custom {
         return Err(body::unsupported(
-            "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml, application/apply-patch+cbor",
+            "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
         ));
     }
     check_options(cx, "PatchOptions", kind == PatchKind::Apply)?;
@@ -159,16 +162,21 @@ fn patch_object(
     let view = convert::to_version(resource, &version.name, &current).unwrap_or_else(|| current.value().clone());
     let mut patched = patch::apply(kind, resource, &version.name, &view, body)?;
     body::check_kind(resource, &version.name, &mut patched)?;
-    let whole = patched.to_string();
-    let faults = strict::check(cluster, resource, version, &mut patched)?;
-    validation.settle(cx, &faults, |why| {
+    let whole = patched.clone();
+    let refuse = |why: String| {
         // A strategic merge shows the patch as Go prints a map, the others show the object that came out.
         let shown = match kind {
             PatchKind::Strategic => go_print(&serde_json::from_slice(body).unwrap_or_default()),
-            _ => whole,
+            _ => go_order(&whole),
         };
         Status::invalid("", "", "", &[FieldError::invalid("patch", shown, why)])
+    };
+    let faults = strict::check(cluster, resource, version, &mut patched).map_err(|status| {
+        // The decoder's words, without the frame that a body gets.
+        let why = status.message.split_once("cannot be handled as a ").and_then(|(_, rest)| rest.split_once(": "));
+        why.map_or(status.clone(), |(_, why)| refuse(why.to_owned()))
     })?;
+    validation.settle(cx, &faults, refuse)?;
     check_name(cx, &patched)?;
     check_namespace(cx, &patched)?;
     let value = convert::from_version(&stored, &version.name, patched);
@@ -189,12 +197,16 @@ fn apply(
     if !applied.is_object() {
         return Err(Status::bad_request("error decoding YAML: the document is no object"));
     }
-    if applied["kind"].as_str().is_none_or(str::is_empty) || applied["apiVersion"].as_str().is_none_or(str::is_empty) {
-        let missing = if applied["kind"].as_str().is_none_or(str::is_empty) { "Kind" } else { "apiVersion" };
+    let (kind, api) = (text(&applied, "kind"), text(&applied, "apiVersion"));
+    if kind.is_empty() && api.is_empty() {
         return Err(Status::bad_request(format!(
-            "invalid object type: Object '{missing}' is missing in '{}'",
+            "invalid object type: Object 'Kind' is missing in '{}'",
             String::from_utf8_lossy(body)
         )));
+    }
+    if kind != resource.kind || api != api_version(&resource.id.group, &version.name) {
+        let (group, number) = crate::registry::split_api_version(api);
+        return Err(Status::bad_request(format!("invalid object type: {group}/{number}, Kind={kind}")));
     }
     body::check_kind(resource, &version.name, &mut applied)?;
     let given = applied["metadata"]["name"].as_str().unwrap_or_default().to_owned();
@@ -207,6 +219,7 @@ fn apply(
     if !applied["metadata"]["managedFields"].as_array().is_none_or(Vec::is_empty) {
         return Err(Status::bad_request("metadata.managedFields must be nil"));
     }
+    let given = applied.clone();
     let faults = strict::check(cluster, resource, version, &mut applied)?;
     // What the schema does not know cannot be owned: refused whatever the validation level.
     let unknown: Vec<String> = faults
@@ -219,9 +232,6 @@ fn apply(
             [one] => one.clone(),
             several => format!("errors:\n  {}", several.join("\n  ")),
         };
-        if resource.namespaced {
-            applied["metadata"]["namespace"] = json!(cx.info.namespace);
-        }
         return Err(Status::untyped_patch(&applied, &why));
     }
     validation.settle(cx, &faults, |why| Status::bad_request(format!("error strict decoding YAML: {why}")))?;
@@ -246,7 +256,7 @@ fn apply(
         &api_version(&resource.id.group, &version.name),
         write.subresource,
         current.as_deref().map(|object| object.value()),
-        &applied,
+        (&applied, &given),
         cx.query.flag("force"),
     )?;
     let write = WriteContext { managed: true, ..write };
@@ -257,8 +267,52 @@ fn apply(
     }
 }
 
+/// An object as Go's patch leaves it: keys in order, but those of the metadata in the order of its struct, and without
+/// what its managers own.
+fn go_order(object: &Value) -> String {
+    fn sorted(value: &Value) -> Value {
+        match value {
+            Value::Object(map) => {
+                let sorted_keys: std::collections::BTreeMap<_, _> = map.iter().collect();
+                sorted_keys
+                    .into_iter()
+                    .map(|(key, value)| (key.clone(), sorted(value)))
+                    .collect::<serde_json::Map<_, _>>()
+                    .into()
+            }
+            Value::Array(list) => list.iter().map(sorted).collect(),
+            other => other.clone(),
+        }
+    }
+    let mut out = sorted(object);
+    let order = [
+        "name",
+        "generateName",
+        "namespace",
+        "selfLink",
+        "uid",
+        "resourceVersion",
+        "generation",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "labels",
+        "annotations",
+        "ownerReferences",
+        "finalizers",
+    ];
+    let meta = &out["metadata"];
+    let known = order.iter().filter(|key| !meta[**key].is_null()).map(|key| ((*key).to_owned(), meta[*key].clone()));
+    out["metadata"] = known.collect::<serde_json::Map<_, _>>().into();
+    out.to_string()
+}
+
+fn text<'a>(value: &'a Value, field: &str) -> &'a str {
+    value[field].as_str().unwrap_or_default()
+}
+
 /// A value as Go's `%+v` prints it: `map[a:map[b:1] c:[x y]]`.
-fn go_print(value: &Value) -> String {
+pub fn go_print(value: &Value) -> String {
     match value {
         Value::Null => "<nil>".to_owned(),
         Value::String(text) => text.clone(),
@@ -322,7 +376,7 @@ pub fn delete_options(cx: &Context, body: &Bytes) -> Result<DeleteOptions> {
         errors.push(FieldError::not_supported(
             "propagationPolicy",
             word,
-            &["Background", "Foreground", "Orphan", "nil"],
+            &["Foreground", "Background", "Orphan", "nil"],
         ));
     }
     let orphan = value["orphanDependents"].as_bool();
@@ -408,15 +462,21 @@ pub fn delete_collection(
     let cluster = cx.cluster();
     let id = convert::stored_as(&resource.id);
     let namespace = (!cx.info.namespace.is_empty()).then_some(cx.info.namespace.as_str());
-    let mut items = Vec::new();
+    let mut items: Vec<Value> = Vec::new();
     for object in cluster.list(id, namespace).into_iter().filter(|object| selector.matches(object)) {
         let own = object["metadata"]["namespace"].as_str().unwrap_or_default();
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         match cluster.delete(id, own, name, &options) {
             Ok(_) => {
-                items.push(
-                    convert::to_version(resource, &version.name, &object).unwrap_or_else(|| object.value().clone()),
-                );
+                let mut item =
+                    convert::to_version(resource, &version.name, &object).unwrap_or_else(|| object.value().clone());
+                if !resource.custom
+                    && let Some(item) = item.as_object_mut()
+                {
+                    item.shift_remove("kind");
+                    item.shift_remove("apiVersion");
+                }
+                items.push(item);
             }
             Err(status) if status.is_not_found() => {}
             Err(status) => return Err(status),

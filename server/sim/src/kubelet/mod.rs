@@ -74,6 +74,14 @@ pub struct PodState {
 }
 
 impl Nodes {
+    /// Nodes that have images from the start.
+    #[must_use]
+    pub fn with_images<'a>(nodes: impl Iterator<Item = &'a str>, images: &[String]) -> Self {
+        let known = images.iter().filter_map(|image| Some(image::Reference::parse(image)?.canonical()));
+        let known: HashSet<String> = known.collect();
+        Self { images: nodes.map(|node| (node.to_owned(), known.clone())).collect(), ..Self::default() }
+    }
+
     /// The pod of a key, if a kubelet has it.
     #[must_use]
     pub fn pod(&self, namespace: &str, name: &str) -> Option<&PodState> {

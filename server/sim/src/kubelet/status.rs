@@ -204,13 +204,13 @@ fn container_status(container: &Container, spec: &Value, initializing: bool, vie
     out.insert("name".into(), json!(container.name));
     let init_done = container.role == Role::Init && container.succeeded();
     out.insert("ready".into(), json!(init_done || container.ready && container.is_running()));
-    if begun && !spec.at("/resources").as_object().is_none_or(Map::is_empty) {
-        out.insert("resources".into(), spec.at("/resources").clone());
+    if begun {
+        out.insert("resources".into(), spec.at("/resources").as_object().cloned().unwrap_or_default().into());
     }
     out.insert("restartCount".into(), json!(container.restarts));
     out.insert("started".into(), json!(container.started && container.is_running() && !finished));
     out.insert("state".into(), state);
-    if begun {
+    {
         let mounts: Vec<Value> = spec
             .items("/volumeMounts")
             .iter()
@@ -314,11 +314,15 @@ fn conditions(view: &View<'_>, phase: &str) -> Vec<Value> {
 
     let own = ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady"];
     out.extend(
-        view.pod
-            .items("/status/conditions")
-            .iter()
-            .filter(|condition| !own.contains(&condition.text("/type")))
-            .cloned(),
+        view.pod.items("/status/conditions").iter().filter(|condition| !own.contains(&condition.text("/type"))).map(
+            |condition| {
+                let mut condition = condition.clone();
+                if condition["type"] == "PodScheduled" {
+                    condition["observedGeneration"] = json!(view.pod.generation());
+                }
+                condition
+            },
+        ),
     );
     out
 }

@@ -44,13 +44,19 @@ const MAX_OPERATIONS: usize = 10_000;
 /// # Errors
 /// 400 when the patch cannot be read, 422 when it cannot be applied.
 pub fn apply(kind: PatchKind, resource: &ResourceType, version: &str, current: &Value, body: &[u8]) -> Result<Value> {
-    let parsed: Value =
-        serde_json::from_slice(body).map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?;
+    let parsed: Value = serde_json::from_slice(body).map_err(|error| {
+        let why = crate::go_json::fault(body).unwrap_or_else(|| error.to_string());
+        Status::bad_request(format!("error decoding patch: {why}"))
+    })?;
     let mut out = current.clone();
     match kind {
         PatchKind::Json => {
-            let patch: json_patch::Patch = serde_json::from_value(parsed)
-                .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?;
+            if !parsed.is_array() {
+                let found = crate::http::json_type(&parsed);
+                let why = format!("json: cannot unmarshal {found} into Go value of type []handlers.jsonPatchOp");
+                return Err(Status::bad_request(format!("error decoding patch: {why}")));
+            }
+            let patch: json_patch::Patch = serde_json::from_value(parsed).map_err(|_| json_patch_refused())?;
             if patch.0.len() > MAX_OPERATIONS {
                 return Err(Status::new(
                     413,

@@ -164,9 +164,8 @@ fn merge_list(
                 out.push(item.clone());
             }
         }
-        if let Some(order) = order {
-            sort(&mut out, order, &server, None);
-        }
+        // Without an order, the patch is one.
+        sort(&mut out, order.map_or(theirs, Vec::as_slice), &server, None);
         return Ok(out);
     }
     let Some(key) = key else {
@@ -195,7 +194,9 @@ fn merge_list(
             return Err(Status::bad_request("expected map, found something else in a list that merges by key"));
         };
         let Some(wanted) = map.get(key) else {
-            return Err(Status::internal(format!("map: {item} does not contain declared merge key: {key}")));
+            let shown = crate::http::go_print(item);
+            // Go's server does not expect this error, hence no reason.
+            return Err(Status::new(500, "", format!("map: {shown} does not contain declared merge key: {key}")));
         };
         let place = out.iter().position(|own| own.get(key) == Some(wanted));
         if map.get(PATCH).is_some_and(|word| word == "delete") {
@@ -207,9 +208,7 @@ fn merge_list(
             _ => out.extend(without_directives(items, None, item)?),
         }
     }
-    if let Some(order) = order {
-        sort(&mut out, order, &server, Some(key));
-    }
+    sort(&mut out, order.map_or(theirs, Vec::as_slice), &server, Some(key));
     Ok(out)
 }
 

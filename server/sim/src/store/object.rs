@@ -26,6 +26,16 @@ impl Object {
         if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
             metadata.insert("resourceVersion".into(), Value::String(revision.to_string()));
         }
+        // As Go writes them, and so that lists can leave them out without looking inside.
+        if let Some(object) = value.as_object_mut() {
+            for (index, field) in ["kind", "apiVersion"].into_iter().enumerate() {
+                if object.keys().nth(index).is_some_and(|own| own != field)
+                    && let Some(own) = object.shift_remove(field)
+                {
+                    object.shift_insert(index, field.into(), own);
+                }
+            }
+        }
         Self { revision, value: OnceLock::from(value), bytes: OnceLock::new() }
     }
 

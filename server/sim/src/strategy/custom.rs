@@ -50,6 +50,31 @@ pub fn validate(value: &Value, schema: &Value) -> Vec<FieldError> {
     errors
 }
 
+/// What the scale subresource cannot read.
+pub fn scale_faults(resource: &crate::registry::ResourceType, value: &Value) -> Vec<FieldError> {
+    let scale = resource.version(&resource.storage_version).and_then(|own| own.custom.as_ref()?.scale.as_ref());
+    let Some(path) = scale.and_then(|scale| scale["specReplicasPath"].as_str()) else { return Vec::new() };
+    let found = value.pointer(&path.replace('.', "/"));
+    let kind = match found {
+        None | Some(Value::Null) => return Vec::new(),
+        Some(Value::Number(number)) if number.is_i64() => return Vec::new(),
+        Some(Value::Number(_)) => "float64",
+        Some(Value::String(_)) => "string",
+        Some(Value::Bool(_)) => "bool",
+        Some(_) => "map[string]interface {}",
+    };
+    let shown = found.map_or_else(String::new, |own| own.as_str().map_or_else(|| own.to_string(), str::to_owned));
+    let why = format!("{path} accessor error: {shown} is of the type {kind}, expected int64");
+    vec![FieldError::invalid(path, 0, why)]
+}
+
+/// What is wrong with a part of a custom resource at `path`.
+pub fn validate_at(value: &Value, schema: &Value, path: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    node(value, schema, path, &mut errors);
+    errors
+}
+
 fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -80,11 +105,9 @@ fn node(value: &Value, schema: &Value, path: &str, errors: &mut Vec<FieldError>)
         }
         return;
     }
-    if let Some(wanted) = schema["type"].as_str()
-        && !has_type(value, wanted)
-    {
+    let typed = schema["type"].as_str().is_none_or(|wanted| has_type(value, wanted));
+    if let Some(wanted) = schema["type"].as_str().filter(|_| !typed) {
         wrong_type(value, wanted, path, errors);
-        return;
     }
     let invalid = |detail: String| FieldError::invalid(path, value.clone(), format!("{path} in body {detail}"));
     if let Some(allowed) = schema["enum"].as_array()
@@ -94,6 +117,9 @@ fn node(value: &Value, schema: &Value, path: &str, errors: &mut Vec<FieldError>)
             allowed.iter().map(|own| own.as_str().map_or_else(|| own.to_string(), str::to_owned)).collect();
         let shown: Vec<&str> = shown.iter().map(String::as_str).collect();
         errors.push(FieldError::not_supported(path, value.clone(), &shown));
+    }
+    if !typed {
+        return;
     }
     match value {
         Value::String(text) => string(text, schema, path, errors, invalid),
@@ -145,9 +171,12 @@ fn string(
     let length = text.chars().count() as u64;
     if let Some(most) = schema["maxLength"].as_u64().filter(|most| length > *most) {
         errors.push(FieldError::too_long(path, usize::try_from(most).unwrap_or(usize::MAX)));
+        // The first fault of a text is the only one that is told.
+        return;
     }
     if let Some(least) = schema["minLength"].as_u64().filter(|least| length < *least) {
         errors.push(invalid(format!("should be at least {least} chars long")));
+        return;
     }
     if let Some(pattern) = schema["pattern"].as_str()
         && Regex::new(pattern).is_ok_and(|regex| !regex.is_match(text))

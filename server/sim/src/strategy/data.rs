@@ -1,10 +1,12 @@
 //! Validation of what holds data: config maps, secrets, volume claims (`pkg/apis/core/validation`).
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
 use crate::{cluster::text, status::FieldError};
 
-fn config_key_faults(key: &str) -> Vec<String> {
+/// What is wrong with a key of a config map or secret.
+pub fn config_key_faults(key: &str) -> Vec<String> {
     let mut out = Vec::new();
     if key.len() > 253 {
         out.push("must be no more than 253 bytes".to_owned());
@@ -54,6 +56,25 @@ pub fn secret(value: &Value) -> Vec<FieldError> {
     if size > MAX_DATA {
         out.push(FieldError::too_long("data", MAX_DATA));
     }
+    if text(value, &["type"]) == "kubernetes.io/service-account-token"
+        && text(value, &["metadata", "annotations", "kubernetes.io/service-account.name"]).is_empty()
+    {
+        out.push(FieldError::required("metadata.annotations[kubernetes.io/service-account.name]", ""));
+    }
+    if text(value, &["type"]) == "kubernetes.io/basic-auth"
+        && ["username", "password"].iter().all(|key| value["data"][*key].is_null())
+    {
+        out.extend(["username", "password"].map(|key| FieldError::required(format!("data[{key}]"), "")));
+    }
+    for (kind, key) in
+        [("kubernetes.io/dockerconfigjson", ".dockerconfigjson"), ("kubernetes.io/dockercfg", ".dockercfg")]
+    {
+        let Some(encoded) = value["data"][key].as_str().filter(|_| text(value, &["type"]) == kind) else { continue };
+        let decoded = STANDARD.decode(encoded).unwrap_or_default();
+        if let Some(why) = crate::go_json::fault(&decoded) {
+            out.push(FieldError::invalid(format!("data[{key}]"), "<secret contents redacted>", why));
+        }
+    }
     let needs: &[&str] = match text(value, &["type"]) {
         "kubernetes.io/tls" => &["tls.crt", "tls.key"],
         "kubernetes.io/dockerconfigjson" => &[".dockerconfigjson"],
@@ -82,6 +103,10 @@ pub fn claim(spec: &Value) -> Vec<FieldError> {
             out.push(FieldError::not_supported("spec.accessModes", mode.clone(), &known));
         }
     }
+    if modes.len() > 1 && modes.iter().any(|mode| mode == "ReadWriteOncePod") {
+        let why = "may not use ReadWriteOncePod with other access modes";
+        out.push(FieldError::forbidden("spec.accessModes", why));
+    }
     if spec["resources"]["requests"]["storage"].is_null() {
         out.push(FieldError::required("spec.resources[storage]", ""));
     } else {
@@ -94,5 +119,11 @@ pub fn claim(spec: &Value) -> Vec<FieldError> {
             ));
         }
     }
+    let class = text(spec, &["storageClassName"]);
+    if !class.is_empty() {
+        let faults = super::meta::subdomain_faults(class);
+        out.extend(faults.into_iter().map(|why| FieldError::invalid("spec.storageClassName", class, why)));
+    }
+    out.extend(super::rules::one_of(spec, "volumeMode", "spec.", &["Block", "Filesystem"]));
     out
 }

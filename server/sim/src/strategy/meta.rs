@@ -98,7 +98,7 @@ pub fn qualified_name_faults(text: &str) -> Vec<String> {
         }
         _ => {
             return vec![format!(
-                "a qualified name {} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')",
+                "a valid label key {} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')",
                 QUALIFIED.trim_start_matches("name part ")
             )];
         }
@@ -129,6 +129,7 @@ pub fn labels(value: &Value, path: &str) -> Vec<FieldError> {
 /// Faults of a name of this resource.
 fn name_faults(resource: &ResourceType, name: &str) -> Vec<String> {
     match (resource.id.group.as_ref(), resource.id.resource.as_ref()) {
+        ("", "namespaces") if name.contains('.') => vec!["must not contain dots".to_owned()],
         ("", "namespaces") => label_faults(name),
         ("", "services") => label_1035_faults(name),
         ("rbac.authorization.k8s.io", _) => path_segment_faults(name),
@@ -185,6 +186,16 @@ fn common(meta: &Value) -> Vec<FieldError> {
     out
 }
 
+/// What only built-in kinds ask of finalizers (`ValidateFinalizerName` of core).
+#[must_use]
+pub fn finalizer_faults(meta: &Value) -> Vec<FieldError> {
+    let all = meta["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str).enumerate();
+    let bad =
+        all.filter(|(_, own)| !own.contains('/') && !matches!(*own, "kubernetes" | "orphan" | "foregroundDeletion"));
+    let why = "name is neither a standard finalizer name nor is it fully qualified";
+    bad.map(|(index, own)| FieldError::invalid(format!("metadata.finalizers[{index}]"), own, why)).collect()
+}
+
 /// `ValidateOwnerReferences`; it names fields without the reference's index.
 fn owner_faults(references: &Value) -> Vec<FieldError> {
     const PATH: &str = "metadata.ownerReferences";
@@ -230,13 +241,13 @@ pub fn validate_update(meta: &Value, old: &Value) -> Vec<FieldError> {
         let added: Vec<_> =
             meta["finalizers"].as_array().into_iter().flatten().filter(|own| !known.contains(own)).cloned().collect();
         if !added.is_empty() {
-            out.push(FieldError::forbidden(
-                "metadata.finalizers",
-                format!(
-                    "no new finalizers can be added if the object is being deleted, found new finalizers {}",
-                    go_strings(&added)
-                ),
-            ));
+            let why = format!(
+                "no new finalizers can be added if the object is being deleted, found new finalizers {}",
+                go_strings(&added)
+            );
+            // Told twice: the generic part of an update and the kind's own both look.
+            let fault = FieldError::forbidden("metadata.finalizers", why);
+            out.extend([fault.clone(), fault]);
         }
     }
     out
@@ -275,7 +286,7 @@ pub fn immutable_faults(resource: &ResourceType, value: &Value, old: &Value) -> 
 }
 
 fn role_ref(value: &Value) -> Value {
-    json!({"apiGroup": value["apiGroup"], "kind": value["kind"], "name": value["name"]})
+    json!({"APIGroup": value["apiGroup"], "Kind": value["kind"], "Name": value["name"]})
 }
 
 #[cfg(test)]

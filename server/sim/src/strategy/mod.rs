@@ -6,6 +6,7 @@ pub mod defaults;
 pub mod meta;
 mod network;
 mod pod;
+pub mod rules;
 mod service;
 mod workload;
 
@@ -80,23 +81,54 @@ pub fn prepare_create(cluster: &Cluster, resource: &ResourceType, value: &mut Va
         value["metadata"]["generation"] = json!(1);
     }
     if resource.id == gr::NAMESPACES {
-        value["spec"]["finalizers"] = json!(["kubernetes"]);
+        let mut finalizers = value["spec"]["finalizers"].as_array().cloned().unwrap_or_default();
+        if !finalizers.iter().any(|own| own == "kubernetes") {
+            finalizers.push(json!("kubernetes"));
+        }
+        value["spec"]["finalizers"] = json!(finalizers);
         value["status"] = json!({"phase": "Active"});
     } else if resource.id == gr::PODS {
         value["status"] = json!({"phase": "Pending", "qosClass": qos_class(&value["spec"])});
-    } else if resource.id == gr::PERSISTENT_VOLUMES || resource.id == gr::PERSISTENT_VOLUME_CLAIMS {
+        if value["spec"]["terminationGracePeriodSeconds"].as_i64().is_some_and(|seconds| seconds < 0) {
+            value["spec"]["terminationGracePeriodSeconds"] = json!(1);
+        }
+        if value["spec"]["schedulingGates"].as_array().is_some_and(|gates| !gates.is_empty()) {
+            value["status"]["conditions"] = json!([{
+                "type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "lastProbeTime": null,
+                "lastTransitionTime": cluster.time(),
+                "message": "Scheduling is blocked due to non-empty scheduling gates",
+            }]);
+        }
+    } else if resource.id == gr::PERSISTENT_VOLUMES {
+        value["status"] = json!({"phase": "Pending", "lastPhaseTransitionTime": cluster.time()});
+    } else if resource.id == gr::PERSISTENT_VOLUME_CLAIMS {
+        defaults::data_source(&mut value["spec"]);
         value["status"] = json!({"phase": "Pending"});
     } else if resource.id == gr::CUSTOM_RESOURCE_DEFINITIONS {
         crd::prepare_create(value);
     } else if resource.id == gr::SERVICES {
         service::allocate(cluster, value, None)?;
         value["status"] = json!({"loadBalancer": {}});
+    } else if resource.id == gr::EVENTS
+        && let Some(object) = value.as_object_mut()
+    {
+        // Go leaves none of these out.
+        for field in ["eventTime", "firstTimestamp", "lastTimestamp"] {
+            object.entry(field).or_insert(Value::Null);
+        }
+        for field in ["reportingComponent", "reportingInstance"] {
+            object.entry(field).or_insert(json!(""));
+        }
     } else if has_status(resource)
         && let Some(object) = value.as_object_mut()
     {
         object.shift_remove("status");
         if !resource.custom {
             fill_status(resource, object);
+        }
+        // Go writes it even when it is empty, and nobody has set it.
+        if resource.id == gr::STATEFUL_SETS && object["spec"]["serviceName"].is_null() {
+            object["spec"]["serviceName"] = json!("");
         }
     }
     Ok(())
@@ -179,6 +211,12 @@ pub fn prepare_update(
     if resource.id == gr::SERVICES {
         service::allocate(cluster, value, Some(current))?;
     }
+    if resource.id == gr::DAEMON_SETS {
+        let name = defaults::TEMPLATE_GENERATION;
+        let count = current["metadata"]["annotations"][name].as_str().and_then(|own| own.parse::<i64>().ok());
+        let changed = value["spec"]["template"] != current["spec"]["template"];
+        value["metadata"]["annotations"][name] = json!((count.unwrap_or(0) + i64::from(changed)).to_string());
+    }
     if has_generation(resource) && changed(resource, value, current) {
         let generation = current["metadata"]["generation"].as_i64().unwrap_or(0);
         value["metadata"]["generation"] = json!(generation + 1);
@@ -214,8 +252,16 @@ fn custom_schema(resource: &ResourceType) -> Option<&Value> {
 pub fn validate_create(_cluster: &Cluster, resource: &ResourceType, value: &Value) -> Vec<FieldError> {
     let mut errors = meta::validate(resource, &value["metadata"]);
     match custom_schema(resource) {
-        Some(schema) => errors.extend(custom::validate(value, schema)),
-        None => errors.extend(workload::validate(resource, value)),
+        Some(schema) => {
+            errors.extend(custom::validate(value, schema));
+            errors.extend(custom::scale_faults(resource, value));
+        }
+        None => {
+            if resource.id != gr::CUSTOM_RESOURCE_DEFINITIONS {
+                errors.extend(meta::finalizer_faults(&value["metadata"]));
+            }
+            errors.extend(workload::validate(resource, value));
+        }
     }
     errors
 }
@@ -232,6 +278,12 @@ pub fn validate_update(
     let mut errors = meta::validate_update(&value["metadata"], &current["metadata"]);
     if let Some(schema) = custom_schema(resource) {
         errors.extend(custom::validate(value, schema));
+    } else if resource.id == gr::NAMESPACES && subresource == Some("status") {
+        let (phase, going) = (&value["status"]["phase"], !value["metadata"]["deletionTimestamp"].is_null());
+        if !going && *phase != "Active" {
+            let why = "may only be 'Active' if `deletionTimestamp` is empty";
+            errors.push(FieldError::invalid("status.Phase", phase.clone(), why));
+        }
     } else if subresource.is_none() || subresource == Some("scale") {
         errors.extend(meta::immutable_faults(resource, value, current));
         errors.extend(workload::validate_update(resource, value, current));

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::meta::{label_faults, subdomain_faults};
+use super::{
+    meta::{label_faults, subdomain_faults},
+    rules,
+};
 use crate::{cluster::text, quantity::Quantity, status::FieldError};
 
 /// Faults of a pod's spec at `path`.
@@ -42,10 +45,11 @@ pub fn pod_spec(spec: &Value, path: &str) -> Vec<FieldError> {
     }
     let dns = text(spec, &["dnsPolicy"]);
     if !matches!(dns, "ClusterFirst" | "ClusterFirstWithHostNet" | "Default" | "None") {
-        let known = ["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"];
+        let known = ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"];
         out.push(FieldError::not_supported(format!("{path}.dnsPolicy"), dns, &known));
     }
-    for (field, least) in [("terminationGracePeriodSeconds", 0), ("activeDeadlineSeconds", 1)] {
+    // A negative grace period is taken for the shortest there is.
+    for (field, least) in [("terminationGracePeriodSeconds", i64::MIN), ("activeDeadlineSeconds", 1)] {
         if let Some(own) = spec[field].as_i64().filter(|own| *own < least) {
             let detail = if least == 0 {
                 "must be greater than or equal to 0"
@@ -69,7 +73,7 @@ pub fn pod_spec(spec: &Value, path: &str) -> Vec<FieldError> {
         if operator == "Exists" && !text(own, &["value"]).is_empty() {
             out.push(FieldError::invalid(
                 format!("{place}.operator"),
-                own.clone(),
+                text(own, &["value"]),
                 "value must be empty when `operator` is 'Exists'",
             ));
         }
@@ -79,6 +83,7 @@ pub fn pod_spec(spec: &Value, path: &str) -> Vec<FieldError> {
             out.push(FieldError::not_supported(format!("{place}.effect"), effect, &known));
         }
     }
+    rules::pod::spec(spec, path, &mut out);
     out
 }
 
@@ -164,6 +169,7 @@ fn container(own: &Value, path: &str, volumes: &[&str], init: bool, out: &mut Ve
         ));
     }
     resources(&own["resources"], &format!("{path}.resources"), out);
+    rules::pod::container(own, path, out);
     let sidecar = own["restartPolicy"] == "Always";
     for field in ["livenessProbe", "readinessProbe", "startupProbe"] {
         if own[field].is_null() {
@@ -213,7 +219,8 @@ fn ports(own: &Value, path: &str, out: &mut Vec<FieldError>) {
     }
 }
 
-fn port_name_faults(name: &str) -> Vec<String> {
+/// What is wrong with a port's name.
+pub fn port_name_faults(name: &str) -> Vec<String> {
     let mut out = Vec::new();
     if name.len() > 15 {
         out.push("must be no more than 15 characters".to_owned());
@@ -266,11 +273,6 @@ fn environment(own: &Value, path: &str, out: &mut Vec<FieldError>) {
                 "",
                 "may not have more than one field specified at a time",
             ));
-        }
-        for source in ["configMapKeyRef", "secretKeyRef"] {
-            if from[source].is_object() && text(from, &[source, "key"]).is_empty() {
-                out.push(FieldError::required(format!("{place}.valueFrom.{source}.key"), ""));
-            }
         }
     }
 }

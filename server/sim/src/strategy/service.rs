@@ -43,7 +43,7 @@ pub fn allocate(cluster: &Cluster, value: &mut Value, current: Option<&Value>) -
     let addresses = cluster.addresses();
     address(value, &addresses, &own, current)?;
     if matches!(kind.as_str(), "NodePort" | "LoadBalancer") {
-        node_ports(value, &addresses, &own, &kind)?;
+        node_ports(value, &addresses, &own, &kind, cluster.caller.dry_run)?;
     } else if current.is_some_and(|current| matches!(text(current, &["spec", "type"]), "NodePort" | "LoadBalancer")) {
         for port in value["spec"]["ports"].as_array_mut().into_iter().flatten() {
             if let Some(port) = port.as_object_mut() {
@@ -133,7 +133,7 @@ fn address(value: &mut Value, addresses: &Addresses, own: &str, current: Option<
     Ok(())
 }
 
-fn node_ports(value: &mut Value, addresses: &Addresses, own: &str, kind: &str) -> Result<()> {
+fn node_ports(value: &mut Value, addresses: &Addresses, own: &str, kind: &str, dry_run: bool) -> Result<()> {
     if kind == "LoadBalancer" && value["spec"]["allocateLoadBalancerNodePorts"] == false {
         return Ok(());
     }
@@ -159,6 +159,9 @@ fn node_ports(value: &mut Value, addresses: &Addresses, own: &str, kind: &str) -
                 }
                 None => errors.push(FieldError::invalid(field, 0, "failed to allocate a nodePort: range is full")),
             }
+        } else if dry_run {
+            // A rehearsal allocates nothing, so nothing is out of range.
+            taken.push((asked, protocol));
         } else if !PORTS.contains(&asked) {
             errors.push(FieldError::invalid(
                 field,

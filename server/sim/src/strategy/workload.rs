@@ -7,7 +7,7 @@ use super::{
     meta::{labels, qualified_name_faults},
     network::{ingress, service},
     pod::{pod_spec, positive_int_or_percent},
-    selector_matches,
+    rules, selector_matches,
 };
 use crate::{cluster::text, registry::ResourceType, status::FieldError};
 
@@ -15,7 +15,11 @@ use crate::{cluster::text, registry::ResourceType, status::FieldError};
 pub fn validate(resource: &ResourceType, value: &Value) -> Vec<FieldError> {
     let spec = &value["spec"];
     match (resource.id.group.as_ref(), resource.id.resource.as_ref()) {
-        ("", "pods") => pod_spec(spec, "spec"),
+        ("", "pods") => {
+            let mut out = pod_spec(spec, "spec");
+            out.extend(rules::pod::on_create(spec));
+            out
+        }
         ("apps", "deployments") => deployment(spec),
         ("apps", "replicasets") => {
             let mut out = non_negative(spec, "spec", &["replicas", "minReadySeconds"]);
@@ -28,32 +32,57 @@ pub fn validate(resource: &ResourceType, value: &Value) -> Vec<FieldError> {
             let mut out = selector(spec, "daemonset");
             out.extend(template(spec, &["Always"]));
             out.extend(non_negative(spec, "spec", &["minReadySeconds", "revisionHistoryLimit"]));
+            let (own, rolling) = (&spec["updateStrategy"], &spec["updateStrategy"]["rollingUpdate"]);
+            let kind = text(own, &["type"]);
+            if !matches!(kind, "RollingUpdate" | "OnDelete") {
+                let shown = json!({"Type": kind, "RollingUpdate": rolling});
+                out.push(FieldError::not_supported("spec.updateStrategy", shown, &["RollingUpdate", "OnDelete"]));
+            }
+            let zero =
+                |field: &str| matches!(&rolling[field], Value::Null) || rolling[field] == 0 || rolling[field] == "0%";
+            if kind == "RollingUpdate" && zero("maxUnavailable") && zero("maxSurge") {
+                let path = "spec.updateStrategy.rollingUpdate.maxUnavailable";
+                out.push(FieldError::required(path, "cannot be 0 when maxSurge is 0"));
+            }
             out
         }
-        ("batch", "jobs") => job(spec, "spec"),
+        ("batch", "jobs") => {
+            let mut out = job_selector(value);
+            out.extend(job(spec, "spec"));
+            out
+        }
         ("batch", "cronjobs") => cron_job(value),
         ("", "services") => service(spec),
         ("", "configmaps") => config_map(value),
         ("", "secrets") => secret(value),
         ("", "persistentvolumeclaims") => claim(spec),
-        ("autoscaling", _) => autoscaler(spec),
+        ("autoscaling", _) => rules::autoscaler(spec),
         ("policy", _) => {
             let mut out = Vec::new();
             if !spec["minAvailable"].is_null() && !spec["maxUnavailable"].is_null() {
-                out.push(FieldError::invalid(
-                    "spec",
-                    spec.clone(),
-                    "minAvailable and maxUnavailable cannot be both set",
-                ));
+                // Go shows its internal struct.
+                let shown = json!({
+                    "MinAvailable": spec["minAvailable"], "Selector": spec["selector"],
+                    "MaxUnavailable": spec["maxUnavailable"],
+                    "UnhealthyPodEvictionPolicy": spec["unhealthyPodEvictionPolicy"],
+                });
+                out.push(FieldError::invalid("spec", shown, "minAvailable and maxUnavailable cannot be both set"));
             }
             for field in ["minAvailable", "maxUnavailable"] {
                 out.extend(positive_int_or_percent(&spec[field], &format!("spec.{field}")));
+                let percent = spec[field].as_str().and_then(|own| own.strip_suffix('%')?.parse::<i64>().ok());
+                if percent.is_some_and(|percent| percent > 100) {
+                    let path = format!("spec.{field}");
+                    out.push(FieldError::invalid(path, spec[field].clone(), "must not be greater than 100%"));
+                }
             }
+            let known = ["AlwaysAllow", "IfHealthyBudget"];
+            out.extend(rules::one_of(spec, "unhealthyPodEvictionPolicy", "spec.", &known));
             out
         }
         ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings") => role_binding(resource, value),
         ("networking.k8s.io", "ingresses") => ingress(spec),
-        _ => Vec::new(),
+        _ => rules::validate(resource, value),
     }
 }
 
@@ -82,14 +111,30 @@ fn selector(spec: &Value, kind: &str) -> Vec<FieldError> {
         return vec![FieldError::required("spec.selector", "")];
     }
     let mut out = label_selector(own, "spec.selector");
+    let bad = !out.is_empty();
     if is_empty_selector(own) {
         out.push(FieldError::invalid("spec.selector", own.clone(), format!("empty selector is invalid for {kind}")));
+    } else if bad {
+        out.push(FieldError::invalid("spec.selector", without_empty(own), "invalid label selector"));
+    }
+    out
+}
+
+/// A selector as Go writes it: without empty lists.
+fn without_empty(selector: &Value) -> Value {
+    let mut out = selector.clone();
+    for term in out["matchExpressions"].as_array_mut().into_iter().flatten() {
+        if let Some(term) = term.as_object_mut()
+            && term.get("values").is_some_and(|values| values.as_array().is_some_and(Vec::is_empty))
+        {
+            term.shift_remove("values");
+        }
     }
     out
 }
 
 /// `k8s.io/apimachinery/pkg/apis/meta/v1/validation`, ValidateLabelSelector.
-fn label_selector(own: &Value, path: &str) -> Vec<FieldError> {
+pub fn label_selector(own: &Value, path: &str) -> Vec<FieldError> {
     let mut out = labels(&own["matchLabels"], &format!("{path}.matchLabels"));
     for (index, term) in own["matchExpressions"].as_array().into_iter().flatten().enumerate() {
         let place = format!("{path}.matchExpressions[{index}]");
@@ -118,8 +163,9 @@ fn label_selector(own: &Value, path: &str) -> Vec<FieldError> {
 fn template(spec: &Value, restart: &[&str]) -> Vec<FieldError> {
     let own = &spec["template"];
     let mut out = Vec::new();
-    if !spec["selector"].is_null() && !is_empty_selector(&spec["selector"]) && !selector_matches(&spec["selector"], own)
-    {
+    // A missing selector selects nothing, a faulty one is not tried.
+    let tried = !is_empty_selector(&spec["selector"]) && label_selector(&spec["selector"], "").is_empty();
+    if spec["selector"].is_null() || (tried && !selector_matches(&spec["selector"], own)) {
         out.push(FieldError::invalid(
             "spec.template.metadata.labels",
             own["metadata"]["labels"].clone(),
@@ -180,7 +226,10 @@ fn deployment(spec: &Value) -> Vec<FieldError> {
                 ));
             }
         }
-        _ => out.push(FieldError::not_supported("spec.strategy", strategy.clone(), &["Recreate", "RollingUpdate"])),
+        kind => {
+            let shown = json!({"Type": kind, "RollingUpdate": strategy["rollingUpdate"]});
+            out.push(FieldError::not_supported("spec.strategy", shown, &["Recreate", "RollingUpdate"]));
+        }
     }
     out.extend(non_negative(spec, "spec", &["minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"]));
     if let Some(deadline) = spec["progressDeadlineSeconds"].as_i64()
@@ -199,12 +248,22 @@ fn stateful_set(spec: &Value) -> Vec<FieldError> {
     }
     let kind = text(spec, &["updateStrategy", "type"]);
     if !matches!(kind, "RollingUpdate" | "OnDelete") {
-        out.push(FieldError::invalid(
-            "spec.updateStrategy",
-            spec["updateStrategy"].clone(),
-            "must be 'RollingUpdate' or 'OnDelete'",
-        ));
+        let shown = json!({"Type": kind, "RollingUpdate": spec["updateStrategy"]["rollingUpdate"]});
+        out.push(FieldError::invalid("spec.updateStrategy", shown, "must be 'RollingUpdate' or 'OnDelete'"));
     }
+    let rolling = &spec["updateStrategy"]["rollingUpdate"];
+    if kind == "OnDelete" && !rolling.is_null() {
+        let shown = json!({"Partition": rolling["partition"], "MaxUnavailable": rolling["maxUnavailable"]});
+        let why = "only allowed for updateStrategy 'RollingUpdate'";
+        out.push(FieldError::invalid("spec.updateStrategy.rollingUpdate", shown, why));
+    } else {
+        out.extend(non_negative(rolling, "spec.updateStrategy.rollingUpdate", &["partition"]));
+    }
+    for when in ["whenDeleted", "whenScaled"] {
+        let path = "spec.persistentVolumeClaimRetentionPolicy.";
+        out.extend(rules::one_of(&spec["persistentVolumeClaimRetentionPolicy"], when, path, &["Retain", "Delete"]));
+    }
+    out.extend(non_negative(&spec["ordinals"], "spec.ordinals", &["start"]));
     out.extend(non_negative(spec, "spec", &["replicas", "minReadySeconds"]));
     out.extend(selector(spec, "statefulset"));
     out.extend(template(&with_claims(spec), &["Always"]));
@@ -226,12 +285,44 @@ fn with_claims(spec: &Value) -> Value {
     spec
 }
 
+/// The selector of a Job is made by the API, unless one asks to choose it.
+fn job_selector(value: &Value) -> Vec<FieldError> {
+    let (spec, uid) = (&value["spec"], text(value, &["metadata", "uid"]));
+    let mut out = Vec::new();
+    let made = json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid}});
+    if spec["manualSelector"] != true && spec["selector"] != made && !uid.is_empty() {
+        let why = "`selector` not auto-generated";
+        out.push(FieldError::invalid("spec.selector", spec["selector"].clone(), why));
+    }
+    if !spec["selector"].is_null() && !selector_matches(&spec["selector"], &spec["template"]) {
+        let labels = spec["template"]["metadata"]["labels"].clone();
+        let why = "`selector` does not match template `labels`";
+        out.push(FieldError::invalid("spec.template.metadata.labels", labels, why));
+    }
+    out
+}
+
 fn job(spec: &Value, path: &str) -> Vec<FieldError> {
     let mut out = non_negative(
         spec,
         path,
         &["parallelism", "completions", "activeDeadlineSeconds", "backoffLimit", "ttlSecondsAfterFinished"],
     );
+    out.extend(rules::one_of(spec, "completionMode", &format!("{path}."), &["NonIndexed", "Indexed"]));
+    if !spec["backoffLimitPerIndex"].is_null() && spec["completionMode"] != "Indexed" {
+        let field = format!("{path}.backoffLimitPerIndex");
+        out.push(FieldError::invalid(field, spec["backoffLimitPerIndex"].clone(), "requires indexed completion mode"));
+    }
+    for (index, rule) in spec["podFailurePolicy"]["rules"].as_array().into_iter().flatten().enumerate() {
+        let codes = &rule["onExitCodes"];
+        for (at, code) in codes["values"].as_array().into_iter().flatten().enumerate() {
+            if codes["operator"] == "In" && *code == 0 {
+                let field = format!("{path}.podFailurePolicy.rules[{index}].onExitCodes.values[{at}]");
+                out.push(FieldError::invalid(field, 0, "must not be 0 for the In operator"));
+            }
+        }
+    }
+    out.extend(rules::one_of(spec, "podReplacementPolicy", &format!("{path}."), &["Failed", "TerminatingOrFailed"]));
     let own = &spec["template"];
     out.extend(pod_template(own, &format!("{path}.template")));
     let policy = text(own, &["spec", "restartPolicy"]);
@@ -250,8 +341,19 @@ fn cron_job(value: &Value) -> Vec<FieldError> {
     let schedule = text(spec, &["schedule"]);
     if schedule.is_empty() {
         out.push(FieldError::required("spec.schedule", ""));
+    } else if schedule.contains("TZ") {
+        let why = "cannot use TZ or CRON_TZ in schedule, use timeZone field instead";
+        out.push(FieldError::invalid("spec.schedule", schedule, why));
     } else if let Some(why) = schedule_fault(schedule) {
         out.push(FieldError::invalid("spec.schedule", schedule, why));
+    }
+    if let Some(zone) = spec["timeZone"].as_str() {
+        if zone.is_empty() {
+            let why = "timeZone must be nil or non-empty string";
+            out.push(FieldError::invalid("spec.timeZone", zone, why));
+        } else if jiff::tz::TimeZone::get(zone).is_err() {
+            out.push(FieldError::invalid("spec.timeZone", zone, format!("unknown time zone {zone}")));
+        }
     }
     out.extend(non_negative(
         spec,
@@ -299,30 +401,14 @@ fn schedule_fault(schedule: &str) -> Option<String> {
     None
 }
 
-fn autoscaler(spec: &Value) -> Vec<FieldError> {
-    let mut out = Vec::new();
-    let (least, most) = (spec["minReplicas"].as_i64(), spec["maxReplicas"].as_i64().unwrap_or(0));
-    if least.is_some_and(|least| least < 1) {
-        out.push(FieldError::invalid("spec.minReplicas", least, "must be greater than or equal to 1"));
-    }
-    if most < 1 {
-        out.push(FieldError::invalid("spec.maxReplicas", most, "must be greater than 0"));
-    }
-    if least.is_some_and(|least| most < least) {
-        out.push(FieldError::invalid("spec.maxReplicas", most, "must be greater than or equal to `minReplicas`"));
-    }
-    for field in ["kind", "name"] {
-        if text(spec, &["scaleTargetRef", field]).is_empty() {
-            out.push(FieldError::required(format!("spec.scaleTargetRef.{field}"), ""));
-        }
-    }
-    out
-}
-
 fn role_binding(resource: &ResourceType, value: &Value) -> Vec<FieldError> {
     let mut out = Vec::new();
     let role = &value["roleRef"];
-    let kinds: &[&str] = if resource.namespaced { &["ClusterRole", "Role"] } else { &["ClusterRole"] };
+    let kinds: &[&str] = if resource.namespaced { &["Role", "ClusterRole"] } else { &["ClusterRole"] };
+    const GROUP: &str = "rbac.authorization.k8s.io";
+    if !role["apiGroup"].is_null() && role["apiGroup"] != GROUP {
+        out.push(FieldError::not_supported("roleRef.apiGroup", role["apiGroup"].clone(), &[GROUP]));
+    }
     if !kinds.contains(&text(role, &["kind"])) {
         out.push(FieldError::not_supported("roleRef.kind", text(role, &["kind"]), kinds));
     }
@@ -336,13 +422,24 @@ fn role_binding(resource: &ResourceType, value: &Value) -> Vec<FieldError> {
         }
         match text(subject, &["kind"]) {
             "ServiceAccount" => {
-                if text(subject, &["namespace"]).is_empty() {
+                let name = text(subject, &["name"]);
+                if !name.is_empty() {
+                    let faults = super::meta::subdomain_faults(name);
+                    out.extend(faults.into_iter().map(|why| FieldError::invalid(format!("{path}.name"), name, why)));
+                }
+                // Within a namespace a missing one is let through, though it names nobody.
+                if !resource.namespaced && text(subject, &["namespace"]).is_empty() {
                     out.push(FieldError::required(format!("{path}.namespace"), ""));
                 }
             }
-            "User" | "Group" => {}
+            "User" | "Group" => {
+                if !subject["apiGroup"].is_null() && subject["apiGroup"] != GROUP {
+                    let own = subject["apiGroup"].clone();
+                    out.push(FieldError::not_supported(format!("{path}.apiGroup"), own, &[GROUP]));
+                }
+            }
             other => {
-                out.push(FieldError::not_supported(format!("{path}.kind"), other, &["Group", "ServiceAccount", "User"]))
+                out.push(FieldError::not_supported(format!("{path}.kind"), other, &["ServiceAccount", "User", "Group"]))
             }
         }
     }
@@ -405,7 +502,9 @@ pub fn validate_update(resource: &ResourceType, value: &Value, old: &Value) -> V
                     without(value, &["resources", "volumeAttributesClassName"])
                 }
             };
-            if own(spec) != own(before) {
+            // Only what is bound can grow.
+            let early = text(before, &["volumeName"]).is_empty() && spec["resources"] != before["resources"];
+            if early || own(spec) != own(before) {
                 out.push(FieldError::forbidden("spec", "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"));
             }
         }

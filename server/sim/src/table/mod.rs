@@ -40,7 +40,7 @@ pub fn render<'a>(
             };
             let mut row = json!({"cells": cells});
             match include {
-                "None" => {}
+                "None" => row["object"] = Value::Null,
                 "Object" => row["object"] = object.clone(),
                 _ => {
                     row["object"] = json!({

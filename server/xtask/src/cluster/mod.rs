@@ -22,6 +22,8 @@ mod status;
 mod trials;
 mod up;
 
+pub use addons::Addon;
+
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
@@ -114,28 +116,25 @@ pub struct Testbed {
     pub programs: PathBuf,
 }
 
-/// The cluster that tests run on, called [`TESTS`]: started, unless it runs.
+/// The cluster of that name with what tests want of it: started, unless it runs.
 ///
 /// # Errors
 /// [`NotHere`](crate::shell::NotHere) where this machine cannot run one; otherwise what went wrong.
-pub fn testbed(workspace: &Workspace) -> Result<Testbed> {
+pub fn testbed(workspace: &Workspace, name: &str, with: &[Addon]) -> Result<Testbed> {
     needs::machine()?;
     let _alone = binary::alone()?;
-    up::run(workspace, TESTS, &[addons::Addon::Dns, addons::Addon::Metrics])?;
-    let cluster = running(TESTS)?;
+    up::run(workspace, name, with)?;
+    let cluster = running(name)?;
     Ok(Testbed { kubeconfig: cluster.kubeconfig(), programs: cluster.path("bin") })
 }
-
-/// Name of the cluster that tests run on.
-pub const TESTS: &str = "tests";
 
 /// Removes it.
 ///
 /// # Errors
 /// Something stays.
-pub fn clear() -> Result<()> {
+pub fn clear(name: &str) -> Result<()> {
     let _alone = binary::alone()?;
-    down::run(TESTS)
+    down::run(name)
 }
 
 fn running(name: &str) -> Result<Cluster> {

@@ -168,7 +168,7 @@ impl Sync<'_> {
         }
         match cx.cluster.create(&gr::PODS, set.namespace(), pod) {
             Ok(pod) => {
-                let message = format!("create Pod {name} in StatefulSet {} successful", set.name());
+                let message = format!("Create Pod {name} in StatefulSet {} successful", set.name());
                 cx.recorder.event(set, "Normal", "SuccessfulCreate", &message, COMPONENT);
                 Ok(Some(pod))
             }

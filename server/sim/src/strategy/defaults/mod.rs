@@ -72,6 +72,7 @@ pub fn apply(resource: &ResourceType, value: &mut Value) {
             set_text(value, "volumeBindingMode", "Immediate");
         }
         ("scheduling.k8s.io", "priorityclasses") => set_text(value, "preemptionPolicy", "PreemptLowerPriority"),
+        ("rbac.authorization.k8s.io", "roles" | "clusterroles") if !has(value, "rules") => value["rules"] = Value::Null,
         ("rbac.authorization.k8s.io", "rolebindings" | "clusterrolebindings") => role_binding(value),
         ("discovery.k8s.io", "endpointslices") => each(value, "ports", |port| {
             set(port, "name", "");
@@ -155,6 +156,32 @@ fn persistent_volume(value: &mut Value) {
 fn claim(value: &mut Value) {
     if value["spec"].is_object() {
         set_text(&mut value["spec"], "volumeMode", "Filesystem");
+    }
+}
+
+/// A source is written in both fields; one that is none is dropped (`NormalizeDataSources`).
+pub fn data_source(spec: &mut Value) {
+    let source = &spec.get("dataSource").cloned().unwrap_or_default();
+    if !source.is_object() {
+        return;
+    }
+    let group = source["apiGroup"].as_str().unwrap_or_default();
+    let kind = source["kind"].as_str().unwrap_or_default();
+    let known = (group.is_empty() && kind == "PersistentVolumeClaim")
+        || (group == "snapshot.storage.k8s.io" && kind == "VolumeSnapshot");
+    if !known {
+        if let Some(spec) = spec.as_object_mut() {
+            spec.shift_remove("dataSource");
+        }
+        return;
+    }
+    let mut source = source.clone();
+    if source["apiGroup"].is_null() {
+        source["apiGroup"] = Value::Null;
+    }
+    spec["dataSource"] = source.clone();
+    if spec["dataSourceRef"].is_null() {
+        spec["dataSourceRef"] = source;
     }
 }
 
@@ -257,7 +284,13 @@ fn stateful_set(value: &mut Value) {
     });
 }
 
+/// Counts the templates of a daemon set for clients from before `metadata.generation`.
+pub const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+
 fn daemon_set(value: &mut Value) {
+    if !value["metadata"]["annotations"][TEMPLATE_GENERATION].is_string() {
+        value["metadata"]["annotations"][TEMPLATE_GENERATION] = json!("1");
+    }
     let spec = &mut value["spec"];
     if !spec.is_object() {
         return;
@@ -302,12 +335,7 @@ fn job_spec(spec: &mut Value) {
         let policy = if has(spec, "podFailurePolicy") { "Failed" } else { "TerminatingOrFailed" };
         spec["podReplacementPolicy"] = json!(policy);
     }
-    set(spec, "manualSelector", Value::Null);
-    if let Some(object) = spec.as_object_mut()
-        && object.get("manualSelector").is_some_and(Value::is_null)
-    {
-        object.shift_remove("manualSelector");
-    }
+    set(spec, "manualSelector", false);
     if has(spec, "podFailurePolicy") {
         each(&mut spec["podFailurePolicy"], "rules", |rule| {
             each(rule, "onPodConditions", |pattern| set_text(pattern, "status", "True"));
