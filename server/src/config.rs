@@ -196,6 +196,11 @@ impl Settings {
         self.data.clone().unwrap_or_else(|| PathBuf::from("data"))
     }
 
+    /// The database's file, where no URL is set.
+    pub fn database_file(&self) -> PathBuf {
+        self.data().join("berth.db")
+    }
+
     /// The database's URL. Makes the data directory when it is needed.
     ///
     /// # Errors
@@ -206,7 +211,7 @@ impl Settings {
         }
         let dir = self.data();
         std::fs::create_dir_all(&dir).with_context(|| format!("cannot make the data directory {}", dir.display()))?;
-        Ok(format!("sqlite://{}", dir.join("berth.db").display()))
+        Ok(format!("sqlite://{}", self.database_file().display()))
     }
 
     /// How the store is opened.

@@ -54,7 +54,7 @@ fn print(findings: &[Finding]) -> ExitCode {
 
 async fn database(settings: &Settings) -> Finding {
     let what = "database".to_owned();
-    let file = settings.data().join("berth.db");
+    let file = settings.database_file();
     if settings.database.is_none() && !file.exists() {
         let found = format!("not there yet: the first start makes {}", file.display());
         return Finding { what, verdict: Verdict::Good, found, fix: None };
