@@ -18,6 +18,7 @@ pub mod diagnose;
 mod error;
 mod exec;
 mod intern;
+mod lease;
 mod logs;
 pub mod meta;
 mod namespaces;

@@ -48,6 +48,7 @@ kinds! {
     CLUSTER_ROLE = "rbac.authorization.k8s.io/v1" "ClusterRole" "clusterroles";
     CRD = "apiextensions.k8s.io/v1" "CustomResourceDefinition" "customresourcedefinitions";
     ACCESS_REVIEW = "authorization.k8s.io/v1" "SelfSubjectAccessReview" "selfsubjectaccessreviews";
+    LEASE = "coordination.k8s.io/v1" "Lease" "leases";
     STORAGE_CLASS = "storage.k8s.io/v1" "StorageClass" "storageclasses";
     INGRESS_CLASS = "networking.k8s.io/v1" "IngressClass" "ingressclasses";
 }
