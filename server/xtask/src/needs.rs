@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::{ErrorKind, Write as _},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -103,8 +104,39 @@ pub fn install_unless(found: impl Fn() -> Option<PathBuf>, what: &str, packages:
     run(Command::new("apt-get").args(["--quiet=2", "update"]))?;
     let mut command = Command::new("apt-get");
     command.args(["install", "--yes", "--quiet=2", "--no-install-recommends"]).args(packages);
+    let _idle = NoServices::new()?;
     run(command.env("DEBIAN_FRONTEND", "noninteractive"))?;
     found().with_context(|| format!("{what} is still missing after `{install}`"))
+}
+
+/// While it lives, no package that is installed starts its service: we want programs, and run them ourselves.
+struct NoServices(Option<PathBuf>);
+
+impl NoServices {
+    /// What Debian asks before it starts one (`man invoke-rc.d`).
+    const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+    fn new() -> Result<Self> {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let file = fs::File::options().write(true).create_new(true).mode(0o755).open(Self::POLICY);
+        match file {
+            Ok(mut file) => {
+                file.write_all(b"#!/bin/sh\n# Of Berth's `cargo xtask`, while it installs packages.\nexit 101\n")?;
+                Ok(Self(Some(Self::POLICY.into())))
+            }
+            // The machine has one of its own.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(Self(None)),
+            Err(error) => Err(error).with_context(|| format!("cannot write {}", Self::POLICY)),
+        }
+    }
+}
+
+impl Drop for NoServices {
+    fn drop(&mut self) {
+        if let Some(policy) = &self.0 {
+            let _ = fs::remove_file(policy);
+        }
+    }
 }
 
 /// Whether we are root.
