@@ -1,6 +1,7 @@
 //! A database with TLS: Debian's PostgreSQL as an instance of the cluster's own, run by Debian's user for it.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
@@ -55,6 +56,8 @@ impl Kind for Postgres {
             initdb.args(["--auth-local=peer", "--auth-host=reject"]);
             run(initdb.stdout(Stdio::null()))?;
         }
+        // Left by one that was killed; in its cgroup nothing runs.
+        let _ = fs::remove_file(Path::new(&data).join("postmaster.pid"));
         // Its own IPC namespace: one that is killed would leave shared memory to the machine.
         let place = site.place(&[&["unshare", "--ipc"], &OWNER[..]].concat());
         let settings = format!("--config-file={}", site.file("postgresql.conf"));

@@ -156,10 +156,11 @@ metadata:
   name: metrics
   namespace: default
   labels: {app: trial}
-  annotations: {prometheus.io/scrape: "true", prometheus.io/port: "8080"}
+  # Text, by its name: Prometheus takes nothing else.
+  annotations: {prometheus.io/scrape: "true", prometheus.io/port: "8080", prometheus.io/path: /metrics.txt}
 spec:
   containers:
   - name: metrics
     image: busybox:1
-    command: [sh, -c, "mkdir /tmp/www && echo trial_berths 3 >/tmp/www/metrics && exec httpd -f -p 8080 -h /tmp/www"]
+    command: [sh, -c, "mkdir /tmp/www && echo trial_berths 3 >/tmp/www/metrics.txt && exec httpd -f -p 8080 -h /tmp/www"]
 "#;
