@@ -1,6 +1,10 @@
-//! What a cluster has beside Kubernetes itself, started by name: each a Go program, an image made of it, and its objects.
+//! What a cluster has beside Kubernetes itself, started by name: each is Go programs, an image made of them, and objects.
 
-use std::{fs, path::Path, process::Stdio};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
 
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
@@ -8,7 +12,7 @@ use serde_json::json;
 
 use crate::{
     cluster::{
-        binary::{self, cache, read, whole},
+        binary::{self, cache, whole},
         images::{self, Image},
         kubectl,
         layout::Cluster,
@@ -28,6 +32,8 @@ pub enum Addon {
     Ingress,
     /// A default StorageClass: local-path.
     Storage,
+    /// NetworkPolicies are enforced: a fixture of ours.
+    Policy,
 }
 
 impl Addon {
@@ -37,26 +43,29 @@ impl Addon {
             Self::Metrics => "metrics",
             Self::Ingress => "ingress",
             Self::Storage => "storage",
+            Self::Policy => "policy",
         }
     }
 
-    /// What Go builds: ours, or the program as its own module has it.
-    fn package(self) -> &'static str {
+    /// What Go builds, ours or others', and what it is called. The image starts the first.
+    fn programs(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::Dns => ".",
-            Self::Metrics => "sigs.k8s.io/metrics-server/cmd/metrics-server",
-            Self::Ingress => "github.com/zalando/skipper/cmd/skipper",
-            Self::Storage => "github.com/rancher/local-path-provisioner",
+            Self::Dns => &[("dns", ".")],
+            Self::Metrics => &[("metrics", "sigs.k8s.io/metrics-server/cmd/metrics-server")],
+            Self::Ingress => &[("ingress", "github.com/zalando/skipper/cmd/skipper")],
+            Self::Storage => &[("storage", "github.com/rancher/local-path-provisioner")],
+            Self::Policy => &[("policy", ".")],
         }
     }
 
-    /// Whose being ready means that the add-on is: namespace and Deployment.
-    fn deployment(self) -> (&'static str, &'static str) {
+    /// Whose being ready means that the add-on is, in which namespace.
+    fn workloads(self) -> (&'static str, &'static [&'static str]) {
         match self {
-            Self::Dns => ("kube-system", "coredns"),
-            Self::Metrics => ("kube-system", "metrics-server"),
-            Self::Ingress => ("ingress", "skipper"),
-            Self::Storage => ("local-path-storage", "local-path-provisioner"),
+            Self::Dns => ("kube-system", &["deployment/coredns"]),
+            Self::Metrics => ("kube-system", &["deployment/metrics-server"]),
+            Self::Ingress => ("ingress", &["deployment/skipper"]),
+            Self::Storage => ("local-path-storage", &["deployment/local-path-provisioner"]),
+            Self::Policy => ("kube-system", &["daemonset/network-policy"]),
         }
     }
 
@@ -91,14 +100,16 @@ pub fn start(workspace: &Workspace, cluster: &Cluster, all: &[Addon]) -> Result<
 }
 
 fn ready(cluster: &Cluster, addon: Addon) -> Result<()> {
-    let (namespace, deployment) = addon.deployment();
-    let object = format!("deployment/{deployment}");
-    let mut rollout = kubectl::kubectl(cluster);
-    rollout.args(["rollout", "status", "--timeout=180s", "--namespace", namespace, &object]);
-    if let Err(error) = run(rollout.stdout(Stdio::null())) {
-        // Why, most likely.
-        run(kubectl::kubectl(cluster).args(["logs", "--tail=5", "--namespace", namespace, &object]))?;
-        return Err(error);
+    let (namespace, workloads) = addon.workloads();
+    for workload in workloads {
+        let mut rollout = kubectl::kubectl(cluster);
+        rollout.args(["rollout", "status", "--timeout=180s", "--namespace", namespace, workload]);
+        if let Err(error) = run(rollout.stdout(Stdio::null())) {
+            // Why, most likely.
+            let mut logs = kubectl::kubectl(cluster);
+            run(logs.args(["logs", "--tail=5", "--all-containers", "--namespace", namespace, workload]))?;
+            return Err(error);
+        }
     }
     if addon == Addon::Metrics {
         // Its Deployment is ready before the API server passes requests on.
@@ -114,15 +125,14 @@ fn filled(objects: &str, addon: Addon, cluster: &Cluster) -> String {
     values.iter().fold(objects.to_owned(), |text, (name, value)| text.replace(name, value))
 }
 
-/// The add-on's image: its program and nothing else.
-fn image(workspace: &Workspace, addon: Addon) -> Result<std::path::PathBuf> {
+/// The add-on's image: its programs and nothing else.
+fn image(workspace: &Workspace, addon: Addon) -> Result<PathBuf> {
     let sources = workspace.path("end2end/cluster/addons").join(addon.name());
-    let mut parts = vec![binary::go_version()?, read(&sources.join("go.mod"))?, read(&sources.join("go.sum"))?];
-    if sources.join("main.go").exists() {
-        parts.push(read(&sources.join("main.go"))?);
-    }
-    let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
-    let folder = cache(&format!("addon-{}", addon.name()), &parts)?;
+    let programs = format!("{:?}", addon.programs());
+    let folder = cache(
+        &format!("addon-{}", addon.name()),
+        &[&binary::go_version()?, programs.as_bytes(), &binary::sources(&sources)?],
+    )?;
     if !folder.is_dir() {
         step(&format!("Building the add-on {} (the first time this takes minutes)", addon.name()), || {
             whole(&folder, |folder| pack(addon, &sources, folder))
@@ -133,10 +143,15 @@ fn image(workspace: &Workspace, addon: Addon) -> Result<std::path::PathBuf> {
 
 fn pack(addon: Addon, sources: &Path, folder: &Path) -> Result<()> {
     let work = folder.join("work");
-    let program = work.join("program");
-    fs::create_dir_all(&program)?;
-    binary::go_build(sources, addon.package(), &program.join(addon.name()), "-s -w")?;
-    let config = json!({"Entrypoint": [format!("/{}", addon.name())], "Env": ["PATH=/"]});
-    images::pack(&[Image { name: addon.image(), layers: vec!["program"], config }], &work, &folder.join("image.tar"))?;
+    let layer = work.join("programs");
+    fs::create_dir_all(&layer)?;
+    if addon.programs().iter().any(|(_, package)| *package == ".") {
+        binary::go_test(sources)?;
+    }
+    for (name, package) in addon.programs() {
+        binary::go_build(sources, package, &layer.join(name), "-s -w")?;
+    }
+    let config = json!({"Entrypoint": [format!("/{}", addon.programs()[0].0)], "Env": ["PATH=/"]});
+    images::pack(&[Image { name: addon.image(), layers: vec!["programs"], config }], &work, &folder.join("image.tar"))?;
     fs::remove_dir_all(&work).context("cannot clean up")
 }

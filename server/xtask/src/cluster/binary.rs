@@ -106,6 +106,16 @@ pub fn go_build(module: &Path, package: &str, to: &Path, flags: &str) -> Result<
     run(go.current_dir(module).env("CGO_ENABLED", "0"))
 }
 
+/// Runs a module's own tests.
+///
+/// # Errors
+/// One fails.
+pub fn go_test(module: &Path) -> Result<()> {
+    let mut go = Command::new("go");
+    go.args(["test", "-mod=readonly", "./..."]).current_dir(module).env("CGO_ENABLED", "0");
+    run(go.stdout(std::io::stderr())).with_context(|| format!("the tests in {} fail", module.display()))
+}
+
 /// Makes a folder that is there whole or not at all.
 ///
 /// # Errors
@@ -119,6 +129,25 @@ pub fn whole(folder: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()
         fs::remove_dir_all(&unfinished)?;
     }
     made
+}
+
+/// What Go makes a program of, in a folder: its sources with their names.
+///
+/// # Errors
+/// One cannot be read.
+pub fn sources(folder: &Path) -> Result<Vec<u8>> {
+    let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let mut files = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    files.sort();
+    let mut all = Vec::new();
+    let of_go =
+        |file: &&PathBuf| file.extension().is_some_and(|it| ["go", "mod", "sum"].iter().any(|ours| it == *ours));
+    for file in files.iter().filter(of_go) {
+        let (name, content) = (file.file_name().unwrap_or_default(), read(file)?);
+        all.extend(format!("{}\0{}\0", name.to_string_lossy(), content.len()).into_bytes());
+        all.extend(content);
+    }
+    Ok(all)
 }
 
 /// A file that something is made from.
