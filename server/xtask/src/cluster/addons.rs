@@ -17,9 +17,14 @@ use crate::{
         kubectl,
         layout::Cluster,
     },
-    shell::{run, step},
+    needs,
+    shell::{NotHere, run, step, which},
     workspace::Workspace,
 };
+
+/// In an add-on's folder of the cache.
+const IMAGE: &str = "image.tar";
+const KINDS: &str = "kinds.yaml";
 
 /// An add-on. Its name is its folder's below `end2end/cluster/addons`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -34,6 +39,8 @@ pub enum Addon {
     Storage,
     /// NetworkPolicies are enforced: a fixture of ours.
     Policy,
+    /// Volumes that grow, snapshots and clones: a CSI driver of ours with the usual programs beside it.
+    Csi,
 }
 
 impl Addon {
@@ -44,6 +51,7 @@ impl Addon {
             Self::Ingress => "ingress",
             Self::Storage => "storage",
             Self::Policy => "policy",
+            Self::Csi => "csi",
         }
     }
 
@@ -55,6 +63,13 @@ impl Addon {
             Self::Ingress => &[("ingress", "github.com/zalando/skipper/cmd/skipper")],
             Self::Storage => &[("storage", "github.com/rancher/local-path-provisioner")],
             Self::Policy => &[("policy", ".")],
+            Self::Csi => &[
+                ("csi", "."),
+                ("provisioner", "github.com/kubernetes-csi/external-provisioner/v6/cmd/csi-provisioner"),
+                ("resizer", "github.com/kubernetes-csi/external-resizer/v2/cmd/csi-resizer"),
+                ("snapshotter", "github.com/kubernetes-csi/external-snapshotter/v8/cmd/csi-snapshotter"),
+                ("snapshot-controller", "github.com/kubernetes-csi/external-snapshotter/v8/cmd/snapshot-controller"),
+            ],
         }
     }
 
@@ -66,6 +81,33 @@ impl Addon {
             Self::Ingress => ("ingress", &["deployment/skipper"]),
             Self::Storage => ("local-path-storage", &["deployment/local-path-provisioner"]),
             Self::Policy => ("kube-system", &["daemonset/network-policy"]),
+            Self::Csi => ("csi-btrfs", &["daemonset/csi-btrfs-node", "deployment/csi-btrfs-controller"]),
+        }
+    }
+
+    /// The kinds of objects that it brings: a module that has them, and the files in it.
+    fn kinds(self) -> Option<(&'static str, &'static [&'static str])> {
+        match self {
+            Self::Csi => Some((
+                "github.com/kubernetes-csi/external-snapshotter/client/v8",
+                &[
+                    "config/crd/snapshot.storage.k8s.io_volumesnapshotclasses.yaml",
+                    "config/crd/snapshot.storage.k8s.io_volumesnapshotcontents.yaml",
+                    "config/crd/snapshot.storage.k8s.io_volumesnapshots.yaml",
+                ],
+            )),
+            _ => None,
+        }
+    }
+
+    /// What must hold besides, as `kubectl wait` says it.
+    fn conditions(self) -> &'static [&'static str] {
+        match self {
+            // Its Deployment is ready before the API server passes requests on.
+            Self::Metrics => &["--for=condition=Available", "apiservice/v1beta1.metrics.k8s.io"],
+            // Its pods run before the kubelets know the driver.
+            Self::Csi => &["--for=jsonpath={.spec.drivers[*].name}=btrfs.csi.berth.dev", "csinode", "--all"],
+            _ => &[],
         }
     }
 
@@ -79,7 +121,22 @@ impl Addon {
 /// # Errors
 /// Go fails.
 pub fn build(workspace: &Workspace, all: &[Addon]) -> Result<()> {
-    all.iter().try_for_each(|addon| image(workspace, *addon).map(drop))
+    if all.contains(&Addon::Csi) {
+        disks()?;
+    }
+    all.iter().try_for_each(|addon| folder(workspace, *addon).map(drop))
+}
+
+/// What the CSI driver makes its disks with.
+fn disks() -> Result<()> {
+    let known = fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    let has = |name: &str| known.lines().any(|line| line.trim_start_matches("nodev").trim() == name);
+    if !has("btrfs") || !has("xfs") || !Path::new("/dev/loop-control").exists() {
+        return Err(NotHere("the add-on csi needs a kernel with btrfs, xfs and loop devices".to_owned()).into());
+    }
+    needs::install_unless(|| which("mkfs.btrfs"), "btrfs' tools", &["btrfs-progs"])?;
+    needs::install_unless(|| which("mkfs.xfs").and_then(|_| which("xfs_growfs")), "XFS' tools", &["xfsprogs"])?;
+    needs::install_unless(|| which("losetup").and_then(|_| which("mount")), "losetup", &["mount"]).map(drop)
 }
 
 /// Starts them and waits until they are ready.
@@ -88,7 +145,14 @@ pub fn build(workspace: &Workspace, all: &[Addon]) -> Result<()> {
 /// One does not come up.
 pub fn start(workspace: &Workspace, cluster: &Cluster, all: &[Addon]) -> Result<()> {
     for addon in all {
-        images::spread(cluster, &image(workspace, *addon)?)?;
+        let folder = folder(workspace, *addon)?;
+        images::spread(cluster, &folder.join(IMAGE))?;
+        if addon.kinds().is_some() {
+            let kinds = folder.join(KINDS);
+            kubectl::apply(cluster, &String::from_utf8(binary::read(&kinds)?)?)?;
+            let kinds = kinds.to_string_lossy();
+            wait(cluster, &["--for=condition=Established", "--filename", &kinds])?;
+        }
         let objects = workspace.path("end2end/cluster/addons").join(addon.name()).join("objects.yaml");
         let objects = fs::read_to_string(&objects).with_context(|| format!("cannot read {}", objects.display()))?;
         kubectl::apply(cluster, &filled(&objects, *addon, cluster))?;
@@ -111,13 +175,14 @@ fn ready(cluster: &Cluster, addon: Addon) -> Result<()> {
             return Err(error);
         }
     }
-    if addon == Addon::Metrics {
-        // Its Deployment is ready before the API server passes requests on.
-        let mut wait = kubectl::kubectl(cluster);
-        wait.args(["wait", "--for=condition=Available", "--timeout=60s", "apiservice/v1beta1.metrics.k8s.io"]);
-        run(wait.stdout(Stdio::null()))?;
+    if addon.conditions().is_empty() {
+        return Ok(());
     }
-    Ok(())
+    wait(cluster, addon.conditions())
+}
+
+fn wait(cluster: &Cluster, so: &[&str]) -> Result<()> {
+    run(kubectl::kubectl(cluster).args(["wait", "--timeout=60s"]).args(so).stdout(Stdio::null()))
 }
 
 fn filled(objects: &str, addon: Addon, cluster: &Cluster) -> String {
@@ -125,20 +190,20 @@ fn filled(objects: &str, addon: Addon, cluster: &Cluster) -> String {
     values.iter().fold(objects.to_owned(), |text, (name, value)| text.replace(name, value))
 }
 
-/// The add-on's image: its programs and nothing else.
-fn image(workspace: &Workspace, addon: Addon) -> Result<PathBuf> {
+/// The add-on's image, its programs and nothing else, and the kinds of objects that it brings: the folder that has them.
+fn folder(workspace: &Workspace, addon: Addon) -> Result<PathBuf> {
     let sources = workspace.path("end2end/cluster/addons").join(addon.name());
-    let programs = format!("{:?}", addon.programs());
+    let recipe = format!("{:?}{:?}", addon.programs(), addon.kinds());
     let folder = cache(
         &format!("addon-{}", addon.name()),
-        &[&binary::go_version()?, programs.as_bytes(), &binary::sources(&sources)?],
+        &[&binary::go_version()?, recipe.as_bytes(), &binary::sources(&sources)?],
     )?;
     if !folder.is_dir() {
         step(&format!("Building the add-on {} (the first time this takes minutes)", addon.name()), || {
             whole(&folder, |folder| pack(addon, &sources, folder))
         })?;
     }
-    Ok(folder.join("image.tar"))
+    Ok(folder)
 }
 
 fn pack(addon: Addon, sources: &Path, folder: &Path) -> Result<()> {
@@ -151,7 +216,13 @@ fn pack(addon: Addon, sources: &Path, folder: &Path) -> Result<()> {
     for (name, package) in addon.programs() {
         binary::go_build(sources, package, &layer.join(name), "-s -w")?;
     }
-    let config = json!({"Entrypoint": [format!("/{}", addon.programs()[0].0)], "Env": ["PATH=/"]});
-    images::pack(&[Image { name: addon.image(), layers: vec!["programs"], config }], &work, &folder.join("image.tar"))?;
+    if let Some((module, files)) = addon.kinds() {
+        let module = binary::go_module(sources, module)?;
+        let texts = files.iter().map(|file| Ok(String::from_utf8(binary::read(&module.join(file))?)?));
+        fs::write(folder.join(KINDS), texts.collect::<Result<Vec<_>>>()?.join("\n---\n"))?;
+    }
+    let config =
+        json!({"Entrypoint": [format!("/{}", addon.programs()[0].0)], "Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]});
+    images::pack(&[Image { name: addon.image(), layers: vec!["programs"], config }], &work, &folder.join(IMAGE))?;
     fs::remove_dir_all(&work).context("cannot clean up")
 }

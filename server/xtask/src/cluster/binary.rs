@@ -106,6 +106,16 @@ pub fn go_build(module: &Path, package: &str, to: &Path, flags: &str) -> Result<
     run(go.current_dir(module).env("CGO_ENABLED", "0"))
 }
 
+/// Where the files are of a module that another one needs.
+///
+/// # Errors
+/// Go fails.
+pub fn go_module(of: &Path, module: &str) -> Result<PathBuf> {
+    let mut go = Command::new("go");
+    let folder = output(go.args(["list", "-mod=readonly", "-m", "-f", "{{.Dir}}", module]).current_dir(of))?;
+    Ok(PathBuf::from(String::from_utf8(folder)?.trim()))
+}
+
 /// Runs a module's own tests.
 ///
 /// # Errors

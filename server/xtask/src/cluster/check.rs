@@ -55,7 +55,7 @@ pub fn run(workspace: &Workspace, with: &[Addon]) -> Result<()> {
     })
 }
 
-/// Mounts, links, addresses, routes, packet filters, settings, cgroups and folders of the machine.
+/// Mounts, links, addresses, routes, packet filters, loop devices, settings, cgroups and folders of the machine.
 fn picture() -> Result<Picture> {
     let mut all = Picture::new();
     let mut add = |what: &str, text: &str| all.extend(text.lines().map(|line| format!("{what}: {}", line.trim_end())));
@@ -66,6 +66,7 @@ fn picture() -> Result<Picture> {
         ("route", "ip route show table all; ip -6 route show table all"),
         ("rule", "ip rule"),
         ("nftables", "nft list ruleset"),
+        ("loop device", "losetup --list --noheadings --output NAME,BACK-FILE"),
         (
             "setting",
             "sysctl -a 2>/dev/null | grep -E '^(vm|kernel\\.(panic|keys)|net\\.(bridge|netfilter\\.nf_conntrack_(max|buckets)|ipv[46]\\.(ip_forward|conf)))'",

@@ -32,11 +32,19 @@ const SETTINGS: [&str; 6] = [
 /// Files cannot be written.
 pub fn prepare(node: Node<'_>, authority: &Authority) -> Result<()> {
     let (cluster, kubelet) = (node.cluster, node.dir().join("var/lib/kubelet"));
-    for folder in
-        ["run", "var/lib/kubelet", "var/lib/cni/net.d", "var/lib/containerd", "var/lib/programs", "var/log", "var/tmp"]
-    {
+    for folder in [
+        "run",
+        "var/lib/kubelet",
+        "var/lib/cni/net.d",
+        "var/lib/containerd",
+        "var/lib/programs",
+        "var/lib/shared",
+        "var/log",
+        "var/tmp",
+    ] {
         fs::create_dir_all(node.dir().join(folder))?;
     }
+    fs::create_dir_all(cluster.shared())?;
     for setting in SETTINGS {
         let file = node.dir().join("settings").join(setting);
         fs::create_dir_all(file.parent().context("no folder")?)?;
@@ -65,11 +73,12 @@ pub fn prepare(node: Node<'_>, authority: &Authority) -> Result<()> {
 pub fn boot(node: Node<'_>) -> Result<Started> {
     cgroups::create(&format!("{}/system", node.cgroup()))?;
     network::plug(node)?;
-    let dir = node.dir();
+    let (dir, shared) = (node.dir(), node.cluster.shared());
     let settings = SETTINGS.join(" ");
     let programs = fs::canonicalize(node.cluster.path("bin"))?;
     // Its own /run and /var, over the host's, in a mount namespace that containers' mounts never leave.
     let script = "mount --bind \"$1\" \"$2/var/lib/programs\"
+mount --bind \"$4\" \"$2/var/lib/shared\"
 for file in $3; do mount --bind \"$2/settings/$file\" \"/proc/sys/$file\"; done
 mount --rbind \"$2/run\" /run
 mount --rbind \"$2/var\" /var
@@ -87,6 +96,7 @@ exec containerd --config /var/lib/containerd/config.toml";
         &programs,
         &dir,
         settings.as_ref(),
+        &shared,
     ];
     let mut containerd = place(node, "containerd", network::inside(&node.netns())).start("unshare", arguments)?;
     containerd.until("listening", Duration::from_secs(60), || UnixStream::connect(node.socket()).is_ok())?;

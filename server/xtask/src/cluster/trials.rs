@@ -1,5 +1,6 @@
 //! What a cluster has to be able to do, tried on one that is used for nothing else.
 
+mod csi;
 mod policy;
 
 use std::time::Duration;
@@ -71,6 +72,7 @@ fn first_pod(cluster: &Cluster, node: &str) -> Result<String> {
 fn addon_works(cluster: &Cluster, addon: Addon) -> Result<()> {
     let pod = first_pod(cluster, "node1")?;
     match addon {
+        Addon::Csi => csi::run(cluster),
         Addon::Policy => policy::run(cluster),
         Addon::Dns => {
             let fetch =
