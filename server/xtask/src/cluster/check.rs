@@ -71,8 +71,11 @@ fn picture() -> Result<Picture> {
             "setting",
             "sysctl -a 2>/dev/null | grep -E '^(vm|kernel\\.(panic|keys)|net\\.(bridge|netfilter\\.nf_conntrack_(max|buckets)|ipv[46]\\.(ip_forward|conf)))'",
         ),
-        // Other programs make groups of theirs meanwhile: those of clusters are known by these words.
-        ("cgroup", "find /sys/fs/cgroup -type d | grep -E 'berth-cluster|kubepods|cri-containerd' || true"),
+        // Other programs make groups of theirs meanwhile, and other clusters' pods: ours are known by these words.
+        (
+            "cgroup",
+            "find /sys/fs/cgroup -type d | grep -E 'berth-cluster|kubepods|cri-containerd' | awk '!/berth-cluster\\/./ || /berth-cluster\\/check(\\/|$)/'",
+        ),
         (
             "file",
             "ls -A -d /run/* /run/netns/* /run/containerd/* /var/lib/* /var/lib/cni/* /var/log/* /opt/* /etc/cni/* 2>/dev/null || true",
