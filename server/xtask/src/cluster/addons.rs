@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{Command, Stdio},
 };
 
 use anyhow::{Context as _, Result};
@@ -121,14 +121,13 @@ impl Addon {
 /// # Errors
 /// Go fails.
 pub fn build(workspace: &Workspace, all: &[Addon]) -> Result<()> {
-    if all.contains(&Addon::Csi) {
-        disks()?;
-    }
     all.iter().try_for_each(|addon| folder(workspace, *addon).map(drop))
 }
 
 /// What the CSI driver makes its disks with.
 fn disks() -> Result<()> {
+    // Where they are modules of the kernel, it knows them only then; where they are not, there may be no modprobe.
+    let _ = Command::new("modprobe").args(["--quiet", "--all", "btrfs", "xfs", "loop"]).status();
     let known = fs::read_to_string("/proc/filesystems").unwrap_or_default();
     let has = |name: &str| known.lines().any(|line| line.trim_start_matches("nodev").trim() == name);
     if !has("btrfs") || !has("xfs") || !Path::new("/dev/loop-control").exists() {
@@ -192,6 +191,9 @@ fn filled(objects: &str, addon: Addon, cluster: &Cluster) -> String {
 
 /// The add-on's image, its programs and nothing else, and the kinds of objects that it brings: the folder that has them.
 fn folder(workspace: &Workspace, addon: Addon) -> Result<PathBuf> {
+    if addon == Addon::Csi {
+        disks()?;
+    }
     let sources = workspace.path("end2end/cluster/addons").join(addon.name());
     let recipe = format!("{:?}{:?}", addon.programs(), addon.kinds());
     let folder = cache(

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 
 use super::{in_pod, wait};
 use crate::{
-    cluster::{kubectl, layout::Cluster},
+    cluster::{kubectl, layout::Cluster, status},
     shell::output,
 };
 
@@ -55,8 +55,15 @@ pub fn run(cluster: &Cluster) -> Result<()> {
 
     // All nodes see the disk: a volume follows its pod.
     gone(cluster, &["pod", "data"])?;
-    kubectl::apply(cluster, &disk("data", 128, "", "node3"))?;
+    kubectl::apply(cluster, &disk("data", 128, "", "node2"))?;
     says(cluster, "data", "cat /data/note", "second")?;
+
+    // Also from a node that has lost its power, with the volume mounted.
+    status::off(cluster, "node3")?;
+    gone(cluster, &["pod", "clone", "--force"])?;
+    kubectl::apply(cluster, &disk("clone", 128, from_claim, "node2"))?;
+    says(cluster, "clone", "cat /data/note", "third")?;
+    status::on(cluster, "node3")?;
 
     says(cluster, "pool", "ls /pool/volumes | wc -l; ls /pool/snapshots | wc -l", "3\n1")?;
     gone(cluster, &["pod", "data", "restored", "clone"])?;
@@ -136,6 +143,7 @@ fn looker() -> String {
 kind: Pod
 metadata: {{name: pool, namespace: default}}
 spec:
+  nodeSelector: {{kubernetes.io/hostname: node1}}
   terminationGracePeriodSeconds: 0
   containers:
   - name: shell
