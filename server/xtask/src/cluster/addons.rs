@@ -16,14 +16,18 @@ use crate::{
         images::{self, Image},
         kubectl,
         layout::Cluster,
+        node,
     },
     needs,
     shell::{NotHere, run, step, which},
     workspace::Workspace,
 };
 
+/// Changes when what is packed changes, but none of its sources.
+const RECIPE: &str = "1";
 /// In an add-on's folder of the cache.
 const IMAGE: &str = "image.tar";
+const PROGRAMS: &str = "programs";
 const KINDS: &str = "kinds.yaml";
 
 /// An add-on. Its name is its folder's below `end2end/cluster/addons`.
@@ -55,7 +59,8 @@ impl Addon {
         }
     }
 
-    /// What Go builds, ours or others', and what it is called. The image starts the first.
+    /// What Go builds, ours or others', and what it is called. The first is the image; the others are mounted from this
+    /// machine, as they are large: an image is copied to every node.
     fn programs(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Dns => &[("dns", ".")],
@@ -154,7 +159,7 @@ pub fn start(workspace: &Workspace, cluster: &Cluster, all: &[Addon]) -> Result<
         }
         let objects = workspace.path("end2end/cluster/addons").join(addon.name()).join("objects.yaml");
         let objects = fs::read_to_string(&objects).with_context(|| format!("cannot read {}", objects.display()))?;
-        kubectl::apply(cluster, &filled(&objects, *addon, cluster))?;
+        kubectl::apply(cluster, &filled(&objects, *addon, cluster, &node::seen(&folder.join(PROGRAMS))?))?;
     }
     for addon in all {
         step(&format!("Waiting for the add-on {}", addon.name()), || ready(cluster, *addon))?;
@@ -184,18 +189,23 @@ fn wait(cluster: &Cluster, so: &[&str]) -> Result<()> {
     run(kubectl::kubectl(cluster).args(["wait", "--timeout=60s"]).args(so).stdout(Stdio::null()))
 }
 
-fn filled(objects: &str, addon: Addon, cluster: &Cluster) -> String {
-    let values = [("${IMAGE}", addon.image()), ("${DNS}", cluster.service(10)), ("${INGRESS}", cluster.service(80))];
+fn filled(objects: &str, addon: Addon, cluster: &Cluster, programs: &str) -> String {
+    let values = [
+        ("${IMAGE}", addon.image()),
+        ("${PROGRAMS}", programs.to_owned()),
+        ("${DNS}", cluster.service(10)),
+        ("${INGRESS}", cluster.service(80)),
+    ];
     values.iter().fold(objects.to_owned(), |text, (name, value)| text.replace(name, value))
 }
 
-/// The add-on's image, its programs and nothing else, and the kinds of objects that it brings: the folder that has them.
+/// The add-on's image, a program and nothing else, its other programs, and the kinds of objects that it brings: the folder that has them.
 fn folder(workspace: &Workspace, addon: Addon) -> Result<PathBuf> {
     if addon == Addon::Csi {
         disks()?;
     }
     let sources = workspace.path("end2end/cluster/addons").join(addon.name());
-    let recipe = format!("{:?}{:?}", addon.programs(), addon.kinds());
+    let recipe = format!("{RECIPE}{:?}{:?}", addon.programs(), addon.kinds());
     let folder = cache(
         &format!("addon-{}", addon.name()),
         &[&binary::go_version()?, recipe.as_bytes(), &binary::sources(&sources)?],
@@ -209,14 +219,15 @@ fn folder(workspace: &Workspace, addon: Addon) -> Result<PathBuf> {
 }
 
 fn pack(addon: Addon, sources: &Path, folder: &Path) -> Result<()> {
-    let work = folder.join("work");
-    let layer = work.join("programs");
+    let (work, others) = (folder.join("work"), folder.join(PROGRAMS));
+    let layer = work.join("program");
     fs::create_dir_all(&layer)?;
     if addon.programs().iter().any(|(_, package)| *package == ".") {
         binary::go_test(sources)?;
     }
-    for (name, package) in addon.programs() {
-        binary::go_build(sources, package, &layer.join(name), "-s -w")?;
+    for (index, (name, package)) in addon.programs().iter().enumerate() {
+        let to = if index == 0 { &layer } else { &others };
+        binary::go_build(sources, package, &to.join(name), "-s -w")?;
     }
     if let Some((module, files)) = addon.kinds() {
         let module = binary::go_module(sources, module)?;
@@ -225,6 +236,6 @@ fn pack(addon: Addon, sources: &Path, folder: &Path) -> Result<()> {
     }
     let config =
         json!({"Entrypoint": [format!("/{}", addon.programs()[0].0)], "Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]});
-    images::pack(&[Image { name: addon.image(), layers: vec!["programs"], config }], &work, &folder.join(IMAGE))?;
+    images::pack(&[Image { name: addon.image(), layers: vec!["program"], config }], &work, &folder.join(IMAGE))?;
     fs::remove_dir_all(&work).context("cannot clean up")
 }

@@ -35,7 +35,11 @@ pub fn alone() -> Result<fs::File> {
     Ok(lock)
 }
 
-fn root() -> Result<PathBuf> {
+/// Where all that is built is kept.
+///
+/// # Errors
+/// There is no home.
+pub fn root() -> Result<PathBuf> {
     let root = env::var_os("BERTH_CACHE").map(PathBuf::from);
     let root = root.or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cache/berth")));
     Ok(root.context("neither BERTH_CACHE nor HOME is set")?.join("cluster"))

@@ -5,6 +5,7 @@ use std::{fs, os::unix::fs::symlink, os::unix::net::UnixStream, path::Path, time
 use anyhow::{Context as _, Result};
 
 use crate::cluster::{
+    binary,
     certificates::{Authority, write},
     cgroups, images,
     layout::Node,
@@ -13,8 +14,17 @@ use crate::cluster::{
     registry,
 };
 
-/// Where a node sees Kubernetes' programs: their real place may be one that it does not see.
+/// Where a node sees the programs that were built: their real place may be one that it does not see.
 const PROGRAMS: &str = "/var/lib/programs";
+
+/// Where a node sees a file or folder of them.
+///
+/// # Errors
+/// There is no home.
+pub fn seen(built: &Path) -> Result<String> {
+    let below = built.strip_prefix(binary::root()?).with_context(|| format!("{} was not built", built.display()))?;
+    Ok(Path::new(PROGRAMS).join(below).to_string_lossy().into_owned())
+}
 
 /// What a kubelet would change for the whole machine, below `/proc/sys`: it gets files of the node's own to write to.
 const SETTINGS: [&str; 6] = [
@@ -75,7 +85,7 @@ pub fn boot(node: Node<'_>) -> Result<Started> {
     network::plug(node)?;
     let (dir, shared) = (node.dir(), node.cluster.shared());
     let settings = SETTINGS.join(" ");
-    let programs = fs::canonicalize(node.cluster.path("bin"))?;
+    let programs = binary::root()?;
     // Its own /run and /var, over the host's, in a mount namespace that containers' mounts never leave.
     let script = "mount --bind \"$1\" \"$2/var/lib/programs\"
 mount --bind \"$4\" \"$2/var/lib/shared\"
@@ -109,6 +119,7 @@ exec containerd --config /var/lib/containerd/config.toml";
 /// It cannot be started.
 pub fn join(node: Node<'_>, containerd: &Started) -> Result<()> {
     let inside = ["nsenter", "--target", &containerd.id().to_string(), "--net", "--mount"].map(str::to_owned);
+    let programs = seen(&fs::read_link(node.cluster.path("bin"))?)?;
     let kubelet = [
         "--config=/var/lib/kubelet/config.yaml".to_owned(),
         "--kubeconfig=/var/lib/kubelet/kubeconfig".to_owned(),
@@ -117,7 +128,7 @@ pub fn join(node: Node<'_>, containerd: &Started) -> Result<()> {
         format!("--node-ip={}", node.address()),
         format!("--node-labels=topology.kubernetes.io/zone=zone{},topology.kubernetes.io/region=here", node.index),
     ];
-    place(node, "kubelet", inside.to_vec()).start(&format!("{PROGRAMS}/kubelet"), kubelet)?;
+    place(node, "kubelet", inside.to_vec()).start(&format!("{programs}/kubelet"), kubelet)?;
     let proxy = [
         "--kubeconfig=/var/lib/kubelet/proxy.kubeconfig".to_owned(),
         "--proxy-mode=nftables".to_owned(),
@@ -127,7 +138,7 @@ pub fn join(node: Node<'_>, containerd: &Started) -> Result<()> {
         // That sysctl is the whole machine's.
         "--conntrack-max-per-core=0".to_owned(),
     ];
-    place(node, "kube-proxy", inside.to_vec()).start(&format!("{PROGRAMS}/kube-proxy"), proxy)?;
+    place(node, "kube-proxy", inside.to_vec()).start(&format!("{programs}/kube-proxy"), proxy)?;
     Ok(())
 }
 
