@@ -223,10 +223,13 @@ fn island_texts(lang: Language) -> String {
 #[must_use]
 pub fn stale_banner(lang: Language, freshness: &Freshness) -> Option<AnyView> {
     // Why it does not answer (addresses, certificates) is for the admins' page.
-    let CacheState::Stale { since, .. } = &freshness.state else {
+    let CacheState::Stale { .. } = &freshness.state else {
         return None;
     };
-    let at = freshness.as_of.unwrap_or(*since);
+    let Some(at) = freshness.as_of else {
+        let body = view! { <strong>{tr::common::unread(lang)}</strong> };
+        return Some(view! { <div role="status">{note(Tone::Warn, body.into_any())}</div> }.into_any());
+    };
     let body = view! {
         <strong>{tr::common::as_of(lang)} " " {clock(at)}</strong>
         <p>{tr::common::stale(lang)}</p>

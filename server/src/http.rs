@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use berth_core::{RequestMeta, Services, ports::cluster::CacheState};
+use berth_core::{RequestMeta, Services};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 use tower_http::{
@@ -67,8 +67,8 @@ async fn readyz(State(outer): State<Outer>) -> Response {
         wrong.push(format!("database: {e}"));
     }
     for cluster in outer.services.clusters().all() {
-        if cluster.freshness().state == CacheState::Loading {
-            wrong.push(format!("cluster {}: still loading", cluster.id()));
+        if cluster.freshness().read().is_err() {
+            wrong.push(format!("cluster {}: not read yet", cluster.id()));
         }
     }
     if wrong.is_empty() {

@@ -118,6 +118,11 @@ impl KubeCluster {
         self.cache.pods.len()
     }
 
+    /// Which Berth this is, where there may be others.
+    pub(crate) fn installation(&self) -> Option<&str> {
+        self.leadership.get().map(|leadership| leadership.me().installation.as_str())
+    }
+
     pub(crate) fn controller_rest(&self) -> Rest {
         Rest::new(self.connection.controller.clone())
     }
@@ -272,8 +277,7 @@ impl Cluster for KubeCluster {
     }
 
     async fn check(&self) -> Vec<Finding> {
-        let installation = self.leadership.get().map(|l| l.me().installation.as_str());
-        crate::check::check(&self.connection, installation, self.clock.now()).await
+        crate::check::check(&self.connection, self.installation(), self.clock.now()).await
     }
 }
 

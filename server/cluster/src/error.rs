@@ -106,8 +106,10 @@ fn forbidden(status: &Status, right: Option<(Resource, Action)>) -> Error {
         return Error::new(ErrorCode::QuotaExceeded, quota.sentence());
     }
     let by_rbac = message.contains("\" cannot ") && message.contains("User \"");
+    // Said of Berth, before anybody looks at what the person may do.
+    let of_berth = message.contains("\" cannot impersonate ");
     match right {
-        Some((resource, action)) if by_rbac => Error::forbidden(resource, action),
+        Some((resource, action)) if by_rbac && !of_berth => Error::forbidden(resource, action),
         _ if by_rbac => Error::new(
             ErrorCode::ClusterRefused,
             "Berth itself lacks a right in the cluster; `berth doctor` says which and how to give it",

@@ -35,6 +35,8 @@ pub(crate) const OTHER_BERTH_FIX: &str = "stop the other, or give this one the o
 
 /// How long a Lease is good for without being renewed.
 const DURATION: Duration = Duration::from_secs(8);
+/// As much is believed of what another holder says it is good for.
+const LONGEST: Duration = Duration::from_mins(1);
 /// How long its holder goes on without having renewed it: less, as what is under way takes its time.
 const DEADLINE: Duration = Duration::from_secs(5);
 /// How often it is renewed, and looked at by the others.
@@ -74,7 +76,8 @@ impl Record {
             holder: text("holderIdentity"),
             installation: note.as_str().unwrap_or_default().to_owned(),
             renewed: text("renewTime"),
-            duration: spec["leaseDurationSeconds"].as_u64().map_or(DURATION, Duration::from_secs),
+            // Whoever wrote a year there is not waited for.
+            duration: spec["leaseDurationSeconds"].as_u64().map_or(DURATION, Duration::from_secs).min(LONGEST),
             transitions: spec["leaseTransitions"].as_i64().unwrap_or(0),
         }
     }
@@ -92,7 +95,9 @@ enum Step {
 /// Whether a process called `me`, which does not lead, may take a Lease that it has seen unchanged for `unchanged`.
 fn decide(me: &str, record: &Record, unchanged: Duration) -> Step {
     let free = record.holder.is_empty() || record.holder == me || unchanged >= record.duration;
-    if free { Step::Take(record.transitions + 1) } else { Step::Wait }
+    // The field has 32 bits.
+    let next = i32::try_from(record.transitions + 1).map_or(1, i64::from);
+    if free { Step::Take(next) } else { Step::Wait }
 }
 
 /// This process's epoch, and until when it is sure; `None` while it does not lead.
@@ -165,6 +170,7 @@ impl Leadership {
     /// the term is over. Call [`Self::release`] once all that the term began has ended.
     pub(crate) async fn gain(&self, stop: &CancellationToken) -> Option<Term> {
         let mut seen = (Record::default(), Instant::now());
+        let mut failures = 0_u32;
         while !stop.is_cancelled() {
             match self.try_take(&mut seen).await {
                 Ok(Some((epoch, asked))) => {
@@ -174,8 +180,13 @@ impl Leadership {
                     tokio::spawn(self.clone().keep(term.clone()));
                     return Some(term);
                 }
-                Ok(None) => {}
-                Err(e) => tracing::debug!(error = %e, "the lease could not be looked at"),
+                Ok(None) => failures = 0,
+                Err(e) => {
+                    failures += 1;
+                    if failures == 3 || failures.is_multiple_of(60) {
+                        tracing::warn!(error = %e, "the lease cannot be had: nobody may be working on the cluster");
+                    }
+                }
             }
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -341,6 +352,7 @@ mod tests {
             (lease("b"), DURATION, Step::Take(8)),
             // What the holder says of its own time counts, not ours.
             (Record { duration: second * 60, ..lease("b") }, DURATION, Step::Wait),
+            (Record { transitions: i64::from(i32::MAX), ..lease("") }, DURATION, Step::Take(1)),
         ] {
             assert_eq!(decide("a", &record, unchanged), want, "{record:?} for {unchanged:?}");
         }
@@ -359,6 +371,8 @@ mod tests {
         let record = Record::of(&lease);
         assert_eq!((record.holder.as_str(), record.transitions, record.duration), ("a", 3, DURATION));
         assert_eq!(Record::of(&json!({})).holder, "");
+        let forever = Record::of(&json!({"spec": {"leaseDurationSeconds": 2_000_000_000}}));
+        assert_eq!(forever.duration, LONGEST);
         let at: jiff::Timestamp = "2026-11-21T10:00:00.5Z".parse().expect("a time");
         assert_eq!(micro_time(at), "2026-11-21T10:00:00.500000Z");
     }

@@ -1,7 +1,10 @@
 //! What Berth keeps in a cluster for its tenants: namespaces with their labels and role bindings, and the roles themselves.
 //! Level-triggered: looked at again and again, written only when something differs.
 
-use berth_core::{Error, Result, ports::cluster::DesiredNamespace};
+use berth_core::{
+    Error, Result,
+    ports::cluster::{Cluster as _, DesiredNamespace},
+};
 use berth_types::ErrorCode;
 use serde_json::{Map, Value, json};
 
@@ -37,9 +40,13 @@ async fn find(rest: &Rest, kind: Kind, namespace: &str, name: &str) -> Result<Op
 
 /// Whether a namespace is not what Berth made for this tenant under this name: `cert-manager` is not the namespace
 /// `manager` of a tenant `cert`, and giving that tenant rights in it would give it the cluster.
-fn is_foreign(namespace: &Value, desired: &DesiredNamespace) -> bool {
+///
+/// One of another Berth is foreign too, unless this one (`own`) leads: then the other is gone, and what it left is taken up.
+fn is_foreign(namespace: &Value, desired: &DesiredNamespace, own: Option<&str>, leads: bool) -> bool {
     let labels = &namespace["metadata"]["labels"];
-    labels[meta::TENANT] != *desired.tenant || labels[meta::NAMESPACE] != *desired.name
+    let installation = namespace["metadata"]["annotations"][meta::INSTALLATION].as_str();
+    let of_another = matches!((installation, own), (Some(theirs), Some(own)) if theirs != own);
+    labels[meta::TENANT] != *desired.tenant || labels[meta::NAMESPACE] != *desired.name || of_another && !leads
 }
 
 /// Server-side apply of what is not so yet; whether something had to change.
@@ -87,7 +94,7 @@ impl KubeCluster {
 
     pub(crate) async fn is_foreign(&self, desired: &DesiredNamespace) -> Result<bool> {
         let have = find(&self.controller_rest(), Kind::NAMESPACE, "", &desired.kube_name).await?;
-        Ok(have.is_some_and(|have| is_foreign(&have, desired)))
+        Ok(have.is_some_and(|have| is_foreign(&have, desired, self.installation(), self.leads())))
     }
 
     pub(crate) async fn keep_namespace(&self, desired: &DesiredNamespace) -> Result<bool> {
@@ -100,11 +107,14 @@ impl KubeCluster {
         labels.insert(meta::TENANT.to_owned(), json!(desired.tenant));
         labels.insert(meta::NAMESPACE.to_owned(), json!(desired.name));
         labels.insert(meta::MANAGED_BY.to_owned(), json!(meta::BERTH));
-        let namespace = json!({
+        let mut namespace = json!({
             "apiVersion": Kind::NAMESPACE.api_version,
             "kind": Kind::NAMESPACE.kind,
             "metadata": { "name": desired.kube_name, "labels": labels },
         });
+        if let Some(own) = self.installation() {
+            namespace["metadata"]["annotations"] = json!({ meta::INSTALLATION: own });
+        }
         let mut changed = ensure(&rest, Kind::NAMESPACE, "", &namespace).await?;
         let bindings: Vec<Value> =
             desired.bindings.iter().map(|(group, role)| binding(&desired.kube_name, group, role)).collect();
@@ -149,6 +159,33 @@ mod tests {
             (json!({"subjects": [{"name": "h"}]}), false),
         ] {
             assert_eq!(agrees(&wanted, &have), want, "{wanted}");
+        }
+    }
+
+    #[test]
+    fn whose_namespace_it_is() {
+        let desired = DesiredNamespace {
+            kube_name: "shop-dev".into(),
+            tenant: "shop".into(),
+            name: "dev".into(),
+            labels: Vec::new(),
+            bindings: Vec::new(),
+        };
+        let namespace = |tenant: &str, installation: Option<&str>| {
+            json!({"metadata": {
+                "labels": {"berth.dev/tenant": tenant, "berth.dev/namespace": "dev"},
+                "annotations": {"berth.dev/installation": installation},
+            }})
+        };
+        for (namespace, leads, foreign) in [
+            (namespace("shop", Some("ours")), false, false),
+            (namespace("shop", None), false, false),
+            (namespace("shop", Some("theirs")), false, true),
+            (namespace("shop", Some("theirs")), true, false),
+            (namespace("blog", Some("ours")), true, true),
+            (json!({"metadata": {}}), true, true),
+        ] {
+            assert_eq!(is_foreign(&namespace, &desired, Some("ours"), leads), foreign, "{namespace} {leads}");
         }
     }
 

@@ -195,6 +195,7 @@ pub(crate) async fn list_apps(
         return Ok(watch(&api, &caller, concern, Box::new(read)).await?);
     }
     let listed = api.services().list_apps(&caller.ctx, place.path(), &query).await?;
+    listed.freshness.read()?;
     Ok(reply::page(&asked, &reply::aged(listed.page, &listed.freshness))?)
 }
 

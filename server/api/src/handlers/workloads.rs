@@ -69,6 +69,7 @@ pub(crate) async fn list_pods(
         return Ok(watch(&api, &caller, concern, Box::new(read)).await?);
     }
     let listed = api.services().list_pods(&caller.ctx, place.path(), &query).await?;
+    listed.freshness.read()?;
     Ok(reply::page(&asked, &reply::aged(listed.page, &listed.freshness))?)
 }
 
@@ -128,6 +129,7 @@ pub(crate) async fn list_events(
         return Ok(watch(&api, &caller, concern, Box::new(read)).await?);
     }
     let listed = api.services().list_events(&caller.ctx, place.path(), &query).await?;
+    listed.freshness.read()?;
     Ok(reply::page(&asked, &reply::aged(listed.page, &listed.freshness))?)
 }
 

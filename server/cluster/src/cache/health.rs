@@ -129,7 +129,8 @@ impl Health {
                 Some(_) => {}
                 None => state.stale = None,
             }
-            if state.stale.is_none() {
+            // Before the first list there is nothing that was ever true.
+            if state.stale.is_none() && state.is_loaded() {
                 state.as_of = Some(self.clock.now());
             }
             (before, (state.stale.is_some(), state.is_loaded()))
@@ -212,7 +213,7 @@ impl Watch {
     pub(crate) fn heard(&self) {
         let now = self.health.clock.now();
         let mut state = self.health.state.lock();
-        if state.stale.is_none() {
+        if state.stale.is_none() && state.as_of.is_some() {
             state.as_of = Some(now);
         }
     }

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use berth_types::{
-    AppSpec, ClusterId, ListQuery, Page, TenantRole,
+    AppSpec, ClusterId, ErrorCode, ListQuery, Page, TenantRole,
     names::component_object,
     rows::{AppRow, AppView, EventRow, LogLine, PodRow, RevisionRow, UsageRow},
 };
@@ -20,7 +20,7 @@ use tokio::sync::{broadcast, mpsc};
 use crate::{
     authz::{AppRef, Grant, NamespaceRef},
     ctx::OpCtx,
-    error::Result,
+    error::{Error, Result},
 };
 
 /// How fresh the cache is.
@@ -28,8 +28,22 @@ use crate::{
 pub struct Freshness {
     /// Since when the state is what it is.
     pub state: CacheState,
-    /// What is shown was true then.
+    /// What is shown was true then; absent before the first list of everything.
     pub as_of: Option<Timestamp>,
+}
+
+impl Freshness {
+    /// Refuses to say anything of a cluster that was never read: that something is not in the cache means nothing then.
+    ///
+    /// # Errors
+    /// `ClusterUnavailable`.
+    pub fn read(&self) -> Result<()> {
+        match self.as_of {
+            Some(_) => Ok(()),
+            None => Err(Error::new(ErrorCode::ClusterUnavailable, "the cluster has not been read yet")
+                .retry_after(Duration::from_secs(2))),
+        }
+    }
 }
 
 /// Whether the cache follows the cluster.

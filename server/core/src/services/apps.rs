@@ -112,7 +112,7 @@ impl Services {
     /// Unauthenticated, `NotFound`.
     pub async fn get_app(&self, ctx: &OpCtx, path: AppPath<'_>) -> Result<Found> {
         let (app, cluster) = self.app_for(ctx, path, Action::Read).await?;
-        let mut object = cluster.app(&app).ok_or_else(Error::not_found)?;
+        let mut object = cluster.app(&app).ok_or_else(|| absent(&cluster))?;
         if !self.authz.could(ctx, &app.namespace.tenant, Resource::Log, Action::Read) {
             without_log_lines(&mut object);
         }
@@ -181,7 +181,7 @@ impl Services {
     ) -> Result<AppObject> {
         let work = async {
             let (app, cluster) = self.app_for(ctx, path, Action::Update).await?;
-            let before = cluster.app(&app).ok_or_else(Error::not_found)?;
+            let before = cluster.app(&app).ok_or_else(|| absent(&cluster))?;
             Self::stays(&app, &cluster, "")?;
             let object = match resource_version {
                 Some(version) => {
@@ -506,6 +506,11 @@ fn set_replicas(spec: &mut Value, component: Option<&str>, replicas: i32) -> Res
     }
     spec["components"][index]["replicas"] = replicas.into();
     Ok(())
+}
+
+/// Why an app is not in the cache.
+fn absent(cluster: &Arc<dyn Cluster>) -> Error {
+    cluster.freshness().read().err().unwrap_or_else(Error::not_found)
 }
 
 #[cfg(test)]

@@ -1,6 +1,13 @@
 //! What can be done, each in one place: REST handlers and page actions call the same functions.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use berth_types::{ErrorCode, TenantName, UserName};
 
@@ -8,7 +15,7 @@ use crate::{
     authz::Authz,
     ctx::{Actor, OpCtx},
     env::{Clock, Random},
-    error::Result,
+    error::{Error, Result},
     ports::{
         cluster::Clusters,
         store::{NewAudit, Store},
@@ -25,6 +32,9 @@ pub mod revisions;
 pub mod search;
 pub mod tenants;
 
+/// How often an entry that the audit log did not take is tried again.
+const RETRY_AUDIT: Duration = Duration::from_secs(5);
+
 /// All services over one store and its clusters. Cheap to clone.
 #[derive(Clone)]
 pub struct Services {
@@ -35,6 +45,8 @@ pub struct Services {
     pub(crate) limits: identity::Limits,
     authz: Authz,
     passwords: Arc<identity::Passwords>,
+    /// Entries of the audit log that wait for the database.
+    unwritten: Arc<AtomicUsize>,
 }
 
 /// What a change did, for the audit log.
@@ -77,7 +89,7 @@ impl Services {
     ) -> Self {
         let authz = Authz::new(store.clone());
         let passwords = Arc::new(identity::Passwords::new(&limits));
-        Self { store, clusters, clock, random, limits, authz, passwords }
+        Self { store, clusters, clock, random, limits, authz, passwords, unwritten: Arc::default() }
     }
 
     /// The checks.
@@ -113,17 +125,19 @@ impl Services {
     /// Tries again and again to write an entry of something that is done.
     fn write_later(&self, entry: NewAudit) {
         const TRIES: u32 = 100;
-        const BETWEEN: Duration = Duration::from_secs(5);
         // Without a runtime (a test's executor) there is nobody to try.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let (store, clock) = (self.store.clone(), self.clock.clone());
+        let (store, clock, unwritten) = (self.store.clone(), self.clock.clone(), self.unwritten.clone());
+        unwritten.fetch_add(1, Ordering::Relaxed);
         runtime.spawn(async move {
             for _ in 0..TRIES {
-                clock.sleep(BETWEEN).await;
+                clock.sleep(RETRY_AUDIT).await;
                 if store.append_audit(&entry).await.is_ok() {
+                    unwritten.fetch_sub(1, Ordering::Relaxed);
                     return;
                 }
             }
+            unwritten.fetch_sub(1, Ordering::Relaxed);
             tracing::error!(?entry, "an entry could not be written to the audit log");
         });
     }
@@ -138,6 +152,14 @@ impl Services {
         tenant: Option<&TenantName>,
         work: impl Future<Output = Result<Done<T>>>,
     ) -> Result<T> {
+        // What cannot be written down is not done: only the first change that finds the log closed is done without its entry.
+        if self.unwritten.load(Ordering::Relaxed) > 0 {
+            return Err(Error::new(
+                ErrorCode::StoreUnavailable,
+                "the audit log cannot be written; nothing was changed",
+            )
+            .retry_after(RETRY_AUDIT));
+        }
         let result = work.await;
         let (outcome, reason, detail) = match &result {
             Ok(done) => ("done", None, done.detail.clone()),
@@ -174,7 +196,9 @@ impl Services {
             (Ok(_), Err(unwritten)) => {
                 tracing::error!(action, error = %unwritten, "a change is done, but not in the audit log yet");
                 self.write_later(entry);
-                Err(unwritten)
+                let message = "it is done, but the database does not take the entry for the audit log yet; look before you \
+                               send it again";
+                Err(Error::new(ErrorCode::StoreUnavailable, message).retry_after(RETRY_AUDIT).caused_by(unwritten))
             }
             (Err(e), written) => {
                 if let Err(unwritten) = written {
