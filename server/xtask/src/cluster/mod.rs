@@ -10,7 +10,7 @@ mod cgroups;
 mod check;
 mod control;
 mod down;
-mod images;
+pub mod images;
 mod kubectl;
 mod layout;
 mod needs;
