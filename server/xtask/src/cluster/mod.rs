@@ -11,6 +11,7 @@ mod check;
 mod control;
 mod down;
 pub mod images;
+mod install;
 mod kubectl;
 mod layout;
 mod needs;
@@ -80,6 +81,8 @@ enum Command {
         #[arg(long, value_enum, value_delimiter = ',')]
         with: Vec<addons::Addon>,
     },
+    /// Installs Berth's chart on the cluster (started, unless it runs) and tries what it promises.
+    InstallCheck,
 }
 
 /// Does it.
