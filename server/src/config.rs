@@ -73,6 +73,8 @@ settings! {
     database: String = None, "sqlite://{data}/berth.db";
     /// Use the cluster of this kubeconfig. In a pod, without this and without sim, the pod's own cluster.
     kubeconfig: PathBuf = None, "";
+    /// In a pod: act as the service accounts {this}-reader, -releases, -controller and -writer of its namespace, instead of the pod's own.
+    identities: String = None, "";
     /// Use the embedded cluster.
     sim: bool = None, "false";
     /// Nodes of the embedded cluster.

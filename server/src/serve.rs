@@ -54,7 +54,7 @@ pub async fn connection(settings: &Settings) -> anyhow::Result<Link> {
     let connection = if let Some(path) = &settings.kubeconfig {
         Connection::from_kubeconfig(path).await.with_context(|| format!("kubeconfig {}", path.display()))?
     } else if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
-        Connection::in_cluster().context("the pod's own cluster")?
+        Connection::in_cluster(settings.identities.as_deref()).context("the pod's own cluster")?
     } else {
         bail!("no cluster: name one with --kubeconfig FILE, or use the embedded one with --sim");
     };

@@ -16,10 +16,10 @@ use http::{HeaderName, HeaderValue, Request};
 use kube::{
     Client, Config,
     client::Body,
-    config::{KubeConfigOptions, Kubeconfig},
+    config::{AuthInfo, KubeConfigOptions, Kubeconfig},
 };
 
-use crate::{error::unavailable, rest::Rest};
+use crate::{error::unavailable, identities, rest::Rest};
 
 const IMPERSONATE_USER: HeaderName = HeaderName::from_static("impersonate-user");
 const IMPERSONATE_GROUP: HeaderName = HeaderName::from_static("impersonate-group");
@@ -73,13 +73,26 @@ impl Connection {
         })
     }
 
-    /// From the service account of the pod that Berth runs in, for all identities.
+    /// In a pod. With a `prefix`, the identities are the service accounts `{prefix}-reader`, `{prefix}-releases`,
+    /// `{prefix}-controller` and `{prefix}-writer` of the pod's namespace, for whose tokens the pod's own account asks; without
+    /// one, they are all the pod's own account.
     ///
     /// # Errors
     /// `ClusterUnavailable` outside of a cluster.
-    pub fn in_cluster() -> Result<Self> {
+    pub fn in_cluster(prefix: Option<&str>) -> Result<Self> {
         let config = Config::incluster().map_err(unavailable)?;
-        Ok(Self::single(client(config).map_err(unavailable)?))
+        let own = client(config.clone()).map_err(unavailable)?;
+        let Some(prefix) = prefix else { return Ok(Self::single(own)) };
+        let mut bare = config;
+        bare.auth_info = AuthInfo::default();
+        let nobody = client(bare).map_err(unavailable)?;
+        let identity = |name: &str| identities::client(&own, &nobody, format!("{prefix}-{name}"));
+        Ok(Self {
+            reader: identity("reader"),
+            releases: Some(identity("releases")),
+            controller: identity("controller"),
+            writer: identity("writer"),
+        })
     }
 
     /// A client that acts as `who`.

@@ -141,7 +141,7 @@ impl Leadership {
     /// the term is over. Call [`Self::release`] once all that the term began has ended.
     pub(crate) async fn gain(&self, stop: &CancellationToken) -> Option<Term> {
         let mut seen = (Record::default(), Instant::now());
-        loop {
+        while !stop.is_cancelled() {
             match self.try_take(&mut seen).await {
                 Ok(Some((epoch, asked))) => {
                     tracing::info!(me = &*self.me, epoch, "this replica works on the cluster now");
@@ -154,10 +154,11 @@ impl Leadership {
                 Err(e) => tracing::debug!(error = %e, "the lease could not be looked at"),
             }
             tokio::select! {
-                () = stop.cancelled() => return None,
+                () = stop.cancelled() => {}
                 () = pause(PERIOD) => {}
             }
         }
+        None
     }
 
     /// One look, and the Lease taken where that may be: its epoch, and when it was asked for.

@@ -17,6 +17,7 @@ pub mod crd;
 pub mod diagnose;
 mod error;
 mod exec;
+mod identities;
 mod intern;
 mod lease;
 mod logs;

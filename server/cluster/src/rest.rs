@@ -49,6 +49,8 @@ kinds! {
     CRD = "apiextensions.k8s.io/v1" "CustomResourceDefinition" "customresourcedefinitions";
     ACCESS_REVIEW = "authorization.k8s.io/v1" "SelfSubjectAccessReview" "selfsubjectaccessreviews";
     LEASE = "coordination.k8s.io/v1" "Lease" "leases";
+    SERVICE_ACCOUNT = "v1" "ServiceAccount" "serviceaccounts";
+    TOKEN_REQUEST = "authentication.k8s.io/v1" "TokenRequest" "token";
     STORAGE_CLASS = "storage.k8s.io/v1" "StorageClass" "storageclasses";
     INGRESS_CLASS = "networking.k8s.io/v1" "IngressClass" "ingressclasses";
 }
