@@ -19,12 +19,19 @@ use serde_json::{Value, json};
 
 use self::{database::Database, helm::Release, portal::Portal};
 use crate::{
-    cluster::{images, kubectl, layout::Cluster, process},
+    cluster::{addons::Addon, images, kubectl, layout::Cluster, process, services::Service, with::Extra},
     image,
     shell::{output, run as run_command, say, seconds, step},
     workspace::{Profile, Workspace},
 };
 
+/// What the cluster has for it.
+pub const NEEDS: &[Extra] = &[
+    Extra::Addon(Addon::Dns),
+    Extra::Addon(Addon::Ingress),
+    Extra::Addon(Addon::Storage),
+    Extra::Service(Service::Postgres),
+];
 const CHART: &str = "deploy/chart";
 const RELEASE: &str = "berth";
 const NAMESPACE: &str = "berth-system";

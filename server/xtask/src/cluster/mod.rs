@@ -98,6 +98,8 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     needs::machine()?;
     let name = &options.name;
     let reads = matches!(options.command, Command::Kubeconfig | Command::Status | Command::Load { .. });
+    // It is alone only while it starts the cluster.
+    let reads = reads || matches!(options.command, Command::InstallCheck);
     let _alone = if reads { None } else { Some(binary::alone()?) };
     match &options.command {
         Command::Up { with } => up::run(workspace, name, with),
@@ -113,7 +115,17 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         }
         Command::Status => status::print(&running(name)?),
         Command::Check { with } => check::run(workspace, with),
+        Command::InstallCheck => install_check(workspace, name),
     }
+}
+
+/// Installs Berth's chart on the cluster of that name and tries what it promises.
+///
+/// # Errors
+/// [`NotHere`](crate::shell::NotHere) where this machine cannot run a cluster; otherwise what went wrong.
+pub fn install_check(workspace: &Workspace, name: &str) -> Result<()> {
+    testbed(workspace, name, install::NEEDS)?;
+    install::run(workspace, &running(name)?)
 }
 
 /// A cluster that tests run on.
