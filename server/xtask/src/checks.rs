@@ -250,7 +250,7 @@ fn rust_on_cluster(session: &mut Session<'_>) -> Result<Count> {
 }
 
 fn install(session: &mut Session<'_>) -> Result<Count> {
-    one(cluster::install_check(session.workspace, TESTBED))
+    one(cluster::install_check(session.workspace, TESTBED, None))
 }
 
 fn check_generated(session: &mut Session<'_>) -> Result<Count> {
