@@ -8,11 +8,14 @@ use berth_app::{
     AppPages,
     assets::{Assets, IslandAssets},
 };
-use berth_cluster::{ClusterSet, Connection, KubeCluster};
+use berth_cluster::{ClusterSet, Connection, KubeCluster, Replica};
 use berth_core::{
     OpCtx, Services,
     env::{Clock, Random as _, SystemClock, SystemRandom},
-    ports::pages::SharedPages,
+    ports::{
+        cluster::{Cluster as _, Finding, Verdict},
+        pages::SharedPages,
+    },
 };
 use berth_sim::Sim;
 use berth_types::ClusterId;
@@ -90,7 +93,8 @@ impl Portal {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
 
         let cluster = KubeCluster::new(ClusterId::local(), link.connection, clock.clone());
-        cluster.elect(&replica(settings)?);
+        cluster.elect(Replica { name: replica(settings)?, installation: store.installation().await? });
+        tasks.spawn(say_what_is_wrong(cluster.clone()));
         tasks.spawn(install(cluster.clone(), stop.clone()));
         tasks.spawn(keep_roles(cluster.clone(), stop.clone()));
         tasks.spawn(cluster.clone().run(stop.clone()));
@@ -208,7 +212,7 @@ fn site(settings: &Settings) -> anyhow::Result<Site> {
 }
 
 /// What this process is called among those that work on the same cluster: nobody else ever is.
-fn replica(settings: &Settings) -> anyhow::Result<String> {
+pub fn replica(settings: &Settings) -> anyhow::Result<String> {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     if settings.sim == Some(true) {
         // The embedded cluster has one process: who killed the last one need not wait for its lease to end.
@@ -217,6 +221,18 @@ fn replica(settings: &Settings) -> anyhow::Result<String> {
     let mut random = [0; 8];
     SystemRandom.fill(&mut random)?;
     Ok(format!("{host}_{:016x}", u64::from_be_bytes(random)))
+}
+
+/// What `berth doctor` would say of the cluster, where it is not good.
+async fn say_what_is_wrong(cluster: Arc<KubeCluster>) {
+    for Finding { what, verdict, found, fix } in cluster.check().await {
+        let fix = fix.unwrap_or_default();
+        match verdict {
+            Verdict::Good => {}
+            Verdict::Lacking => tracing::info!(found, fix, "{what}: only some apps need it"),
+            Verdict::Bad => tracing::error!(found, fix, "{what}: Berth does not work like this"),
+        }
+    }
 }
 
 /// Installs the definitions, and again whenever they are not there any more: a cluster may be restored from a backup, or made

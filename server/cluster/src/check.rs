@@ -1,14 +1,16 @@
 //! What Berth needs of a cluster, each with its fix: for `berth doctor`.
 
 use berth_core::ports::cluster::{Finding, Verdict};
-use berth_types::ErrorCode;
+use berth_types::{ErrorCode, app::GROUP};
+use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use serde_json::{Value, json};
 
 use crate::{
     connection::Connection,
+    crd::{SCHEMA_VERSION, schema_version},
     error::Target,
-    lease,
+    lease::{self, Record},
     rest::{Kind, Rest},
     roles::PLATFORM_READER,
 };
@@ -18,6 +20,9 @@ const MINOR: u32 = 33;
 
 /// A right that an identity needs: verb, group, resource with subresource; in every namespace where none is named.
 type Right = (&'static str, &'static str, &'static str);
+
+const REACH_IT: &str = "check the kubeconfig's server address, the network, and that the API server runs";
+const NEW_CREDENTIALS: &str = "the credentials of the kubeconfig are wrong or have expired: get new ones";
 
 const READER: &[Right] =
     &[("watch", "berth.dev", "apps"), ("watch", "", "pods"), ("watch", "", "events"), ("watch", "", "resourcequotas")];
@@ -52,23 +57,20 @@ fn optional(finding: Finding) -> Finding {
 }
 
 /// Asks the cluster.
-pub(crate) async fn check(connection: &Connection) -> Vec<Finding> {
+pub(crate) async fn check(connection: &Connection, installation: Option<&str>, now: Timestamp) -> Vec<Finding> {
     let rest = Rest::new(connection.reader.clone());
     let version: Value = match rest.get(&Target::new("the version", ""), "/version").await {
         Ok(version) => version,
         Err(e) => {
             let why = std::error::Error::source(&e).map_or_else(|| e.to_string(), ToString::to_string);
-            return vec![finding(
-                "cluster answers",
-                false,
-                why,
-                "check the kubeconfig's server address, the network, and that the API server runs",
-            )];
+            let fix = if why.starts_with("401 ") { NEW_CREDENTIALS } else { REACH_IT };
+            return vec![finding("cluster answers", false, why, fix)];
         }
     };
     let mut findings = vec![finding("cluster answers", true, version["gitVersion"].as_str().unwrap_or("yes"), "")];
     findings.push(check_version(&version));
-    findings.push(check_crd(&rest).await);
+    findings.push(check_crd(&Rest::new(connection.controller.clone())).await);
+    findings.push(check_lease(&connection.controller, installation, now).await);
     for (who, client, rights) in [
         ("reader", &connection.reader, READER),
         ("controller", &connection.controller, CONTROLLER),
@@ -122,6 +124,13 @@ fn check_version(version: &Value) -> Finding {
 async fn check_crd(rest: &Rest) -> Finding {
     let path = format!("/apis/{}", Kind::APP.api_version);
     let served = rest.get::<Value>(&Target::new("the definitions", ""), &path).await;
+    let name = format!("{}.{GROUP}", Kind::APP.plural);
+    let definition = rest.get::<Value>(&Target::new("the definition", &name), &Kind::CRD.at("", &name)).await;
+    let version = definition.ok().and_then(|d| schema_version(&d)).filter(|version| *version > SCHEMA_VERSION);
+    if let Some(version) = version {
+        let found = format!("of version {version}, made by a newer Berth; this one knows up to {SCHEMA_VERSION}");
+        return finding("App definition", false, found, "run the newer Berth: an older one does not change it back");
+    }
     let found = match &served {
         Ok(_) => "served".to_owned(),
         // So it is in every new cluster; the rights to install it are looked at below.
@@ -147,6 +156,29 @@ fn narrowest(resource: &str) -> (&'static str, &'static str) {
         "customresourcedefinitions" => ("", "apps.berth.dev"),
         _ => ("", ""),
     }
+}
+
+/// Who works on the cluster.
+async fn check_lease(controller: &Client, installation: Option<&str>, now: Timestamp) -> Finding {
+    let what = "lease of the controller";
+    let path = Kind::LEASE.at(lease::NAMESPACE, lease::NAME);
+    match Rest::new(controller.clone()).get::<Value>(&Target::new("the lease", lease::NAME), &path).await {
+        Ok(found) => judge_lease(what, &Record::of(&found), installation, now),
+        Err(e) if e.code() == ErrorCode::NotFound => finding(what, true, "nobody's yet", ""),
+        Err(e) => finding(what, false, e.message(), "give the controller's account the right to read it"),
+    }
+}
+
+/// One that was renewed a minute ago is held by nobody any more, even where clocks differ a little.
+fn judge_lease(what: &str, record: &Record, installation: Option<&str>, now: Timestamp) -> Finding {
+    let renewed = record.renewed.parse::<Timestamp>().ok();
+    let lives = renewed.is_some_and(|at| now.duration_since(at) < SignedDuration::from_mins(1));
+    if record.holder.is_empty() || !lives {
+        return finding(what, true, "nobody's", "");
+    }
+    let stranger = installation.is_some_and(|own| own != record.installation);
+    let found = if stranger { format!("{}: {}", record.holder, lease::OTHER_BERTH) } else { record.holder.clone() };
+    finding(what, !stranger, found, lease::OTHER_BERTH_FIX)
 }
 
 async fn check_rights(who: &str, client: &Client, rights: &[Right]) -> Finding {
@@ -187,6 +219,29 @@ async fn check_default(rest: &Rest, kind: Kind, what: &str, annotation: &str, wh
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_berth_is_told_from_another_replica() {
+        let now: Timestamp = "2026-11-21T10:00:00Z".parse().expect("a time");
+        let lease = |holder: &str, installation: &str, renewed: &str| {
+            Record::of(&json!({
+                "metadata": {"annotations": {"berth.dev/installation": installation}},
+                "spec": {"holderIdentity": holder, "renewTime": renewed},
+            }))
+        };
+        let fresh = "2026-11-21T09:59:58.000000Z";
+        for (record, installation, ok) in [
+            (Record::default(), Some("ours"), true),
+            (lease("a", "ours", fresh), Some("ours"), true),
+            (lease("a", "theirs", fresh), Some("ours"), false),
+            (lease("a", "theirs", "2026-11-21T09:00:00.000000Z"), Some("ours"), true),
+            (lease("a", "theirs", fresh), None, true),
+        ] {
+            let got = judge_lease("lease", &record, installation, now);
+            assert_eq!(got.verdict == Verdict::Good, ok, "{record:?} {got:?}");
+            assert_eq!(got.fix.is_some(), !ok);
+        }
+    }
 
     #[test]
     fn versions() {

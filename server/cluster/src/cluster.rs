@@ -35,7 +35,7 @@ use crate::{
     },
     connection::Connection,
     controller::{Controller, preview::preview},
-    lease::Leadership,
+    lease::{Leadership, Replica},
     rest::Rest,
 };
 
@@ -68,9 +68,8 @@ impl KubeCluster {
         self.cache.clone().run(&self.connection, shutdown).await;
     }
 
-    /// From now on this process is one of several and called `me`, as nobody else is: of them one at a time works on the
-    /// cluster. Without it, it does so alone.
-    pub fn elect(&self, me: &str) {
+    /// From now on this process is one of several: of them one at a time works on the cluster. Without it, it does so alone.
+    pub fn elect(&self, me: Replica) {
         self.leadership.get_or_init(|| Leadership::new(me, &self.connection.controller, self.clock.clone()));
     }
 
@@ -273,7 +272,8 @@ impl Cluster for KubeCluster {
     }
 
     async fn check(&self) -> Vec<Finding> {
-        crate::check::check(&self.connection).await
+        let installation = self.leadership.get().map(|l| l.me().installation.as_str());
+        crate::check::check(&self.connection, installation, self.clock.now()).await
     }
 }
 

@@ -27,6 +27,12 @@ pub const NAMESPACE: &str = "kube-system";
 /// Its name.
 pub const NAME: &str = "berth-controller";
 
+/// Said where the holder has another database.
+pub(crate) const OTHER_BERTH: &str =
+    "another Berth, with a database of its own, works on this cluster, so this one does not";
+/// And what to do about it.
+pub(crate) const OTHER_BERTH_FIX: &str = "stop the other, or give this one the other's database with --database";
+
 /// How long a Lease is good for without being renewed.
 const DURATION: Duration = Duration::from_secs(8);
 /// How long its holder goes on without having renewed it: less, as what is under way takes its time.
@@ -36,23 +42,37 @@ const PERIOD: Duration = Duration::from_secs(2);
 /// The longest that one call may take: several fit in the deadline.
 const CALL: Duration = Duration::from_secs(2);
 
+/// A process among those that work on the same cluster.
+#[derive(Debug, Clone)]
+pub struct Replica {
+    /// As nobody else is called. A process that is started again may go by the name it had only if the former one is certainly
+    /// gone.
+    pub name: String,
+    /// Which Berth it belongs to ([`Database::installation`](berth_core::ports::store::Database::installation)).
+    pub installation: String,
+}
+
 /// What a Lease says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-struct Record {
+pub(crate) struct Record {
     /// Empty where nobody holds it.
-    holder: String,
+    pub(crate) holder: String,
+    /// The holder's Berth.
+    pub(crate) installation: String,
     /// Changes with each renewal; never read as a time.
-    renewed: String,
+    pub(crate) renewed: String,
     duration: Duration,
     transitions: i64,
 }
 
 impl Record {
-    fn of(lease: &Value) -> Self {
+    pub(crate) fn of(lease: &Value) -> Self {
         let spec = &lease["spec"];
+        let note = &lease["metadata"]["annotations"][meta::INSTALLATION];
         let text = |field: &str| spec[field].as_str().unwrap_or_default().to_owned();
         Self {
             holder: text("holderIdentity"),
+            installation: note.as_str().unwrap_or_default().to_owned(),
             renewed: text("renewTime"),
             duration: spec["leaseDurationSeconds"].as_u64().map_or(DURATION, Duration::from_secs),
             transitions: spec["leaseTransitions"].as_i64().unwrap_or(0),
@@ -81,7 +101,7 @@ type Mine = Option<(i64, Instant)>;
 /// This process's part in it. Cheap to clone.
 #[derive(Clone)]
 pub struct Leadership {
-    me: Arc<str>,
+    me: Arc<Replica>,
     rest: Rest,
     clock: Arc<dyn Clock>,
     mine: watch::Sender<Mine>,
@@ -120,10 +140,14 @@ impl Term {
 }
 
 impl Leadership {
-    /// Of the process called `me`; a process that is started again may go by the name it had only if the former one is
-    /// certainly gone.
-    pub(crate) fn new(me: &str, client: &Client, clock: Arc<dyn Clock>) -> Self {
-        Self { me: me.into(), rest: Rest::new(client.clone()), clock, mine: watch::Sender::new(None) }
+    /// The part of the process `me`.
+    pub(crate) fn new(me: Replica, client: &Client, clock: Arc<dyn Clock>) -> Self {
+        Self { me: Arc::new(me), rest: Rest::new(client.clone()), clock, mine: watch::Sender::new(None) }
+    }
+
+    /// This process.
+    pub(crate) fn me(&self) -> &Replica {
+        &self.me
     }
 
     /// Whether this process leads.
@@ -144,7 +168,7 @@ impl Leadership {
         while !stop.is_cancelled() {
             match self.try_take(&mut seen).await {
                 Ok(Some((epoch, asked))) => {
-                    tracing::info!(me = &*self.me, epoch, "this replica works on the cluster now");
+                    tracing::info!(me = self.me.name, epoch, "this replica works on the cluster now");
                     self.mine.send_replace(Some((epoch, asked + DEADLINE)));
                     let term = Term { epoch, mine: self.mine.clone(), over: stop.child_token() };
                     tokio::spawn(self.clone().keep(term.clone()));
@@ -166,14 +190,18 @@ impl Leadership {
         let lease = self.read().await?;
         let record = lease.as_ref().map(Record::of).unwrap_or_default();
         if record != seen.0 {
-            if record.holder != seen.0.holder && !record.holder.is_empty() && record.holder != *self.me {
-                tracing::info!(holder = record.holder, "another replica works on the cluster");
+            if record.holder != seen.0.holder && !record.holder.is_empty() && record.holder != self.me.name {
+                if record.installation == self.me.installation {
+                    tracing::info!(holder = record.holder, "another replica works on the cluster");
+                } else {
+                    tracing::error!(holder = record.holder, "{OTHER_BERTH}; {OTHER_BERTH_FIX}");
+                }
             }
             *seen = (record, Instant::now());
         }
-        let Step::Take(epoch) = decide(&self.me, &seen.0, seen.1.elapsed()) else { return Ok(None) };
+        let Step::Take(epoch) = decide(&self.me.name, &seen.0, seen.1.elapsed()) else { return Ok(None) };
         let asked = Instant::now();
-        match self.write(lease.as_ref(), epoch, Some(&self.me)).await {
+        match self.write(lease.as_ref(), epoch, Some(&self.me.name)).await {
             Ok(()) => Ok(Some((epoch, asked))),
             // Somebody was quicker.
             Err(e) if matches!(e.code(), ErrorCode::Conflict | ErrorCode::AlreadyExists) => Ok(None),
@@ -211,12 +239,12 @@ impl Leadership {
         let lease = self.read().await?;
         let ours = |lease: &Value| {
             let record = Record::of(lease);
-            record.holder == *self.me && record.transitions == epoch
+            record.holder == self.me.name && record.transitions == epoch
         };
         match lease {
             Some(lease) if !ours(&lease) => Ok(false),
             // Deleted by hand, perhaps: made anew.
-            lease => match self.write(lease.as_ref(), epoch, Some(&self.me)).await {
+            lease => match self.write(lease.as_ref(), epoch, Some(&self.me.name)).await {
                 Ok(()) => Ok(true),
                 Err(e) if matches!(e.code(), ErrorCode::Conflict | ErrorCode::AlreadyExists) => Ok(false),
                 Err(e) => Err(e),
@@ -230,7 +258,7 @@ impl Leadership {
         let given_back = async {
             let lease = self.read().await?;
             let record = lease.as_ref().map(Record::of).unwrap_or_default();
-            if record.holder == *self.me && record.transitions == term.epoch {
+            if record.holder == self.me.name && record.transitions == term.epoch {
                 self.write(lease.as_ref(), term.epoch, None).await?;
             }
             Ok::<_, Error>(())
@@ -259,7 +287,7 @@ impl Leadership {
         let mut lease = json!({
             "apiVersion": Kind::LEASE.api_version,
             "kind": Kind::LEASE.kind,
-            "metadata": { "name": NAME, "namespace": NAMESPACE, "labels": { meta::MANAGED_BY: meta::BERTH } },
+            "metadata": { "name": NAME, "namespace": NAMESPACE, "labels": { meta::MANAGED_BY: meta::BERTH }, "annotations": { meta::INSTALLATION: self.me.installation } },
             "spec": {
                 "leaseDurationSeconds": DURATION.as_secs(),
                 "acquireTime": acquired,
@@ -298,6 +326,7 @@ mod tests {
     fn who_may_take_it() {
         let lease = |holder: &str| Record {
             holder: holder.to_owned(),
+            installation: String::new(),
             renewed: "2026-11-21T10:00:00.000000Z".to_owned(),
             duration: DURATION,
             transitions: 7,

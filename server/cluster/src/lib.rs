@@ -29,3 +29,4 @@ pub mod roles;
 pub use cluster::{ClusterSet, KubeCluster};
 pub use connection::Connection;
 pub use crd::crds;
+pub use lease::Replica;

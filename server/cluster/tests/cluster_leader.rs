@@ -28,7 +28,7 @@ struct Replica {
 impl Replica {
     fn start(harbour: &Harbour, me: &str) -> Self {
         let (cluster, cut) = harbour.another();
-        cluster.elect(me);
+        cluster.elect(berth_cluster::Replica { name: me.to_owned(), installation: "berth".to_owned() });
         let stop = CancellationToken::new();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         runtime.spawn(cluster.clone().run(stop.clone()));

@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use berth_cluster::KubeCluster;
+use berth_cluster::{KubeCluster, Replica};
 use berth_core::{
     env::SystemClock,
     ports::cluster::{Cluster, Finding, Verdict},
@@ -22,6 +22,9 @@ pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     match serve::connection(&settings).await {
         Ok(link) => {
             let cluster = KubeCluster::new(ClusterId::local(), link.connection, Arc::new(SystemClock));
+            if let Some(installation) = installation(&settings).await {
+                cluster.elect(Replica { name: serve::replica(&settings)?, installation });
+            }
             findings.extend(cluster.check().await);
         }
         Err(e) => findings.push(Finding {
@@ -50,6 +53,19 @@ fn print(findings: &[Finding]) -> ExitCode {
     let bad = count(Verdict::Bad);
     println!("{} checks, {bad} failed, {} warnings", findings.len(), count(Verdict::Lacking));
     if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Which Berth this is, where its database is there and need not be changed to know it.
+async fn installation(settings: &Settings) -> Option<String> {
+    if settings.database.is_none() && !settings.database_file().exists() {
+        return None;
+    }
+    let url = settings.database().ok()?;
+    let pending = berth_store::pending(&url, &settings.store_options()).await.ok()?;
+    if !pending.is_empty() {
+        return None;
+    }
+    berth_store::connect(&url, &settings.store_options()).await.ok()?.installation().await.ok()
 }
 
 async fn database(settings: &Settings) -> Finding {

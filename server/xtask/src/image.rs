@@ -113,11 +113,8 @@ fn pack(program: &Path, site: &Path, tags: &[&str], work: &Path, archive: &Path)
             "org.opencontainers.image.licenses": env!("CARGO_PKG_LICENSE"),
         },
     });
-    let image = |tag: &&str| Image {
-        name: format!("{NAME}:{tag}"),
-        layers: vec!["program", "site"],
-        config: config.clone(),
-    };
+    let image =
+        |tag: &&str| Image { name: format!("{NAME}:{tag}"), layers: vec!["program", "site"], config: config.clone() };
     images::pack(&tags.iter().map(image).collect::<Vec<_>>(), work, archive)?;
     fs::remove_dir_all(work).context("cannot clean up")
 }

@@ -80,9 +80,8 @@ fn bill(
             component.licenses = Some(Licenses(vec![LicenseChoice::Expression(licence)]));
         }
         let checksum = checksums.get(&(name.clone(), version.clone()));
-        component.hashes = checksum.map(|sum| {
-            Hashes(vec![Hash { alg: HashAlgorithm::SHA_256, content: HashValue(sum.clone()) }])
-        });
+        component.hashes =
+            checksum.map(|sum| Hashes(vec![Hash { alg: HashAlgorithm::SHA_256, content: HashValue(sum.clone()) }]));
         Ok(component)
     };
     let ours = linked.iter().find(|it| it.0 == package).with_context(|| format!("{package} is not in its own tree"))?;
@@ -106,7 +105,8 @@ mod tests {
     fn reads_what_cargo_says() {
         let tree = "berth v0.1.0 (/work/server)|Apache-2.0\nserde v1.0.228|MIT OR Apache-2.0\nserde v1.0.228|MIT OR Apache-2.0 (*)\n\
                     berth v0.1.0 (/work/server)|Apache-2.0 (*)\n";
-        let owned = |name: &str, version: &str, licence: &str| (name.to_owned(), version.to_owned(), licence.to_owned());
+        let owned =
+            |name: &str, version: &str, licence: &str| (name.to_owned(), version.to_owned(), licence.to_owned());
         let want = [owned("berth", "0.1.0", "Apache-2.0"), owned("serde", "1.0.228", "MIT OR Apache-2.0")];
         assert_eq!(crates(tree).unwrap(), BTreeSet::from(want));
         assert!(crates("something else\n").is_err());

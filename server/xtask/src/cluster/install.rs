@@ -118,10 +118,7 @@ impl Check<'_> {
                 (json!({"ingress": {"enabled": true}}), "ingress.enabled needs ingress.host"),
                 (json!({"ingress": {"host": HOST}}), "ingress.host is set, but ingress.enabled is not"),
                 (both, "persistence.enabled is for SQLite"),
-                (
-                    json!({"database": {"existingSecret": "a", "url": "postgres://a:b@c/d"}}),
-                    "both name the database",
-                ),
+                (json!({"database": {"existingSecret": "a", "url": "postgres://a:b@c/d"}}), "both name the database"),
                 (json!({"replica": 2}), "replica"),
                 (json!({"replicas": 0}), "replicas"),
                 (json!({"database": {"url": "mysql://a:b@c/d"}}), "/database/url"),
@@ -226,9 +223,7 @@ impl Check<'_> {
                 bail!("that is later than {}", seconds(TAKEN_OVER));
             }
             other.until_ready(tenant, "meanwhile")?;
-            process::wait("two replicas again", PATIENCE, || {
-                Ok(self.ready_replicas()? == 2)
-            })
+            process::wait("two replicas again", PATIENCE, || Ok(self.ready_replicas()? == 2))
         })
     }
 
@@ -459,7 +454,8 @@ mod tests {
     #[test]
     fn a_pod_is_read() {
         let object = json!({"metadata": {"name": "a", "uid": "1"}, "spec": {"containers": [{"image": "berth:next"}]}});
-        let want = Pod { name: "a".to_owned(), uid: "1".to_owned(), image: "berth:next".to_owned(), address: String::new() };
+        let want =
+            Pod { name: "a".to_owned(), uid: "1".to_owned(), image: "berth:next".to_owned(), address: String::new() };
         assert_eq!(pod(&object), want);
     }
 }

@@ -42,9 +42,9 @@ impl Portal {
         let fields = [("current", one_time), ("new", new), ("again", new)];
         let changed = self.send(Request::form("/password", &cookie, &origin, &fields))?;
         let cookie = session(&changed)?;
-        let home = self.send(Request::get("/tenants", &cookie))?;
+        let home = self.send(Request::get("/", &cookie))?;
         if home.status != 200 {
-            bail!("the page of tenants is answered with {}", home.status);
+            bail!("the first page is answered with {}", home.status);
         }
         Ok(())
     }
