@@ -1,9 +1,12 @@
-{{- /* Values that contradict each other: nothing is rendered, so nothing is changed. Each line says which, and what would do. */ -}}
+{{- /* Values that do not go together: nothing is rendered, so nothing is changed. Each line says which, and what would do. */ -}}
 {{- define "berth.checks" -}}
 {{- $postgres := include "berth.postgres" . -}}
 {{- $wrong := list -}}
 {{- if and .Values.database.url .Values.database.existingSecret -}}
 {{- $wrong = append $wrong "database.url and database.existingSecret both name the database: leave one of them out" -}}
+{{- end -}}
+{{- if and .Values.database.url (not (regexMatch "^postgres(ql)?://[^/@]+@[^/]+/.+" .Values.database.url)) -}}
+{{- $wrong = append $wrong "database.url is not of the form postgres://USER:PASSWORD@HOST:PORT/NAME" -}}
 {{- end -}}
 {{- if and (gt (int (include "berth.replicas" .)) 1) (not $postgres) -}}
 {{- $wrong = append $wrong "replicas: more than one needs Postgres: set database.existingSecret (or database.url), or replicas to 1" -}}
@@ -26,7 +29,12 @@
 {{- if and (not .Values.ingress.enabled) .Values.ingress.host -}}
 {{- $wrong = append $wrong "ingress.host is set, but ingress.enabled is not: set it to true, or leave the host out" -}}
 {{- end -}}
+{{- range list "listen" "data" "database" "database_connections" "kubeconfig" "identities" "sim" "nodes" "site" "secure" "trusted_proxies" -}}
+{{- if hasKey $.Values.settings . -}}
+{{- $wrong = append $wrong (printf "settings.%s is set by the chart: leave it out, and use the chart's own value for it, if there is one" .) -}}
+{{- end -}}
+{{- end -}}
 {{- if $wrong -}}
-{{- fail (printf "these values contradict each other:\n  - %s" (join "\n  - " $wrong)) -}}
+{{- fail (printf "these values do not go together:\n  - %s" (join "\n  - " $wrong)) -}}
 {{- end -}}
 {{- end }}

@@ -121,8 +121,8 @@ impl Check<'_> {
                 (json!({"database": {"existingSecret": "a", "url": "postgres://a:b@c/d"}}), "both name the database"),
                 (json!({"replica": 2}), "replica"),
                 (json!({"replicas": 0}), "replicas"),
-                (json!({"database": {"url": "mysql://a:b@c/d"}}), "/database/url"),
-                (json!({"settings": {"listen": "0.0.0.0:80"}}), "/settings"),
+                (json!({"database": {"url": "mysql://a:b@c/d"}}), "database.url is not of the form"),
+                (json!({"settings": {"listen": "0.0.0.0:80"}}), "settings.listen is set by the chart"),
             ] {
                 for verb in ["template", "install"] {
                     match self.release.refusal(verb, &values)? {
