@@ -1,12 +1,17 @@
 //! A database of the installed portal's own, on the cluster's PostgreSQL.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use crate::{
-    cluster::layout::Cluster,
+    cluster::{layout::Cluster, process},
     needs,
     shell::{output, run},
 };
@@ -55,12 +60,14 @@ impl Database {
         run(psql.args(["--command", statement]))
     }
 
-    /// Drops it.
+    /// Drops it, once nobody is connected any more: PostgreSQL's own vacuum may be, and not even `FORCE` ends that.
     ///
     /// # Errors
     /// The server refuses.
     pub fn drop(&self) -> Result<()> {
-        self.sql(&format!("DROP DATABASE IF EXISTS {NAME} WITH (FORCE)"))
+        process::wait("the database dropped", Duration::from_secs(60), || {
+            Ok(self.sql(&format!("DROP DATABASE IF EXISTS {NAME}")).is_ok())
+        })
     }
 
     /// Makes it, empty.
@@ -84,7 +91,7 @@ impl Database {
     ///
     /// # Errors
     /// The server refuses.
-    pub fn restore(&self, file: &std::path::Path) -> Result<()> {
+    pub fn restore(&self, file: &Path) -> Result<()> {
         let mut restore = Command::new(self.programs.join("pg_restore"));
         run(restore.args(["--exit-on-error", "--no-owner", "--dbname", &self.here(NAME)]).arg(file))
     }
