@@ -51,19 +51,12 @@ impl Connection {
     /// # Errors
     /// `Invalid` when the file cannot be read or used.
     pub async fn from_kubeconfig(path: &Path) -> Result<Self> {
-        let unusable = |e: String| {
-            Error::field(berth_types::FieldError::new(
-                "kubeconfig",
-                "unusable",
-                format!("{} cannot be used as a kubeconfig: {e}", path.display()),
-            ))
-        };
-        let file = Kubeconfig::read_from(path).map_err(|e| unusable(e.to_string()))?;
+        let file = Kubeconfig::read_from(path).map_err(|e| unusable(path, &e))?;
         let open = async |context: &str| -> Result<Client> {
             let named = file.contexts.iter().any(|c| c.name == context).then(|| context.to_owned());
             let options = KubeConfigOptions { context: named, ..KubeConfigOptions::default() };
             let config = Config::from_custom_kubeconfig(file.clone(), &options).await;
-            client(config.map_err(|e| unusable(e.to_string()))?).map_err(|e| unusable(e.to_string()))
+            client(config.map_err(|e| unusable(path, &e))?).map_err(|e| unusable(path, &e))
         };
         Ok(Self {
             reader: open("berth-reader").await?,
@@ -71,6 +64,16 @@ impl Connection {
             controller: open("berth-controller").await?,
             writer: open("berth-writer").await?,
         })
+    }
+
+    /// The kubeconfig's current context: whoever calls us, not one of Berth's identities.
+    ///
+    /// # Errors
+    /// As [`Self::from_kubeconfig`].
+    pub async fn caller(path: &Path) -> Result<Client> {
+        let file = Kubeconfig::read_from(path).map_err(|e| unusable(path, &e))?;
+        let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
+        client(config.map_err(|e| unusable(path, &e))?).map_err(|e| unusable(path, &e))
     }
 
     /// In a pod. With a `prefix`, the identities are the service accounts `{prefix}-reader`, `{prefix}-releases`,
@@ -136,6 +139,11 @@ impl Connection {
             }
         }
     }
+}
+
+fn unusable(path: &Path, e: &dyn std::error::Error) -> Error {
+    let message = format!("{} cannot be used as a kubeconfig: {e}", path.display());
+    Error::field(berth_types::FieldError::new("kubeconfig", "unusable", message))
 }
 
 fn header(text: &str) -> Option<HeaderValue> {

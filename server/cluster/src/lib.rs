@@ -25,6 +25,7 @@ pub mod meta;
 mod namespaces;
 mod rest;
 pub mod roles;
+pub mod trials;
 
 pub use cluster::{ClusterSet, KubeCluster};
 pub use connection::Connection;

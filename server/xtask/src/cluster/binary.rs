@@ -35,7 +35,11 @@ pub fn alone() -> Result<fs::File> {
     Ok(lock)
 }
 
-fn root() -> Result<PathBuf> {
+/// Where all that is built is kept.
+///
+/// # Errors
+/// There is no home.
+pub fn root() -> Result<PathBuf> {
     let root = env::var_os("BERTH_CACHE").map(PathBuf::from);
     let root = root.or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cache/berth")));
     Ok(root.context("neither BERTH_CACHE nor HOME is set")?.join("cluster"))
@@ -106,6 +110,26 @@ pub fn go_build(module: &Path, package: &str, to: &Path, flags: &str) -> Result<
     run(go.current_dir(module).env("CGO_ENABLED", "0"))
 }
 
+/// Where the files are of a module that another one needs.
+///
+/// # Errors
+/// Go fails.
+pub fn go_module(of: &Path, module: &str) -> Result<PathBuf> {
+    let mut go = Command::new("go");
+    let folder = output(go.args(["list", "-mod=readonly", "-m", "-f", "{{.Dir}}", module]).current_dir(of))?;
+    Ok(PathBuf::from(String::from_utf8(folder)?.trim()))
+}
+
+/// Runs a module's own tests.
+///
+/// # Errors
+/// One fails.
+pub fn go_test(module: &Path) -> Result<()> {
+    let mut go = Command::new("go");
+    go.args(["test", "-mod=readonly", "./..."]).current_dir(module).env("CGO_ENABLED", "0");
+    run(go.stdout(std::io::stderr())).with_context(|| format!("the tests in {} fail", module.display()))
+}
+
 /// Makes a folder that is there whole or not at all.
 ///
 /// # Errors
@@ -119,6 +143,25 @@ pub fn whole(folder: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()
         fs::remove_dir_all(&unfinished)?;
     }
     made
+}
+
+/// What Go makes a program of, in a folder: its sources with their names.
+///
+/// # Errors
+/// One cannot be read.
+pub fn sources(folder: &Path) -> Result<Vec<u8>> {
+    let entries = fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let mut files = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    files.sort();
+    let mut all = Vec::new();
+    let of_go =
+        |file: &&PathBuf| file.extension().is_some_and(|it| ["go", "mod", "sum"].iter().any(|ours| it == *ours));
+    for file in files.iter().filter(of_go) {
+        let (name, content) = (file.file_name().unwrap_or_default(), read(file)?);
+        all.extend(format!("{}\0{}\0", name.to_string_lossy(), content.len()).into_bytes());
+        all.extend(content);
+    }
+    Ok(all)
 }
 
 /// A file that something is made from.

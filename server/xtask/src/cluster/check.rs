@@ -61,7 +61,7 @@ pub fn run(workspace: &Workspace, with: &[Extra]) -> Result<()> {
     })
 }
 
-/// Mounts, links, addresses, routes, packet filters, settings, cgroups and folders of the machine.
+/// Mounts, links, addresses, routes, packet filters, loop devices, settings, cgroups and folders of the machine.
 fn picture() -> Result<Picture> {
     let mut all = Picture::new();
     let mut add = |what: &str, text: &str| all.extend(text.lines().map(|line| format!("{what}: {}", line.trim_end())));
@@ -73,12 +73,16 @@ fn picture() -> Result<Picture> {
         ("rule", "ip rule"),
         ("shared memory", "ipcs; ls -A /dev/shm"),
         ("nftables", "nft list ruleset"),
+        ("loop device", "losetup --list --noheadings --output NAME,BACK-FILE"),
         (
             "setting",
             "sysctl -a 2>/dev/null | grep -E '^(vm|kernel\\.(panic|keys)|net\\.(bridge|netfilter\\.nf_conntrack_(max|buckets)|ipv[46]\\.(ip_forward|conf)))'",
         ),
-        // Other programs make groups of theirs meanwhile: those of clusters are known by these words.
-        ("cgroup", "find /sys/fs/cgroup -type d | grep -E 'berth-cluster|kubepods|cri-containerd' || true"),
+        // Other programs make groups of theirs meanwhile, and other clusters' pods: ours are known by these words.
+        (
+            "cgroup",
+            "find /sys/fs/cgroup -type d | grep -E 'berth-cluster|kubepods|cri-containerd' | awk '!/berth-cluster\\/./ || /berth-cluster\\/check(\\/|$)/'",
+        ),
         (
             "file",
             "ls -A -d /run/* /run/netns/* /run/containerd/* /var/lib/* /var/lib/cni/* /var/log/* /opt/* /etc/cni/* 2>/dev/null || true",

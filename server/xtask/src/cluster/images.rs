@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     cluster::{
-        binary::{SOURCES, cache, go_build, read, whole},
+        binary::{SOURCES, cache, go_build, read, sources, whole},
         layout::{Cluster, Node},
     },
     shell::{output, run, step},
@@ -88,7 +88,7 @@ fn ours() -> Vec<Image> {
 /// # Errors
 /// A program cannot be built, or not be packed.
 pub fn build(workspace: &Workspace) -> Result<PathBuf> {
-    let program = read(&workspace.path(&format!("{SOURCES}/fixture/main.go")))?;
+    let program = sources(&workspace.path(&format!("{SOURCES}/fixture")))?;
     let list: String = ours().iter().map(|image| format!("{}{:?}{}", image.name, image.layers, image.config)).collect();
     let folder = cache("images", &[RECIPE.as_bytes(), &program, &read(Path::new(BUSYBOX))?, list.as_bytes()])?;
     let file = folder.join("images.tar");

@@ -126,6 +126,11 @@ impl Cluster {
         self.path("bin").join(name)
     }
 
+    /// A disk that all nodes see, each at `/var/lib/shared`.
+    pub fn shared(&self) -> PathBuf {
+        self.path("shared")
+    }
+
     /// The administrator's.
     pub fn kubeconfig(&self) -> PathBuf {
         self.path("admin.conf")

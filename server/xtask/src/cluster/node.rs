@@ -5,6 +5,7 @@ use std::{fs, os::unix::fs::symlink, os::unix::net::UnixStream, path::Path, time
 use anyhow::{Context as _, Result};
 
 use crate::cluster::{
+    binary,
     certificates::{Authority, write},
     cgroups, images,
     layout::Node,
@@ -13,8 +14,17 @@ use crate::cluster::{
     registry,
 };
 
-/// Where a node sees Kubernetes' programs: their real place may be one that it does not see.
+/// Where a node sees the programs that were built: their real place may be one that it does not see.
 const PROGRAMS: &str = "/var/lib/programs";
+
+/// Where a node sees a file or folder of them.
+///
+/// # Errors
+/// There is no home.
+pub fn seen(built: &Path) -> Result<String> {
+    let below = built.strip_prefix(binary::root()?).with_context(|| format!("{} was not built", built.display()))?;
+    Ok(Path::new(PROGRAMS).join(below).to_string_lossy().into_owned())
+}
 
 /// What a kubelet would change for the whole machine, below `/proc/sys`: it gets files of the node's own to write to.
 const SETTINGS: [&str; 6] = [
@@ -32,11 +42,19 @@ const SETTINGS: [&str; 6] = [
 /// Files cannot be written.
 pub fn prepare(node: Node<'_>, authority: &Authority) -> Result<()> {
     let (cluster, kubelet) = (node.cluster, node.dir().join("var/lib/kubelet"));
-    for folder in
-        ["run", "var/lib/kubelet", "var/lib/cni/net.d", "var/lib/containerd", "var/lib/programs", "var/log", "var/tmp"]
-    {
+    for folder in [
+        "run",
+        "var/lib/kubelet",
+        "var/lib/cni/net.d",
+        "var/lib/containerd",
+        "var/lib/programs",
+        "var/lib/shared",
+        "var/log",
+        "var/tmp",
+    ] {
         fs::create_dir_all(node.dir().join(folder))?;
     }
+    fs::create_dir_all(cluster.shared())?;
     for setting in SETTINGS {
         let file = node.dir().join("settings").join(setting);
         fs::create_dir_all(file.parent().context("no folder")?)?;
@@ -65,11 +83,12 @@ pub fn prepare(node: Node<'_>, authority: &Authority) -> Result<()> {
 pub fn boot(node: Node<'_>) -> Result<Started> {
     cgroups::create(&format!("{}/system", node.cgroup()))?;
     network::plug(node)?;
-    let dir = node.dir();
+    let (dir, shared) = (node.dir(), node.cluster.shared());
     let settings = SETTINGS.join(" ");
-    let programs = fs::canonicalize(node.cluster.path("bin"))?;
+    let programs = binary::root()?;
     // Its own /run and /var, over the host's, in a mount namespace that containers' mounts never leave.
     let script = "mount --bind \"$1\" \"$2/var/lib/programs\"
+mount --bind \"$4\" \"$2/var/lib/shared\"
 for file in $3; do mount --bind \"$2/settings/$file\" \"/proc/sys/$file\"; done
 mount --rbind \"$2/run\" /run
 mount --rbind \"$2/var\" /var
@@ -87,6 +106,7 @@ exec containerd --config /var/lib/containerd/config.toml";
         &programs,
         &dir,
         settings.as_ref(),
+        &shared,
     ];
     let mut containerd = place(node, "containerd", network::inside(&node.netns())).start("unshare", arguments)?;
     containerd.until("listening", Duration::from_secs(60), || UnixStream::connect(node.socket()).is_ok())?;
@@ -99,6 +119,7 @@ exec containerd --config /var/lib/containerd/config.toml";
 /// It cannot be started.
 pub fn join(node: Node<'_>, containerd: &Started) -> Result<()> {
     let inside = ["nsenter", "--target", &containerd.id().to_string(), "--net", "--mount"].map(str::to_owned);
+    let programs = seen(&fs::read_link(node.cluster.path("bin"))?)?;
     let kubelet = [
         "--config=/var/lib/kubelet/config.yaml".to_owned(),
         "--kubeconfig=/var/lib/kubelet/kubeconfig".to_owned(),
@@ -107,7 +128,7 @@ pub fn join(node: Node<'_>, containerd: &Started) -> Result<()> {
         format!("--node-ip={}", node.address()),
         format!("--node-labels=topology.kubernetes.io/zone=zone{},topology.kubernetes.io/region=here", node.index),
     ];
-    place(node, "kubelet", inside.to_vec()).start(&format!("{PROGRAMS}/kubelet"), kubelet)?;
+    place(node, "kubelet", inside.to_vec()).start(&format!("{programs}/kubelet"), kubelet)?;
     let proxy = [
         "--kubeconfig=/var/lib/kubelet/proxy.kubeconfig".to_owned(),
         "--proxy-mode=nftables".to_owned(),
@@ -117,7 +138,7 @@ pub fn join(node: Node<'_>, containerd: &Started) -> Result<()> {
         // That sysctl is the whole machine's.
         "--conntrack-max-per-core=0".to_owned(),
     ];
-    place(node, "kube-proxy", inside.to_vec()).start(&format!("{PROGRAMS}/kube-proxy"), proxy)?;
+    place(node, "kube-proxy", inside.to_vec()).start(&format!("{programs}/kube-proxy"), proxy)?;
     Ok(())
 }
 

@@ -1,5 +1,8 @@
 //! What a cluster has to be able to do, tried on one that is used for nothing else.
 
+mod csi;
+mod policy;
+
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -69,6 +72,8 @@ fn first_pod(cluster: &Cluster, node: &str) -> Result<String> {
 fn addon_works(cluster: &Cluster, addon: Addon) -> Result<()> {
     let pod = first_pod(cluster, "node1")?;
     match addon {
+        Addon::Csi => csi::run(cluster),
+        Addon::Policy => policy::run(cluster),
         Addon::Dns => {
             let fetch =
                 "timeout 5 wget -q -O - http://web.default.svc.cluster.local/ && timeout 5 wget -q -O - http://web/";
@@ -109,7 +114,7 @@ fn addon_works(cluster: &Cluster, addon: Addon) -> Result<()> {
     }
 }
 
-fn wait(what: &str, so: &dyn Fn() -> Result<bool>) -> Result<()> {
+fn wait(what: &str, so: impl FnMut() -> Result<bool>) -> Result<()> {
     process::wait(what, Duration::from_secs(120), so)
 }
 

@@ -37,7 +37,7 @@ pub enum Service {
     Oidc,
     /// A database with TLS: Debian's PostgreSQL.
     Postgres,
-    /// Metrics of nodes, containers and pods: Debian's Prometheus and node-exporter.
+    /// Metrics of nodes, containers and pods: Prometheus and node-exporter.
     Prometheus,
     /// A mail server that keeps what it is sent.
     Mail,

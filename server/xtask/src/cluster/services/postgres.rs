@@ -50,11 +50,22 @@ impl Kind for Postgres {
         run(Command::new("chown").args(["--recursive", "--no-dereference", "postgres:postgres"]).arg(&site.folder))?;
         let data = site.file("data");
         if !Path::new(&data).exists() {
+            // There whole or not at all.
+            let unfinished = site.file("unfinished");
+            let _ = fs::remove_dir_all(&unfinished);
             let mut initdb = as_owner(&site.program("initdb"));
-            initdb.args(["--pgdata", &data, "--username=postgres", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]);
+            initdb.args([
+                "--pgdata",
+                &unfinished,
+                "--username=postgres",
+                "--encoding=UTF8",
+                "--locale=C.UTF-8",
+                "--no-sync",
+            ]);
             // Who may connect stands in our own file; said here only so that it does not warn.
             initdb.args(["--auth-local=peer", "--auth-host=reject"]);
             run(initdb.stdout(Stdio::null()))?;
+            fs::rename(&unfinished, &data).context("cannot keep the new database")?;
         }
         // Left by one that was killed; in its cgroup nothing runs.
         let _ = fs::remove_file(Path::new(&data).join("postmaster.pid"));
@@ -68,7 +79,8 @@ impl Kind for Postgres {
             asked.status().is_ok_and(|status| status.success())
         })?;
         let mut psql = as_owner(&site.program("psql"));
-        psql.args(["--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--host"]).arg(&site.folder);
+        psql.args(["--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--username=postgres", "--dbname=postgres"]);
+        psql.arg("--host").arg(&site.folder);
         run(psql.args(["--file", &site.file("setup.sql")]))
     }
 
