@@ -31,6 +31,8 @@ pub const NEEDS: &[Extra] = &[
     Extra::Addon(Addon::Dns),
     Extra::Addon(Addon::Ingress),
     Extra::Addon(Addon::Storage),
+    // So that the chart's NetworkPolicy is not only there.
+    Extra::Addon(Addon::Policy),
     Extra::Service(Service::Postgres),
 ];
 const CHART: &str = "deploy/chart";
