@@ -12,6 +12,7 @@ use crate::{
     error::Target,
     lease::{self, Record},
     rest::{Kind, Rest},
+    roles::PLATFORM_READER,
 };
 
 /// Oldest minor version that is known to work.
@@ -38,6 +39,7 @@ const CONTROLLER: &[Right] = &[
     ("patch", "", "namespaces"),
     ("patch", "rbac.authorization.k8s.io", "rolebindings"),
     ("bind", "rbac.authorization.k8s.io", "clusterroles"),
+    ("escalate", "rbac.authorization.k8s.io", "clusterroles"),
     ("patch", "apiextensions.k8s.io", "customresourcedefinitions"),
     ("update", "coordination.k8s.io", "leases"),
 ];
@@ -146,6 +148,16 @@ async fn check_crd(rest: &Rest) -> Finding {
     )
 }
 
+/// Namespace and name that a right may be limited to, as it is in the chart: Berth needs it for these alone.
+fn narrowest(resource: &str) -> (&'static str, &'static str) {
+    match resource {
+        "leases" => (lease::NAMESPACE, lease::NAME),
+        "clusterroles" => ("", PLATFORM_READER),
+        "customresourcedefinitions" => ("", "apps.berth.dev"),
+        _ => ("", ""),
+    }
+}
+
 /// Who works on the cluster.
 async fn check_lease(controller: &Client, installation: Option<&str>, now: Timestamp) -> Finding {
     let what = "lease of the controller";
@@ -174,12 +186,11 @@ async fn check_rights(who: &str, client: &Client, rights: &[Right]) -> Finding {
     let mut missing = Vec::new();
     for (verb, group, resource) in rights {
         let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
-        // The one Lease is in one namespace, and so may be the right to it.
-        let namespace = if resource == "leases" { lease::NAMESPACE } else { "" };
+        let (namespace, name) = narrowest(resource);
         let review = json!({
             "apiVersion": Kind::ACCESS_REVIEW.api_version,
             "kind": Kind::ACCESS_REVIEW.kind,
-            "spec": { "resourceAttributes": { "namespace": namespace, "verb": verb, "group": group, "resource": resource, "subresource": subresource } },
+            "spec": { "resourceAttributes": { "namespace": namespace, "name": name, "verb": verb, "group": group, "resource": resource, "subresource": subresource } },
         });
         let answer = rest.create(&Target::new("the review", ""), &Kind::ACCESS_REVIEW.all(), &review).await;
         if !answer.is_ok_and(|a| a["status"]["allowed"] == true) {

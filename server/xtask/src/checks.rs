@@ -56,6 +56,7 @@ const STEPS: &[Step] = &[
 const CLUSTER_STEPS: &[Step] = &[
     Step { name: "rust", about: "cluster and portal tests on a real Kubernetes", run: rust_on_cluster },
     Step { name: "browser", about: "Playwright against a portal on a real Kubernetes", run: browser },
+    Step { name: "install", about: "the chart, installed, upgraded and removed by Helm", run: install },
 ];
 
 /// Name of the cluster that they run on.
@@ -246,6 +247,10 @@ fn rust_on_cluster(session: &mut Session<'_>) -> Result<Count> {
     let mut count = Count::default();
     let passed = watch(&mut cargo, |text| count.add(of_libtest(text).unwrap_or_default()))?;
     finished(&line(&cargo), passed, count)
+}
+
+fn install(session: &mut Session<'_>) -> Result<Count> {
+    one(cluster::install_check(session.workspace, TESTBED, None))
 }
 
 fn check_generated(session: &mut Session<'_>) -> Result<Count> {

@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask up | test | regenerate | bench | site | cluster | parity`.
+//! The project's own commands: `cargo xtask up | test | regenerate | bench | site | image | cluster | parity`.
 //!
 //! Each says what it is doing, checks first what is missing, and names the command that would install it.
 
@@ -6,10 +6,12 @@ mod bench;
 mod checks;
 mod cluster;
 mod generated;
+mod image;
 mod layers;
 mod minify;
 mod needs;
 mod parity;
+mod sbom;
 mod shell;
 mod site;
 mod up;
@@ -40,6 +42,8 @@ enum Command {
     Bench(bench::Options),
     /// Builds the browser part alone and prints the folder that `berth serve --site` reads.
     Site(site::Options),
+    /// Builds the container image, without Docker, and its bill of materials.
+    Image(image::Options),
     /// A real Kubernetes of three nodes on this machine (Linux, root), to run tests on.
     Cluster(cluster::Options),
     /// Compares the embedded cluster with what a real one answered, or asks the real one anew.
@@ -54,6 +58,7 @@ fn main() -> ExitCode {
         Command::Regenerate(options) => generated::run(&workspace, &options),
         Command::Bench(options) => bench::run(&workspace, &options),
         Command::Site(options) => site::run(&workspace, &options),
+        Command::Image(options) => image::run(&workspace, &options),
         Command::Cluster(options) => cluster::run(&workspace, &options),
         Command::Parity(options) => parity::run(&workspace, &options),
     });

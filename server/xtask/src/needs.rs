@@ -21,18 +21,26 @@ const WASM: &str = "wasm32-unknown-unknown";
 /// # Errors
 /// It is missing and rustup cannot add it.
 pub fn wasm_target() -> Result<()> {
+    rust_target(WASM).context("Debian has it as a package, too: `apt-get install libstd-rust-dev-wasm32`")
+}
+
+/// A target of Rust's; added when missing.
+///
+/// # Errors
+/// It is missing and rustup cannot add it.
+pub fn rust_target(target: &str) -> Result<()> {
     let sysroot = String::from_utf8(output(Command::new("rustc").args(["--print", "sysroot"]))?)?;
-    if Path::new(sysroot.trim()).join("lib/rustlib").join(WASM).join("lib").is_dir() {
+    if Path::new(sysroot.trim()).join("lib/rustlib").join(target).join("lib").is_dir() {
         return Ok(());
     }
     if which("rustup").is_none() {
         bail!(
-            "Rust's target {WASM} is missing: install it with your distribution's package (Debian: `apt-get install libstd-rust-dev-wasm32`), or use rustup (`rustup target add {WASM}`)"
+            "Rust's target {target} is missing: install it with your distribution's package, or use rustup (`rustup target add {target}`)"
         );
     }
-    say(&format!("Adding Rust's target for browsers: rustup target add {WASM}"));
-    run(Command::new("rustup").args(["target", "add", WASM]))
-        .with_context(|| format!("add it by hand, then try again: rustup target add {WASM}"))
+    say(&format!("Adding a target of Rust's: rustup target add {target}"));
+    run(Command::new("rustup").args(["target", "add", target]))
+        .with_context(|| format!("add it by hand, then try again: rustup target add {target}"))
 }
 
 /// A browser for the browser tests.

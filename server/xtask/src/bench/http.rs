@@ -10,6 +10,8 @@ use anyhow::{Context, Result, bail};
 
 /// Longer than any answer that would still be a figure.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// The header that names the server.
+const LOOPBACK: &str = "host: 127.0.0.1\r\n";
 
 /// A request, ready to be sent again and again.
 #[derive(Debug, Clone)]
@@ -47,8 +49,15 @@ impl Request {
         Self::text(method, path, &[("content-type", "application/json"), ("authorization", &token)], &body.to_string())
     }
 
+    /// The same, for a server that is known by that name.
+    #[must_use]
+    pub fn to_host(self, host: &str) -> Self {
+        let text = String::from_utf8_lossy(&self.bytes).replacen(LOOPBACK, &format!("host: {host}\r\n"), 1);
+        Self { bytes: text.into_bytes() }
+    }
+
     fn text(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Self {
-        let mut text = format!("{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n");
+        let mut text = format!("{method} {path} HTTP/1.1\r\n{LOOPBACK}");
         for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {
             text += &format!("{name}: {value}\r\n");
         }
@@ -112,7 +121,15 @@ impl Connection {
     /// # Errors
     /// Nobody listens.
     pub fn open(port: u16) -> Result<Self> {
-        let stream = TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], port)), PATIENCE)?;
+        Self::to(SocketAddr::from(([127, 0, 0, 1], port)))
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    /// Nobody listens.
+    pub fn to(address: SocketAddr) -> Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         Ok(Self { stream: BufReader::with_capacity(1 << 16, stream) })
@@ -237,6 +254,12 @@ mod tests {
         let last = connection.send(&request).unwrap();
         assert_eq!((last.status, last.header("location"), last.body.len()), (303, Some("/x"), 0));
         server.join().unwrap();
+    }
+
+    #[test]
+    fn names_the_server() {
+        let request = Request::get("/x", "").to_host("berth.test");
+        assert!(String::from_utf8(request.bytes).unwrap().starts_with("GET /x HTTP/1.1\r\nhost: berth.test\r\naccept"));
     }
 
     #[test]

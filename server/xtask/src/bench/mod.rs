@@ -2,7 +2,7 @@
 //!
 //! The server has one core, the client and the cluster the other. Load is open-loop.
 
-mod http;
+pub mod http;
 mod load;
 mod portal;
 mod report;

@@ -10,7 +10,8 @@ mod cgroups;
 mod check;
 mod control;
 mod down;
-mod images;
+pub mod images;
+mod install;
 mod kubectl;
 mod layout;
 mod needs;
@@ -26,7 +27,7 @@ mod with;
 
 pub use addons::Addon;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
@@ -85,6 +86,12 @@ enum Command {
         #[arg(long, value_enum, value_delimiter = ',')]
         with: Vec<Extra>,
     },
+    /// Installs Berth's chart on the cluster (started, unless it runs) and tries what it promises.
+    InstallCheck {
+        /// Berth's image under its version and as `next`, where it is not to be built.
+        #[arg(long, value_name = "FILE.tar")]
+        image: Option<PathBuf>,
+    },
 }
 
 /// Does it.
@@ -95,6 +102,8 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     needs::machine()?;
     let name = &options.name;
     let reads = matches!(options.command, Command::Kubeconfig | Command::Status | Command::Load { .. });
+    // It is alone only while it starts the cluster.
+    let reads = reads || matches!(options.command, Command::InstallCheck { .. });
     let _alone = if reads { None } else { Some(binary::alone()?) };
     match &options.command {
         Command::Up { with } => up::run(workspace, name, with),
@@ -110,7 +119,17 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         }
         Command::Status => status::print(&running(name)?),
         Command::Check { with } => check::run(workspace, with),
+        Command::InstallCheck { image } => install_check(workspace, name, image.as_deref()),
     }
+}
+
+/// Installs Berth's chart on the cluster of that name and tries what it promises.
+///
+/// # Errors
+/// [`NotHere`](crate::shell::NotHere) where this machine cannot run a cluster; otherwise what went wrong.
+pub fn install_check(workspace: &Workspace, name: &str, image: Option<&Path>) -> Result<()> {
+    testbed(workspace, name, install::NEEDS)?;
+    install::run(workspace, &running(name)?, image)
 }
 
 /// A cluster that tests run on.
