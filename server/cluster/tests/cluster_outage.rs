@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use berth_core::ports::cluster::{CacheState, ChangeKind, Cluster as _};
 use berth_types::{ErrorCode, ListQuery, app_status::AppPhase};
-use common::Harbour;
+use common::{Harbour, PATIENCE};
 use serde_json::json;
 
 fn spec() -> serde_json::Value {
@@ -61,4 +61,27 @@ async fn down_and_up() {
     harbour.wait_app("fresh", "ready", |a| a.view.status.phase == AppPhase::Ready).await;
     let gone = harbour.wait("gone", || harbour.cluster.app(&harbour.app("web")).is_none().then_some(())).await;
     assert!(gone.is_some(), "a missed deletion");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_was_never_read_is_not_called_empty() {
+    let harbour = Harbour::new().await;
+    let (cluster, cut) = harbour.another();
+    cut.send_replace(true);
+    let stop = tokio_util::sync::CancellationToken::new();
+    tokio::spawn(cluster.clone().run(stop.clone()));
+    let mut changes = cluster.subscribe();
+    let away = async {
+        while !matches!(cluster.freshness().state, CacheState::Stale { .. }) {
+            let _ = tokio::time::timeout(Duration::from_millis(200), changes.recv()).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, away).await.expect("it is seen to be away");
+    let freshness = cluster.freshness();
+    assert_eq!(freshness.as_of, None, "nothing of it was ever true");
+    assert_eq!(freshness.read().map_err(|e| e.code()), Err(ErrorCode::ClusterUnavailable));
+    cut.send_replace(false);
+    assert!(cluster.wait_until_live(PATIENCE).await);
+    cluster.freshness().read().expect("it was read");
+    stop.cancel();
 }
