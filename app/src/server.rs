@@ -44,12 +44,11 @@ impl AppPages {
 
 /// Where somebody must go first, if anywhere: to sign in, or to choose a password of their own.
 async fn first_go(cx: &Cx, access: Access, pattern: &str) -> Option<PageResponse> {
-    let back = if cx.request.form.is_some() { cx.request.path.clone() } else { cx.here() };
     match cx.ctx.person() {
         _ if access == Access::Public => None,
         None => Some(signed_out(cx).await),
         Some(person) if person.must_change_password && pattern != paths::PASSWORD => {
-            Some(PageResponse::redirect(paths::with_query(paths::PASSWORD, [("next", back.as_str())])))
+            Some(PageResponse::redirect(paths::with_query(paths::PASSWORD, [("next", back(cx).as_str())])))
         }
         Some(_) => None,
     }
@@ -62,9 +61,13 @@ async fn signed_out(cx: &Cx) -> PageResponse {
             let page = pages::session::ended(cx.ui(), &cx.request.path, fields);
             layout::respond(cx, page, false).await
         }
-        Some(_) => PageResponse::redirect(paths::sign_in(&cx.request.path)),
-        None => PageResponse::redirect(paths::sign_in(&cx.here())),
+        _ => PageResponse::redirect(paths::sign_in(&back(cx))),
     }
+}
+
+/// Where to go on afterwards: what a form was sent to is looked at, not sent again.
+fn back(cx: &PageCx) -> String {
+    if cx.request.form.is_some() { cx.request.path.clone() } else { cx.here() }
 }
 
 async fn answer(cx: &Cx, matched: &Matched) -> Result<PageResponse> {

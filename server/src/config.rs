@@ -73,6 +73,8 @@ settings! {
     database: String = None, "sqlite://{data}/berth.db";
     /// Use the cluster of this kubeconfig. In a pod, without this and without sim, the pod's own cluster.
     kubeconfig: PathBuf = None, "";
+    /// In a pod: act as the service accounts {this}-reader, -releases, -controller and -writer of its namespace, instead of the pod's own.
+    identities: String = None, "";
     /// Use the embedded cluster.
     sim: bool = None, "false";
     /// Nodes of the embedded cluster.
@@ -196,6 +198,11 @@ impl Settings {
         self.data.clone().unwrap_or_else(|| PathBuf::from("data"))
     }
 
+    /// The database's file, where no URL is set.
+    pub fn database_file(&self) -> PathBuf {
+        self.data().join("berth.db")
+    }
+
     /// The database's URL. Makes the data directory when it is needed.
     ///
     /// # Errors
@@ -206,7 +213,7 @@ impl Settings {
         }
         let dir = self.data();
         std::fs::create_dir_all(&dir).with_context(|| format!("cannot make the data directory {}", dir.display()))?;
-        Ok(format!("sqlite://{}", dir.join("berth.db").display()))
+        Ok(format!("sqlite://{}", self.database_file().display()))
     }
 
     /// How the store is opened.

@@ -38,7 +38,7 @@ enum Command {
     /// Print the reference of the configuration.
     ConfigReference,
     /// Check what Berth needs from its database and its cluster, each with its fix.
-    Doctor(config::Flags),
+    Doctor(commands::doctor::Args),
     /// Keep people and tokens from the command line.
     #[command(subcommand)]
     Admin(commands::admin::Command),
@@ -57,7 +57,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::RoleMatrix => print!("{}", berth_core::authz::matrix::print()),
         Command::Crds => print!("{}", commands::print::crds()?),
         Command::ConfigReference => print!("{}", config::reference()),
-        Command::Doctor(flags) => return commands::doctor::run(config::load(&flags)?).await,
+        Command::Doctor(args) => return commands::doctor::run(args).await,
         Command::Admin(command) => commands::admin::run(command).await?,
     }
     Ok(ExitCode::SUCCESS)

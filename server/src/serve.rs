@@ -8,11 +8,14 @@ use berth_app::{
     AppPages,
     assets::{Assets, IslandAssets},
 };
-use berth_cluster::{ClusterSet, Connection, KubeCluster};
+use berth_cluster::{ClusterSet, Connection, KubeCluster, Replica};
 use berth_core::{
     OpCtx, Services,
-    env::{Clock, SystemClock, SystemRandom},
-    ports::pages::SharedPages,
+    env::{Clock, Random as _, SystemClock, SystemRandom},
+    ports::{
+        cluster::{Cluster as _, Finding, Verdict},
+        pages::SharedPages,
+    },
 };
 use berth_sim::Sim;
 use berth_types::ClusterId;
@@ -54,7 +57,7 @@ pub async fn connection(settings: &Settings) -> anyhow::Result<Link> {
     let connection = if let Some(path) = &settings.kubeconfig {
         Connection::from_kubeconfig(path).await.with_context(|| format!("kubeconfig {}", path.display()))?
     } else if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
-        Connection::in_cluster().context("the pod's own cluster")?
+        Connection::in_cluster(settings.identities.as_deref()).context("the pod's own cluster")?
     } else {
         bail!("no cluster: name one with --kubeconfig FILE, or use the embedded one with --sim");
     };
@@ -90,13 +93,16 @@ impl Portal {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
 
         let cluster = KubeCluster::new(ClusterId::local(), link.connection, clock.clone());
-        tasks.spawn(install(cluster.clone(), clock.clone(), stop.clone()));
+        cluster.elect(Replica { name: replica(settings)?, installation: store.installation().await? });
+        tasks.spawn(say_what_is_wrong(cluster.clone()));
+        tasks.spawn(install(cluster.clone(), stop.clone()));
+        tasks.spawn(keep_roles(cluster.clone(), stop.clone()));
         tasks.spawn(cluster.clone().run(stop.clone()));
         tasks.spawn(cluster.clone().run_controller(stop.clone()));
 
         let clusters = Arc::new(ClusterSet::new([cluster.clone()]));
         let services = Services::new(store, clusters, clock, Arc::new(SystemRandom), settings.limits());
-        tasks.spawn(keep_namespaces(services.clone(), stop.clone()));
+        tasks.spawn(keep_namespaces(services.clone(), cluster.clone(), stop.clone()));
         tasks.spawn(sweep(services.clone(), stop.clone()));
         let (router, pages) = router(settings, &services, metrics, &stop)?;
         Ok(Self { services, router, pages, cluster, sim: link.sim, stop, tasks })
@@ -205,48 +211,95 @@ fn site(settings: &Settings) -> anyhow::Result<Site> {
     }
 }
 
-/// Installs what Berth needs in the cluster (CRDs, roles), and again whenever it is not there any more: a cluster may be
-/// restored from a backup, or made anew under the same address.
-async fn install(cluster: Arc<KubeCluster>, clock: Arc<dyn Clock>, stop: CancellationToken) {
-    let first = Duration::from_millis(500);
-    let mut wait = first;
-    loop {
-        let next = match install_once(&cluster).await {
-            Ok(()) => {
-                wait = first;
-                RECONCILE
-            }
-            Err(e) => {
-                tracing::warn!(error = %e, "the cluster does not have what Berth needs yet");
-                wait = (wait * 2).min(Duration::from_secs(15));
-                wait
-            }
-        };
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = clock.sleep(next) => {}
+/// What this process is called among those that work on the same cluster: nobody else ever is.
+pub fn replica(settings: &Settings) -> anyhow::Result<String> {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    if settings.sim == Some(true) {
+        // The embedded cluster has one process: who killed the last one need not wait for its lease to end.
+        return Ok(host);
+    }
+    let mut random = [0; 8];
+    SystemRandom.fill(&mut random)?;
+    Ok(format!("{host}_{:016x}", u64::from_be_bytes(random)))
+}
+
+/// What `berth doctor` would say of the cluster, where it is not good.
+async fn say_what_is_wrong(cluster: Arc<KubeCluster>) {
+    for Finding { what, verdict, found, fix } in cluster.check().await {
+        let fix = fix.unwrap_or_default();
+        match verdict {
+            Verdict::Good => {}
+            Verdict::Lacking => tracing::info!(found, fix, "{what}: only some apps need it"),
+            Verdict::Bad => tracing::error!(found, fix, "{what}: Berth does not work like this"),
         }
     }
 }
 
-async fn install_once(cluster: &KubeCluster) -> berth_core::Result<()> {
-    cluster.ensure_crds().await?;
-    cluster.ensure_cluster_roles().await?;
-    Ok(())
+/// Installs the definitions, and again whenever they are not there any more: a cluster may be restored from a backup, or made
+/// anew under the same address. Every replica does, as a newer one must not wait for the older ones to end: nobody puts an
+/// older definition in the place of a newer one.
+async fn install(cluster: Arc<KubeCluster>, stop: CancellationToken) {
+    let work = || {
+        let cluster = cluster.clone();
+        async move { cluster.ensure_crds().await }
+    };
+    until_stopped(&stop, work, "the definitions could not be installed").await;
+}
+
+/// Keeps the roles that Berth gives to people in the cluster.
+async fn keep_roles(cluster: Arc<KubeCluster>, stop: CancellationToken) {
+    let work = || {
+        let cluster = cluster.clone();
+        async move {
+            cluster.led().await;
+            cluster.ensure_cluster_roles().await.map(drop)
+        }
+    };
+    until_stopped(&stop, work, "the roles could not be made").await;
 }
 
 /// Keeps namespaces in the clusters as the rows want them.
-async fn keep_namespaces(services: Services, stop: CancellationToken) {
-    loop {
-        match services.reconcile_namespaces().await {
-            Ok(0) => {}
-            Ok(changed) => tracing::info!(changed, "namespaces reconciled"),
-            Err(e) => tracing::warn!(error = %e, "namespaces could not be reconciled"),
+async fn keep_namespaces(services: Services, cluster: Arc<KubeCluster>, stop: CancellationToken) {
+    let work = || {
+        let (services, cluster) = (services.clone(), cluster.clone());
+        async move {
+            cluster.led().await;
+            let changed = services.reconcile_namespaces().await?;
+            if changed > 0 {
+                tracing::info!(changed, "namespaces reconciled");
+            }
+            Ok(())
         }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = services.clock().sleep(RECONCILE) => {}
+    };
+    until_stopped(&stop, work, "namespaces could not be reconciled").await;
+}
+
+/// Does it every [`RECONCILE`], sooner after a failure, until told to stop.
+async fn until_stopped<F>(stop: &CancellationToken, work: impl Fn() -> F, trouble: &str)
+where
+    F: Future<Output = berth_core::Result<()>>,
+{
+    let first = Duration::from_millis(500);
+    let mut wait = first;
+    let forever = async {
+        loop {
+            let next = match work().await {
+                Ok(()) => {
+                    wait = first;
+                    RECONCILE
+                }
+                Err(e) => {
+                    tracing::warn!(error = %e, "{trouble}");
+                    wait = (wait * 2).min(Duration::from_secs(15));
+                    wait
+                }
+            };
+            tokio::time::sleep(next).await;
         }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = forever => {}
     }
 }
 

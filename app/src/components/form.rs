@@ -35,8 +35,8 @@ impl Form {
         Self { values, ..Self::default() }
     }
 
-    /// What was sent and why it was refused, for answering [`Form::status`]. Errors that no form mends (not found, no right, our own
-    /// fault) come back as errors.
+    /// What was sent and why it was refused, for answering [`Form::status`]. Errors that no form mends (not found, no right, our
+    /// own fault) come back as errors.
     ///
     /// # Errors
     /// `error` itself.
@@ -75,10 +75,14 @@ impl Form {
         self.errors.iter().filter(move |e| !shown.contains(&e.field.as_str()))
     }
 
-    /// What a page answers that shows this refused form: scripts tell a wrong value from a cluster that is away.
+    /// What a page answers that shows this form: scripts tell a wrong value from a cluster that is away.
     #[must_use]
     pub fn status(&self) -> u16 {
-        self.code.map_or(422, refusal)
+        match self.code {
+            Some(code) => refusal(code),
+            None if self.is_refused() => 422,
+            None => 200,
+        }
     }
 
     /// Whether anything is wrong.

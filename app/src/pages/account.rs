@@ -29,10 +29,10 @@ use crate::{
 
 /// The pages of this area.
 pub const ENTRIES: &[Entry] = &[
-    Entry::page(paths::ACCOUNT, Access::SignedIn, |cx| async move { profile(&cx, Form::default(), 200) }.boxed())
+    Entry::page(paths::ACCOUNT, Access::SignedIn, |cx| async move { profile(&cx, Form::default()) }.boxed())
         .form(|cx| change_password(cx).boxed()),
     Entry::page(paths::SESSIONS, Access::SignedIn, |cx| sessions(cx).boxed()).form(|cx| end_session(cx).boxed()),
-    Entry::page(paths::TOKENS, Access::SignedIn, |cx| tokens(cx, Form::default(), None, 200).boxed())
+    Entry::page(paths::TOKENS, Access::SignedIn, |cx| tokens(cx, Form::default(), None).boxed())
         .form(|cx| change_tokens(cx).boxed()),
 ];
 
@@ -47,7 +47,8 @@ pub struct Profile {
     pub platform: Option<&'static str>,
 }
 
-fn profile(cx: &Cx, form: Form, status: u16) -> Result<Answer> {
+fn profile(cx: &Cx, form: Form) -> Result<Answer> {
+    let status = form.status();
     let person = cx.ctx.person().ok_or_else(Error::unauthenticated)?;
     let model = Profile {
         display_name: person.display_name.to_string(),
@@ -83,10 +84,7 @@ pub fn profile_view(ui: Ui, m: Profile, form: Form) -> impl IntoView + 'static {
 async fn change_password(cx: Cx) -> Result<Answer> {
     match set_password(&cx, paths::ACCOUNT).await? {
         Ok(changed) => Ok(changed),
-        Err(form) => {
-            let status = form.status();
-            profile(&cx, form, status)
-        }
+        Err(form) => profile(&cx, form),
     }
 }
 
@@ -201,7 +199,8 @@ pub struct Fresh {
     pub secret: String,
 }
 
-async fn tokens(cx: Cx, form: Form, fresh: Option<Fresh>, status: u16) -> Result<Answer> {
+async fn tokens(cx: Cx, form: Form, fresh: Option<Fresh>) -> Result<Answer> {
+    let status = form.status();
     let tokens = cx.services.my_tokens(&cx.ctx).await?;
     let tenants = cx.services.list_tenants(&cx.ctx).await?.iter().map(|t| t.name.clone()).collect();
     let view = tokens_view(cx.ui(), tokens, tenants, form, fresh);
@@ -362,7 +361,7 @@ async fn change_tokens(cx: Cx) -> Result<Answer> {
         // Shown in the answer itself: a secret has no place in a redirect or a flash.
         Ok((token, secret)) => {
             let fresh = Fresh { name: token.name, secret: secret.expose_secret().to_owned() };
-            tokens(cx, Form::default(), Some(fresh), 200).await
+            tokens(cx, Form::default(), Some(fresh)).await
         }
         Err(e) => {
             let taken = e.code() == ErrorCode::AlreadyExists;
@@ -370,8 +369,7 @@ async fn change_tokens(cx: Cx) -> Result<Answer> {
             if taken {
                 form.message = Some(tr::shell::token_taken(cx.lang()).to_owned());
             }
-            let status = form.status();
-            tokens(cx, form, None, status).await
+            tokens(cx, form, None).await
         }
     }
 }

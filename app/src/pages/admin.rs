@@ -30,12 +30,12 @@ mod people;
 pub const ENTRIES: &[Entry] = &[
     Entry::page(paths::ADMIN, Access::Platform, |cx| overview(cx).boxed()),
     Entry::page(paths::ADMIN_PEOPLE, Access::Platform, |cx| people::list(cx).boxed()),
-    Entry::page(paths::ADMIN_PERSON_NEW, Access::Platform, |cx| people::new(cx, Form::default(), 200).boxed())
+    Entry::page(paths::ADMIN_PERSON_NEW, Access::Platform, |cx| people::new(cx, Form::default()).boxed())
         .form(|cx| people::create(cx).boxed()),
     Entry::page("/admin/people/{user}", Access::Platform, |cx| people::one(cx, None).boxed())
         .form(|cx| people::change(cx).boxed()),
     Entry::page(paths::ADMIN_TENANTS, Access::Platform, |cx| tenants(cx).boxed()),
-    Entry::page(paths::ADMIN_TENANT_NEW, Access::Platform, |cx| new_tenant(cx, Form::default(), 200).boxed())
+    Entry::page(paths::ADMIN_TENANT_NEW, Access::Platform, |cx| new_tenant(cx, Form::default()).boxed())
         .form(|cx| create_tenant(cx).boxed()),
     Entry::page(paths::ADMIN_AUDIT, Access::Platform, |cx| audit::list(cx).boxed()),
 ];
@@ -166,7 +166,8 @@ pub fn tenants_view(ui: Ui, rows: Vec<(TenantName, String)>, may: bool) -> impl 
     }
 }
 
-async fn new_tenant(cx: Cx, form: Form, status: u16) -> Result<Answer> {
+async fn new_tenant(cx: Cx, form: Form) -> Result<Answer> {
+    let status = form.status();
     cx.services.authz().platform(&cx.ctx, Resource::Tenant, Action::Create)?;
     let me = cx.ctx.person().map(|p| p.name.to_string()).unwrap_or_default();
     let title = tr::shell::new_tenant(cx.lang());
@@ -218,8 +219,7 @@ async fn create_tenant(cx: Cx) -> Result<Answer> {
         Ok(tenant) => Ok(done(paths::tenant(&tenant.name), tr::shell::tenant_made(cx.lang(), &tenant.display_name))),
         Err(e) => {
             let form = Form::refused(&cx, &[], e)?;
-            let status = form.status();
-            new_tenant(cx, form, status).await
+            new_tenant(cx, form).await
         }
     }
 }

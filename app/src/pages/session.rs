@@ -30,10 +30,8 @@ pub const ENTRIES: &[Entry] = &[
     Entry::page(paths::SIGN_IN, Access::Public, |cx| async move { Ok(sign_in_page(&cx)) }.boxed())
         .form(|cx| sign_in(cx).boxed()),
     Entry::action(paths::SIGN_OUT, Access::Public, |cx| sign_out(cx).boxed()),
-    Entry::page(paths::PASSWORD, Access::SignedIn, |cx| {
-        async move { Ok(password_page(&cx, Form::default(), 200)) }.boxed()
-    })
-    .form(|cx| change_password(cx).boxed()),
+    Entry::page(paths::PASSWORD, Access::SignedIn, |cx| async move { Ok(password_page(&cx, Form::default())) }.boxed())
+        .form(|cx| change_password(cx).boxed()),
     Entry::action(paths::PREFERENCES, Access::Public, |cx| async move { Ok(preferences(&cx)) }.boxed()),
 ];
 
@@ -76,10 +74,11 @@ fn sign_in_page(cx: &Cx) -> Answer {
     if cx.ctx.person().is_some() {
         return PageResponse::redirect(next(cx)).into();
     }
-    sign_in_form(cx, Form::default(), 200)
+    sign_in_form(cx, Form::default())
 }
 
-fn sign_in_form(cx: &Cx, form: Form, status: u16) -> Answer {
+fn sign_in_form(cx: &Cx, form: Form) -> Answer {
+    let status = form.status();
     let view = sign_in_view(cx.ui(), form, next(cx).to_owned());
     Page::new(tr::session::sign_in(cx.lang()), Place::Nowhere, view).status(status).into()
 }
@@ -128,7 +127,8 @@ async fn sign_in(cx: Cx) -> Result<Answer> {
             let wrong = e.code() == ErrorCode::Unauthenticated;
             let text = if wrong { tr::session::wrong(cx.lang()).to_owned() } else { explain(&cx, &e) };
             form.message = Some(text);
-            let mut answer = sign_in_form(&cx, form, if wrong { 422 } else { 429 });
+            form.code = Some(e.code());
+            let mut answer = sign_in_form(&cx, form);
             if let Answer::Page(page) = &mut answer {
                 page.retry_after = e.wait().map(|wait| wait.as_secs().max(1));
             }
@@ -147,7 +147,8 @@ async fn sign_out(cx: Cx) -> Result<Answer> {
     Ok(PageResponse { session: SessionChange::End, flash: Some(flash), ..response }.into())
 }
 
-fn password_page(cx: &Cx, form: Form, status: u16) -> Answer {
+fn password_page(cx: &Cx, form: Form) -> Answer {
+    let status = form.status();
     let first = cx.ctx.person().is_some_and(|p| p.must_change_password);
     let view = password_view(cx.ui(), form, next(cx).to_owned(), first);
     Page::new(tr::session::new_password(cx.lang()), Place::Nowhere, view).status(status).into()
@@ -209,7 +210,7 @@ pub async fn set_password(cx: &Cx, to: &str) -> Result<Result<Answer, Form>> {
 async fn change_password(cx: Cx) -> Result<Answer> {
     Ok(match set_password(&cx, next(&cx)).await? {
         Ok(changed) => changed,
-        Err(form) => password_page(&cx, form, 422),
+        Err(form) => password_page(&cx, form),
     })
 }
 

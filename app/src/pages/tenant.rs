@@ -37,10 +37,10 @@ use crate::{
 /// The pages of this area.
 pub const ENTRIES: &[Entry] = &[
     Entry::page("/t/{tenant}", Access::Tenant, |cx| page(cx).boxed()).live(|cx| live(cx).boxed()),
-    Entry::page("/t/{tenant}/members", Access::Tenant, |cx| members(cx, Form::default(), 200).boxed())
+    Entry::page("/t/{tenant}/members", Access::Tenant, |cx| members(cx, Form::default()).boxed())
         .form(|cx| change_member(cx).boxed()),
     Entry::page("/t/{tenant}/settings", Access::Tenant, |cx| settings(cx, None).boxed()).form(|cx| rename(cx).boxed()),
-    Entry::page("/t/{tenant}/namespaces/new", Access::Tenant, |cx| new_namespace(cx, Form::default(), 200).boxed())
+    Entry::page("/t/{tenant}/namespaces/new", Access::Tenant, |cx| new_namespace(cx, Form::default()).boxed())
         .form(|cx| create_namespace(cx).boxed()),
 ];
 
@@ -187,7 +187,8 @@ pub struct Members {
     pub form: Form,
 }
 
-async fn members(cx: Cx, form: Form, status: u16) -> Result<Answer> {
+async fn members(cx: Cx, form: Form) -> Result<Answer> {
+    let status = form.status();
     let (grant, _) = cx.services.get_tenant(&cx.ctx, &cx.tenant()?).await?;
     let model = Members {
         tenant: grant.name.clone(),
@@ -307,8 +308,7 @@ async fn change_member(cx: Cx) -> Result<Answer> {
             if last_owner {
                 form.message = Some(tr::shell::last_owner(l).to_owned());
             }
-            let status = form.status();
-            members(cx, form, status).await
+            members(cx, form).await
         }
     }
 }
@@ -368,7 +368,8 @@ async fn rename(cx: Cx) -> Result<Answer> {
     }
 }
 
-async fn new_namespace(cx: Cx, form: Form, status: u16) -> Result<Answer> {
+async fn new_namespace(cx: Cx, form: Form) -> Result<Answer> {
+    let status = form.status();
     let tenant = cx.tenant()?;
     cx.services.authz().tenant(&cx.ctx, &tenant, Resource::Namespace, Action::Create).await?;
     let clusters = cx.services.clusters().all().iter().map(|c| c.id().clone()).collect();
@@ -416,8 +417,7 @@ async fn create_namespace(cx: Cx) -> Result<Answer> {
         }
         Err(e) => {
             let form = Form::refused(&cx, &[], e)?;
-            let status = form.status();
-            new_namespace(cx, form, status).await
+            new_namespace(cx, form).await
         }
     }
 }

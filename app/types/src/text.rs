@@ -93,6 +93,14 @@ fn picture(c: char) -> char {
     }
 }
 
+/// The scheduler's reason without what only schedulers understand (preemption, new claims), and without a full stop.
+#[must_use]
+pub fn schedule_reason(message: &str) -> &str {
+    let message = message.split_once(" preemption:").map_or(message, |(before, _)| before);
+    let message = message.split_once(". no new claims").map_or(message, |(before, _)| before);
+    message.trim().trim_end_matches('.')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,5 +129,11 @@ mod tests {
         let shown = printable(&"x".repeat(MAX_LINE * 3)).into_owned();
         assert_eq!(shown.chars().count(), MAX_LINE + 1);
         assert!(shown.ends_with('…'));
+    }
+
+    #[test]
+    fn scheduling() {
+        let message = "0/3 nodes are available: 3 Insufficient cpu. preemption: 0/3 nodes are available: 3 No preemption victims found";
+        assert_eq!(schedule_reason(message), "0/3 nodes are available: 3 Insufficient cpu");
     }
 }

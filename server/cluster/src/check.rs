@@ -1,21 +1,27 @@
 //! What Berth needs of a cluster, each with its fix: for `berth doctor`.
 
 use berth_core::ports::cluster::{Finding, Verdict};
-use berth_types::ErrorCode;
+use berth_types::{ErrorCode, app::GROUP};
+use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use serde_json::{Value, json};
 
 use crate::{
     connection::Connection,
+    crd::{SCHEMA_VERSION, schema_version},
     error::Target,
+    lease::{self, Record},
     rest::{Kind, Rest},
 };
 
 /// Oldest minor version that is known to work.
 const MINOR: u32 = 33;
 
-/// A right that an identity needs: verb, group, resource with subresource.
+/// A right that an identity needs: verb, group, resource with subresource; in every namespace where none is named.
 type Right = (&'static str, &'static str, &'static str);
+
+const REACH_IT: &str = "check the kubeconfig's server address, the network, and that the API server runs";
+const NEW_CREDENTIALS: &str = "the credentials of the kubeconfig are wrong or have expired: get new ones";
 
 const READER: &[Right] =
     &[("watch", "berth.dev", "apps"), ("watch", "", "pods"), ("watch", "", "events"), ("watch", "", "resourcequotas")];
@@ -33,6 +39,7 @@ const CONTROLLER: &[Right] = &[
     ("patch", "rbac.authorization.k8s.io", "rolebindings"),
     ("bind", "rbac.authorization.k8s.io", "clusterroles"),
     ("patch", "apiextensions.k8s.io", "customresourcedefinitions"),
+    ("update", "coordination.k8s.io", "leases"),
 ];
 const WRITER: &[Right] = &[("impersonate", "", "users"), ("impersonate", "", "groups")];
 
@@ -48,23 +55,20 @@ fn optional(finding: Finding) -> Finding {
 }
 
 /// Asks the cluster.
-pub(crate) async fn check(connection: &Connection) -> Vec<Finding> {
+pub(crate) async fn check(connection: &Connection, installation: Option<&str>, now: Timestamp) -> Vec<Finding> {
     let rest = Rest::new(connection.reader.clone());
     let version: Value = match rest.get(&Target::new("the version", ""), "/version").await {
         Ok(version) => version,
         Err(e) => {
             let why = std::error::Error::source(&e).map_or_else(|| e.to_string(), ToString::to_string);
-            return vec![finding(
-                "cluster answers",
-                false,
-                why,
-                "check the kubeconfig's server address, the network, and that the API server runs",
-            )];
+            let fix = if why.starts_with("401 ") { NEW_CREDENTIALS } else { REACH_IT };
+            return vec![finding("cluster answers", false, why, fix)];
         }
     };
     let mut findings = vec![finding("cluster answers", true, version["gitVersion"].as_str().unwrap_or("yes"), "")];
     findings.push(check_version(&version));
-    findings.push(check_crd(&rest).await);
+    findings.push(check_crd(&Rest::new(connection.controller.clone())).await);
+    findings.push(check_lease(&connection.controller, installation, now).await);
     for (who, client, rights) in [
         ("reader", &connection.reader, READER),
         ("controller", &connection.controller, CONTROLLER),
@@ -118,12 +122,19 @@ fn check_version(version: &Value) -> Finding {
 async fn check_crd(rest: &Rest) -> Finding {
     let path = format!("/apis/{}", Kind::APP.api_version);
     let served = rest.get::<Value>(&Target::new("the definitions", ""), &path).await;
+    let name = format!("{}.{GROUP}", Kind::APP.plural);
+    let definition = rest.get::<Value>(&Target::new("the definition", &name), &Kind::CRD.at("", &name)).await;
+    let version = definition.ok().and_then(|d| schema_version(&d)).filter(|version| *version > SCHEMA_VERSION);
+    if let Some(version) = version {
+        let found = format!("of version {version}, made by a newer Berth; this one knows up to {SCHEMA_VERSION}");
+        return finding("App definition", false, found, "run the newer Berth: an older one does not change it back");
+    }
     let found = match &served {
         Ok(_) => "served".to_owned(),
         // So it is in every new cluster; the rights to install it are looked at below.
         Err(e) if e.code() == ErrorCode::NotFound => {
             let found = "not there yet: `berth serve` installs it when it starts";
-            return Finding { verdict: Verdict::Good, ..finding("App definition", true, found, "") };
+            return finding("App definition", true, found, "");
         }
         Err(e) => e.message().to_owned(),
     };
@@ -135,15 +146,40 @@ async fn check_crd(rest: &Rest) -> Finding {
     )
 }
 
+/// Who works on the cluster.
+async fn check_lease(controller: &Client, installation: Option<&str>, now: Timestamp) -> Finding {
+    let what = "lease of the controller";
+    let path = Kind::LEASE.at(lease::NAMESPACE, lease::NAME);
+    match Rest::new(controller.clone()).get::<Value>(&Target::new("the lease", lease::NAME), &path).await {
+        Ok(found) => judge_lease(what, &Record::of(&found), installation, now),
+        Err(e) if e.code() == ErrorCode::NotFound => finding(what, true, "nobody's yet", ""),
+        Err(e) => finding(what, false, e.message(), "give the controller's account the right to read it"),
+    }
+}
+
+/// One that was renewed a minute ago is held by nobody any more, even where clocks differ a little.
+fn judge_lease(what: &str, record: &Record, installation: Option<&str>, now: Timestamp) -> Finding {
+    let renewed = record.renewed.parse::<Timestamp>().ok();
+    let lives = renewed.is_some_and(|at| now.duration_since(at) < SignedDuration::from_mins(1));
+    if record.holder.is_empty() || !lives {
+        return finding(what, true, "nobody's", "");
+    }
+    let stranger = installation.is_some_and(|own| own != record.installation);
+    let found = if stranger { format!("{}: {}", record.holder, lease::OTHER_BERTH) } else { record.holder.clone() };
+    finding(what, !stranger, found, lease::OTHER_BERTH_FIX)
+}
+
 async fn check_rights(who: &str, client: &Client, rights: &[Right]) -> Finding {
     let rest = Rest::new(client.clone());
     let mut missing = Vec::new();
     for (verb, group, resource) in rights {
         let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+        // The one Lease is in one namespace, and so may be the right to it.
+        let namespace = if resource == "leases" { lease::NAMESPACE } else { "" };
         let review = json!({
             "apiVersion": Kind::ACCESS_REVIEW.api_version,
             "kind": Kind::ACCESS_REVIEW.kind,
-            "spec": { "resourceAttributes": { "verb": verb, "group": group, "resource": resource, "subresource": subresource } },
+            "spec": { "resourceAttributes": { "namespace": namespace, "verb": verb, "group": group, "resource": resource, "subresource": subresource } },
         });
         let answer = rest.create(&Target::new("the review", ""), &Kind::ACCESS_REVIEW.all(), &review).await;
         if !answer.is_ok_and(|a| a["status"]["allowed"] == true) {
@@ -172,6 +208,29 @@ async fn check_default(rest: &Rest, kind: Kind, what: &str, annotation: &str, wh
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_berth_is_told_from_another_replica() {
+        let now: Timestamp = "2026-11-21T10:00:00Z".parse().expect("a time");
+        let lease = |holder: &str, installation: &str, renewed: &str| {
+            Record::of(&json!({
+                "metadata": {"annotations": {"berth.dev/installation": installation}},
+                "spec": {"holderIdentity": holder, "renewTime": renewed},
+            }))
+        };
+        let fresh = "2026-11-21T09:59:58.000000Z";
+        for (record, installation, ok) in [
+            (Record::default(), Some("ours"), true),
+            (lease("a", "ours", fresh), Some("ours"), true),
+            (lease("a", "theirs", fresh), Some("ours"), false),
+            (lease("a", "theirs", "2026-11-21T09:00:00.000000Z"), Some("ours"), true),
+            (lease("a", "theirs", fresh), None, true),
+        ] {
+            let got = judge_lease("lease", &record, installation, now);
+            assert_eq!(got.verdict == Verdict::Good, ok, "{record:?} {got:?}");
+            assert_eq!(got.fix.is_some(), !ok);
+        }
+    }
 
     #[test]
     fn versions() {

@@ -1,6 +1,10 @@
 //! One cluster: the port of `berth-core`, put together.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use berth_core::{
@@ -31,6 +35,7 @@ use crate::{
     },
     connection::Connection,
     controller::{Controller, preview::preview},
+    lease::{Leadership, Replica},
     rest::Rest,
 };
 
@@ -45,6 +50,8 @@ pub struct KubeCluster {
     pub(crate) cache: Arc<Cache>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) writes: Semaphore,
+    /// Where several replicas are told apart.
+    leadership: OnceLock<Leadership>,
 }
 
 impl KubeCluster {
@@ -52,7 +59,8 @@ impl KubeCluster {
     #[must_use]
     pub fn new(id: ClusterId, connection: Connection, clock: Arc<dyn Clock>) -> Arc<Self> {
         let cache = Cache::new(clock.clone());
-        Arc::new(Self { id, connection, cache, clock, writes: Semaphore::new(MOST_WRITES) })
+        let (writes, leadership) = (Semaphore::new(MOST_WRITES), OnceLock::new());
+        Arc::new(Self { id, connection, cache, clock, writes, leadership })
     }
 
     /// Fills the cache and keeps it true, until `shutdown`.
@@ -60,13 +68,35 @@ impl KubeCluster {
         self.cache.clone().run(&self.connection, shutdown).await;
     }
 
-    /// Makes what Apps want, until `shutdown`. Needs [`Self::run`]; one process a cluster does this.
+    /// From now on this process is one of several: of them one at a time works on the cluster. Without it, it does so alone.
+    pub fn elect(&self, me: Replica) {
+        self.leadership.get_or_init(|| Leadership::new(me, &self.connection.controller, self.clock.clone()));
+    }
+
+    /// Makes what Apps want, until `shutdown`, whenever this process leads. Needs [`Self::run`].
     pub async fn run_controller(self: Arc<Self>, shutdown: CancellationToken) {
-        let controller = Controller::new(&self.connection, self.cache.clone(), self.clock.clone());
-        tokio::join!(
-            self.cache.clone().run_children(&self.connection, shutdown.clone()),
-            controller.run(shutdown.clone()),
-        );
+        let Some(leadership) = self.leadership.get() else {
+            return self.control(&self.connection, shutdown).await;
+        };
+        while let Some(term) = leadership.gain(&shutdown).await {
+            let fenced = term.fence(&self.connection.controller);
+            let connection = Connection { controller: fenced, ..self.connection.clone() };
+            self.control(&connection, term.over.clone()).await;
+            self.cache.forget_children();
+            leadership.release(&term).await;
+        }
+    }
+
+    async fn control(&self, connection: &Connection, shutdown: CancellationToken) {
+        let controller = Controller::new(connection, self.cache.clone(), self.clock.clone());
+        tokio::join!(self.cache.clone().run_children(connection, shutdown.clone()), controller.run(shutdown));
+    }
+
+    /// Waits until this process leads.
+    pub async fn led(&self) {
+        if let Some(leadership) = self.leadership.get() {
+            leadership.held().await;
+        }
     }
 
     /// Waits until the cache is filled, at most `limit`; whether it is.
@@ -237,8 +267,13 @@ impl Cluster for KubeCluster {
         self.keep_namespace(desired).await
     }
 
+    fn leads(&self) -> bool {
+        self.leadership.get().is_none_or(Leadership::holds)
+    }
+
     async fn check(&self) -> Vec<Finding> {
-        crate::check::check(&self.connection).await
+        let installation = self.leadership.get().map(|l| l.me().installation.as_str());
+        crate::check::check(&self.connection, installation, self.clock.now()).await
     }
 }
 

@@ -16,10 +16,10 @@ use http::{HeaderName, HeaderValue, Request};
 use kube::{
     Client, Config,
     client::Body,
-    config::{KubeConfigOptions, Kubeconfig},
+    config::{AuthInfo, KubeConfigOptions, Kubeconfig},
 };
 
-use crate::{error::unavailable, rest::Rest};
+use crate::{error::unavailable, identities, rest::Rest};
 
 const IMPERSONATE_USER: HeaderName = HeaderName::from_static("impersonate-user");
 const IMPERSONATE_GROUP: HeaderName = HeaderName::from_static("impersonate-group");
@@ -51,19 +51,12 @@ impl Connection {
     /// # Errors
     /// `Invalid` when the file cannot be read or used.
     pub async fn from_kubeconfig(path: &Path) -> Result<Self> {
-        let unusable = |e: String| {
-            Error::field(berth_types::FieldError::new(
-                "kubeconfig",
-                "unusable",
-                format!("{} cannot be used as a kubeconfig: {e}", path.display()),
-            ))
-        };
-        let file = Kubeconfig::read_from(path).map_err(|e| unusable(e.to_string()))?;
+        let file = Kubeconfig::read_from(path).map_err(|e| unusable(path, &e))?;
         let open = async |context: &str| -> Result<Client> {
             let named = file.contexts.iter().any(|c| c.name == context).then(|| context.to_owned());
             let options = KubeConfigOptions { context: named, ..KubeConfigOptions::default() };
             let config = Config::from_custom_kubeconfig(file.clone(), &options).await;
-            client(config.map_err(|e| unusable(e.to_string()))?).map_err(|e| unusable(e.to_string()))
+            client(config.map_err(|e| unusable(path, &e))?).map_err(|e| unusable(path, &e))
         };
         Ok(Self {
             reader: open("berth-reader").await?,
@@ -73,13 +66,36 @@ impl Connection {
         })
     }
 
-    /// From the service account of the pod that Berth runs in, for all identities.
+    /// The kubeconfig's current context: whoever calls us, not one of Berth's identities.
+    ///
+    /// # Errors
+    /// As [`Self::from_kubeconfig`].
+    pub async fn caller(path: &Path) -> Result<Client> {
+        let file = Kubeconfig::read_from(path).map_err(|e| unusable(path, &e))?;
+        let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
+        client(config.map_err(|e| unusable(path, &e))?).map_err(|e| unusable(path, &e))
+    }
+
+    /// In a pod. With a `prefix`, the identities are the service accounts `{prefix}-reader`, `{prefix}-releases`,
+    /// `{prefix}-controller` and `{prefix}-writer` of the pod's namespace, for whose tokens the pod's own account asks; without
+    /// one, they are all the pod's own account.
     ///
     /// # Errors
     /// `ClusterUnavailable` outside of a cluster.
-    pub fn in_cluster() -> Result<Self> {
+    pub fn in_cluster(prefix: Option<&str>) -> Result<Self> {
         let config = Config::incluster().map_err(unavailable)?;
-        Ok(Self::single(client(config).map_err(unavailable)?))
+        let own = client(config.clone()).map_err(unavailable)?;
+        let Some(prefix) = prefix else { return Ok(Self::single(own)) };
+        let mut bare = config;
+        bare.auth_info = AuthInfo::default();
+        let nobody = client(bare).map_err(unavailable)?;
+        let identity = |name: &str| identities::client(&own, &nobody, format!("{prefix}-{name}"));
+        Ok(Self {
+            reader: identity("reader"),
+            releases: Some(identity("releases")),
+            controller: identity("controller"),
+            writer: identity("writer"),
+        })
     }
 
     /// A client that acts as `who`.
@@ -123,6 +139,11 @@ impl Connection {
             }
         }
     }
+}
+
+fn unusable(path: &Path, e: &dyn std::error::Error) -> Error {
+    let message = format!("{} cannot be used as a kubeconfig: {e}", path.display());
+    Error::field(berth_types::FieldError::new("kubeconfig", "unusable", message))
 }
 
 fn header(text: &str) -> Option<HeaderValue> {

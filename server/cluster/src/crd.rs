@@ -101,6 +101,11 @@ fn apps() -> Value {
     })
 }
 
+/// The version of the schema that a definition in the cluster has.
+pub(crate) fn schema_version(definition: &Value) -> Option<u32> {
+    definition["metadata"]["annotations"][meta::SCHEMA_VERSION].as_str()?.parse().ok()
+}
+
 fn describe(schema: &mut Value, text: &str) {
     schema["description"] = json!(text);
 }
@@ -209,9 +214,7 @@ impl KubeCluster {
                 Err(e) if e.code() == ErrorCode::NotFound => Value::Null,
                 Err(e) => return Err(e),
             };
-            let version =
-                have["metadata"]["annotations"][meta::SCHEMA_VERSION].as_str().and_then(|v| v.parse::<u32>().ok());
-            if version.is_some_and(|v| v > SCHEMA_VERSION) {
+            if schema_version(&have).is_some_and(|v| v > SCHEMA_VERSION) {
                 return Err(Error::new(
                     ErrorCode::Conflict,
                     format!("the cluster's definition of {name} was made by a newer Berth; update this one"),

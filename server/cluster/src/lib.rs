@@ -17,13 +17,17 @@ pub mod crd;
 pub mod diagnose;
 mod error;
 mod exec;
+mod identities;
 mod intern;
+mod lease;
 mod logs;
 pub mod meta;
 mod namespaces;
 mod rest;
 pub mod roles;
+pub mod trials;
 
 pub use cluster::{ClusterSet, KubeCluster};
 pub use connection::Connection;
 pub use crd::crds;
+pub use lease::Replica;

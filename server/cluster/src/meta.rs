@@ -26,6 +26,8 @@ pub const TENANT: &str = "berth.dev/tenant";
 pub const NAMESPACE: &str = "berth.dev/namespace";
 /// On a CustomResourceDefinition: the version of the schema, growing.
 pub const SCHEMA_VERSION: &str = "berth.dev/schema-version";
+/// On the Lease: the installation that its holder belongs to.
+pub const INSTALLATION: &str = "berth.dev/installation";
 /// The well-known label that says who manages an object, and Berth's value for it.
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// Value of [`MANAGED_BY`] on all that Berth makes.

@@ -48,6 +48,12 @@ kinds! {
     CLUSTER_ROLE = "rbac.authorization.k8s.io/v1" "ClusterRole" "clusterroles";
     CRD = "apiextensions.k8s.io/v1" "CustomResourceDefinition" "customresourcedefinitions";
     ACCESS_REVIEW = "authorization.k8s.io/v1" "SelfSubjectAccessReview" "selfsubjectaccessreviews";
+    LEASE = "coordination.k8s.io/v1" "Lease" "leases";
+    SERVICE_ACCOUNT = "v1" "ServiceAccount" "serviceaccounts";
+    TOKEN_REQUEST = "authentication.k8s.io/v1" "TokenRequest" "token";
+    NODE = "v1" "Node" "nodes";
+    CLAIM = "v1" "PersistentVolumeClaim" "persistentvolumeclaims";
+    NETWORK_POLICY = "networking.k8s.io/v1" "NetworkPolicy" "networkpolicies";
     STORAGE_CLASS = "storage.k8s.io/v1" "StorageClass" "storageclasses";
     INGRESS_CLASS = "networking.k8s.io/v1" "IngressClass" "ingressclasses";
 }
@@ -154,6 +160,11 @@ impl Rest {
     /// Server-side apply; `path` names the field manager and whether it takes fields over.
     pub(crate) async fn apply(&self, target: &Target<'_>, path: &str, object: &Value) -> Result<Value> {
         self.call(target, request(Method::PATCH, path, "application/apply-patch+yaml", body(object)?)?).await
+    }
+
+    /// Merges `change` into the object at `path`.
+    pub(crate) async fn merge(&self, target: &Target<'_>, path: &str, change: &Value) -> Result<Value> {
+        self.call(target, request(Method::PATCH, path, "application/merge-patch+json", body(change)?)?).await
     }
 
     /// Deletes the object at `path`; what the cluster answers is the object on its way out, or a `Status`.

@@ -180,6 +180,33 @@ async fn missing_things_keep_containers_from_starting() {
 }
 
 #[tokio::test]
+async fn a_pull_that_is_tried_again_shows_how_it_failed_meanwhile() {
+    let world = World::new();
+    world.create(&gr::PODS, pod("lost", "registry.example/web:missing"));
+    world.advance(seconds(2));
+    let reason = || world.get(&gr::PODS, "lost").text("/status/containerStatuses/0/state/waiting/reason").to_owned();
+    let pulls = || {
+        let events = world.events("lost");
+        events
+            .iter()
+            .filter(|event| event.text("/reason") == "Pulling")
+            .filter_map(|event| event.int("/count"))
+            .sum::<i64>()
+    };
+    assert_eq!((reason().as_str(), pulls()), ("ImagePullBackOff", 1));
+    let mut seen = Vec::new();
+    for _ in 0..600 {
+        world.advance(Duration::from_millis(50));
+        let now = reason();
+        if seen.last() != Some(&now) {
+            seen.push(now);
+        }
+    }
+    assert!(pulls() > 1, "it was tried again");
+    assert!(seen.iter().all(|reason| matches!(reason.as_str(), "ErrImagePull" | "ImagePullBackOff")), "{seen:?}");
+}
+
+#[tokio::test]
 async fn init_containers_run_in_order_and_sidecars_stay() {
     let world = World::new();
     let mut spec = pod_spec("web");

@@ -83,7 +83,7 @@ impl Clusters for NoClusters {
 
 async fn open(at: &Place) -> anyhow::Result<(Services, OpCtx)> {
     let settings = config::load(&at.flags)?;
-    let file = settings.data().join("berth.db");
+    let file = settings.database_file();
     if settings.database.is_none() && !file.exists() {
         // Right before the first start; a misspelt --data otherwise.
         eprintln!("note: a new database, {}", file.display());

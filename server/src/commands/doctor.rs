@@ -2,59 +2,109 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use berth_cluster::KubeCluster;
+use berth_cluster::{Connection, KubeCluster, Replica, trials};
 use berth_core::{
     env::SystemClock,
     ports::cluster::{Cluster, Finding, Verdict},
 };
 use berth_types::ClusterId;
 
-use crate::{config::Settings, serve};
+use crate::{
+    config::{self, Settings},
+    serve,
+};
+
+/// Flags of `berth doctor`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    flags: config::Flags,
+    /// Also try the cluster: pods on every node, the network between them, names, Services, policies, volumes, metrics. In a
+    /// namespace of its own, which is removed afterwards. Needs the rights of an administrator.
+    #[arg(long)]
+    deep: bool,
+    /// What the trials' pods run: busybox, or an image with its sh, httpd, wget and nslookup.
+    #[arg(long, default_value = "busybox:1", requires = "deep")]
+    image: String,
+}
+
+/// What was found so far; each is said at once, as some take minutes.
+#[derive(Default)]
+struct Report(Vec<Finding>);
+
+impl Report {
+    fn add(&mut self, finding: Finding) {
+        let word = match finding.verdict {
+            Verdict::Good => "ok  ",
+            Verdict::Lacking => "warn",
+            Verdict::Bad => "FAIL",
+        };
+        println!("{word}  {:<36} {}", finding.what, finding.found);
+        if let Some(fix) = &finding.fix {
+            println!("      fix: {fix}");
+        }
+        self.0.push(finding);
+    }
+
+    fn end(&self) -> ExitCode {
+        let count = |verdict| self.0.iter().filter(|f| f.verdict == verdict).count();
+        let bad = count(Verdict::Bad);
+        println!("{} checks, {bad} failed, {} warnings", self.0.len(), count(Verdict::Lacking));
+        if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+}
 
 /// Checks and prints; exit 1 when something is wrong without which Berth does not work.
-pub async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
-    let mut findings = vec![database(&settings).await];
+pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let settings = config::load(&args.flags)?;
+    let mut report = Report::default();
+    report.add(database(&settings).await);
     if settings.sim == Some(true) && !settings.data().join("cluster").exists() {
         let found = "embedded; the first start makes it".to_owned();
-        findings.push(Finding { what: "cluster".to_owned(), verdict: Verdict::Good, found, fix: None });
-        return Ok(print(&findings));
+        report.add(Finding { what: "cluster".to_owned(), verdict: Verdict::Good, found, fix: None });
+        return Ok(report.end());
     }
     match serve::connection(&settings).await {
         Ok(link) => {
+            let caller = match &settings.kubeconfig {
+                Some(path) if settings.sim != Some(true) => Connection::caller(path).await?,
+                _ => link.connection.controller.clone(),
+            };
             let cluster = KubeCluster::new(ClusterId::local(), link.connection, Arc::new(SystemClock));
-            findings.extend(cluster.check().await);
+            if let Some(installation) = installation(&settings).await {
+                cluster.elect(Replica { name: serve::replica(&settings)?, installation });
+            }
+            cluster.check().await.into_iter().for_each(|finding| report.add(finding));
+            if args.deep {
+                trials::run(caller, &args.image, |finding| report.add(finding), serve::stop_signal()).await?;
+            }
         }
-        Err(e) => findings.push(Finding {
+        Err(e) => report.add(Finding {
             what: "cluster".to_owned(),
             verdict: Verdict::Bad,
             found: format!("{e:#}"),
             fix: Some("name a kubeconfig with --kubeconfig, or use the embedded cluster with --sim".to_owned()),
         }),
     }
-    Ok(print(&findings))
+    Ok(report.end())
 }
 
-fn print(findings: &[Finding]) -> ExitCode {
-    for finding in findings {
-        let word = match finding.verdict {
-            Verdict::Good => "ok  ",
-            Verdict::Lacking => "warn",
-            Verdict::Bad => "FAIL",
-        };
-        println!("{word}  {:<32} {}", finding.what, finding.found);
-        if let Some(fix) = &finding.fix {
-            println!("      fix: {fix}");
-        }
+/// Which Berth this is, where its database is there and need not be changed to know it.
+async fn installation(settings: &Settings) -> Option<String> {
+    if settings.database.is_none() && !settings.database_file().exists() {
+        return None;
     }
-    let count = |verdict| findings.iter().filter(|f| f.verdict == verdict).count();
-    let bad = count(Verdict::Bad);
-    println!("{} checks, {bad} failed, {} warnings", findings.len(), count(Verdict::Lacking));
-    if bad == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let url = settings.database().ok()?;
+    let pending = berth_store::pending(&url, &settings.store_options()).await.ok()?;
+    if !pending.is_empty() {
+        return None;
+    }
+    berth_store::connect(&url, &settings.store_options()).await.ok()?.installation().await.ok()
 }
 
 async fn database(settings: &Settings) -> Finding {
     let what = "database".to_owned();
-    let file = settings.data().join("berth.db");
+    let file = settings.database_file();
     if settings.database.is_none() && !file.exists() {
         let found = format!("not there yet: the first start makes {}", file.display());
         return Finding { what, verdict: Verdict::Good, found, fix: None };

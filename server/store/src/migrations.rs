@@ -52,6 +52,7 @@ const ALL: &[Migration] = &[
     migration!(1, "people", "0001_people"),
     migration!(2, "tenants", "0002_tenants"),
     migration!(3, "journal", "0003_journal"),
+    migration!(4, "installation", "0004_installation"),
 ];
 
 /// The version that this program wants.

@@ -71,4 +71,9 @@ impl<E: Engine> Database for SqlStore<E> {
     async fn ping(&self) -> Result<()> {
         self.engine.read(sql("SELECT 1")).await.map(drop)
     }
+
+    async fn installation(&self) -> Result<String> {
+        let found = self.one(sql("SELECT id FROM installation"), |row| row.text()).await?;
+        found.ok_or_else(|| Error::internal("the database does not say which installation it is"))
+    }
 }

@@ -62,7 +62,7 @@ const CLUSTER_STEPS: &[Step] = &[
 const TESTBED: &str = "tests";
 
 /// Rust's tests that talk to a cluster which need not be the embedded one.
-const ON_CLUSTERS: &[&str] = &["cluster_apps", "cluster_outage", "portal"];
+const ON_CLUSTERS: &[&str] = &["cluster_apps", "cluster_leader", "cluster_outage", "cluster_trials", "portal"];
 
 /// Tests of one or more runners.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

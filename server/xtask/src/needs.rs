@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::{ErrorKind, Write as _},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -103,8 +104,43 @@ pub fn install_unless(found: impl Fn() -> Option<PathBuf>, what: &str, packages:
     run(Command::new("apt-get").args(["--quiet=2", "update"]))?;
     let mut command = Command::new("apt-get");
     command.args(["install", "--yes", "--quiet=2", "--no-install-recommends"]).args(packages);
+    let _idle = NoServices::new(Path::new(POLICY))?;
     run(command.env("DEBIAN_FRONTEND", "noninteractive"))?;
     found().with_context(|| format!("{what} is still missing after `{install}`"))
+}
+
+/// What Debian asks before it starts a service (`man invoke-rc.d`).
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+const FORBIDDEN: &str = "#!/bin/sh\n# Of Berth's `cargo xtask`, while it installs packages.\nexit 101\n";
+
+/// While it lives, no package that is installed starts its service: we want programs, and run them ourselves.
+struct NoServices(Option<PathBuf>);
+
+impl NoServices {
+    /// Says so in `policy`, unless the machine has one of its own there.
+    fn new(policy: &Path) -> Result<Self> {
+        match fs::File::create_new(policy) {
+            Ok(mut file) => {
+                file.write_all(FORBIDDEN.as_bytes())?;
+                run(Command::new("chmod").arg("755").arg(policy))?;
+                Ok(Self(Some(policy.to_owned())))
+            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                // Ours is of a call that was interrupted.
+                let ours = fs::read_to_string(policy).is_ok_and(|text| text == FORBIDDEN);
+                Ok(Self(ours.then(|| policy.to_owned())))
+            }
+            Err(error) => Err(error).with_context(|| format!("cannot write {}", policy.display())),
+        }
+    }
+}
+
+impl Drop for NoServices {
+    fn drop(&mut self) {
+        if let Some(policy) = &self.0 {
+            let _ = fs::remove_file(policy);
+        }
+    }
 }
 
 /// Whether we are root.
@@ -118,4 +154,27 @@ pub fn as_root() -> bool {
 #[cfg(not(unix))]
 pub fn as_root() -> bool {
     false
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_are_forbidden_as_long_as_it_lives() {
+        let folder = std::env::temp_dir().join(format!("berth-policy-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let policy = folder.join("policy-rc.d");
+        let ours = NoServices::new(&policy).unwrap();
+        assert_eq!(Command::new(&policy).status().unwrap().code(), Some(101));
+        drop(ours);
+        assert!(!policy.exists());
+
+        for (found, stays) in [("#!/bin/sh\nexit 0\n", true), (FORBIDDEN, false)] {
+            fs::write(&policy, found).unwrap();
+            drop(NoServices::new(&policy).unwrap());
+            assert_eq!(policy.exists(), stays, "{found}");
+        }
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

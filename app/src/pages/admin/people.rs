@@ -89,7 +89,8 @@ fn roles(ui: Ui) -> Vec<(String, String)> {
     all
 }
 
-pub async fn new(cx: Cx, form: Form, status: u16) -> Result<Answer> {
+pub async fn new(cx: Cx, form: Form) -> Result<Answer> {
+    let status = form.status();
     cx.services.authz().platform(&cx.ctx, Resource::User, Action::Create)?;
     let title = tr::shell::new_person(cx.lang());
     let view = new_view(cx.ui(), form);
@@ -138,8 +139,7 @@ pub async fn create(cx: Cx) -> Result<Answer> {
         }
         Err(e) => {
             let form = Form::refused(&cx, &[], e)?;
-            let status = form.status();
-            new(cx, form, status).await
+            new(cx, form).await
         }
     }
 }

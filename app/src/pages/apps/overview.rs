@@ -174,12 +174,12 @@ fn log_card(ui: Ui, m: &Overview, lines: Option<&[LogLine]>) -> AnyView {
         &paths::log_stream(&m.head.spot.tenant, &m.head.spot.namespace),
         [("app", m.head.app.name.as_str()), ("pod", &pod.name), ("tail", &LOG_LINES.to_string())],
     );
+    let several = m.head.app.spec.components.len() > 1;
     let body = match lines {
         None => view! { <p class="none small muted">{tr::apps::log_unreadable(l)}</p> }.into_any(),
         Some([]) => view! { <p class="none small muted">{tr::apps::log_empty(l)}</p> }.into_any(),
-        Some(lines) => logs::block(ui, lines, m.head.app.spec.components.len() > 1),
+        Some(lines) => logs::block(ui, lines, several),
     };
-    let several = (m.head.app.spec.components.len() > 1).then_some("");
     view! {
         <section class="card" aria-label=tr::apps::last_lines(l)>
             <header>
@@ -187,7 +187,7 @@ fn log_card(ui: Ui, m: &Overview, lines: Option<&[LogLine]>) -> AnyView {
                 <span class="muted small mono">{pod.name.to_string()}</span>
                 <div class="do">{link_button(Button::Quiet, Some(Icon::Lines), tr::apps::logs(l), href)}</div>
             </header>
-            <div data-island="log" data-src=stream data-last=LOG_LINES data-several=several>{body}</div>
+            <div data-island="log" data-src=stream data-last=LOG_LINES data-several=several.then_some("")>{body}</div>
         </section>
     }
     .into_any()

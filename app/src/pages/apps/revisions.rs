@@ -68,6 +68,8 @@ pub fn view(ui: Ui, m: &Revisions) -> AnyView {
         [only] => (only.number, only.number),
         [] => (0, 0),
     });
+    // One alone has nothing to be compared with.
+    let comparable = rows.len() > 1;
     let lines: Vec<_> = rows
         .iter()
         .enumerate()
@@ -77,7 +79,7 @@ pub fn view(ui: Ui, m: &Revisions) -> AnyView {
                 None if row.number == 1 => tr::apps::first_revision(l).to_owned(),
                 None => String::new(),
             };
-            revision(ui, m, row, changes, (rows.len() > 1).then_some((old, new)))
+            revision(ui, m, row, changes, comparable.then_some((old, new)))
         })
         .collect();
     let find = |number: i64| rows.iter().find(|row| row.number == number);
@@ -85,8 +87,6 @@ pub fn view(ui: Ui, m: &Revisions) -> AnyView {
         (Some(a), Some(b)) if a.number != b.number => comparison(ui, a, b),
         _ => ().into_any(),
     };
-    // One alone has nothing to be compared with.
-    let comparable = rows.len() > 1;
     let picks = comparable.then(|| [Column::text(tr::apps::old(l)), Column::text(tr::apps::new(l))]);
     let columns = picks.into_iter().flatten().chain([
         Column::text(tr::apps::revision(l)),

@@ -3,7 +3,12 @@
 use std::collections::BTreeMap;
 
 use berth_core::ports::pages::Language;
-use berth_types::{CauseCode, image::ImageRef, rows::AppRow, text::printable};
+use berth_types::{
+    CauseCode,
+    image::ImageRef,
+    rows::AppRow,
+    text::{printable, schedule_reason},
+};
 
 use super::history::Change;
 use crate::tr;
@@ -50,8 +55,7 @@ fn missing(lang: Language, object: &str) -> String {
 #[must_use]
 pub fn scheduling(lang: Language, text: &str) -> String {
     let Some((_, reasons)) = text.split_once(" nodes are available: ") else { return text.to_owned() };
-    // What follows is about claims and preemption: of use to schedulers only.
-    let reasons = reasons.split(". ").next().unwrap_or_default().trim_end_matches('.');
+    let reasons = schedule_reason(reasons);
     let known = |reason: &str| {
         let of = |key: &str| tr::template(lang, "apps", &format!("unfit_{key}")).map(str::to_owned);
         if let Some(resource) = reason.strip_prefix("Insufficient ") {

@@ -82,6 +82,11 @@ impl Health {
         Watch { health: self.clone(), name }
     }
 
+    /// Follows these no more.
+    pub(crate) fn forget(&self, names: &[&'static str]) {
+        self.update(|state| state.watches.retain(|name, _| !names.contains(name)));
+    }
+
     /// How fresh the cache is.
     pub(crate) fn freshness(&self) -> Freshness {
         let state = self.state.lock();

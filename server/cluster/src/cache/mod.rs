@@ -219,6 +219,14 @@ impl Cache {
         self.children.iter().find(|(k, _)| *k == kind).map(|(_, store)| store)
     }
 
+    /// Drops what only the controller needs.
+    pub(crate) fn forget_children(&self) {
+        self.health.forget(child::KINDS.map(|k| k.plural).as_slice());
+        for (_, store) in &self.children {
+            store.clear();
+        }
+    }
+
     /// Whether every kind of child has been listed once.
     pub(crate) fn children_synced(&self) -> bool {
         self.health.all_synced(child::KINDS.map(|k| k.plural).as_slice())

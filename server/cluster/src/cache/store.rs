@@ -225,6 +225,13 @@ impl<R: Record> Store<R> {
         all.flat_map(|(namespace, space)| space.rows.keys().map(|name| (namespace.clone(), name.clone()))).collect()
     }
 
+    /// Drops everything; the next list begins anew.
+    pub(crate) fn clear(&self) {
+        let mut inner = self.inner.write();
+        inner.spaces = HashMap::new();
+        inner.seen = 0;
+    }
+
     /// Takes in what the watch tells; what changed for those who look.
     pub(crate) fn apply(&self, entry: Entry<R>) -> Option<Changed> {
         let mut inner = self.inner.write();

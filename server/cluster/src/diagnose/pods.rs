@@ -148,7 +148,7 @@ impl<'a> View<'a> {
             return None;
         }
         let message = condition.message.as_deref().unwrap_or("no node fits");
-        let reason = text::schedule_reason(message);
+        let reason = berth_types::text::schedule_reason(message);
         let who = self.who;
         let claim = message.contains("PersistentVolumeClaim") || message.contains("persistentvolumeclaim");
         let mut found = if claim {

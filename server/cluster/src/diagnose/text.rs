@@ -107,13 +107,6 @@ fn host(text: &str) -> Option<String> {
     (!name.is_empty() && name.len() <= 253).then(|| name.to_owned())
 }
 
-/// The scheduler's reason without what only schedulers understand.
-pub(super) fn schedule_reason(message: &str) -> &str {
-    let message = message.split_once(" preemption:").map_or(message, |(before, _)| before);
-    let message = message.split_once(". no new claims").map_or(message, |(before, _)| before);
-    message.trim().trim_end_matches('.')
-}
-
 /// The line that tells best why a program ended: the first of a stack trace at the end, the last that calls itself an error, else
 /// the last.
 pub(super) fn last_words(lines: &[String]) -> Option<&str> {
@@ -254,11 +247,5 @@ mod tests {
         ] {
             assert_eq!(pull_reason(reason, message).0, want, "{message}");
         }
-    }
-
-    #[test]
-    fn scheduling() {
-        let message = "0/3 nodes are available: 3 Insufficient cpu. preemption: 0/3 nodes are available: 3 No preemption victims found";
-        assert_eq!(schedule_reason(message), "0/3 nodes are available: 3 Insufficient cpu");
     }
 }

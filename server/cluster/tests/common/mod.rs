@@ -95,6 +95,16 @@ where
     kube::Client::new(switched, "default")
 }
 
+/// The same as `admin`, behind a switch.
+fn through(admin: &kube::Client, cut: &watch::Sender<bool>) -> kube::Client {
+    let admin = admin.clone();
+    let service = tower::service_fn(move |request| {
+        let admin = admin.clone();
+        async move { admin.send(request).await }
+    });
+    client(service, cut)
+}
+
 use axum::body as axum_body;
 
 /// Something that no other test has.
@@ -138,12 +148,7 @@ impl Harbour {
                 let kubeconfig = kube::config::Kubeconfig::read_from(path).unwrap();
                 let config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.unwrap();
                 let admin = kube::Client::try_from(config).unwrap();
-                let through = admin.clone();
-                let service = tower::service_fn(move |request| {
-                    let through = through.clone();
-                    async move { through.send(request).await }
-                });
-                (client(service, &cut), admin, None)
+                (through(&admin, &cut), admin, None)
             }
         };
         let connection = Connection::single(switched);
@@ -173,6 +178,13 @@ impl Harbour {
         tokio::spawn(harbour.cluster.clone().run(harbour.shutdown.clone()));
         assert!(harbour.cluster.wait_until_live(PATIENCE).await, "{:?}", harbour.cluster.freshness());
         harbour
+    }
+
+    /// What another process has of the same cluster, with a switch of its own.
+    pub fn another(&self) -> (Arc<KubeCluster>, watch::Sender<bool>) {
+        let cut = watch::Sender::new(false);
+        let connection = Connection::single(through(&self.admin, &cut));
+        (KubeCluster::new(ClusterId::local(), connection, Arc::new(SystemClock)), cut)
     }
 
     /// Berth itself.

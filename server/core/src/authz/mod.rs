@@ -200,7 +200,8 @@ impl Authz {
         ctx.person().is_some_and(|person| check(person, tenant.role, resource, action).is_ok())
     }
 
-    async fn find_tenant(&self, person: &Person, name: &TenantName) -> Result<TenantRef> {
+    /// The tenant, if the person may know of it: the first half of every right.
+    pub(crate) async fn find_tenant(&self, person: &Person, name: &TenantName) -> Result<TenantRef> {
         if person.scope.tenant.as_ref().is_some_and(|only| only != name) {
             return Err(Error::not_found());
         }

@@ -297,6 +297,9 @@ pub trait Cluster: Send + Sync {
     /// # Errors
     /// `AlreadyExists` when the namespace is somebody else's: its labels and rights are not touched.
     async fn ensure_namespace(&self, ctx: &OpCtx, desired: &DesiredNamespace) -> Result<bool>;
+    /// Whether this process is the one that works on the cluster: others only show it.
+    fn leads(&self) -> bool;
+
     /// What Berth needs of the cluster, each with its fix.
     async fn check(&self) -> Vec<Finding>;
 }

@@ -275,6 +275,8 @@ pub trait Database: Send + Sync {
     async fn describe(&self) -> Result<String>;
     /// A trivial query, for readiness.
     async fn ping(&self) -> Result<()>;
+    /// Which Berth this is: the same for all processes on this database and for no other.
+    async fn installation(&self) -> Result<String>;
 }
 
 /// All of it.

@@ -195,7 +195,7 @@ pub fn check_password(field: &str, password: &str, name: &str) -> Result<()> {
     Err(Error::field(error))
 }
 
-fn to_person(account: &Account, via: Via, scope: TokenScope) -> Arc<Person> {
+pub(super) fn to_person(account: &Account, via: Via, scope: TokenScope) -> Arc<Person> {
     Arc::new(Person {
         id: account.user.id,
         name: account.user.name.clone(),
@@ -435,8 +435,7 @@ impl Services {
     ) -> Result<(ApiToken, SecretString)> {
         let work = async {
             let person = self.own_account(ctx)?;
-            let all = person.platform_role.is_some();
-            let (token, secret) = self.make_token(ctx, (person.id, all), name, scope, lives).await?;
+            let (token, secret) = self.make_token(ctx, person, name, scope, lives).await?;
             let detail =
                 serde_json::json!({ "prefix": token.prefix, "scope": token.scope, "expiresAt": token.expires_at });
             Ok(Done::with((token, secret), detail))
@@ -445,29 +444,29 @@ impl Services {
     }
 
     /// Refuses a scope that the person cannot see: a token for a misspelt tenant would open nothing, and say nothing of it.
-    async fn scope_is_there(&self, (user, all): (Uuid, bool), scope: &TokenScope) -> Result<()> {
+    async fn scope_is_there(&self, person: &Person, scope: &TokenScope) -> Result<()> {
         let Some(tenant) = &scope.tenant else { return Ok(()) };
         let refused = |field: &str, what: &str, name: &str| {
             let message = format!("there is no {what} “{name}”");
             Err(Error::field(FieldError::new(field, "no_such_place", message).param("value", name)))
         };
-        let seen = |access: &crate::ports::store::TenantAccess| all || access.role.is_some();
-        if !self.store.find_tenant_access(user, tenant).await?.as_ref().is_some_and(seen) {
-            return refused("scope.tenant", "tenant", tenant.as_str());
+        match self.authz.find_tenant(person, tenant).await {
+            Err(e) if e.code() == ErrorCode::NotFound => return refused("scope.tenant", "tenant", tenant.as_str()),
+            found => drop(found?),
         }
         if let Some(namespace) = &scope.namespace
-            && self.store.find_namespace_access(user, tenant, namespace).await?.is_none()
+            && self.store.find_namespace_access(person.id, tenant, namespace).await?.is_none()
         {
             return refused("scope.namespace", "namespace", namespace.as_str());
         }
         Ok(())
     }
 
-    /// A token of a person; `all`: they may know of every tenant.
+    /// A token of `person`.
     pub(super) async fn make_token(
         &self,
         ctx: &OpCtx,
-        (user, all): (Uuid, bool),
+        person: &Person,
         name: &str,
         scope: TokenScope,
         lives: Duration,
@@ -486,14 +485,14 @@ impl Services {
         if scope.namespace.is_some() && scope.tenant.is_none() {
             return Err(Error::field(FieldError::new("scope.tenant", "required", "a namespace needs its tenant")));
         }
-        self.scope_is_there((user, all), &scope).await?;
+        self.scope_is_there(person, &scope).await?;
         let now = ctx.now();
         let secret = format!("{TOKEN_PREFIX}{}", new_secret(&*self.random)?);
         let prefix = secret.chars().take(TOKEN_PREFIX.len() + 6).collect::<String>();
         let new = NewToken {
             id: new_id(now, &*self.random)?,
             digest: digest(&secret),
-            user,
+            user: person.id,
             name: name.to_owned(),
             prefix: prefix.clone(),
             scope: scope.clone(),

@@ -138,6 +138,7 @@ impl Services {
         let mut changed = 0;
         for row in self.store.list_all_namespaces(&grant).await? {
             let done = match self.clusters.get(&row.cluster) {
+                Ok(cluster) if !cluster.leads() => continue,
                 Ok(cluster) => self.reconcile_namespace(&cluster, &row).await,
                 Err(e) => Err(e),
             };

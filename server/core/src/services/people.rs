@@ -10,10 +10,10 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     Done, Services,
-    identity::{check_password, new_id, new_secret},
+    identity::{check_password, new_id, new_secret, to_person},
 };
 use crate::{
-    ctx::OpCtx,
+    ctx::{OpCtx, Via},
     error::{Error, Result},
     ports::store::Account,
 };
@@ -169,10 +169,8 @@ impl Services {
                 return Err(Error::forbidden(Resource::User, Action::Update));
             }
             let account = self.store.find_account(user).await?.ok_or_else(Error::not_found)?;
-            Ok(Done::plain(
-                self.make_token(ctx, (account.user.id, account.user.platform_role.is_some()), token_name, scope, lives)
-                    .await?,
-            ))
+            let person = to_person(&account, Via::Cli, TokenScope::default());
+            Ok(Done::plain(self.make_token(ctx, &person, token_name, scope, lives).await?))
         };
         self.audited(ctx, "token.create", user.to_string(), None, work).await
     }

@@ -497,6 +497,10 @@ impl Cluster for FakeCluster {
         }
     }
 
+    fn leads(&self) -> bool {
+        true
+    }
+
     async fn check(&self) -> Vec<Finding> {
         let verdict = if self.up().is_ok() { Verdict::Good } else { Verdict::Bad };
         vec![Finding { what: "reachable".to_owned(), verdict, found: "a fake".to_owned(), fix: None }]

@@ -550,4 +550,8 @@ impl Database for FakeStore {
     async fn ping(&self) -> Result<()> {
         self.rows().map(drop)
     }
+
+    async fn installation(&self) -> Result<String> {
+        self.rows().map(|_| "memory".to_owned())
+    }
 }

@@ -80,6 +80,8 @@ pub(super) struct Wrong {
     code: &'static str,
     message: String,
     params: Vec<(&'static str, String)>,
+    /// What could stand there, where that is a few words.
+    known: Vec<String>,
     /// What was meant, perhaps.
     meant: Option<String>,
 }
@@ -140,29 +142,25 @@ impl Wrong {
         self.path.starts_with(other)
     }
 
-    /// Puts something that can be read in the place of what is wrong, and reads again: what is wrong next. `Err` where nothing
-    /// fits.
-    fn mend<T: DeserializeOwned>(&self, document: &mut Value) -> Result<Option<Self>, NothingFits> {
-        let known =
-            self.params.iter().find(|(name, _)| *name == "known").and_then(|(_, known)| known.split(',').next());
+    /// Puts something that can be read in the place of what is wrong, and reads again: all, or what is wrong next. `None`
+    /// where nothing fits.
+    fn mend<T: DeserializeOwned>(&self, document: &mut Value) -> Option<Result<T, Self>> {
         let mut fitting = vec![None];
         if self.code != "unknown_field" {
             let plain = [json!("x"), json!(1), json!(true), json!([]), json!({})];
-            fitting = known.map(Value::from).into_iter().chain(plain).map(Some).chain([None]).collect();
+            fitting =
+                self.known.first().map(|word| json!(word)).into_iter().chain(plain).map(Some).chain([None]).collect();
         }
         for value in fitting {
-            put(document, &self.path, value).ok_or(NothingFits)?;
+            put(document, &self.path, value)?;
             match read::<T>(document).map_err(Self::of) {
-                Ok(_) => return Ok(None),
-                Err(next) if next.path != self.path => return Ok(Some(next)),
-                Err(_) => {}
+                Err(next) if next.path == self.path => {}
+                done => return Some(done),
             }
         }
-        Err(NothingFits)
+        None
     }
 }
-
-struct NothingFits;
 
 /// Sets or removes what stands at `path`; `None` when there is no such place.
 fn put(document: &mut Value, path: &[Segment], value: Option<Value>) -> Option<()> {
@@ -185,8 +183,8 @@ fn put(document: &mut Value, path: &[Segment], value: Option<Value>) -> Option<(
 }
 
 /// Everything that keeps `value` from being read as `T`, beginning with `first`, at most `most` places; and what is read once
-/// something stands in each of them, if that is all. serde stops at the first
-/// error; so each place is put right in a copy, and the copy is read again.
+/// something stands in each of them, if that is all. serde stops at the first error; so each place is put right in a copy, and
+/// the copy is read again.
 pub(super) fn all_wrong<T: DeserializeOwned>(
     value: &Value,
     first: serde_path_to_error::Error<Error>,
@@ -202,8 +200,8 @@ pub(super) fn all_wrong<T: DeserializeOwned>(
             all.push(next);
         }
         match mended {
-            Ok(Some(more)) if all.len() < most => next = more,
-            Ok(None) => return (all, read(&copy).ok()),
+            Some(Err(more)) if all.len() < most => next = more,
+            Some(Ok(read)) => return (all, Some(read)),
             _ => break,
         }
     }
@@ -218,6 +216,7 @@ fn plain(message: &str) -> (Wrong, Option<String>) {
         code,
         message,
         params,
+        known: Vec::new(),
         meant: None,
     };
     if let Some(rest) = message.strip_prefix("missing field `") {
@@ -237,7 +236,7 @@ fn plain(message: &str) -> (Wrong, Option<String>) {
         let meant = nearest(name, &known);
         let message = format!("“{name}” is none of {}", known.join(", "));
         let params = vec![("wanted", "one_of".to_owned()), ("found", format!("“{name}”")), ("known", known.join(", "))];
-        return (Wrong { meant, ..wrong("type", message, params) }, None);
+        return (Wrong { known, meant, ..wrong("type", message, params) }, None);
     }
     let found = ["invalid type: ", "invalid value: "].iter().find_map(|start| message.strip_prefix(start));
     let Some((found, wanted)) = found.and_then(|rest| rest.rsplit_once(", expected ")) else {

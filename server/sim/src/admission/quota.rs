@@ -18,6 +18,7 @@ use crate::{
     registry::builtin::gr,
     status::Result,
     store::GroupResource,
+    strategy::rules::limits::COMPUTE,
 };
 
 /// The plug-in.
@@ -32,19 +33,6 @@ const PLAIN: &[&str] = &[
     "secrets",
     "configmaps",
     "persistentvolumeclaims",
-];
-
-/// Names that a pod must state itself when a quota limits them.
-const MUST_STATE: &[&str] = &[
-    "cpu",
-    "memory",
-    "ephemeral-storage",
-    "requests.cpu",
-    "requests.memory",
-    "requests.ephemeral-storage",
-    "limits.cpu",
-    "limits.memory",
-    "limits.ephemeral-storage",
 ];
 
 /// What one object takes from a quota.
@@ -231,7 +219,7 @@ impl Admission for Quota {
             let hard = amounts(quota.at("/spec/hard"));
             if !hard
                 .keys()
-                .any(|name| asked.contains_key(name) || resource == &gr::PODS && MUST_STATE.contains(&name.as_str()))
+                .any(|name| asked.contains_key(name) || resource == &gr::PODS && COMPUTE.contains(&name.as_str()))
                 || !matches_scopes(&quota, resource, object)
             {
                 continue;
@@ -313,7 +301,7 @@ pub fn tidy(list: &Amounts) -> Value {
 fn unstated(hard: &Amounts, pod: &Value) -> String {
     let mut missing = BTreeMap::<&str, BTreeSet<&str>>::new();
     for container in pod.items("/spec/containers").iter().chain(pod.items("/spec/initContainers")) {
-        for name in hard.keys().map(String::as_str).filter(|name| MUST_STATE.contains(name)) {
+        for name in hard.keys().map(String::as_str).filter(|name| COMPUTE.contains(name)) {
             let (list, resource) = name.split_once('.').unwrap_or(("requests", name));
             if container.at("/resources").get(list).and_then(|list| list.get(resource)).is_none() {
                 missing.entry(name).or_default().insert(container.text("/name"));

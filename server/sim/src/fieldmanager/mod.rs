@@ -205,6 +205,11 @@ fn stripped(object: &Value) -> Value {
     out
 }
 
+/// Whether two versions of a resource tell the same fields by other names.
+fn told_otherwise(resource: &ResourceType, one: &str, other: &str) -> bool {
+    convert::reshapes(resource, one) != convert::reshapes(resource, other)
+}
+
 /// What changed between two stored objects, as a version of the resource sees it.
 fn compare_in(
     resource: &ResourceType,
@@ -259,14 +264,17 @@ pub fn record_update(
         managers.write(value);
         return;
     };
-    let changed = comparison.added.clone().union(&comparison.modified);
+    let changed = comparison.changed();
+    let gone = changed.clone().union(&comparison.removed);
     for (own, owned) in &mut managers.0 {
         let theirs = own.version();
-        let other = convert::reshapes(resource, theirs) != convert::reshapes(resource, version);
-        let seen = other.then(|| compare_in(resource, theirs, subresource, old.as_ref(), &new).ok()).flatten();
-        let seen = seen.as_ref().unwrap_or(&comparison);
-        let changed = seen.added.clone().union(&seen.modified);
-        owned.fields = owned.fields.difference(&changed).difference(&seen.removed);
+        let seen = told_otherwise(resource, theirs, version)
+            .then(|| compare_in(resource, theirs, subresource, old.as_ref(), &new).ok())
+            .flatten();
+        owned.fields = match seen {
+            Some(seen) => owned.fields.difference(&seen.changed().union(&seen.removed)),
+            None => owned.fields.difference(&gone),
+        };
     }
     managers.drop_empty();
     let mine = changed.difference(&unowned());
@@ -328,17 +336,8 @@ fn keep_last_applied(applied: &Value, out: &mut Value) {
     if !out["metadata"]["annotations"][LAST_APPLIED].is_string() {
         return;
     }
-    fn sorted(value: &Value) -> Value {
-        match value {
-            Value::Object(map) => {
-                let sorted_keys: BTreeMap<_, _> = map.iter().collect();
-                sorted_keys.into_iter().map(|(key, value)| (key.clone(), sorted(value))).collect::<Map<_, _>>().into()
-            }
-            Value::Array(list) => list.iter().map(sorted).collect(),
-            other => other.clone(),
-        }
-    }
-    let mut shown = sorted(applied);
+    let mut shown = applied.clone();
+    shown.sort_all_objects();
     if let Some(annotations) = shown["metadata"].get_mut("annotations").and_then(Value::as_object_mut) {
         annotations.shift_remove(LAST_APPLIED);
     }
@@ -398,8 +397,7 @@ pub fn apply(
     // Other managers may tell their fields in another version than this one.
     let stored = |object: &Value| convert::from_version(resource, version, object.clone());
     let seen_by = |own: &Identity| -> std::result::Result<Option<Comparison>, String> {
-        let other = convert::reshapes(resource, own.version()) != convert::reshapes(resource, version);
-        other
+        told_otherwise(resource, own.version(), version)
             .then(|| compare_in(resource, own.version(), subresource, current.map(stripped).as_ref(), &stored(&pruned)))
             .transpose()
     };
@@ -413,10 +411,7 @@ pub fn apply(
     let conflicts: Vec<_> = managers
         .0
         .iter()
-        .map(|(own, owned)| {
-            let seen = view(own);
-            (own.clone(), owned.fields.intersection(&seen.added.clone().union(&seen.modified)))
-        })
+        .map(|(own, owned)| (own.clone(), owned.fields.intersection(&view(own).changed())))
         .filter(|(_, fields)| !fields.is_empty())
         .collect();
     let is_kubectl = identity.manager == "kubectl";

@@ -128,6 +128,11 @@ pub struct Comparison {
 }
 
 impl Comparison {
+    /// What the new one says that the old one did not.
+    pub fn changed(&self) -> Set {
+        self.added.clone().union(&self.modified)
+    }
+
     /// Leaves out what lies under any of these fields.
     pub fn exclude(&mut self, ignored: &Set) {
         for set in [&mut self.added, &mut self.modified, &mut self.removed] {

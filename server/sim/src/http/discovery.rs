@@ -51,14 +51,11 @@ pub fn serve(cx: &Context) -> Result<Response<Body>> {
         [check @ ("healthz" | "livez" | "readyz")]
             if *check == "readyz" && !cx.api.cluster.store.has_room() || cx.query.contains("verbose") =>
         {
-            let etcd = if *check == "livez" || cx.api.cluster.store.has_room() {
-                "[+]etcd ok"
+            let well = *check == "livez" || cx.api.cluster.store.has_room();
+            let (code, etcd, verdict) = if well {
+                (StatusCode::OK, "[+]etcd ok", "passed")
             } else {
-                "[-]etcd failed: database space exceeded"
-            };
-            let (code, verdict) = match etcd.starts_with("[+]") {
-                true => (StatusCode::OK, "passed"),
-                false => (StatusCode::INTERNAL_SERVER_ERROR, "failed"),
+                (StatusCode::INTERNAL_SERVER_ERROR, "[-]etcd failed: database space exceeded", "failed")
             };
             let text = format!("[+]ping ok\n[+]log ok\n{etcd}\n{check} check {verdict}\n");
             Ok(bytes_response(code, "text/plain; charset=utf-8", text.into()))

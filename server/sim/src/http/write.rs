@@ -270,21 +270,8 @@ fn apply(
 /// An object as Go's patch leaves it: keys in order, but those of the metadata in the order of its struct, and without
 /// what its managers own.
 fn go_order(object: &Value) -> String {
-    fn sorted(value: &Value) -> Value {
-        match value {
-            Value::Object(map) => {
-                let sorted_keys: std::collections::BTreeMap<_, _> = map.iter().collect();
-                sorted_keys
-                    .into_iter()
-                    .map(|(key, value)| (key.clone(), sorted(value)))
-                    .collect::<serde_json::Map<_, _>>()
-                    .into()
-            }
-            Value::Array(list) => list.iter().map(sorted).collect(),
-            other => other.clone(),
-        }
-    }
-    let mut out = sorted(object);
+    let mut out = object.clone();
+    out.sort_all_objects();
     let order = [
         "name",
         "generateName",

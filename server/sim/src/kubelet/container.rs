@@ -68,6 +68,8 @@ pub enum State {
         since: Timestamp,
         /// When it will be done or refused.
         until: Timestamp,
+        /// How the pull before was refused: reason and message, which the kubelet goes on to show meanwhile.
+        refused: Option<(&'static str, String)>,
     },
     /// The image could not be had.
     NoImage {
@@ -278,7 +280,7 @@ impl Container {
             let now = step.now;
             match self.state.clone() {
                 State::Idle => return None,
-                State::Pulling { until, since } => {
+                State::Pulling { until, since, .. } => {
                     if now < until {
                         return Some(until);
                     }

@@ -50,15 +50,18 @@ impl Container {
             }
             ("Always", _) | (_, false) => {
                 self.tell(step, "Normal", "Pulling", format!("Pulling image \"{image}\""));
-                let refused = self.refusal(&reference, step).is_some();
-                let takes = if refused {
+                let takes = if self.refusal(&reference, step).is_some() {
                     step.timing.pull_refused
                 } else if present {
                     step.timing.pull / 4
                 } else {
                     step.timing.pull
                 };
-                self.state = State::Pulling { since: step.now, until: later(step.now, takes) };
+                let refused = match &self.state {
+                    State::NoImage { reason, message, .. } => Some((*reason, message.clone())),
+                    _ => None,
+                };
+                self.state = State::Pulling { since: step.now, until: later(step.now, takes), refused };
             }
             _ => {
                 let message =

@@ -155,6 +155,10 @@ fn container_status(container: &Container, spec: &Value, initializing: bool, vie
     let state = match &container.state {
         State::Idle if initializing || container.role != Role::Main => waiting("PodInitializing", ""),
         State::Idle => waiting("ContainerCreating", ""),
+        State::Pulling { refused: Some((reason, message)), .. } => {
+            last = container.ended.as_ref().or(last);
+            waiting(reason, message)
+        }
         State::Pulling { .. } | State::Creating { .. } => match &container.ended {
             Some(ended) => terminated(ended),
             None if container.role != Role::Main => waiting("PodInitializing", ""),

@@ -190,10 +190,15 @@ fn common(meta: &Value) -> Vec<FieldError> {
 #[must_use]
 pub fn finalizer_faults(meta: &Value) -> Vec<FieldError> {
     let all = meta["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str).enumerate();
-    let bad =
-        all.filter(|(_, own)| !own.contains('/') && !matches!(*own, "kubernetes" | "orphan" | "foregroundDeletion"));
-    let why = "name is neither a standard finalizer name nor is it fully qualified";
-    bad.map(|(index, own)| FieldError::invalid(format!("metadata.finalizers[{index}]"), own, why)).collect()
+    let fault =
+        |(index, own)| Some(FieldError::invalid(format!("metadata.finalizers[{index}]"), own, unknown_finalizer(own)?));
+    all.filter_map(fault).collect()
+}
+
+/// Why a name is no finalizer that Kubernetes knows.
+pub fn unknown_finalizer(name: &str) -> Option<&'static str> {
+    let known = name.contains('/') || matches!(name, "kubernetes" | "orphan" | "foregroundDeletion");
+    (!known).then_some("name is neither a standard finalizer name nor is it fully qualified")
 }
 
 /// `ValidateOwnerReferences`; it names fields without the reference's index.

@@ -85,6 +85,7 @@ suite! {
     ]
     databases [
         upkeep::answers,
+        upkeep::says_which_installation_it_is,
         people::list_refuses_unknown_values,
         journal::audit_refuses_unknown_values,
         upkeep::nul_is_replaced,

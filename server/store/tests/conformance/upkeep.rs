@@ -15,6 +15,12 @@ pub async fn answers(store: Arc<dyn Store>) {
     assert!(version.split('.').all(|part| part.parse::<u32>().is_ok()), "{description}");
 }
 
+pub async fn says_which_installation_it_is(store: Arc<dyn Store>) {
+    let id = store.installation().await.unwrap();
+    assert!(id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()), "{id}");
+    assert_eq!(store.installation().await.unwrap(), id);
+}
+
 pub async fn text_is_kept_as_it_is(store: Arc<dyn Store>) {
     for (number, text) in (1..).zip(["", "O'Brien; --", "名前 👩‍💻", "tab\tline\nend", "\\%_\"$1?"]) {
         let user = User { display_name: text.to_owned(), ..user(number, &format!("u{number}")) };

@@ -32,13 +32,30 @@ impl Authority {
     /// # Errors
     /// No randomness.
     pub fn generate() -> Result<Self> {
+        let (params, key) = (Self::params(), KeyPair::generate()?);
+        let pem = params.self_signed(&key)?.pem();
+        Ok(Self { issuer: Issuer::new(params, key), pem })
+    }
+
+    /// One that was kept as `ca.crt` and `ca.key`.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn read(folder: &Path) -> Result<Self> {
+        let text = |name: &str| {
+            let file = folder.join(name);
+            fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))
+        };
+        Ok(Self { issuer: Issuer::new(Self::params(), KeyPair::from_pem(&text("ca.key")?)?), pem: text("ca.crt")? })
+    }
+
+    /// The same for every authority but for the key.
+    fn params() -> CertificateParams {
         let mut params = CertificateParams::default();
         params.distinguished_name = called(&[(DnType::CommonName, "test-cluster")]);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
-        let key = KeyPair::generate()?;
-        let pem = params.self_signed(&key)?.pem();
-        Ok(Self { issuer: Issuer::new(params, key), pem })
+        params
     }
 
     /// Its own key, for the controller manager that signs in its name.

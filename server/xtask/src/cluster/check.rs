@@ -12,7 +12,12 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    cluster::{addons::Addon, cgroups, down, layout::Cluster, trials, up},
+    cluster::{
+        cgroups, down,
+        layout::Cluster,
+        services, trials, up,
+        with::{self, Extra},
+    },
     shell::{output, say, step},
     workspace::Workspace,
 };
@@ -29,12 +34,13 @@ type Picture = BTreeSet<String>;
 ///
 /// # Errors
 /// The cluster does not do what it should, or something stays.
-pub fn run(workspace: &Workspace, with: &[Addon]) -> Result<()> {
+pub fn run(workspace: &Workspace, with: &[Extra]) -> Result<()> {
+    let (addons, around) = with::split(with);
     down::run(NAME)?;
     let before = picture()?;
     up::run(workspace, NAME, with)?;
     let cluster = Cluster::find(NAME)?.context("it did not stay")?;
-    let used = trials::run(&cluster, with);
+    let used = trials::run(&cluster, &addons).and_then(|()| services::work(workspace, &cluster, &around));
     let spaces = namespaces(&cluster)?;
     say(&format!("{} processes in {} namespaces are the cluster's", members(&cluster)?.len(), spaces.len()));
     down::run(NAME)?;
@@ -65,6 +71,7 @@ fn picture() -> Result<Picture> {
         ("address", "ip -o addr | awk '{print $2, $4}'"),
         ("route", "ip route show table all; ip -6 route show table all"),
         ("rule", "ip rule"),
+        ("shared memory", "ipcs; ls -A /dev/shm"),
         ("nftables", "nft list ruleset"),
         ("loop device", "losetup --list --noheadings --output NAME,BACK-FILE"),
         (

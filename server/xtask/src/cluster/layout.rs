@@ -166,6 +166,11 @@ impl Cluster {
         self.net() + "10"
     }
 
+    /// The address of what stands around it.
+    pub fn around(&self) -> String {
+        self.net() + "20"
+    }
+
     /// All pods.
     pub fn pods(&self) -> String {
         format!("10.{}.0.0/16", 244 + self.slot)

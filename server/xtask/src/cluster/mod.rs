@@ -18,9 +18,11 @@ mod network;
 mod node;
 mod process;
 mod registry;
+mod services;
 mod status;
 mod trials;
 mod up;
+mod with;
 
 pub use addons::Addon;
 
@@ -28,7 +30,10 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
-use crate::{cluster::layout::Cluster, workspace::Workspace};
+use crate::{
+    cluster::{layout::Cluster, with::Extra},
+    workspace::Workspace,
+};
 
 /// What `cargo xtask cluster` takes.
 #[derive(clap::Args)]
@@ -44,9 +49,9 @@ pub struct Options {
 enum Command {
     /// Installs and builds what is missing, and starts the cluster.
     Up {
-        /// What the cluster shall have beside Kubernetes itself; a cluster that runs gets it, too.
+        /// What the cluster shall have beside Kubernetes itself, in it or around it; a cluster that runs gets it, too.
         #[arg(long, value_enum, value_delimiter = ',')]
-        with: Vec<addons::Addon>,
+        with: Vec<Extra>,
     },
     /// Stops the cluster and leaves nothing of it behind.
     Down,
@@ -76,9 +81,9 @@ enum Command {
     Status,
     /// Starts and uses a cluster of its own, stops it, and compares what the machine has before and after.
     Check {
-        /// Add-ons that are tried, too.
+        /// Add-ons and services that are tried, too.
         #[arg(long, value_enum, value_delimiter = ',')]
-        with: Vec<addons::Addon>,
+        with: Vec<Extra>,
     },
 }
 
@@ -120,10 +125,10 @@ pub struct Testbed {
 ///
 /// # Errors
 /// [`NotHere`](crate::shell::NotHere) where this machine cannot run one; otherwise what went wrong.
-pub fn testbed(workspace: &Workspace, name: &str, with: &[Addon]) -> Result<Testbed> {
+pub fn testbed(workspace: &Workspace, name: &str, with: &[impl Copy + Into<Extra>]) -> Result<Testbed> {
     needs::machine()?;
     let _alone = binary::alone()?;
-    up::run(workspace, name, with)?;
+    up::run(workspace, name, &with.iter().copied().map(Into::into).collect::<Vec<_>>())?;
     let cluster = running(name)?;
     Ok(Testbed { kubeconfig: cluster.kubeconfig(), programs: cluster.path("bin") })
 }

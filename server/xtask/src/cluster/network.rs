@@ -24,7 +24,7 @@ pub fn routes() -> Result<String> {
     Ok(String::from_utf8_lossy(&output(Command::new("ip").args(["-4", "route", "show", "table", "all"]))?).into_owned())
 }
 
-/// The switch, the control plane's address and the host's cable.
+/// The switch, the addresses of the control plane and of the services around it, and the host's cable.
 ///
 /// # Errors
 /// The kernel refuses.
@@ -35,7 +35,7 @@ pub fn create(cluster: &Cluster) -> Result<()> {
         &netns,
         &["link set lo up", "link add switch type bridge", &format!("addr add {}/24 dev switch", cluster.control())],
     )?;
-    ip(&netns, &["link set switch up"])?;
+    ip(&netns, &[&format!("addr add {}/24 dev switch", cluster.around()), "link set switch up"])?;
     sysctl(&netns, &["net.ipv4.ip_forward=1"])?;
 
     host(&[format!("link add {link} type veth peer name host netns {}", netns.display())])?;

@@ -8,7 +8,7 @@ use crate::{
     cluster::{
         cgroups, kubectl,
         layout::{Cluster, Node},
-        node, process,
+        node, process, services,
     },
     shell::{run, say, step},
 };
@@ -27,6 +27,7 @@ pub fn print(cluster: &Cluster) -> Result<()> {
         let power = if on_power(node)? { "on " } else { "off" };
         println!("{:<11} {power} {:<15} {}", node.name(), node.address(), node.dir().join("var/log").display());
     }
+    services::print(cluster)?;
     if !kubectl::ready(cluster) {
         bail!("the API server is not ready; its log: {}", cluster.path("control/log/kube-apiserver.log").display());
     }
@@ -66,6 +67,7 @@ pub fn on(cluster: &Cluster, name: &str) -> Result<()> {
         let before = kubectl::heartbeat(cluster, name)?;
         let containerd = node::boot(node)?;
         node::join(node, &containerd)?;
+        services::node_on(node)?;
         process::wait(&format!("{name} ready"), Duration::from_secs(90), || {
             let now = kubectl::heartbeat(cluster, name)?;
             Ok(now.is_some() && now != before)

@@ -16,6 +16,8 @@ use crate::{
         binary, cgroups, control, down, images, kubectl,
         layout::Cluster,
         needs, network, node, process, registry,
+        services::{self, Service},
+        with::{self, Extra},
     },
     shell::{say, seconds, step},
     workspace::Workspace,
@@ -28,11 +30,12 @@ const WHOLE: &str = "whole";
 ///
 /// # Errors
 /// Something is missing here, or does not come up.
-pub fn run(workspace: &Workspace, name: &str, with: &[Addon]) -> Result<()> {
+pub fn run(workspace: &Workspace, name: &str, with: &[Extra]) -> Result<()> {
+    let (addons, services) = with::split(with);
     if let Some(cluster) = Cluster::find(name)? {
         if runs(&cluster)? {
             say(&format!("The cluster {name} runs already"));
-            addons::start(workspace, &cluster, with)?;
+            start_extras(workspace, &cluster, &addons, &services)?;
             println!("{}", cluster.kubeconfig().display());
             return Ok(());
         }
@@ -42,7 +45,8 @@ pub fn run(workspace: &Workspace, name: &str, with: &[Addon]) -> Result<()> {
     let programs = binary::build(workspace)?;
     let images = images::build(workspace)?;
     let pulls = registry::build(workspace)?;
-    addons::build(workspace, with)?;
+    addons::build(workspace, &addons)?;
+    services::build(workspace, &services)?;
 
     let start = Instant::now();
     let cluster = Cluster::create(name, &network::routes()?)?;
@@ -54,10 +58,15 @@ pub fn run(workspace: &Workspace, name: &str, with: &[Addon]) -> Result<()> {
         )
     })?;
     fs::write(cluster.path(WHOLE), "")?;
-    addons::start(workspace, &cluster, with)?;
+    start_extras(workspace, &cluster, &addons, &services)?;
     say(&format!("The cluster {name} is ready after {}", seconds(start.elapsed())));
     println!("{}", cluster.kubeconfig().display());
     Ok(())
+}
+
+fn start_extras(workspace: &Workspace, cluster: &Cluster, addons: &[Addon], services: &[Service]) -> Result<()> {
+    addons::start(workspace, cluster, addons)?;
+    services::start(workspace, cluster, services)
 }
 
 /// Whether it came up once and has not ended since. One that is only slow is never taken for a leftover.

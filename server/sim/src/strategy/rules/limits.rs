@@ -18,7 +18,8 @@ const COUNTED: [&str; 9] = [
     "services.nodeports",
     "services.loadbalancers",
 ];
-const COMPUTE: [&str; 9] = [
+/// What pods take of their nodes; a pod must state it itself when a quota limits it.
+pub const COMPUTE: [&str; 9] = [
     "cpu",
     "memory",
     "ephemeral-storage",

@@ -3,14 +3,14 @@
 mod access;
 mod autoscaling;
 mod definition;
-mod limits;
+pub mod limits;
 mod network;
 pub mod pod;
 mod storage;
 
 use serde_json::{Value, json};
 
-use super::meta::qualified_name_faults;
+use super::meta::{qualified_name_faults, unknown_finalizer};
 use crate::{cluster::text, registry::ResourceType, status::FieldError};
 
 pub use autoscaling::autoscaler;
@@ -75,8 +75,8 @@ fn at_least(value: &Value, field: &str, path: &str, least: i64, words: &str) -> 
 
 fn finalizer_faults(name: &str) -> Vec<String> {
     let mut out = qualified_name_faults(name);
-    if out.is_empty() && !name.contains('/') && !matches!(name, "kubernetes" | "orphan" | "foregroundDeletion") {
-        out.push("name is neither a standard finalizer name nor is it fully qualified".to_owned());
+    if out.is_empty() {
+        out.extend(unknown_finalizer(name).map(str::to_owned));
     }
     out
 }

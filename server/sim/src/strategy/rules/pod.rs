@@ -210,8 +210,7 @@ pub fn container(own: &Value, path: &str, out: &mut Vec<FieldError>) {
     for (index, variable) in items(own, "env").iter().enumerate() {
         source(&variable["valueFrom"], &format!("{path}.env[{index}].valueFrom"), out);
     }
-    for (index, from) in items(own, "envFrom").iter().enumerate() {
-        let _ = index;
+    for from in items(own, "envFrom") {
         if !from["configMapRef"].is_object() && !from["secretRef"].is_object() {
             let why = "must specify one of: `configMapRef` or `secretRef`";
             out.push(FieldError::invalid(format!("{path}.envFrom"), "", why));
@@ -341,8 +340,8 @@ pub fn warnings(spec: &Value, path: &str) -> Vec<String> {
             for part in ["limits", "requests"] {
                 for name in ["memory", "ephemeral-storage"] {
                     let Some(amount) = own["resources"][part].get(name) else { continue };
-                    if Quantity::lenient(Some(amount)).nanos() % 1_000_000_000 != 0 {
-                        let shown = Quantity::lenient(Some(amount));
+                    let shown = Quantity::lenient(Some(amount));
+                    if shown.nanos() % 1_000_000_000 != 0 {
                         out.push(format!(
                             "{path}.{field}[{index}].resources.{part}[{name}]: fractional byte value \"{shown}\" is invalid, must be an integer"
                         ));
