@@ -222,7 +222,7 @@ fn pack(addon: Addon, sources: &Path, folder: &Path) -> Result<()> {
     let (work, others) = (folder.join("work"), folder.join(PROGRAMS));
     let layer = work.join("program");
     fs::create_dir_all(&layer)?;
-    if addon.programs().iter().any(|(_, package)| *package == ".") {
+    if tests(sources)? {
         binary::go_test(sources)?;
     }
     for (index, (name, package)) in addon.programs().iter().enumerate() {
@@ -234,8 +234,13 @@ fn pack(addon: Addon, sources: &Path, folder: &Path) -> Result<()> {
         let texts = files.iter().map(|file| Ok(String::from_utf8(binary::read(&module.join(file))?)?));
         fs::write(folder.join(KINDS), texts.collect::<Result<Vec<_>>>()?.join("\n---\n"))?;
     }
-    let config =
-        json!({"Entrypoint": [format!("/{}", addon.programs()[0].0)], "Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]});
+    let config = json!({"Entrypoint": [format!("/{}", addon.programs()[0].0)], "Env": ["PATH=/"]});
     images::pack(&[Image { name: addon.image(), layers: vec!["program"], config }], &work, &folder.join(IMAGE))?;
     fs::remove_dir_all(&work).context("cannot clean up")
+}
+
+/// Whether there are tests of ours.
+fn tests(sources: &Path) -> Result<bool> {
+    let mut entries = fs::read_dir(sources).with_context(|| format!("cannot read {}", sources.display()))?.flatten();
+    Ok(entries.any(|entry| entry.file_name().to_string_lossy().ends_with("_test.go")))
 }

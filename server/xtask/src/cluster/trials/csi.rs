@@ -1,16 +1,20 @@
 //! What a CSI driver is for: volumes that are written, grow, are copied, fill up, follow their pod and go.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result};
 
 use super::{in_pod, wait};
 use crate::{
-    cluster::{kubectl, layout::Cluster, status},
+    cluster::{kubectl, layout::Cluster, process, status},
     shell::output,
 };
 
 /// Where the driver keeps volumes and snapshots, seen by every node.
 const POOL: &str = "/var/lib/kubelet/plugins/csi-btrfs/pool";
 const MI: u64 = 1024 * 1024;
+/// A kubelet comes by once in a minute or two.
+const GROWS: Duration = Duration::from_secs(300);
 
 /// All of it, on pods of three nodes.
 ///
@@ -93,7 +97,7 @@ fn says(cluster: &Cluster, pod: &str, script: &str, text: &str) -> Result<()> {
 /// Waits until a pod sees so many MiB, but for what its file system needs itself.
 fn looks(cluster: &Cluster, pod: &str, size: u64) -> Result<()> {
     let mut seen = 0;
-    wait(&format!("{pod} sees {size} MiB"), || {
+    process::wait(&format!("{pod} sees {size} MiB"), GROWS, || {
         let kilobytes = in_pod(cluster, pod, "df -k /data | awk 'END {print $2}'")?;
         seen = kilobytes.trim().parse::<u64>().unwrap_or_default() * 1024;
         Ok(seen <= size * MI && seen > (size - 16) * MI)
