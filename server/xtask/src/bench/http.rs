@@ -51,7 +51,7 @@ impl Request {
 
     /// The same, for a server that is known by that name.
     #[must_use]
-    pub fn to_host(self, host: &str) -> Self {
+    pub fn with_host(self, host: &str) -> Self {
         let text = String::from_utf8_lossy(&self.bytes).replacen(LOOPBACK, &format!("host: {host}\r\n"), 1);
         Self { bytes: text.into_bytes() }
     }
@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn names_the_server() {
-        let request = Request::get("/x", "").to_host("berth.test");
+        let request = Request::get("/x", "").with_host("berth.test");
         assert!(String::from_utf8(request.bytes).unwrap().starts_with("GET /x HTTP/1.1\r\nhost: berth.test\r\naccept"));
     }
 

@@ -28,7 +28,7 @@ impl Portal {
     }
 
     fn send(&self, request: Request) -> Result<Answer> {
-        Connection::to(self.address)?.send(&request.to_host(self.host))
+        Connection::to(self.address)?.send(&request.with_host(self.host))
     }
 
     /// Signs in with a one-time password and chooses another: what is asked of everybody at first.

@@ -37,8 +37,8 @@ pub struct Traffic {
 /// Those of `work`.
 pub fn during(portal: &Portal, work: impl FnOnce() -> Result<()>) -> Result<Traffic> {
     let requests = [
-        Request::get("/sign-in", "").to_host(portal.host),
-        Request::get_json("/api/v1/tenants", &portal.token).to_host(portal.host),
+        Request::get("/sign-in", "").with_host(portal.host),
+        Request::get_json("/api/v1/tenants", &portal.token).with_host(portal.host),
     ];
     let (over, next, start) = (AtomicBool::new(false), AtomicU64::new(0), Instant::now());
     let sender = || {
