@@ -27,8 +27,14 @@ impl Portal {
         Self { address, ..self.clone() }
     }
 
+    /// Connecting is tried for a while: a busy machine's ingress controller may not be ready for a moment. Nothing is sent twice.
     fn send(&self, request: Request) -> Result<Answer> {
-        Connection::to(self.address)?.send(&request.with_host(self.host))
+        let mut open = None;
+        process::wait("somebody listens", Duration::from_secs(30), || {
+            open = Connection::to(self.address).ok();
+            Ok(open.is_some())
+        })?;
+        open.context("nobody listens")?.send(&request.with_host(self.host))
     }
 
     /// Signs in with a one-time password and chooses another: what is asked of everybody at first.
