@@ -19,7 +19,7 @@ export default defineConfig({
   outputDir: 'test-results',
   // Two cores: the server and the browser share them.
   workers: 1,
-  timeout: 60_000,
+  timeout: 180_000,
   expect: { timeout: 10_000 },
   retries: 0,
   forbidOnly: Boolean(process.env.CI),
