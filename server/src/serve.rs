@@ -95,8 +95,8 @@ impl Portal {
         let cluster = KubeCluster::new(ClusterId::local(), link.connection, clock.clone());
         cluster.elect(Replica { name: replica(settings)?, installation: store.installation().await? });
         tasks.spawn(say_what_is_wrong(cluster.clone()));
-        tasks.spawn(install(cluster.clone(), stop.clone()));
-        tasks.spawn(keep_roles(cluster.clone(), stop.clone()));
+        tasks.spawn(install(cluster.clone(), clock.clone(), stop.clone()));
+        tasks.spawn(keep_roles(cluster.clone(), clock.clone(), stop.clone()));
         tasks.spawn(cluster.clone().run(stop.clone()));
         tasks.spawn(cluster.clone().run_controller(stop.clone()));
 
@@ -238,16 +238,16 @@ async fn say_what_is_wrong(cluster: Arc<KubeCluster>) {
 /// Installs the definitions, and again whenever they are not there any more: a cluster may be restored from a backup, or made
 /// anew under the same address. Every replica does, as a newer one must not wait for the older ones to end: nobody puts an
 /// older definition in the place of a newer one.
-async fn install(cluster: Arc<KubeCluster>, stop: CancellationToken) {
+async fn install(cluster: Arc<KubeCluster>, clock: Arc<dyn Clock>, stop: CancellationToken) {
     let work = || {
         let cluster = cluster.clone();
         async move { cluster.ensure_crds().await }
     };
-    until_stopped(&stop, work, "the definitions could not be installed").await;
+    until_stopped(&*clock, &stop, work, "the definitions could not be installed").await;
 }
 
 /// Keeps the roles that Berth gives to people in the cluster.
-async fn keep_roles(cluster: Arc<KubeCluster>, stop: CancellationToken) {
+async fn keep_roles(cluster: Arc<KubeCluster>, clock: Arc<dyn Clock>, stop: CancellationToken) {
     let work = || {
         let cluster = cluster.clone();
         async move {
@@ -255,11 +255,12 @@ async fn keep_roles(cluster: Arc<KubeCluster>, stop: CancellationToken) {
             cluster.ensure_cluster_roles().await.map(drop)
         }
     };
-    until_stopped(&stop, work, "the roles could not be made").await;
+    until_stopped(&*clock, &stop, work, "the roles could not be made").await;
 }
 
 /// Keeps namespaces in the clusters as the rows want them.
 async fn keep_namespaces(services: Services, cluster: Arc<KubeCluster>, stop: CancellationToken) {
+    let clock = services.clock().clone();
     let work = || {
         let (services, cluster) = (services.clone(), cluster.clone());
         async move {
@@ -271,11 +272,11 @@ async fn keep_namespaces(services: Services, cluster: Arc<KubeCluster>, stop: Ca
             Ok(())
         }
     };
-    until_stopped(&stop, work, "namespaces could not be reconciled").await;
+    until_stopped(&*clock, &stop, work, "namespaces could not be reconciled").await;
 }
 
 /// Does it every [`RECONCILE`], sooner after a failure, until told to stop.
-async fn until_stopped<F>(stop: &CancellationToken, work: impl Fn() -> F, trouble: &str)
+async fn until_stopped<F>(clock: &dyn Clock, stop: &CancellationToken, work: impl Fn() -> F, trouble: &str)
 where
     F: Future<Output = berth_core::Result<()>>,
 {
@@ -294,7 +295,7 @@ where
                     wait
                 }
             };
-            tokio::time::sleep(next).await;
+            clock.sleep(next).await;
         }
     };
     tokio::select! {

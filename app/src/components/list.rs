@@ -2,10 +2,7 @@
 
 use std::borrow::Cow;
 
-use berth_core::ports::{
-    cluster::{CacheState, Freshness},
-    pages::Language,
-};
+use berth_core::ports::{cluster::Freshness, pages::Language};
 use berth_types::{ListQuery, Page};
 use leptos::prelude::*;
 
@@ -110,11 +107,7 @@ impl<T> List<T> {
     /// With how fresh the cluster's cache is.
     #[must_use]
     pub fn read(mut self, freshness: &Freshness) -> Self {
-        self.unread = match freshness.state {
-            CacheState::Loading => true,
-            CacheState::Stale { .. } => freshness.as_of.is_none(),
-            CacheState::Live => false,
-        };
+        self.unread = freshness.read().is_err();
         self
     }
 

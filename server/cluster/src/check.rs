@@ -1,14 +1,14 @@
 //! What Berth needs of a cluster, each with its fix: for `berth doctor`.
 
 use berth_core::ports::cluster::{Finding, Verdict};
-use berth_types::{ErrorCode, app::GROUP};
+use berth_types::ErrorCode;
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
 use serde_json::{Value, json};
 
 use crate::{
     connection::Connection,
-    crd::{SCHEMA_VERSION, schema_version},
+    crd::{APPS, SCHEMA_VERSION, schema_version},
     error::Target,
     lease::{self, Record},
     rest::{Kind, Rest},
@@ -18,10 +18,11 @@ use crate::{
 /// Oldest minor version that is known to work.
 const MINOR: u32 = 33;
 
-/// A right that an identity needs: verb, group, resource with subresource; in every namespace where none is named.
+/// A right that an identity needs: verb, group, resource with subresource; everywhere, unless [`narrowest`] says where.
 type Right = (&'static str, &'static str, &'static str);
 
 const REACH_IT: &str = "check the kubeconfig's server address, the network, and that the API server runs";
+const LEASE: &str = "lease of the controller";
 const NEW_CREDENTIALS: &str = "the credentials of the kubeconfig are wrong or have expired: get new ones";
 
 const READER: &[Right] =
@@ -122,15 +123,14 @@ fn check_version(version: &Value) -> Finding {
 }
 
 async fn check_crd(rest: &Rest) -> Finding {
-    let path = format!("/apis/{}", Kind::APP.api_version);
-    let served = rest.get::<Value>(&Target::new("the definitions", ""), &path).await;
-    let name = format!("{}.{GROUP}", Kind::APP.plural);
-    let definition = rest.get::<Value>(&Target::new("the definition", &name), &Kind::CRD.at("", &name)).await;
+    let definition = rest.get::<Value>(&Target::new("the definition", APPS), &Kind::CRD.at("", APPS)).await;
     let version = definition.ok().and_then(|d| schema_version(&d)).filter(|version| *version > SCHEMA_VERSION);
     if let Some(version) = version {
         let found = format!("of version {version}, made by a newer Berth; this one knows up to {SCHEMA_VERSION}");
         return finding("App definition", false, found, "run the newer Berth: an older one does not change it back");
     }
+    let path = format!("/apis/{}", Kind::APP.api_version);
+    let served = rest.get::<Value>(&Target::new("the definitions", ""), &path).await;
     let found = match &served {
         Ok(_) => "served".to_owned(),
         // So it is in every new cluster; the rights to install it are looked at below.
@@ -153,32 +153,31 @@ fn narrowest(resource: &str) -> (&'static str, &'static str) {
     match resource {
         "leases" => (lease::NAMESPACE, lease::NAME),
         "clusterroles" => ("", PLATFORM_READER),
-        "customresourcedefinitions" => ("", "apps.berth.dev"),
+        "customresourcedefinitions" => ("", APPS),
         _ => ("", ""),
     }
 }
 
 /// Who works on the cluster.
 async fn check_lease(controller: &Client, installation: Option<&str>, now: Timestamp) -> Finding {
-    let what = "lease of the controller";
     let path = Kind::LEASE.at(lease::NAMESPACE, lease::NAME);
     match Rest::new(controller.clone()).get::<Value>(&Target::new("the lease", lease::NAME), &path).await {
-        Ok(found) => judge_lease(what, &Record::of(&found), installation, now),
-        Err(e) if e.code() == ErrorCode::NotFound => finding(what, true, "nobody's yet", ""),
-        Err(e) => finding(what, false, e.message(), "give the controller's account the right to read it"),
+        Ok(found) => judge_lease(&Record::of(&found), installation, now),
+        Err(e) if e.code() == ErrorCode::NotFound => finding(LEASE, true, "nobody's yet", ""),
+        Err(e) => finding(LEASE, false, e.message(), "give the controller's account the right to read it"),
     }
 }
 
 /// One that was renewed a minute ago is held by nobody any more, even where clocks differ a little.
-fn judge_lease(what: &str, record: &Record, installation: Option<&str>, now: Timestamp) -> Finding {
+fn judge_lease(record: &Record, installation: Option<&str>, now: Timestamp) -> Finding {
     let renewed = record.renewed.parse::<Timestamp>().ok();
     let lives = renewed.is_some_and(|at| now.duration_since(at) < SignedDuration::from_mins(1));
     if record.holder.is_empty() || !lives {
-        return finding(what, true, "nobody's", "");
+        return finding(LEASE, true, "nobody's", "");
     }
     let stranger = installation.is_some_and(|own| own != record.installation);
     let found = if stranger { format!("{}: {}", record.holder, lease::OTHER_BERTH) } else { record.holder.clone() };
-    finding(what, !stranger, found, lease::OTHER_BERTH_FIX)
+    finding(LEASE, !stranger, found, lease::OTHER_BERTH_FIX)
 }
 
 async fn check_rights(who: &str, client: &Client, rights: &[Right]) -> Finding {
@@ -237,7 +236,7 @@ mod tests {
             (lease("a", "theirs", "2026-11-21T09:00:00.000000Z"), Some("ours"), true),
             (lease("a", "theirs", fresh), None, true),
         ] {
-            let got = judge_lease("lease", &record, installation, now);
+            let got = judge_lease(&record, installation, now);
             assert_eq!(got.verdict == Verdict::Good, ok, "{record:?} {got:?}");
             assert_eq!(got.fix.is_some(), !ok);
         }

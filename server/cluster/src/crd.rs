@@ -21,6 +21,8 @@ use crate::{
 
 /// Version of the schemas; grows with each change of them, so that an older Berth does not take fields from a newer one.
 pub const SCHEMA_VERSION: u32 = 2;
+/// Name of the definition of apps: plural and group, as the API server demands.
+pub(crate) const APPS: &str = "apps.berth.dev";
 
 /// All definitions that Berth installs.
 #[must_use]
@@ -60,7 +62,7 @@ fn apps() -> Value {
         "apiVersion": Kind::CRD.api_version,
         "kind": Kind::CRD.kind,
         "metadata": {
-            "name": format!("apps.{GROUP}"),
+            "name": APPS,
             "labels": { meta::MANAGED_BY: meta::BERTH },
             "annotations": { meta::SCHEMA_VERSION: SCHEMA_VERSION.to_string() },
         },

@@ -25,7 +25,7 @@ use crate::{
     rest::{Kind, Rest, bounded},
 };
 
-/// How long pods may take to get ready, or a policy to hold.
+/// How long pods may take to get ready, names to resolve, a Service to reach its pods.
 const PATIENCE: Duration = Duration::from_secs(90);
 /// How long one command in a pod may take.
 const COMMAND: Duration = Duration::from_secs(60);
@@ -155,6 +155,24 @@ impl Ground {
             Ok(ran(&out))
         };
         bounded(COMMAND, work).await?
+    }
+
+    /// Runs a script in a pod again and again until it is `enough`; its last run.
+    async fn sh_until(
+        &self,
+        pod: &str,
+        script: &str,
+        patience: Duration,
+        enough: impl Fn(&Ran) -> bool,
+    ) -> Result<Ran> {
+        let end = Instant::now() + patience;
+        loop {
+            let ran = self.sh(pod, script).await?;
+            if enough(&ran) || Instant::now() > end {
+                return Ok(ran);
+            }
+            pause(Duration::from_millis(500)).await;
+        }
     }
 
     async fn metrics(&self) -> Finding {

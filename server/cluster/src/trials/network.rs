@@ -7,17 +7,18 @@ use berth_core::{
     ports::cluster::{Finding, Verdict},
 };
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
-use super::{Ground, PATIENCE, Ran, Ready, found, objects};
-use crate::{cache::pause, error::Target, rest::Kind};
+use super::{COMMAND, Ground, PATIENCE, Ran, Ready, found, objects};
+use crate::{error::Target, rest::Kind};
 
 /// How often a blob is fetched for a throughput.
 const FETCHES: u32 = 10;
+/// How long a policy may take to hold.
+const ENFORCED: Duration = Duration::from_secs(20);
 
 pub(super) async fn all(ground: &Ground, pods: &[Ready], tell: &mut impl FnMut(Finding)) -> Result<()> {
     let Some(first) = pods.first() else { return Ok(()) };
-    let probe = ground.sh(&first.name, &fetch(&first.address)).await?;
+    let probe = ground.sh(&first.name, &page(&first.address)).await?;
     if probe.out != first.name {
         let what = "pods reach each other, names, Services, policies";
         let fix = "name an image with a shell, httpd, wget and nslookup with --image: busybox, say";
@@ -29,22 +30,28 @@ pub(super) async fn all(ground: &Ground, pods: &[Ready], tell: &mut impl FnMut(F
     let service = ground.make(Kind::SERVICE, &objects::service("web", json!({ objects::TRIAL: "web" }))).await?;
     let address = service["spec"]["clusterIP"].as_str().unwrap_or_default().to_owned();
     tell(names(ground, first, &address).await?);
-    tell(spreads(ground, pods, &address).await?);
-    tell(throughput(ground, pods).await?);
-    tell(policies(ground, pods).await?);
+    tell(spreads(ground, first, pods, &address).await?);
+    let last = pods.last().unwrap_or(first);
+    tell(throughput(ground, first, last).await?);
+    tell(policies(ground, first, last).await?);
     Ok(())
 }
 
-/// What a pod serves; busybox's own `-T` is not to be trusted everywhere.
-fn fetch(address: &str) -> String {
+/// Fetches `path` of a pod into the file `into`; busybox's own `-T` is not to be trusted everywhere.
+fn fetch(address: &str, path: &str, into: &str, within: Duration) -> String {
     let host = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
-    format!("timeout 5 wget -q -O - http://{host}:{}/", objects::PORT)
+    format!("timeout {} wget -q -O {into} http://{host}:{}/{path}", within.as_secs(), objects::PORT)
+}
+
+/// What a pod says at `/`: its name.
+fn page(address: &str) -> String {
+    fetch(address, "", "-", Duration::from_secs(5))
 }
 
 async fn reach(ground: &Ground, pods: &[Ready]) -> Result<Finding> {
     let mut lost = Vec::new();
     for (from, to) in pods.iter().zip(pods.iter().cycle().skip(1)) {
-        let got = ground.sh(&from.name, &fetch(&to.address)).await?;
+        let got = ground.sh(&from.name, &page(&to.address)).await?;
         if got.out != to.name {
             lost.push(format!("{} does not reach {} ({})", from.name, to.name, to.address));
         }
@@ -62,34 +69,23 @@ async fn reach(ground: &Ground, pods: &[Ready]) -> Result<Finding> {
 async fn names(ground: &Ground, from: &Ready, address: &str) -> Result<Finding> {
     // The first search domain is the namespace's: with it, the name does not depend on the cluster's domain.
     let script = r#"nslookup "web.$(sed -n 's/^search  *\([^ ]*\).*/\1/p' /etc/resolv.conf)""#;
-    let end = Instant::now() + PATIENCE;
-    loop {
-        let Ran { code, out } = ground.sh(&from.name, script).await?;
-        let what = "names of Services resolve";
-        if code == 0 && out.contains(address) {
-            return Ok(found(what, Verdict::Good, address, ""));
-        }
-        if Instant::now() > end {
-            let fix = "look at the cluster's DNS (CoreDNS, in kube-system) and at the way from pods to it";
-            return Ok(found(what, Verdict::Bad, last_line(&out), fix));
-        }
-        pause(Duration::from_secs(1)).await;
+    let resolved = |ran: &Ran| ran.code == 0 && ran.out.contains(address);
+    let last = ground.sh_until(&from.name, script, PATIENCE, resolved).await?;
+    let what = "names of Services resolve";
+    if resolved(&last) {
+        return Ok(found(what, Verdict::Good, address, ""));
     }
+    let fix = "look at the cluster's DNS (CoreDNS, in kube-system) and at the way from pods to it";
+    Ok(found(what, Verdict::Bad, last_line(&last.out), fix))
 }
 
-async fn spreads(ground: &Ground, pods: &[Ready], address: &str) -> Result<Finding> {
-    let Some(first) = pods.first() else { return Ok(spread(&[], "")) };
+async fn spreads(ground: &Ground, from: &Ready, pods: &[Ready], address: &str) -> Result<Finding> {
     let requests = 30 * pods.len();
-    let script = format!("for i in $(seq {requests}); do {} || echo failed; done", fetch(address));
-    let end = Instant::now() + PATIENCE;
-    loop {
-        // A Service takes a moment to reach every node.
-        let got = ground.sh(&first.name, &script).await?;
-        let finding = spread(pods, &got.out);
-        if finding.verdict == Verdict::Good || Instant::now() > end {
-            return Ok(finding);
-        }
-    }
+    let script = format!("for i in $(seq {requests}); do {} || echo failed; done", page(address));
+    // A Service takes a moment to reach every node.
+    let good = |ran: &Ran| spread(pods, &ran.out).verdict == Verdict::Good;
+    let last = ground.sh_until(&from.name, &script, PATIENCE, good).await?;
+    Ok(spread(pods, &last.out))
 }
 
 /// What the answers of a Service over `pods` say, a pod's name a line.
@@ -110,24 +106,20 @@ pub(super) fn spread(pods: &[Ready], answers: &str) -> Finding {
     found(what, Verdict::Good, format!("{total} requests over {} pods", pods.len()), "")
 }
 
-async fn throughput(ground: &Ground, pods: &[Ready]) -> Result<Finding> {
-    let (Some(from), Some(to)) = (pods.first(), pods.last()) else { return Ok(speed(None, None)) };
-    let only = json!({ "metadata": { "labels": { "berth.dev/only": "yes" } } });
-    patch(ground, &to.name, &only).await?;
-    let service = ground.make(Kind::SERVICE, &objects::service("only", json!({ "berth.dev/only": "yes" }))).await?;
+async fn throughput(ground: &Ground, from: &Ready, to: &Ready) -> Result<Finding> {
+    let only = json!({ objects::ONLY: "yes" });
+    label(ground, &to.name, &only).await?;
+    let service = ground.make(Kind::SERVICE, &objects::service("only", only)).await?;
     let through = service["spec"]["clusterIP"].as_str().unwrap_or_default();
-    let end = Instant::now() + PATIENCE;
-    while ground.sh(&from.name, &fetch(through)).await?.code != 0 && Instant::now() < end {
-        pause(Duration::from_millis(500)).await;
-    }
-    let mut measured = Vec::new();
-    for address in [&to.address, through] {
-        let blob = fetch(address).replace("timeout 5", "timeout 60").replace("-O - ", "-O /dev/null ");
-        let script =
-            format!("cat /proc/uptime; for i in $(seq {FETCHES}); do {blob}blob || exit 1; done; cat /proc/uptime");
-        measured.push(rate(&ground.sh(&from.name, &script).await?));
-    }
-    Ok(speed(measured[0], measured[1]))
+    ground.sh_until(&from.name, &page(through), PATIENCE, |ran| ran.code == 0).await?;
+    let straight = measure(ground, from, &to.address).await?;
+    Ok(speed(straight, measure(ground, from, through).await?))
+}
+
+async fn measure(ground: &Ground, from: &Ready, address: &str) -> Result<Option<f64>> {
+    let blob = fetch(address, "blob", "/dev/null", COMMAND);
+    let script = format!("cat /proc/uptime; for i in $(seq {FETCHES}); do {blob} || exit 1; done; cat /proc/uptime");
+    Ok(rate(&ground.sh(&from.name, &script).await?))
 }
 
 /// MB/s, from the machine's uptime before and after.
@@ -152,29 +144,25 @@ fn speed(straight: Option<f64>, through: Option<f64>) -> Finding {
     }
 }
 
-async fn policies(ground: &Ground, pods: &[Ready]) -> Result<Finding> {
+async fn policies(ground: &Ground, from: &Ready, to: &Ready) -> Result<Finding> {
     let what = "NetworkPolicies are enforced";
-    let (Some(from), Some(to)) = (pods.first(), pods.last()) else { return Ok(found(what, Verdict::Lacking, "", "")) };
     if from == to {
         return Ok(found(what, Verdict::Lacking, "not tried: there is one node", "try it by hand with two pods"));
     }
-    patch(ground, &to.name, &json!({ "metadata": { "labels": { objects::CLOSED: "yes" } } })).await?;
+    label(ground, &to.name, &json!({ objects::CLOSED: "yes" })).await?;
     ground.make(Kind::NETWORK_POLICY, &objects::closing("closed")).await?;
-    let end = Instant::now() + Duration::from_secs(20);
-    while ground.sh(&from.name, &fetch(&to.address)).await?.code == 0 {
-        if Instant::now() > end {
-            let fix = "use a network plug-in that enforces them (Calico, Cilium); until then every pod reaches every other, \
-                       of other tenants too";
-            return Ok(found(what, Verdict::Lacking, "a pod that nobody may reach is reached", fix));
-        }
-        pause(Duration::from_millis(500)).await;
+    if ground.sh_until(&from.name, &page(&to.address), ENFORCED, |ran| ran.code != 0).await?.code == 0 {
+        let fix = "use a network plug-in that enforces them (Calico, Cilium); until then every pod reaches every other, \
+                   of other tenants too";
+        return Ok(found(what, Verdict::Lacking, "a pod that nobody may reach is reached", fix));
     }
     Ok(found(what, Verdict::Good, "a pod that nobody may reach is not reached", ""))
 }
 
-async fn patch(ground: &Ground, pod: &str, change: &Value) -> Result<()> {
+async fn label(ground: &Ground, pod: &str, labels: &Value) -> Result<()> {
     let path = Kind::POD.at(&ground.namespace, pod);
-    ground.rest.merge(&Target::new("the pod", pod), &path, change).await.map(drop)
+    let change = json!({ "metadata": { "labels": labels } });
+    ground.rest.merge(&Target::new("the pod", pod), &path, &change).await.map(drop)
 }
 
 fn last_line(out: &str) -> String {

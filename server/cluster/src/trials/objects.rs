@@ -8,6 +8,8 @@ use crate::{meta, rest::Kind};
 pub(super) const TRIAL: &str = "berth.dev/trial";
 /// On the pod that a policy closes.
 pub(super) const CLOSED: &str = "berth.dev/closed";
+/// On the pod that a Service has to itself.
+pub(super) const ONLY: &str = "berth.dev/only";
 /// Where the pods listen.
 pub(super) const PORT: u16 = 8080;
 /// What a throughput is measured with, MiB.

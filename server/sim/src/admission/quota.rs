@@ -18,22 +18,11 @@ use crate::{
     registry::builtin::gr,
     status::Result,
     store::GroupResource,
-    strategy::rules::limits::COMPUTE,
+    strategy::rules::limits::{COMPUTE, COUNTED},
 };
 
 /// The plug-in.
 pub struct Quota;
-
-/// Resources that a quota may count by their plain name.
-const PLAIN: &[&str] = &[
-    "pods",
-    "services",
-    "replicationcontrollers",
-    "resourcequotas",
-    "secrets",
-    "configmaps",
-    "persistentvolumeclaims",
-];
 
 /// What one object takes from a quota.
 #[must_use]
@@ -46,7 +35,7 @@ pub fn usage(resource: &GroupResource, object: &Value) -> Amounts {
         format!("{}.{}", resource.resource, resource.group)
     };
     used.insert(format!("count/{counted}"), one);
-    if resource.group.is_empty() && PLAIN.contains(&&*resource.resource) && resource != &gr::PODS {
+    if resource.group.is_empty() && COUNTED.contains(&&*resource.resource) && resource != &gr::PODS {
         used.insert(resource.resource.to_string(), one);
     }
     if *resource == gr::PODS {
@@ -165,7 +154,7 @@ fn counted_resources(cluster: &Cluster, hard: &Amounts) -> BTreeSet<GroupResourc
             out.insert(gr::SERVICES);
         } else if name.ends_with("persistentvolumeclaims") || name.ends_with("requests.storage") {
             out.insert(gr::PERSISTENT_VOLUME_CLAIMS);
-        } else if PLAIN.contains(&name.as_str()) {
+        } else if COUNTED.contains(&name.as_str()) {
             out.insert(GroupResource::owned("", name.clone()));
         } else {
             out.insert(gr::PODS);

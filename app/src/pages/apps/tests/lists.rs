@@ -146,25 +146,3 @@ fn events_are_told_by_kind() {
         assert!(html.contains(chip), "{chip} is not in {html}");
     }
 }
-
-/// `cargo test --release --workspace --lib -- --ignored --nocapture a_page_takes`: what rendering costs.
-#[test]
-#[ignore = "a measurement, for release builds"]
-#[allow(clippy::disallowed_methods)]
-fn a_page_takes() {
-    const TIMES: u32 = 500;
-    let pods =
-        all_pods((0..100).map(|n| running(&format!("checkout-api-7c9f{n:04x}-x2k{n:02}"))).collect(), 10_000, &[]);
-    let rows = (0..100).map(|n| app_row(&format!("app-{n}"), AppPhase::Ready, 3, 3)).collect();
-    let apps = apps(rows, 10_000, &[], ALL);
-    let measure = |what: &str, render: &dyn Fn() -> String| {
-        let bytes = render().len();
-        let begun = std::time::Instant::now();
-        for _ in 0..TIMES {
-            std::hint::black_box(render());
-        }
-        println!("{what}: {:?} a page of {bytes} bytes", begun.elapsed() / TIMES);
-    };
-    measure("pods", &|| pods::view(ui(EN), &pods).to_html());
-    measure("apps", &|| view(ui(EN), &apps).to_html());
-}

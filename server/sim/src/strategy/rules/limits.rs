@@ -7,17 +7,11 @@ use serde_json::Value;
 use super::items;
 use crate::{cluster::text, quantity::Quantity, status::FieldError, strategy::meta::qualified_name_faults};
 
-const COUNTED: [&str; 9] = [
-    "pods",
-    "services",
-    "replicationcontrollers",
-    "resourcequotas",
-    "secrets",
-    "configmaps",
-    "persistentvolumeclaims",
-    "services.nodeports",
-    "services.loadbalancers",
-];
+/// The kinds of the core group whose objects a quota counts by their plain names.
+pub const COUNTED: [&str; 7] =
+    ["pods", "services", "replicationcontrollers", "resourcequotas", "secrets", "configmaps", "persistentvolumeclaims"];
+/// Services of these types, counted apart.
+const COUNTED_SERVICES: [&str; 2] = ["services.nodeports", "services.loadbalancers"];
 /// What pods take of their nodes; a pod must state it itself when a quota limits it.
 pub const COMPUTE: [&str; 9] = [
     "cpu",
@@ -31,8 +25,12 @@ pub const COMPUTE: [&str; 9] = [
     "limits.ephemeral-storage",
 ];
 
+fn is_counted(name: &str) -> bool {
+    COUNTED.contains(&name) || COUNTED_SERVICES.contains(&name)
+}
+
 fn is_standard(name: &str) -> bool {
-    COUNTED.contains(&name)
+    is_counted(name)
         || COMPUTE.contains(&name)
         || name == "requests.storage"
         || name.starts_with("hugepages-")
@@ -55,7 +53,7 @@ pub fn quota(spec: &Value) -> Vec<FieldError> {
         if own.sign() < 0 {
             out.push(FieldError::invalid(&path, own.to_string(), "must be greater than or equal to 0"));
         }
-        let whole = COUNTED.contains(&name.as_str()) || name.starts_with("count/");
+        let whole = is_counted(name) || name.starts_with("count/");
         if whole && own.nanos() % 1_000_000_000 != 0 {
             out.push(FieldError::invalid(&path, own.to_string(), "must be an integer"));
         }
