@@ -31,8 +31,8 @@ use crate::{
 
 /// How often rows and clusters are made to agree where nothing says that they differ.
 const RECONCILE: Duration = Duration::from_secs(30);
-/// How often what has ended is removed from the database.
-const SWEEP: Duration = Duration::from_hours(1);
+/// How often what has ended is removed from the database, and what was cut off is put into the audit log.
+const SWEEP: Duration = Duration::from_mins(10);
 /// How long open requests may take once the server stops; streams end at once.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -311,6 +311,11 @@ async fn sweep(services: Services, stop: CancellationToken) {
         match services.store().sweep(before).await {
             Ok(rows) => tracing::debug!(rows, "swept"),
             Err(e) => tracing::warn!(error = %e, "ended sessions could not be removed"),
+        }
+        match services.settle_audit().await {
+            Ok(0) => {}
+            Ok(cut) => tracing::warn!(cut, "changes were cut off; the audit log has them with an unknown outcome"),
+            Err(e) => tracing::warn!(error = %e, "changes that were cut off could not be put into the audit log"),
         }
         tokio::select! {
             () = stop.cancelled() => return,

@@ -161,7 +161,7 @@ dto! {
         pub target: String,
         /// The tenant concerned, if any.
         pub tenant: Option<TenantName>,
-        /// `done`, `denied` or `failed`.
+        /// `done`, `denied`, `failed`, or `unknown`: it was begun, but the process ended before it could say how it went.
         pub outcome: String,
         /// Error code when it was not done.
         pub reason: Option<String>,

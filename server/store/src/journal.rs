@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::{
-    engine::{Engine, Reader, sql},
+    engine::{Engine, Reader, Statement, Transaction as _, sql},
     list::{Filter, Key, Listing, Sort},
     store::{SqlStore, found},
 };
@@ -44,7 +44,7 @@ static AUDIT: Listing<AuditEntry> = Listing {
         Filter { field: "actor", sql: "a.actor", values: &[], facet: false },
         Filter { field: "action", sql: "a.action", values: &[], facet: false },
         Filter { field: "tenant", sql: "a.tenant", values: &[], facet: false },
-        Filter { field: "outcome", sql: "a.outcome", values: &["done", "denied", "failed"], facet: false },
+        Filter { field: "outcome", sql: "a.outcome", values: &["done", "denied", "failed", "unknown"], facet: false },
     ],
     // Entries get their ids in the order in which they are written, which is the order of time.
     sorts: &[Sort { field: "at", sql: "a.id", key: |entry| Key::Int(entry.id) }],
@@ -68,28 +68,88 @@ fn reply(row: &mut Reader<'_>) -> Result<IdempotentReply> {
     Ok(IdempotentReply { request, claimed_at, reply })
 }
 
+/// An attempt as the entry that it becomes when nobody tells how it ended.
+fn unknown(row: &mut Reader<'_>) -> Result<NewAudit> {
+    Ok(NewAudit {
+        id: row.parsed()?,
+        at: row.time()?,
+        actor: row.text()?,
+        via: row.text()?,
+        action: row.text()?,
+        target: row.text()?,
+        tenant: row.parsed_or_null()?,
+        outcome: "unknown",
+        reason: None,
+        detail: None,
+        request_id: row.text()?,
+        network: row.text()?,
+    })
+}
+
+fn append(entry: &NewAudit) -> Statement {
+    const SQL: &str = "INSERT INTO audit (at, actor, via, action, target, tenant, outcome, reason, detail, request_id, \
+                       network) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+    let detail = entry.detail.as_ref().map(ToString::to_string);
+    sql(SQL)
+        .bind(entry.at)
+        .bind(entry.actor.as_str())
+        .bind(entry.via.as_str())
+        .bind(entry.action.as_str())
+        .bind(entry.target.as_str())
+        .bind(entry.tenant.as_ref().map(|name| name.as_str()))
+        .bind(entry.outcome)
+        .bind(entry.reason.as_deref())
+        .bind(detail.as_deref())
+        .bind(entry.request_id.as_str())
+        .bind(entry.network.as_str())
+}
+
+fn end_attempt(id: Uuid) -> Statement {
+    sql("DELETE FROM audit_attempts WHERE id = $1").bind(id)
+}
+
 /// How often a claim is tried that is neither new nor there: only somebody else's giving it up in between explains that.
 const CLAIM_TRIES: usize = 5;
 
 #[async_trait]
 impl<E: Engine> Journal for SqlStore<E> {
-    async fn append_audit(&self, entry: &NewAudit) -> Result<()> {
-        const SQL: &str = "INSERT INTO audit (at, actor, via, action, target, tenant, outcome, reason, detail, \
-                           request_id, network) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
-        let detail = entry.detail.as_ref().map(ToString::to_string);
+    async fn begin_audit(&self, attempt: &NewAudit) -> Result<()> {
+        const SQL: &str = "INSERT INTO audit_attempts (id, at, actor, via, action, target, tenant, request_id, network) \
+                           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
         let statement = sql(SQL)
-            .bind(entry.at)
-            .bind(entry.actor.as_str())
-            .bind(entry.via.as_str())
-            .bind(entry.action.as_str())
-            .bind(entry.target.as_str())
-            .bind(entry.tenant.as_ref().map(|name| name.as_str()))
-            .bind(entry.outcome)
-            .bind(entry.reason.as_deref())
-            .bind(detail.as_deref())
-            .bind(entry.request_id.as_str())
-            .bind(entry.network.as_str());
+            .bind(attempt.id)
+            .bind(attempt.at)
+            .bind(attempt.actor.as_str())
+            .bind(attempt.via.as_str())
+            .bind(attempt.action.as_str())
+            .bind(attempt.target.as_str())
+            .bind(attempt.tenant.as_ref().map(|name| name.as_str()))
+            .bind(attempt.request_id.as_str())
+            .bind(attempt.network.as_str());
         self.engine.execute(statement).await.map(drop)
+    }
+
+    async fn append_audit(&self, entry: &NewAudit) -> Result<()> {
+        let mut transaction = self.engine.begin().await?;
+        transaction.execute(end_attempt(entry.id)).await?;
+        transaction.execute(append(entry)).await?;
+        transaction.commit().await
+    }
+
+    async fn settle_audit(&self, before: Timestamp) -> Result<u64> {
+        const SQL: &str = "SELECT id, at, actor, via, action, target, tenant, request_id, network FROM audit_attempts \
+                           WHERE at < $1 ORDER BY at, id";
+        let mut settled = 0;
+        for entry in self.all(sql(SQL).bind(before), unknown).await? {
+            let mut transaction = self.engine.begin().await?;
+            // Whoever takes the attempt away writes the entry.
+            if transaction.execute(end_attempt(entry.id)).await? == 1 {
+                transaction.execute(append(&entry)).await?;
+                settled += 1;
+            }
+            transaction.commit().await?;
+        }
+        Ok(settled)
     }
 
     async fn list_audit(&self, _: &Grant<PlatformRef>, query: &ListQuery) -> Result<Page<AuditEntry>> {

@@ -53,6 +53,7 @@ const ALL: &[Migration] = &[
     migration!(2, "tenants", "0002_tenants"),
     migration!(3, "journal", "0003_journal"),
     migration!(4, "installation", "0004_installation"),
+    migration!(5, "attempts", "0005_attempts"),
 ];
 
 /// The version that this program wants.

@@ -20,9 +20,11 @@ use berth_store::{
 use berth_types::{Action, ErrorCode, ListQuery, Resource};
 use jiff::Timestamp;
 use sqlx::Connection as _;
+use uuid::Uuid;
 
 fn entry(number: usize) -> NewAudit {
     NewAudit {
+        id: Uuid::from_u128(number as u128),
         at: Timestamp::from_second(1_750_000_000).unwrap(),
         actor: "ann".to_owned(),
         via: "cli".to_owned(),
@@ -157,7 +159,7 @@ async fn two_processes_may_write() {
 /// Replicas start on an empty database; later, newer ones upgrade it.
 async fn start_and_upgrade_together(test: &str, url: &str) {
     start_together(test, url).await;
-    let without_last = "DROP TABLE audit; DROP TABLE idempotency_keys; DELETE FROM migrations WHERE version = 3";
+    let without_last = "DROP TABLE audit_attempts; DELETE FROM audit; DELETE FROM migrations WHERE version = 5";
     tamper(url, without_last).await;
     assert_eq!(pending(url, &Options::default()).await.unwrap().len(), 1);
     start_together(test, url).await;

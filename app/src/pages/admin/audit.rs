@@ -1,6 +1,6 @@
 //! The audit log: who did what, when, and what was refused.
 
-use berth_core::Result;
+use berth_core::{Result, ports::pages::Language};
 use berth_types::people::AuditEntry;
 use leptos::prelude::*;
 
@@ -21,7 +21,7 @@ pub async fn list(cx: Cx) -> Result<Answer> {
 /// The log.
 pub fn view(ui: Ui, list: List<AuditEntry>) -> impl IntoView + 'static {
     let l = ui.lang;
-    let outcomes = [("done", tr::shell::done(l)), ("denied", tr::shell::denied(l)), ("failed", tr::shell::failed(l))];
+    let outcomes = ["done", "denied", "failed", "unknown"].map(|outcome| (outcome, judged(l, outcome).1));
     let outcomes: Vec<_> =
         outcomes.into_iter().map(|(value, label)| chip(&list.url, "outcome", value, label, None)).collect();
     // Filters that were set by clicking a value; each can be taken off.
@@ -47,13 +47,19 @@ pub fn view(ui: Ui, list: List<AuditEntry>) -> impl IntoView + 'static {
     }
 }
 
-fn row(ui: Ui, url: &ListUrl, e: &AuditEntry) -> AnyView {
-    let l = ui.lang;
-    let (tone, word) = match e.outcome.as_str() {
+/// An outcome in words.
+fn judged(l: Language, outcome: &str) -> (Tone, &'static str) {
+    match outcome {
         "done" => (Tone::Ok, tr::shell::done(l)),
         "denied" => (Tone::Warn, tr::shell::denied(l)),
+        "unknown" => (Tone::Warn, tr::shell::unknown(l)),
         _ => (Tone::Bad, tr::shell::failed(l)),
-    };
+    }
+}
+
+fn row(ui: Ui, url: &ListUrl, e: &AuditEntry) -> AnyView {
+    let l = ui.lang;
+    let (tone, word) = judged(l, &e.outcome);
     let reason = e.reason.clone().map(|r| view! { " " <span class="muted small">{r}</span> });
     let detail = e.detail.as_ref().map(ToString::to_string);
     let actor = if e.actor.is_empty() { "–".to_owned() } else { e.actor.clone() };

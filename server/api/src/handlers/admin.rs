@@ -29,7 +29,7 @@ pub(crate) const USERS: Columns = Columns {
 };
 pub(crate) const AUDIT: Columns = Columns {
     sorts: &["at"],
-    filters: &[("actor", &[]), ("action", &[]), ("tenant", &[]), ("outcome", &["done", "denied", "failed"])],
+    filters: &[("actor", &[]), ("action", &[]), ("tenant", &[]), ("outcome", &["done", "denied", "failed", "unknown"])],
 };
 
 pub(crate) fn routes() -> OpenApiRouter<Api> {

@@ -89,6 +89,8 @@ pub struct TenantPlaces {
 /// An audit entry to be written.
 #[derive(Debug, Clone)]
 pub struct NewAudit {
+    /// Of the attempt.
+    pub id: Uuid,
     /// When.
     pub at: Timestamp,
     /// Who.
@@ -101,7 +103,7 @@ pub struct NewAudit {
     pub target: String,
     /// Which tenant.
     pub tenant: Option<TenantName>,
-    /// `done`, `denied`, `failed`.
+    /// `done`, `denied`, `failed`, `unknown`.
     pub outcome: &'static str,
     /// Error code.
     pub reason: Option<String>,
@@ -250,8 +252,12 @@ pub trait Tenants: Send + Sync {
 /// What was done, and replies that may be asked for again.
 #[async_trait]
 pub trait Journal: Send + Sync {
-    /// Appends an entry.
+    /// Writes down what is about to be tried.
+    async fn begin_audit(&self, attempt: &NewAudit) -> Result<()>;
+    /// Appends an entry, with which its attempt ends.
     async fn append_audit(&self, entry: &NewAudit) -> Result<()>;
+    /// Ends the attempts from before `before` with an outcome that is `unknown`; how many. Two that do it at once do it once.
+    async fn settle_audit(&self, before: Timestamp) -> Result<u64>;
     /// A part of the log, newest first; filters: `actor`, `action`, `tenant`, `outcome`; `q` in target.
     async fn list_audit(&self, grant: &Grant<PlatformRef>, query: &ListQuery) -> Result<Page<AuditEntry>>;
     /// Claims an idempotency key for `user`: `None` when it is new and now ours, else what it stands for.

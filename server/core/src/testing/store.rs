@@ -37,6 +37,7 @@ struct Rows {
     members: Vec<Membership>,
     namespaces: Vec<(Uuid, Namespace)>,
     audit: Vec<AuditEntry>,
+    attempts: Vec<NewAudit>,
     keys: HashMap<(Uuid, String), IdempotentReply>,
     down: bool,
 }
@@ -67,6 +68,25 @@ impl FakeStore {
 }
 
 impl Rows {
+    fn append(&mut self, entry: NewAudit) {
+        self.attempts.retain(|attempt| attempt.id != entry.id);
+        let id = self.audit.len() as i64 + 1;
+        self.audit.push(AuditEntry {
+            id,
+            at: entry.at,
+            actor: entry.actor,
+            via: entry.via,
+            action: entry.action,
+            target: entry.target,
+            tenant: entry.tenant,
+            outcome: entry.outcome.to_owned(),
+            reason: entry.reason,
+            detail: entry.detail,
+            request_id: entry.request_id,
+            network: entry.network,
+        });
+    }
+
     fn account(&self, id: Uuid) -> Option<&Account> {
         self.accounts.iter().find(|a| a.user.id == id)
     }
@@ -479,25 +499,23 @@ impl Tenants for FakeStore {
 
 #[async_trait]
 impl Journal for FakeStore {
-    async fn append_audit(&self, entry: &NewAudit) -> Result<()> {
-        let mut rows = self.rows()?;
-        let id = rows.audit.len() as i64 + 1;
-        let entry = entry.clone();
-        rows.audit.push(AuditEntry {
-            id,
-            at: entry.at,
-            actor: entry.actor,
-            via: entry.via,
-            action: entry.action,
-            target: entry.target,
-            tenant: entry.tenant,
-            outcome: entry.outcome.to_owned(),
-            reason: entry.reason,
-            detail: entry.detail,
-            request_id: entry.request_id,
-            network: entry.network,
-        });
+    async fn begin_audit(&self, attempt: &NewAudit) -> Result<()> {
+        self.rows()?.attempts.push(attempt.clone());
         Ok(())
+    }
+
+    async fn append_audit(&self, entry: &NewAudit) -> Result<()> {
+        self.rows()?.append(entry.clone());
+        Ok(())
+    }
+
+    async fn settle_audit(&self, before: Timestamp) -> Result<u64> {
+        let mut rows = self.rows()?;
+        let old: Vec<NewAudit> = rows.attempts.iter().filter(|attempt| attempt.at < before).cloned().collect();
+        for attempt in &old {
+            rows.append(NewAudit { outcome: "unknown", ..attempt.clone() });
+        }
+        Ok(old.len() as u64)
     }
 
     async fn list_audit(&self, _: &Grant<PlatformRef>, query: &ListQuery) -> Result<Page<AuditEntry>> {

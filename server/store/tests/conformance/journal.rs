@@ -10,6 +10,7 @@ use crate::fixture::{add_users, at, digest, id, platform, refused};
 
 fn entry(second: i64, actor: &str, target: &str) -> NewAudit {
     NewAudit {
+        id: id(u128::from(second.unsigned_abs())),
         at: at(second),
         actor: actor.to_owned(),
         via: "session".to_owned(),
@@ -51,6 +52,35 @@ pub async fn audit(store: Arc<dyn Store>) {
     assert_eq!((older.outcome.as_str(), older.reason.as_deref()), ("failed", Some("conflict")));
     assert_eq!((older.detail.as_ref(), older.request_id.as_str()), (Some(&detail), "r1"));
     assert_eq!(older.network, "10.0.0.1");
+}
+
+async fn outcomes(store: &dyn Store) -> Vec<(String, String)> {
+    let page = store.list_audit(&platform(), &ListQuery::default()).await.unwrap();
+    page.items.into_iter().map(|entry| (entry.request_id, entry.outcome)).collect()
+}
+
+pub async fn attempts_end(store: Arc<dyn Store>) {
+    let told = |request: &str, outcome: &str| (request.to_owned(), outcome.to_owned());
+    for second in 1..=4 {
+        store.begin_audit(&entry(second, "ann", "shop/dev/web")).await.unwrap();
+    }
+    assert_eq!(outcomes(&*store).await, [], "an attempt is no entry");
+    store.append_audit(&NewAudit { actor: "bob".to_owned(), ..entry(1, "", "shop/dev/web") }).await.unwrap();
+    // Two replicas look at once.
+    let (one, other) = tokio::join!(store.settle_audit(at(4)), store.settle_audit(at(4)));
+    assert_eq!(one.unwrap() + other.unwrap(), 2);
+    let mut found = outcomes(&*store).await;
+    found.sort();
+    assert_eq!(found, [told("r1", "done"), told("r2", "unknown"), told("r3", "unknown")]);
+    let page = store.list_audit(&platform(), &ListQuery::default().filter("outcome", "unknown")).await.unwrap();
+    let settled = page.items.iter().find(|entry| entry.request_id == "r2").unwrap();
+    assert_eq!((settled.at, settled.actor.as_str(), settled.via.as_str()), (at(2), "ann", "session"));
+    assert_eq!((settled.action.as_str(), settled.target.as_str()), ("app.create", "shop/dev/web"));
+    assert_eq!(settled.tenant.as_ref().map(|name| name.as_str()), Some("shop"));
+    assert_eq!((&settled.reason, &settled.detail, settled.network.as_str()), (&None, &None, "10.0.0.1"));
+    // Who is late after all has the last word.
+    store.append_audit(&entry(2, "ann", "shop/dev/web")).await.unwrap();
+    assert_eq!(outcomes(&*store).await[0], told("r2", "done"));
 }
 
 pub async fn audit_is_filtered(store: Arc<dyn Store>) {

@@ -75,6 +75,7 @@ suite! {
         tenants::places,
         tenants::namespace_names_are_unique,
         journal::audit,
+        journal::attempts_end,
         journal::audit_is_filtered,
         journal::audit_is_paged_while_it_grows,
         journal::replies_are_kept,
