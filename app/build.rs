@@ -82,7 +82,11 @@ fn read(folder: &Path) -> Result<BTreeMap<String, Texts>, String> {
             continue;
         };
         let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-        let texts = serde_json::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?;
+        let texts: Texts = serde_json::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?;
+        // Of a key that stands twice the parser would take the last, and another page would say something else.
+        if text.lines().filter(|line| line.trim_start().starts_with('"')).count() != texts.len() {
+            return Err(format!("{}: one text a line, each key once", path.display()));
+        }
         all.insert(namespace.to_owned(), texts);
     }
     Ok(all)

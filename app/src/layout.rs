@@ -219,15 +219,19 @@ fn island_texts(lang: Language) -> String {
     serde_json::Value::Object(texts.collect()).to_string()
 }
 
-/// A banner when the cluster does not answer: what is shown is from then.
+/// A banner when the cluster does not answer (what is shown is from then), or when nobody carries out what is wanted.
 #[must_use]
 pub fn stale_banner(lang: Language, freshness: &Freshness) -> Option<AnyView> {
+    if freshness.state == CacheState::Live && freshness.idle_since.is_some() {
+        let body = view! { <strong>{tr::common::idle(lang)}</strong><p>{tr::common::idle_hint(lang)}</p> };
+        return Some(view! { <div role="status">{note(Tone::Warn, body.into_any())}</div> }.into_any());
+    }
     // Why it does not answer (addresses, certificates) is for the admins' page.
     let CacheState::Stale { .. } = &freshness.state else {
         return None;
     };
     let Some(at) = freshness.as_of else {
-        let body = view! { <strong>{tr::common::unread(lang)}</strong> };
+        let body = view! { <strong>{tr::common::never_read(lang)}</strong> };
         return Some(view! { <div role="status">{note(Tone::Warn, body.into_any())}</div> }.into_any());
     };
     let body = view! {

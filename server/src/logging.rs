@@ -6,11 +6,17 @@ use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::Subscribe
 
 use crate::config::LogFormat;
 
+/// Without the Kubernetes client's own line for each request that fails, several a second while a cluster is away: what it
+/// means is said once, by whoever asked. Who names the client in the filter gets them.
+fn quieted(filter: &str) -> String {
+    if filter.contains("kube_client") { filter.to_owned() } else { format!("{filter},kube_client::client=off") }
+}
+
 /// Starts logging to standard error. A filter that cannot be read is said and replaced by the default.
 pub fn start(format: LogFormat, filter: &str) {
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|e| {
+    let filter = EnvFilter::try_new(quieted(filter)).unwrap_or_else(|e| {
         eprintln!("berth: log filter “{filter}”: {e}; using “info”");
-        EnvFilter::new("info")
+        EnvFilter::new(quieted("info"))
     });
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     // The library already heeds NO_COLOR.

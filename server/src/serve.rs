@@ -55,7 +55,7 @@ pub async fn connection(settings: &Settings) -> anyhow::Result<Link> {
         return Ok(Link { connection: Connection::single(client), sim: Some(sim) });
     }
     let connection = if let Some(path) = &settings.kubeconfig {
-        Connection::from_kubeconfig(path).await.with_context(|| format!("kubeconfig {}", path.display()))?
+        Connection::from_kubeconfig(path).await?
     } else if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
         Connection::in_cluster(settings.identities.as_deref()).context("the pod's own cluster")?
     } else {

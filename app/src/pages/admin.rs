@@ -85,6 +85,9 @@ pub fn overview_view(ui: Ui, m: Model) -> impl IntoView + 'static {
         .into_iter()
         .map(|(id, freshness)| {
             let (tone, word, why) = match &freshness.state {
+                CacheState::Live if freshness.idle_since.is_some() => {
+                    (Tone::Warn, tr::common::idle(l), tr::common::idle_hint(l).to_owned())
+                }
                 CacheState::Live => (Tone::Ok, tr::shell::cluster_live(l), String::new()),
                 CacheState::Loading => (Tone::Info, tr::common::loading(l), String::new()),
                 CacheState::Stale { reason, .. } => (Tone::Bad, tr::shell::cluster_stale(l), reason.to_string()),

@@ -77,7 +77,8 @@ pub fn stalest(overviews: &[NamespaceOverview]) -> Option<Freshness> {
     let rank = |f: &Freshness| match f.state {
         Stale { .. } => 0,
         Loading => 1,
-        Live => 2,
+        Live if f.idle_since.is_some() => 2,
+        Live => 3,
     };
     overviews.iter().map(|o| o.freshness.clone()).min_by_key(|f| (rank(f), f.as_of))
 }

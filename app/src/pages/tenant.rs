@@ -303,11 +303,7 @@ async fn change_member(cx: Cx) -> Result<Answer> {
     match outcome {
         Ok(flash) => Ok(done(to, flash)),
         Err(e) => {
-            let last_owner = e.code() == berth_types::ErrorCode::Conflict;
-            let mut form = Form::refused(&cx, &[], e)?;
-            if last_owner {
-                form.message = Some(tr::shell::last_owner(l).to_owned());
-            }
+            let form = Form::refused(&cx, &[], e)?;
             members(cx, form).await
         }
     }

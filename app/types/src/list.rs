@@ -89,6 +89,10 @@ pub struct ListFreshness {
     /// Why it is stale.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Since when nobody carries out what is wanted in the cluster: changes are taken, but wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>, format = DateTime))]
+    pub idle_since: Option<Timestamp>,
 }
 
 /// A part of a list.

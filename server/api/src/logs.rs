@@ -100,7 +100,15 @@ pub(crate) async fn respond(
     };
     let place = api.streams().take(caller.person()?.id)?;
     let lines = api.services().logs(&caller.ctx, namespace.path(), &query).await?;
-    let mut lines = lines.ready_chunks(TOGETHER);
+    let mut lines = Box::pin(lines.ready_chunks(TOGETHER).peekable());
+    // Who does not wait for more lines learns by the status that there is no log: it was not written, or is gone.
+    if !query.follow
+        && form != Form::Events
+        && let Some(Err(_)) = lines.as_mut().peek().await.and_then(|chunk| chunk.first())
+        && let Some(Err(error)) = lines.next().await.and_then(|chunk| chunk.into_iter().next())
+    {
+        return Err(error);
+    }
     let (api, mut caller) = (api.clone(), caller.clone());
     let body = async_stream::stream! {
         let _place = place;

@@ -118,6 +118,6 @@ pub(crate) fn aged<T>(mut page: Page<T>, freshness: &Freshness) -> Page<T> {
         CacheState::Live => ("live", None, None),
         CacheState::Stale { since, reason } => ("stale", Some(*since), Some(reason.to_string())),
     };
-    page.freshness = Some(ListFreshness { state: state.to_owned(), since, reason });
+    page.freshness = Some(ListFreshness { state: state.to_owned(), since, reason, idle_since: freshness.idle_since });
     page
 }

@@ -105,9 +105,9 @@ pub(crate) async fn watch(api: &Api, caller: &Caller, concern: Concern, read: Re
         let request_id = caller.ctx.request_id.clone();
         let mut watcher = Watcher { changes, concern, namespace: namespace.kube_name, live: true, dirty: false };
         let mut shown = by_key(&first.rows);
-        let mut state = first.freshness.state.clone();
+        let mut state = (first.freshness.state.clone(), first.freshness.idle_since);
         yield event("snapshot", &first.snapshot);
-        if state != CacheState::Live {
+        if state != (CacheState::Live, None) {
             yield event("freshness", &freshness(&first.freshness));
         }
         let mut tick = clock.sleep(RECHECK);
@@ -147,8 +147,9 @@ pub(crate) async fn watch(api: &Api, caller: &Caller, concern: Concern, read: Re
                 }
             };
             let mut events = differences(&shown, &seen);
-            if state != seen.freshness.state {
-                state = seen.freshness.state.clone();
+            let now = (seen.freshness.state.clone(), seen.freshness.idle_since);
+            if state != now {
+                state = now;
                 events.push(event("freshness", &freshness(&seen.freshness)));
             }
             shown = by_key(&seen.rows);
@@ -221,5 +222,5 @@ fn freshness(freshness: &Freshness) -> Value {
         CacheState::Live => ("live", None, None),
         CacheState::Stale { since, reason } => ("stale", Some(since), Some(reason)),
     };
-    json!({ "state": state, "asOf": freshness.as_of, "since": since, "reason": reason })
+    json!({ "state": state, "asOf": freshness.as_of, "since": since, "reason": reason, "idleSince": freshness.idle_since })
 }

@@ -1,6 +1,9 @@
 //! What Berth needs of a cluster, each with its fix: for `berth doctor`.
 
-use berth_core::ports::cluster::{Finding, Verdict};
+use berth_core::{
+    Error,
+    ports::cluster::{Finding, Verdict},
+};
 use berth_types::ErrorCode;
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
@@ -9,7 +12,7 @@ use serde_json::{Value, json};
 use crate::{
     connection::Connection,
     crd::{APPS, SCHEMA_VERSION, schema_version},
-    error::Target,
+    error::{Target, causes},
     lease::{self, Record},
     rest::{Kind, Rest},
     roles::PLATFORM_READER,
@@ -51,6 +54,11 @@ fn finding(what: &str, ok: bool, found: impl Into<String>, fix: &str) -> Finding
     Finding { what: what.to_owned(), verdict, found: found.into(), fix: (!ok).then(|| fix.to_owned()) }
 }
 
+/// What the cluster said itself, where it said something.
+fn why(error: &Error) -> String {
+    std::error::Error::source(error).map_or_else(|| error.message().to_owned(), causes)
+}
+
 /// What only some apps need.
 fn optional(finding: Finding) -> Finding {
     let verdict = if finding.verdict == Verdict::Bad { Verdict::Lacking } else { finding.verdict };
@@ -63,7 +71,7 @@ pub(crate) async fn check(connection: &Connection, installation: Option<&str>, n
     let version: Value = match rest.get(&Target::new("the version", ""), "/version").await {
         Ok(version) => version,
         Err(e) => {
-            let why = std::error::Error::source(&e).map_or_else(|| e.to_string(), ToString::to_string);
+            let why = why(&e);
             let fix = if why.starts_with("401 ") { NEW_CREDENTIALS } else { REACH_IT };
             return vec![finding("cluster answers", false, why, fix)];
         }
@@ -138,7 +146,7 @@ async fn check_crd(rest: &Rest) -> Finding {
             let found = "not there yet: `berth serve` installs it when it starts";
             return finding("App definition", true, found, "");
         }
-        Err(e) => e.message().to_owned(),
+        Err(e) => why(e),
     };
     finding(
         "App definition",
@@ -164,7 +172,7 @@ async fn check_lease(controller: &Client, installation: Option<&str>, now: Times
     match Rest::new(controller.clone()).get::<Value>(&Target::new("the lease", lease::NAME), &path).await {
         Ok(found) => judge_lease(&Record::of(&found), installation, now),
         Err(e) if e.code() == ErrorCode::NotFound => finding(LEASE, true, "nobody's yet", ""),
-        Err(e) => finding(LEASE, false, e.message(), "give the controller's account the right to read it"),
+        Err(e) => finding(LEASE, false, why(&e), "give the controller's account the right to read it"),
     }
 }
 
@@ -198,7 +206,7 @@ async fn check_rights(who: &str, client: &Client, rights: &[Right]) -> Finding {
         }
     }
     let found = if missing.is_empty() { "all there".to_owned() } else { format!("missing: {}", missing.join(", ")) };
-    let fix = format!("give the {who}'s account these rights; the chart in deploy/chart has the ClusterRole");
+    let fix = format!("give the {who}'s account these rights; Berth's Helm chart has a ClusterRole for each identity");
     finding(&format!("rights of the {who}"), missing.is_empty(), found, &fix)
 }
 

@@ -70,7 +70,9 @@ impl KubeCluster {
 
     /// From now on this process is one of several: of them one at a time works on the cluster. Without it, it does so alone.
     pub fn elect(&self, me: Replica) {
-        self.leadership.get_or_init(|| Leadership::new(me, &self.connection.controller, self.clock.clone()));
+        self.leadership.get_or_init(|| {
+            Leadership::new(me, &self.connection.controller, self.clock.clone(), self.cache.health.clone())
+        });
     }
 
     /// Makes what Apps want, until `shutdown`, whenever this process leads. Needs [`Self::run`].

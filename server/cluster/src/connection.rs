@@ -4,7 +4,7 @@
 //! Apps want; the *writer* may do nothing but impersonate. A person's call carries their user and groups in headers, so that
 //! the cluster's own RBAC has the last word.
 
-use std::{path::Path, time::Duration};
+use std::{fmt::Display, path::Path, time::Duration};
 
 use berth_core::{
     Error, OpCtx, Result,
@@ -16,10 +16,14 @@ use http::{HeaderName, HeaderValue, Request};
 use kube::{
     Client, Config,
     client::Body,
-    config::{AuthInfo, KubeConfigOptions, Kubeconfig},
+    config::{AuthInfo, KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 
-use crate::{error::unavailable, identities, rest::Rest};
+use crate::{
+    error::{causes, unavailable},
+    identities,
+    rest::Rest,
+};
 
 const IMPERSONATE_USER: HeaderName = HeaderName::from_static("impersonate-user");
 const IMPERSONATE_GROUP: HeaderName = HeaderName::from_static("impersonate-group");
@@ -51,12 +55,13 @@ impl Connection {
     /// # Errors
     /// `Invalid` when the file cannot be read or used.
     pub async fn from_kubeconfig(path: &Path) -> Result<Self> {
-        let file = Kubeconfig::read_from(path).map_err(|e| unusable(path, &e))?;
+        let file = read(path)?;
         let open = async |context: &str| -> Result<Client> {
             let named = file.contexts.iter().any(|c| c.name == context).then(|| context.to_owned());
+            knows_user(&file, named.as_ref()).map_err(|why| unusable(path, why))?;
             let options = KubeConfigOptions { context: named, ..KubeConfigOptions::default() };
             let config = Config::from_custom_kubeconfig(file.clone(), &options).await;
-            client(config.map_err(|e| unusable(path, &e))?).map_err(|e| unusable(path, &e))
+            client(config.map_err(|e| unusable(path, causes(&e)))?).map_err(|e| unusable(path, causes(&e)))
         };
         Ok(Self {
             reader: open("berth-reader").await?,
@@ -71,9 +76,8 @@ impl Connection {
     /// # Errors
     /// As [`Self::from_kubeconfig`].
     pub async fn caller(path: &Path) -> Result<Client> {
-        let file = Kubeconfig::read_from(path).map_err(|e| unusable(path, &e))?;
-        let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await;
-        client(config.map_err(|e| unusable(path, &e))?).map_err(|e| unusable(path, &e))
+        let config = Config::from_custom_kubeconfig(read(path)?, &KubeConfigOptions::default()).await;
+        client(config.map_err(|e| unusable(path, causes(&e)))?).map_err(|e| unusable(path, causes(&e)))
     }
 
     /// In a pod. With a `prefix`, the identities are the service accounts `{prefix}-reader`, `{prefix}-releases`,
@@ -141,9 +145,31 @@ impl Connection {
     }
 }
 
-fn unusable(path: &Path, e: &dyn std::error::Error) -> Error {
-    let message = format!("{} cannot be used as a kubeconfig: {e}", path.display());
+fn unusable(path: &Path, why: impl Display) -> Error {
+    let message = format!("{} cannot be used: {why}", path.display());
     Error::field(berth_types::FieldError::new("kubeconfig", "unusable", message))
+}
+
+fn read(path: &Path) -> Result<Kubeconfig> {
+    Kubeconfig::read_from(path).map_err(|e| match e {
+        // Its own words name the file once more.
+        KubeconfigError::ReadConfig(e, _) => unusable(path, e),
+        e => unusable(path, causes(&e)),
+    })
+}
+
+/// Refuses a context (the current one where none is named) whose user the file does not have: the library would go on as
+/// nobody, as kubectl does, and the cluster's answer would speak of credentials.
+fn knows_user(file: &Kubeconfig, context: Option<&String>) -> Result<(), String> {
+    let Some(name) = context.or(file.current_context.as_ref()) else { return Ok(()) };
+    let context = file.contexts.iter().find(|c| c.name == *name).and_then(|c| c.context.as_ref());
+    let user = context.and_then(|c| c.user.as_deref()).filter(|user| !user.is_empty());
+    match user {
+        Some(user) if file.auth_infos.iter().all(|known| known.name != user) => {
+            Err(format!("its context “{name}” is for the user “{user}”, which it does not have"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn header(text: &str) -> Option<HeaderValue> {
@@ -177,6 +203,34 @@ mod tests {
             async { Ok::<_, Infallible>(Response::new(Body::from(b"{}".to_vec()))) }
         });
         (Connection::single(Client::new(service, "default")), seen)
+    }
+
+    #[test]
+    fn a_context_without_its_user_is_told() {
+        let file = |user: &str| {
+            let text = format!(
+                "{{apiVersion: v1, kind: Config, current-context: a, users: [{{name: ann, user: {{token: t}}}}],
+                  contexts: [{{name: a, context: {{cluster: c, user: {user}}}}}, {{name: b, context: {{cluster: c}}}}]}}"
+            );
+            Kubeconfig::from_yaml(&text).expect("a kubeconfig")
+        };
+        for (user, context, known) in [
+            ("ann", None, true),
+            ("bob", None, false),
+            ("bob", Some("a"), false),
+            ("bob", Some("b"), true),
+            ("\"\"", None, true),
+            ("bob", Some("missing"), true),
+        ] {
+            let got = knows_user(&file(user), context.map(str::to_owned).as_ref());
+            assert_eq!(got.is_ok(), known, "{user} {context:?}: {got:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named_once() {
+        let error = read(Path::new("/nowhere/config")).expect_err("no file");
+        assert_eq!(error.to_string().matches("/nowhere/config").count(), 1, "{error}");
     }
 
     #[tokio::test]

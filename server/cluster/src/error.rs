@@ -6,6 +6,8 @@ use berth_core::Error;
 use berth_types::{Action, ErrorCode, FieldError, Resource};
 use kube::core::Status;
 
+use crate::lease::TermOver;
+
 /// What a call was about, for the message of its error.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Target<'a> {
@@ -29,6 +31,20 @@ impl<'a> Target<'a> {
     }
 }
 
+/// An error with all that lies below it, each said once: what a connection failed at stands at the bottom.
+pub(crate) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut below = error.source();
+    while let Some(cause) = below {
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        below = cause.source();
+    }
+    text
+}
+
 /// The cluster cannot be reached or does not answer.
 pub(crate) fn unavailable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::new(
@@ -46,6 +62,9 @@ pub(crate) fn from_kube(error: kube::Error, target: &Target<'_>) -> Error {
         kube::Error::SerdeError(e) => Error::internal(e),
         kube::Error::BuildRequest(e) => Error::internal(e),
         kube::Error::HttpError(e) => Error::internal(e),
+        kube::Error::Service(e) if e.is::<TermOver>() => {
+            Error::new(ErrorCode::ClusterRefused, e.to_string()).retry_after(Duration::from_secs(2))
+        }
         other => unavailable(other),
     }
 }
@@ -208,6 +227,37 @@ mod tests {
             "status": "Failure", "code": code, "reason": reason, "message": message, "details": details
         }))
         .expect("a status")
+    }
+
+    #[test]
+    fn the_bottom_of_an_error_is_told_and_nothing_twice() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("{said}")]
+        struct Layer {
+            said: &'static str,
+            source: Option<Box<Layer>>,
+        }
+        let layer = |said, source: Option<Layer>| Layer { said, source: source.map(Box::new) };
+        let refused = layer("tcp connect error: Connection refused", Some(layer("Connection refused", None)));
+        let error = layer("client error (Connect)", Some(refused));
+        assert_eq!(causes(&error), "client error (Connect): tcp connect error: Connection refused");
+    }
+
+    #[test]
+    fn a_right_that_berth_lacks_is_not_the_persons() {
+        let target = Target::of("the app", "shop", (Resource::App, Action::Create));
+        let of = |message: &str| from_status(&status(403, "Forbidden", message, json!({})), &target);
+        let berths = "users \"berth:eve\" is forbidden: User \"berth-writer\" cannot impersonate resource \"users\" in API \
+                      group \"\" at the cluster scope";
+        let error = of(berths);
+        assert_eq!(error.code(), ErrorCode::ClusterRefused);
+        assert!(error.message().contains("Berth itself lacks a right"), "{}", error.message());
+        let persons = "apps.berth.dev is forbidden: User \"berth:eve\" cannot create resource \"apps\" in API group \
+                       \"berth.dev\" in the namespace \"n\"";
+        assert_eq!(of(persons).code(), ErrorCode::Forbidden);
+        // The same said of a call of Berth's own is Berth's, too.
+        let own = from_status(&status(403, "Forbidden", persons, json!({})), &Target::new("the app", "shop"));
+        assert_eq!(own.code(), ErrorCode::ClusterRefused);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cache::pause,
+    cache::{health::Health, pause},
     error::Target,
     meta,
     rest::{Kind, Rest, bounded},
@@ -41,6 +41,8 @@ const LONGEST: Duration = Duration::from_mins(1);
 const DEADLINE: Duration = Duration::from_secs(5);
 /// How often it is renewed, and looked at by the others.
 const PERIOD: Duration = Duration::from_secs(1);
+/// After how long without a sign of whoever works on the cluster people are told: longer than one takes over from another.
+const IDLE: Duration = Duration::from_secs(15);
 /// The longest that one call may take: several fit in the deadline.
 const CALL: Duration = Duration::from_secs(2);
 
@@ -109,6 +111,7 @@ pub struct Leadership {
     me: Arc<Replica>,
     rest: Rest,
     clock: Arc<dyn Clock>,
+    health: Arc<Health>,
     mine: watch::Sender<Mine>,
 }
 
@@ -119,6 +122,13 @@ pub(crate) struct Term {
     mine: watch::Sender<Mine>,
     /// Ends with it.
     pub(crate) over: CancellationToken,
+}
+
+/// Why a write did not leave this process.
+#[derive(Debug, thiserror::Error)]
+#[error("epoch {epoch} is over: another replica works on this cluster")]
+pub(crate) struct TermOver {
+    epoch: i64,
 }
 
 impl Term {
@@ -134,8 +144,7 @@ impl Term {
             let (term, base) = (term.clone(), base.clone());
             async move {
                 if request.method() != Method::GET && !term.holds() {
-                    let why = format!("epoch {} is over: another replica works on this cluster", term.epoch);
-                    return Err(kube::Error::Service(why.into()));
+                    return Err(kube::Error::Service(Box::new(TermOver { epoch: term.epoch })));
                 }
                 base.send(request).await
             }
@@ -146,8 +155,8 @@ impl Term {
 
 impl Leadership {
     /// The part of the process `me`.
-    pub(crate) fn new(me: Replica, client: &Client, clock: Arc<dyn Clock>) -> Self {
-        Self { me: Arc::new(me), rest: Rest::new(client.clone()), clock, mine: watch::Sender::new(None) }
+    pub(crate) fn new(me: Replica, client: &Client, clock: Arc<dyn Clock>, health: Arc<Health>) -> Self {
+        Self { me: Arc::new(me), rest: Rest::new(client.clone()), clock, health, mine: watch::Sender::new(None) }
     }
 
     /// This process.
@@ -170,11 +179,13 @@ impl Leadership {
     /// the term is over. Call [`Self::release`] once all that the term began has ended.
     pub(crate) async fn gain(&self, stop: &CancellationToken) -> Option<Term> {
         let mut seen = (Record::default(), Instant::now());
+        let mut worked_on = Instant::now();
         let mut failures = 0_u32;
         while !stop.is_cancelled() {
             match self.try_take(&mut seen).await {
                 Ok(Some((epoch, asked))) => {
                     tracing::info!(me = self.me.name, epoch, "this replica works on the cluster now");
+                    self.health.worked_on(true);
                     self.mine.send_replace(Some((epoch, asked + DEADLINE)));
                     let term = Term { epoch, mine: self.mine.clone(), over: stop.child_token() };
                     tokio::spawn(self.clone().keep(term.clone()));
@@ -188,6 +199,14 @@ impl Leadership {
                     }
                 }
             }
+            let renewed = !seen.0.holder.is_empty() && seen.0.installation == self.me.installation;
+            if self.health.unanswered().is_some() {
+                // It is said that the cluster is away; nothing can be known of others.
+                worked_on = Instant::now();
+            } else if renewed {
+                worked_on = worked_on.max(seen.1);
+            }
+            self.health.worked_on(worked_on.elapsed() < IDLE);
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = pause(PERIOD) => {}

@@ -99,6 +99,33 @@ async fn another_goes_on_where_one_was_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn people_learn_that_nobody_works_on_the_cluster() {
+    let harbour = Harbour::new().await;
+    // Held by a Berth with another database, for which nobody here may step in.
+    let now = harbour.berth().now().to_string();
+    let body = json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        "metadata": {"name": "berth-controller", "namespace": "kube-system",
+            "annotations": {"berth.dev/installation": "another"}},
+        "spec": {"holderIdentity": "stranger", "leaseDurationSeconds": 60, "leaseTransitions": 1, "renewTime": now},
+    });
+    let leases = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases";
+    harbour.send("POST", leases, "application/json", &body).await;
+    let replica = Replica::start(&harbour, "first");
+    assert!(replica.cluster.wait_until_live(PATIENCE).await);
+    let idle = |cluster: &KubeCluster| cluster.freshness().idle_since.is_some();
+    harbour.wait("idle", || idle(&replica.cluster).then_some(())).await.expect("it is told");
+    assert!(!replica.cluster.leads());
+
+    harbour.send("DELETE", LEASE, "application/json", &json!({})).await;
+    replica.led().await;
+    assert!(!idle(&replica.cluster));
+    // Nor does anybody else believe it.
+    let second = Replica::start(&harbour, "second");
+    assert!(second.cluster.wait_until_live(PATIENCE).await && !idle(&second.cluster));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_never_lead_at_a_time() {
     let harbour = Harbour::new().await;
     let first = Replica::start(&harbour, "first");

@@ -37,13 +37,22 @@ pub struct Options {
     pub max_connections: u32,
     /// How long a request waits for a connection before it fails.
     pub acquire_timeout: Duration,
+    /// How long a server may take for one statement: one that takes longer hangs. Within a transaction the request's own
+    /// deadline counts, as another's lock may be waited for.
+    pub answer_timeout: Duration,
     /// Whether [`connect`] applies what is missing; otherwise it refuses ([`OpenError::Pending`]).
     pub migrate: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { max_connections: 8, acquire_timeout: Duration::from_secs(5), migrate: true }
+        Self {
+            max_connections: 8,
+            acquire_timeout: Duration::from_secs(5),
+            // Nothing that Berth asks takes a tenth of it.
+            answer_timeout: Duration::from_secs(10),
+            migrate: true,
+        }
     }
 }
 

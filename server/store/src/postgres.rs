@@ -21,6 +21,7 @@ const TRUSTED_FOR: Duration = Duration::from_secs(5);
 /// takes the row lock that serialises it (by an update that changes nothing, which SQLite understands too).
 pub(crate) struct PgEngine {
     pool: PgPool,
+    answer_timeout: Duration,
 }
 
 impl PgEngine {
@@ -45,7 +46,13 @@ impl PgEngine {
             })
             .connect_with(connect.application_name("berth"))
             .await?;
-        Ok(Self { pool })
+        Ok(Self { pool, answer_timeout: options.answer_timeout })
+    }
+
+    /// What the driver says, or that the server does not answer.
+    async fn answered<T>(&self, work: impl Future<Output = sqlx::Result<T>>) -> Result<T> {
+        let late = |_| sqlx::Error::Io(std::io::ErrorKind::TimedOut.into());
+        tokio::time::timeout(self.answer_timeout, work).await.map_err(late).flatten().map_err(failure)
     }
 }
 
@@ -61,20 +68,19 @@ impl Engine for PgEngine {
     const DESCRIBE: &'static str = "SELECT 'PostgreSQL ' || split_part(current_setting('server_version'), ' ', 1)";
 
     async fn read(&self, statement: Statement) -> Result<Vec<PgRow>> {
-        bound(statement).fetch_all(&self.pool).await.map_err(failure)
+        self.answered(bound(statement).fetch_all(&self.pool)).await
     }
 
     async fn write(&self, statement: Statement) -> Result<Vec<PgRow>> {
-        bound(statement).fetch_all(&self.pool).await.map_err(failure)
+        self.answered(bound(statement).fetch_all(&self.pool)).await
     }
 
     async fn execute(&self, statement: Statement) -> Result<u64> {
-        let done = bound(statement).execute(&self.pool).await.map_err(failure)?;
-        Ok(done.rows_affected())
+        Ok(self.answered(bound(statement).execute(&self.pool)).await?.rows_affected())
     }
 
     async fn begin(&self) -> Result<Self::Transaction> {
-        self.pool.begin().await.map_err(failure)
+        self.answered(self.pool.begin()).await
     }
 
     async fn close(self) {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use berth_core::{
     authz::{Grant, PlatformRef, TenantRef},
     error::{Error, Result},
-    ports::store::{TenantAccess, TenantPlaces, Tenants},
+    ports::store::{TenantAccess, TenantPlaces, Tenants, last_owner},
 };
 use berth_types::{
     ErrorCode, NamespaceName, TenantName, TenantRole, UserName,
@@ -83,14 +83,11 @@ async fn locked_place(transaction: &mut impl Transaction, tenant: &TenantRef, us
     Ok(Place { user: row.parsed()?, role: row.word_or_null(TenantRole::from_word)? })
 }
 
-/// `Conflict` when the tenant has no owner but `user`.
+/// Refused when the tenant has no owner but `user`.
 async fn keep_an_owner(transaction: &mut impl Transaction, tenant: &TenantRef, user: Uuid) -> Result<()> {
     const OTHERS: &str = "SELECT 1 FROM memberships WHERE tenant_id = $1 AND role = 'owner' AND user_id <> $2 LIMIT 1";
     if transaction.fetch(sql(OTHERS).bind(tenant.id).bind(user)).await?.is_empty() {
-        return Err(Error::new(
-            ErrorCode::Conflict,
-            "a tenant needs an owner, and this is the last one: make somebody else an owner first",
-        ));
+        return Err(last_owner());
     }
     Ok(())
 }

@@ -48,9 +48,10 @@ fn line(var: &Value) -> String {
 }
 
 /// `list` with its lines replaced by those of `text`, and what is wrong with them, at `env`. A variable that is still there
-/// keeps whatever else it has. Blank lines and those that begin with `#` say nothing.
+/// keeps whatever else it has. Blank lines and those that begin with `#` say nothing. Lines that cannot be read are left out,
+/// or kept as typed when `keep` is set.
 #[must_use]
-pub fn apply(list: &Value, text: &str) -> (Vec<Value>, Vec<FieldError>) {
+pub fn apply(list: &Value, text: &str, keep: bool) -> (Vec<Value>, Vec<FieldError>) {
     let before = list.as_array().map(Vec::as_slice).unwrap_or_default();
     let mut errors = Vec::new();
     let mut typed = Vec::new();
@@ -72,6 +73,7 @@ pub fn apply(list: &Value, text: &str) -> (Vec<Value>, Vec<FieldError>) {
         let error = |code: &str, message: &str| {
             FieldError::new("env", code, message).param("line", index + 1).param("value", content)
         };
+        let wrong = errors.len();
         let value = match value {
             None => {
                 errors.push(error("env_line", &format!("line {}: write NAME=value", index + 1)));
@@ -88,6 +90,9 @@ pub fn apply(list: &Value, text: &str) -> (Vec<Value>, Vec<FieldError>) {
             },
             Some(plain) => Some(plain.to_owned()),
         };
+        if !keep && errors.len() > wrong {
+            continue;
+        }
         let mut var = known.and_then(Value::as_object).cloned().unwrap_or_else(|| {
             let mut var = Map::new();
             var.insert("name".to_owned(), name.into());
@@ -123,7 +128,7 @@ mod tests {
         ]);
         let text = print(&list);
         assert_eq!(text, "A=1\nEMPTY=\nNONE\nMANY=\"a\\nb=c\"\nQUOTE=\"\\\"x\\\"\"\nPAD=\" x \"");
-        assert_eq!(apply(&list, &text), (list.as_array().cloned().unwrap_or_default(), vec![]));
+        assert_eq!(apply(&list, &text, false), (list.as_array().cloned().unwrap_or_default(), vec![]));
         assert_eq!(
             references(&list),
             [("S".to_owned(), "Secret db/password".to_owned()), ("C".to_owned(), "ConfigMap conf/k".to_owned())]
@@ -133,7 +138,7 @@ mod tests {
     #[test]
     fn references_keep_their_place() {
         let list = json!([{ "name": "A", "value": "1" }, { "name": "S", "secret": {} }, { "name": "B", "value": "2" }]);
-        let (after, errors) = apply(&list, "# mine\nB=3\n\nA=1\nD=4");
+        let (after, errors) = apply(&list, "# mine\nB=3\n\nA=1\nD=4", false);
         assert_eq!(errors, vec![]);
         assert_eq!(
             Value::from(after),
@@ -145,7 +150,9 @@ mod tests {
     #[test]
     fn wrong_lines_are_named() {
         for (text, code, line) in [("A=1\nB", "env_line", "2"), ("A=\"x", "env_quote", "1")] {
-            let (_, errors) = apply(&Value::Null, text);
+            let (kept, errors) = apply(&Value::Null, text, true);
+            let (read, _) = apply(&Value::Null, text, false);
+            assert_eq!(read.len() + 1, kept.len(), "{text}");
             let got: Vec<_> = errors.iter().map(|e| (e.code.as_str(), e.params["line"].as_str())).collect();
             assert_eq!(got, [(code, line)], "{text}");
         }

@@ -192,14 +192,16 @@ impl AppForm {
     /// show it.
     pub fn apply(&self, base: &Value) -> Result<Value, Vec<FieldError>> {
         let (spec, mut errors) = self.build(base, false);
+        // What the form itself found says more: it knows what was typed. Of variables it knows one line, not the others.
+        let known: Vec<String> =
+            errors.iter().map(|e| e.field.clone()).filter(|field| field != Field::Env.name()).collect();
         let found = match yaml::typed::<AppSpec>("spec", &spec) {
             Ok(typed) => typed.validate(),
             Err(e) => e.fields().to_vec(),
         };
         for mut error in found {
             error.field = form_field(&error.field, self.component);
-            // What the form itself found says more: it knows what was typed.
-            if !errors.iter().any(|known| known.field == error.field) {
+            if !known.contains(&error.field) {
                 errors.push(error);
             }
         }
@@ -233,7 +235,7 @@ impl AppForm {
                     set(component, field.pointer(), choice(field, text, &words, keep, &mut errors));
                 }
                 (_, Field::Env) => {
-                    let (vars, wrong) = env::apply(&component["env"], text);
+                    let (vars, wrong) = env::apply(&component["env"], text, keep);
                     errors.extend(wrong);
                     set(component, field.pointer(), (!vars.is_empty()).then(|| vars.into()));
                 }

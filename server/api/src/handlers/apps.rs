@@ -99,6 +99,14 @@ pub(crate) struct AppPatch {
 impl Input for AppPatch {
     const YAML: bool = true;
     const MERGE_PATCH: bool = true;
+
+    fn from_value(value: Value) -> Result<Self> {
+        // It would mean that nothing is left of the app.
+        if value.get("spec").is_some_and(Value::is_null) {
+            return Err(Error::field(FieldError::new("spec", "required", "an app has a spec: name what is to change")));
+        }
+        yaml::typed("", &value)
+    }
 }
 
 /// Where [`short`] notes `metadata.namespace`.

@@ -39,6 +39,18 @@ async fn three_forms() {
 }
 
 #[tokio::test]
+async fn a_log_that_is_not_there_is_told_by_the_status() {
+    let site = Site::new().await;
+    let former = format!("{PODS}/{POD}/logs?previous=true");
+    for accept in ["text/plain", "application/x-ndjson"] {
+        let answer = site.ask("viewer", "GET", &former).header("accept", accept).send().await;
+        assert_eq!((answer.status.as_u16(), answer.problem().0.as_str()), (422, "cluster-refused"), "{accept}");
+    }
+    let mut events = Events::open(site.ask("viewer", "GET", &former)).await;
+    assert_eq!(events.expect(&site.world, "error").await["status"], 422, "a page's stream tells it as an event");
+}
+
+#[tokio::test]
 async fn who_may_not_read_logs_finds_no_line_of_them_in_causes() {
     let site = Site::new().await;
     let params = [("lastLine", "a secret line"), ("exitCode", "1")];

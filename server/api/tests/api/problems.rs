@@ -67,6 +67,10 @@ async fn fields_that_are_wrong() {
         let answer = site.ask("developer", "POST", &format!("{CHECKOUT}{uri}")).json(&body).send().await;
         assert_eq!(answer.problem(), ("invalid".to_owned(), vec![field.to_owned()]), "{uri} {body}");
     }
+    for patch in [json!({ "spec": null }), json!({})] {
+        let answer = site.ask("developer", "PATCH", CHECKOUT).json(&patch).send().await;
+        assert_eq!(answer.problem(), ("invalid".to_owned(), vec!["spec".to_owned()]), "{patch}");
+    }
     let other = site.ask("developer", "PUT", CHECKOUT).header("if-match", "*");
     let other = other.json(&json!({ "name": "web", "spec": spec("a:1") })).send().await;
     assert_eq!(other.problem().1, ["name"]);

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::rest::get;
+use crate::{error::causes, rest::get};
 
 /// Between two probes.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
@@ -35,6 +35,8 @@ struct State {
     /// Since when the state is stale, and why.
     stale: Option<(Timestamp, Arc<str>)>,
     as_of: Option<Timestamp>,
+    /// Since when nobody works on the cluster.
+    idle_since: Option<Timestamp>,
 }
 
 impl State {
@@ -97,7 +99,13 @@ impl Health {
         } else {
             CacheState::Loading
         };
-        Freshness { state: cache, as_of: state.as_of }
+        Freshness { state: cache, as_of: state.as_of, idle_since: state.idle_since }
+    }
+
+    /// Whether somebody, here or elsewhere, carries out what is wanted.
+    pub(crate) fn worked_on(&self, worked_on: bool) {
+        let now = self.clock.now();
+        self.update(|state| state.idle_since = if worked_on { None } else { state.idle_since.or(Some(now)) });
     }
 
     /// Why the API server does not answer, if the last probe found so.
@@ -119,7 +127,8 @@ impl Health {
     fn update(&self, change: impl FnOnce(&mut State)) {
         let (before, after) = {
             let mut state = self.state.lock();
-            let before = (state.stale.is_some(), state.is_loaded());
+            let look = |state: &State| (state.stale.is_some(), state.is_loaded(), state.idle_since.is_some());
+            let before = look(&state);
             change(&mut state);
             let broken = state.shown().find_map(|w| w.error.clone());
             match state.probe.clone().or(broken) {
@@ -133,7 +142,7 @@ impl Health {
             if state.stale.is_none() && state.is_loaded() {
                 state.as_of = Some(self.clock.now());
             }
-            (before, (state.stale.is_some(), state.is_loaded()))
+            (before, look(&state))
         };
         if before != after {
             (self.changed)();
@@ -153,7 +162,7 @@ impl Health {
                 // Whatever it says, it is there.
                 Ok(Ok(_)) => None,
                 Ok(Err(kube::Error::Api(status))) if status.code < 500 => None,
-                Ok(Err(e)) => Some(e.to_string().into()),
+                Ok(Err(e)) => Some(causes(&e).into()),
                 Err(_) if silent => Some("no answer in time".into()),
                 Err(_) => {
                     silent = true;
@@ -266,11 +275,19 @@ mod tests {
         apps.failed("connection reset");
         apps.heard();
         let stale = CacheState::Stale { since: went, reason: "connection refused".into() };
-        assert_eq!(health.freshness(), Freshness { state: stale.clone(), as_of: Some(went) });
+        assert_eq!(health.freshness(), Freshness { state: stale.clone(), as_of: Some(went), idle_since: None });
         pods.connected();
         assert_eq!(health.freshness().state, stale, "one is still broken");
         apps.connected();
-        assert_eq!(health.freshness(), Freshness { state: CacheState::Live, as_of: Some(clock.now()) });
+        let live = Freshness { state: CacheState::Live, as_of: Some(clock.now()), idle_since: None };
+        assert_eq!(health.freshness(), live);
+        let (before, idle_since) = (told.load(Ordering::Relaxed), clock.now());
+        health.worked_on(false);
+        clock.advance(Duration::from_secs(1));
+        health.worked_on(false);
+        assert_eq!(health.freshness().idle_since, Some(idle_since));
+        health.worked_on(true);
+        assert_eq!((health.freshness().idle_since, told.load(Ordering::Relaxed)), (None, before + 2));
         assert!(told.load(Ordering::Relaxed) >= 3);
     }
 }

@@ -30,6 +30,8 @@ pub struct Freshness {
     pub state: CacheState,
     /// What is shown was true then; absent before the first list of everything.
     pub as_of: Option<Timestamp>,
+    /// Since when nobody carries out what is wanted there: no replica of this Berth could be seen at work.
+    pub idle_since: Option<Timestamp>,
 }
 
 impl Freshness {

@@ -5,7 +5,7 @@
 
 use async_trait::async_trait;
 use berth_types::{
-    ListQuery, NamespaceName, Page, TenantName, TenantRole, UserName,
+    FieldError, ListQuery, NamespaceName, Page, TenantName, TenantRole, UserName,
     people::{ApiToken, AuditEntry, Member, Namespace, Session, Tenant, TokenScope, User},
 };
 use jiff::Timestamp;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     authz::{Grant, PlatformRef, TenantRef},
-    error::Result,
+    error::{Error, Result},
 };
 
 /// A SHA-256 of a secret that is too random to be guessed: what stands in the database instead of it.
@@ -113,6 +113,13 @@ pub struct NewAudit {
     pub request_id: String,
     /// Network address.
     pub network: String,
+}
+
+/// Why the last owner of a tenant stays one.
+#[must_use]
+pub fn last_owner() -> Error {
+    let message = "a tenant needs an owner, and this is the last one: make somebody else an owner first";
+    Error::field(FieldError::new("owners", "last_owner", message))
 }
 
 /// What an idempotency key stands for.

@@ -108,7 +108,7 @@ impl Services {
     /// Adds a member or changes their role. Only owners make owners.
     ///
     /// # Errors
-    /// `Invalid` at `user`; `Conflict` when the last owner would go; forbidden.
+    /// `Invalid` at `user`, at `owners` when the last one would go; forbidden.
     pub async fn set_member(&self, ctx: &OpCtx, tenant: &TenantName, user: &UserName, role: TenantRole) -> Result<()> {
         let work = async {
             let grant = self.authz.tenant(ctx, tenant, Resource::Membership, Action::Update).await?;
@@ -131,7 +131,7 @@ impl Services {
     /// Removes a member.
     ///
     /// # Errors
-    /// `NotFound`; `Conflict` for the last owner; forbidden.
+    /// `NotFound`; `Invalid` at `owners` for the last one; forbidden.
     pub async fn remove_member(&self, ctx: &OpCtx, tenant: &TenantName, user: &UserName) -> Result<()> {
         let work = async {
             let grant = self.authz.tenant(ctx, tenant, Resource::Membership, Action::Delete).await?;

@@ -53,6 +53,7 @@ struct State {
     logs: Vec<(String, LogLine)>,
     usage: BTreeMap<String, Vec<UsageRow>>,
     namespaces: Vec<DesiredNamespace>,
+    idle_since: Option<Timestamp>,
     down: Option<(Timestamp, String)>,
 }
 
@@ -80,6 +81,12 @@ impl FakeCluster {
     /// It stops answering, or answers again: lists go on with their age, all else fails.
     pub fn set_down(&self, reason: Option<&str>) {
         self.state.lock().down = reason.map(|reason| (self.clock.now(), reason.to_owned()));
+        self.tell(ChangeKind::Freshness, "", None);
+    }
+
+    /// From now on nobody carries out what is wanted, or somebody does again.
+    pub fn set_idle(&self, idle: bool) {
+        self.state.lock().idle_since = idle.then(|| self.clock.now());
         self.tell(ChangeKind::Freshness, "", None);
     }
 
@@ -227,12 +234,15 @@ impl Cluster for FakeCluster {
     }
 
     fn freshness(&self) -> Freshness {
-        match &self.state.lock().down {
+        let state = self.state.lock();
+        let idle_since = state.idle_since;
+        match &state.down {
             Some((since, reason)) => Freshness {
                 state: CacheState::Stale { since: *since, reason: reason.as_str().into() },
                 as_of: Some(*since),
+                idle_since,
             },
-            None => Freshness { state: CacheState::Live, as_of: Some(self.clock.now()) },
+            None => Freshness { state: CacheState::Live, as_of: Some(self.clock.now()), idle_since },
         }
     }
 
@@ -414,6 +424,10 @@ impl Cluster for FakeCluster {
             && !state.pods.contains_key(&(place.to_string(), pod.clone()))
         {
             return Err(Error::not_found());
+        }
+        if query.previous {
+            let message = "previous terminated container \"main\" not found";
+            return Ok(stream::once(async move { Err(Error::new(ErrorCode::ClusterRefused, message)) }).boxed());
         }
         let names: Vec<Arc<str>> = pods.iter().map(|p| p.name.clone()).collect();
         let mine = move |line: &LogLine| {

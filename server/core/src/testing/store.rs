@@ -17,7 +17,7 @@ use crate::{
     listing::{Column, Key, Listing},
     ports::store::{
         Account, Database, Digest, Failures, IdempotentReply, Journal, NewAudit, NewSession, NewToken, People,
-        StoredReply, TenantAccess, TenantPlaces, Tenants,
+        StoredReply, TenantAccess, TenantPlaces, Tenants, last_owner,
     },
 };
 
@@ -106,10 +106,7 @@ impl Rows {
     fn keep_an_owner(&self, tenant: Uuid, user: Uuid) -> Result<()> {
         let another = |m: &Membership| m.tenant == tenant && m.user != user && m.role == TenantRole::Owner;
         if self.role(tenant, user) == Some(TenantRole::Owner) && !self.members.iter().any(another) {
-            return Err(Error::new(
-                ErrorCode::Conflict,
-                "a tenant needs an owner, and this is the last one: make somebody else an owner first",
-            ));
+            return Err(last_owner());
         }
         Ok(())
     }

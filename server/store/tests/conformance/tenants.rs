@@ -94,14 +94,14 @@ pub async fn last_owner_stays(store: Arc<dyn Store>) {
     add_users(&*store, &["ann", "bob"]).await;
     let shop = add_tenant(&*store, 10, "shop", id(1)).await;
     store.set_member(&shop, &name("bob"), TenantRole::Admin, at(5)).await.unwrap();
-    refused(store.remove_member(&shop, &name("ann")).await, ErrorCode::Conflict);
-    refused(store.set_member(&shop, &name("ann"), TenantRole::Admin, at(5)).await, ErrorCode::Conflict);
+    refused(store.remove_member(&shop, &name("ann")).await, ErrorCode::Invalid);
+    refused(store.set_member(&shop, &name("ann"), TenantRole::Admin, at(5)).await, ErrorCode::Invalid);
     store.set_member(&shop, &name("ann"), TenantRole::Owner, at(5)).await.unwrap();
 
     store.set_member(&shop, &name("bob"), TenantRole::Owner, at(5)).await.unwrap();
     store.set_member(&shop, &name("ann"), TenantRole::Viewer, at(5)).await.unwrap();
     store.remove_member(&shop, &name("ann")).await.unwrap();
-    refused(store.remove_member(&shop, &name("bob")).await, ErrorCode::Conflict);
+    refused(store.remove_member(&shop, &name("bob")).await, ErrorCode::Invalid);
 }
 
 pub async fn last_two_owners_cannot_both_go(store: Arc<dyn Store>) {

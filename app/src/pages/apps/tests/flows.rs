@@ -394,6 +394,19 @@ fn a_cluster_that_does_not_answer_leaves_the_pages() {
 }
 
 #[test]
+fn pages_say_that_changes_wait() {
+    let s = scene();
+    let web = s.deploy("web");
+    s.world.cluster.set_idle(true);
+    for path in ["/".to_owned(), APPS.to_owned(), web.clone(), format!("{web}/pods")] {
+        let html = s.page(&path);
+        assert!(html.contains("No replica of Berth works on this cluster"), "{path} does not say it: {html}");
+    }
+    s.world.cluster.set_idle(false);
+    assert!(!s.page(&web).contains("No replica of Berth"));
+}
+
+#[test]
 fn pages_follow_the_cluster() {
     let s = scene();
     let web = s.deploy("web");
