@@ -77,9 +77,9 @@ async function emptyCluster() {
   await kubectl('delete', 'namespace', '--selector', 'app.kubernetes.io/managed-by=berth', '--ignore-not-found');
 }
 
-/** Stops or continues the real cluster's API server. */
-async function signalCluster(command) {
-  await run(process.env.BERTH_XTASK, ['cluster', '--name', process.env.BERTH_TEST_CLUSTER, command]);
+/** Does something with the real cluster itself, by `cargo xtask cluster`. */
+export async function withCluster(...command) {
+  await run(process.env.BERTH_XTASK, ['cluster', '--name', process.env.BERTH_TEST_CLUSTER, ...command]);
 }
 
 export class Portal {
@@ -140,12 +140,12 @@ export class Portal {
 
   /** The cluster answers nobody any more, as one whose network is gone. Only when it is `apart`. */
   async freezeCluster() {
-    if (KUBECONFIG) return signalCluster('freeze');
+    if (KUBECONFIG) return withCluster('freeze');
     this.cluster.child.process.kill('SIGSTOP');
   }
 
   async thawCluster() {
-    if (KUBECONFIG) return signalCluster('thaw');
+    if (KUBECONFIG) return withCluster('thaw');
     this.cluster.child.process.kill('SIGCONT');
   }
 

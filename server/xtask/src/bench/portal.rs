@@ -2,7 +2,6 @@
 
 use std::{
     env, fs,
-    io::{self, Write as _},
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio, id},
@@ -225,14 +224,14 @@ impl Portal {
         wait(&format!("{wanted} running pods (seen: {seen})"), patience, || {
             let list = self.call(&mut connection, "GET", &api("pods?limit=1&phase=running"), &Value::Null)?;
             seen = list["total"].as_u64().map_or(0, |n| usize::try_from(n).unwrap_or(usize::MAX));
-            if std::mem::replace(&mut said, seen) != seen {
-                eprint!("\r  {seen} of {wanted} pods run ");
-                io::stderr().flush()?;
+            let tenths = seen * 10 / wanted.max(1);
+            if std::mem::replace(&mut said, tenths) != tenths {
+                eprintln!("  {seen} of {wanted} pods run");
             }
             thread::sleep(Duration::from_millis(100));
             Ok(seen >= wanted)
         })?;
-        eprintln!("after {}", seconds(start.elapsed()));
+        eprintln!("  after {}", seconds(start.elapsed()));
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use crate::cluster::{
     cgroups, kubectl,
     layout::Cluster,
     network,
-    process::Place,
+    process::{Place, Started},
 };
 
 /// Makes all that the control plane reads.
@@ -51,6 +51,15 @@ pub fn prepare(cluster: &Cluster) -> Result<Authority> {
 /// One of them does not come up.
 pub fn start_api(cluster: &Cluster) -> Result<()> {
     cgroups::create(&format!("{}/control", cluster.cgroup()))?;
+    start_etcd(cluster, None)?;
+    start_api_server(cluster)?.until("ready", Duration::from_secs(120), || kubectl::ready(cluster))
+}
+
+/// Starts etcd, with a disk of `quota` bytes where one is given.
+///
+/// # Errors
+/// It cannot be started.
+pub fn start_etcd(cluster: &Cluster, quota: Option<u64>) -> Result<Started> {
     let etcd = [
         format!("--data-dir={}", cluster.path("control/etcd").display()),
         // Nobody's data: speed matters, a power cut of the machine does not.
@@ -59,10 +68,18 @@ pub fn start_api(cluster: &Cluster) -> Result<()> {
         "--advertise-client-urls=http://127.0.0.1:2379".to_owned(),
         "--listen-peer-urls=http://127.0.0.1:2380".to_owned(),
         "--log-level=warn".to_owned(),
+        // 0: etcd's own.
+        format!("--quota-backend-bytes={}", quota.unwrap_or(0)),
     ];
-    start(cluster, "etcd", &etcd)?;
-    let mut api = start(cluster, "kube-apiserver", &api_arguments(cluster))?;
-    api.until("ready", Duration::from_secs(120), || kubectl::ready(cluster))
+    start(cluster, "etcd", &etcd)
+}
+
+/// Starts the API server.
+///
+/// # Errors
+/// It cannot be started.
+pub fn start_api_server(cluster: &Cluster) -> Result<Started> {
+    start(cluster, "kube-apiserver", &api_arguments(cluster))
 }
 
 /// Starts the controller manager and the scheduler.
@@ -95,13 +112,17 @@ pub fn start_controllers(cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-fn start(cluster: &Cluster, program: &str, arguments: &[String]) -> Result<crate::cluster::process::Started> {
-    let place = Place {
+fn start(cluster: &Cluster, program: &str, arguments: &[String]) -> Result<Started> {
+    place(cluster, program).start(&cluster.program(program).display().to_string(), arguments)
+}
+
+/// Where the control plane's programs run; each has a log of its own.
+pub fn place(cluster: &Cluster, program: &str) -> Place {
+    Place {
         cgroup: format!("{}/control", cluster.cgroup()),
         inside: network::inside(&cluster.netns()),
         log: cluster.path("control/log").join(format!("{program}.log")),
-    };
-    place.start(&cluster.program(program).display().to_string(), arguments)
+    }
 }
 
 fn api_arguments(cluster: &Cluster) -> Vec<String> {

@@ -7,6 +7,7 @@ mod addons;
 mod binary;
 mod certificates;
 mod cgroups;
+mod chaos;
 mod check;
 mod control;
 mod down;
@@ -32,7 +33,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 
 use crate::{
-    cluster::{layout::Cluster, with::Extra},
+    cluster::{chaos::Part, layout::Cluster, with::Extra},
     workspace::Workspace,
 };
 
@@ -73,9 +74,39 @@ enum Command {
         node: String,
     },
     /// Freezes the API server: it keeps its connections and answers nobody, as one that hangs.
-    Freeze,
-    /// Lets a frozen API server go on.
-    Thaw,
+    Freeze {
+        /// Or another part of the control plane.
+        #[arg(value_enum, default_value = "api-server")]
+        part: Part,
+    },
+    /// Slows the API server down: it stands still for nine tenths of each second.
+    Slow {
+        /// Or another part of the control plane.
+        #[arg(value_enum, default_value = "api-server")]
+        part: Part,
+    },
+    /// Lets what is frozen or slow go on at its own speed.
+    Thaw {
+        /// Or another part of the control plane.
+        #[arg(value_enum, default_value = "api-server")]
+        part: Part,
+    },
+    /// Stops a part of the control plane as a crash would.
+    Stop {
+        /// Which.
+        #[arg(value_enum)]
+        part: Part,
+    },
+    /// Starts it again.
+    Start {
+        /// Which.
+        #[arg(value_enum)]
+        part: Part,
+    },
+    /// Fills etcd's disk: the cluster takes nothing new.
+    Fill,
+    /// Makes room there again.
+    Empty,
     /// Prints the path of the administrator's kubeconfig.
     Kubeconfig,
     /// Prints nodes, versions, addresses and where the logs lie.
@@ -111,8 +142,13 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         Command::Load { files } => images::load(&running(name)?, files),
         Command::Off { node } => status::off(&running(name)?, node),
         Command::On { node } => status::on(&running(name)?, node),
-        Command::Freeze => status::api_server(&running(name)?, "STOP"),
-        Command::Thaw => status::api_server(&running(name)?, "CONT"),
+        Command::Freeze { part } => chaos::freeze(&running(name)?, *part),
+        Command::Slow { part } => chaos::slow(&running(name)?, *part),
+        Command::Thaw { part } => chaos::thaw(&running(name)?, *part),
+        Command::Stop { part } => chaos::stop(&running(name)?, *part),
+        Command::Start { part } => chaos::start(&running(name)?, *part),
+        Command::Fill => chaos::fill(&running(name)?),
+        Command::Empty => chaos::empty(&running(name)?),
         Command::Kubeconfig => {
             println!("{}", running(name)?.kubeconfig().display());
             Ok(())

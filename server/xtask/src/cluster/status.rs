@@ -1,6 +1,6 @@
 //! `cluster status`, and nodes that are switched off and on.
 
-use std::{fs, process::Command, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 
@@ -73,18 +73,4 @@ pub fn on(cluster: &Cluster, name: &str) -> Result<()> {
             Ok(now.is_some() && now != before)
         })
     })
-}
-
-/// Sends a signal to the API server.
-///
-/// # Errors
-/// It does not run.
-pub fn api_server(cluster: &Cluster, signal: &str) -> Result<()> {
-    let all = cgroups::processes(&format!("{}/control", cluster.cgroup()))?;
-    let is_it =
-        |pid: &&u32| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "kube-apiserver");
-    let Some(pid) = all.iter().find(is_it) else {
-        bail!("the API server of {} does not run", cluster.name);
-    };
-    run(Command::new("kill").arg(format!("-{signal}")).arg(pid.to_string()))
 }

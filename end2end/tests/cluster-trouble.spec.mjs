@@ -1,0 +1,74 @@
+// Trouble with a real cluster (`cargo xtask test --cluster`): what people see meanwhile, what is refused and why, and that all
+// goes on by itself afterwards.
+import { expect, image, spec, test } from '../support/fixtures.mjs';
+import { withCluster } from '../support/portal.mjs';
+
+/** How `cargo xtask cluster` makes it and ends it; what is said on pages, and what of a change, where it is refused. */
+const TROUBLE = [
+  {
+    name: 'the API server is stopped',
+    begin: ['stop', 'api-server'],
+    end: ['start', 'api-server'],
+    banner: /as of \d\d:\d\d:\d\d/,
+    refused: /^PATCH .*: 503 .*the cluster does not answer/,
+  },
+  {
+    name: 'etcd is stopped',
+    begin: ['stop', 'etcd'],
+    end: ['start', 'etcd'],
+    refused: /^PATCH .*: 503 .*the cluster does not answer/,
+  },
+  { name: "etcd's disk is full", begin: ['fill'], end: ['empty'], refused: /^PATCH .*: 422 .*its storage is full/ },
+  { name: 'the API server is slow', begin: ['slow'], end: ['thaw'] },
+];
+
+for (const [index, { name, begin, end, banner, refused }] of TROUBLE.entries()) {
+  test(name, async ({ signedIn: page, shop }) => {
+    test.setTimeout(420_000);
+    const app = `web-${index}`;
+    const change = () => shop.change(app, spec(image('web', '2.0.0')));
+    await shop.deploy(app, spec(image('web')));
+    await shop.phase(app, 'Ready');
+    await withCluster(...begin);
+    try {
+      await expect(async () => {
+        // Rendered by the server, not only told by the stream: so the page is asked for anew.
+        const answer = await page.goto(`${shop.path}/apps`);
+        expect(answer.status()).toBe(200);
+        await expect(page.getByRole('main').getByRole('link', { name: app })).toBeVisible();
+        if (banner) await expect(page.locator('#stale')).toContainText(banner, { timeout: 500 });
+      }).toPass({ timeout: 120_000 });
+      if (refused) await expect(change()).rejects.toThrow(refused);
+      else await change();
+    } finally {
+      await withCluster(...end);
+    }
+    await expect(page.locator('#stale')).toBeEmpty({ timeout: 120_000 });
+    // What was refused is taken now, without anybody having mended the portal.
+    if (refused) await expect(change).toPass({ timeout: 120_000 });
+    await expect.poll(async () => (await shop.app(app)).status?.revision, { timeout: 120_000 }).toBe(2);
+    await expect.poll(async () => (await shop.app(app)).status?.phase, { timeout: 120_000 }).toBe('Ready');
+  });
+}
+
+test('a node is switched off', async ({ signedIn: page, shop, portal }) => {
+  test.setTimeout(420_000);
+  await shop.deploy('spread', spec(image('spread')));
+  await shop.phase('spread', 'Ready');
+  const pods = async () => (await portal.api(shop.token, 'GET', '/tenants/shop/namespaces/dev/apps/spread/pods')).items;
+  const [{ node, name: lost }] = await pods();
+  await withCluster('off', node);
+  try {
+    await page.goto(`${shop.path}/apps/spread/pods`);
+    // The pod that nobody hears of any more is not called ready; its successor runs elsewhere.
+    const moved = async () => {
+      const ready = (await pods()).filter((pod) => pod.phase === 'Running');
+      return ready.length === 2 && ready.every((pod) => pod.node !== node && pod.name !== lost);
+    };
+    await expect.poll(moved, { timeout: 180_000, message: 'two pods on other nodes' }).toBe(true);
+    await expect(page.locator('#app-state')).toContainText('2 / 2');
+  } finally {
+    await withCluster('on', node);
+  }
+  await shop.phase('spread', 'Ready');
+});
