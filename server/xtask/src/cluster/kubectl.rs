@@ -41,11 +41,20 @@ pub fn get(cluster: &Cluster, arguments: &[&str]) -> Result<Value> {
 /// # Errors
 /// One is refused.
 pub fn apply(cluster: &Cluster, objects: &str) -> Result<()> {
+    feed(cluster, &["apply", "--server-side", "--force-conflicts"], objects)
+}
+
+/// Deletes objects, where they are still there.
+///
+/// # Errors
+/// One is not to be deleted.
+pub fn delete(cluster: &Cluster, objects: &str) -> Result<()> {
+    feed(cluster, &["delete", "--ignore-not-found"], objects)
+}
+
+fn feed(cluster: &Cluster, arguments: &[&str], objects: &str) -> Result<()> {
     let mut command = kubectl(cluster);
-    command
-        .args(["apply", "--server-side", "--force-conflicts", "--filename", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null());
+    command.args(arguments).args(["--filename", "-"]).stdin(Stdio::piped()).stdout(Stdio::null());
     let mut child = command.spawn().context("cannot start kubectl")?;
     child.stdin.take().context("no input")?.write_all(objects.as_bytes())?;
     if !child.wait()?.success() {

@@ -99,6 +99,15 @@ impl Release {
         run(self.helm(&["lint", "--strict", "--quiet"]).arg(&self.chart).arg("--values").arg(values))
     }
 
+    /// What one of the chart's templates makes.
+    ///
+    /// # Errors
+    /// Helm refuses the values.
+    pub fn template(&self, values: &Value, file: &str) -> Result<String> {
+        let mut helm = self.helm(&["template", self.name]);
+        succeed(helm.arg(&self.chart).arg("--values").arg(self.values(values)?).args(["--show-only", file]))
+    }
+
     /// `helm VERB`, waiting until all is ready.
     ///
     /// # Errors
