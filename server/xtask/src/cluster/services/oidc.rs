@@ -19,7 +19,7 @@ use crate::{
         layout::Cluster,
     },
     needs,
-    shell::{run, step, which},
+    shell::{run, which},
     workspace::Workspace,
 };
 

@@ -25,7 +25,7 @@ use crate::{
         network,
         process::{Place, wait},
     },
-    shell::{output, run, step, which},
+    shell::{output, run, which},
     workspace::Workspace,
 };
 
