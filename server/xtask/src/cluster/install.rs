@@ -97,7 +97,7 @@ impl Check<'_> {
     fn clear(&self) -> Result<()> {
         step("Clearing away", || {
             if self.release.is_installed()? {
-                self.release.uninstall()?;
+                self.uninstall()?;
             }
             let mut delete = kubectl::kubectl(self.cluster);
             delete.args(["delete", "namespace", "--ignore-not-found", "--wait", "--timeout=120s", NAMESPACE]);
@@ -150,8 +150,7 @@ impl Check<'_> {
 
         let before = self.pods(&in_cluster(tenant), "")?;
         step("helm uninstall leaves the app running", || {
-            self.release.uninstall()?;
-            process::wait("no pod of Berth's", PATIENCE, || Ok(self.replicas()?.is_empty()))?;
+            self.uninstall()?;
             self.unchanged(tenant, &before)
         })?;
         step("helm install finds it again", || {
@@ -161,7 +160,7 @@ impl Check<'_> {
             self.portal.until_ready(tenant, APP)?;
             self.unchanged(tenant, &before)
         })?;
-        step("helm uninstall", || self.release.uninstall())
+        step("helm uninstall", || self.uninstall())
     }
 
     /// Two replicas on Postgres: both serve, one dies, a new release comes, the database is lost and restored.
@@ -189,7 +188,7 @@ impl Check<'_> {
         self.failover(tenant)?;
         self.upgrade()?;
         self.restore(&database, tenant)?;
-        step("helm uninstall", || self.release.uninstall())?;
+        step("helm uninstall", || self.uninstall())?;
         database.drop()
     }
 
@@ -245,6 +244,12 @@ impl Check<'_> {
             self.unchanged(tenant, &pods)?;
             fs::remove_file(&file).context("cannot clean up")
         })
+    }
+
+    /// Removes it. Helm does not wait for pods, which go on answering for a while.
+    fn uninstall(&self) -> Result<()> {
+        self.release.uninstall()?;
+        process::wait("no pod of Berth's", PATIENCE, || Ok(self.replicas()?.is_empty()))
     }
 
     /// Signs in as the first admin, with the password that the log has, and takes a token.
