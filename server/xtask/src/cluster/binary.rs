@@ -49,12 +49,7 @@ pub fn root() -> Result<PathBuf> {
 ///
 /// # Errors
 /// Those of `make`.
-pub fn kept(
-    what: &str,
-    made_from: &[&[u8]],
-    doing: &str,
-    make: impl FnOnce(&Path) -> Result<()>,
-) -> Result<PathBuf> {
+pub fn kept(what: &str, made_from: &[&[u8]], doing: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     let folder = cache(what, made_from)?;
     if !folder.is_dir() {
         step(doing, || whole(&folder, make))?;

@@ -106,7 +106,7 @@ impl Release {
     /// It fails, with what Helm says.
     pub fn deploy(&self, verb: &str, values: &Value) -> Result<()> {
         let mut helm = self.helm(&[verb, self.name]);
-        helm.arg(&self.chart).arg("--values").arg(self.values(values)?).args(["--wait", "--timeout", "4m"]);
+        helm.arg(&self.chart).arg("--values").arg(self.values(values)?).args(["--wait", "--timeout", "8m"]);
         succeed(&mut helm).map(drop)
     }
 
@@ -133,7 +133,7 @@ impl Release {
     /// # Errors
     /// It fails.
     pub fn uninstall(&self) -> Result<()> {
-        succeed(&mut self.helm(&["uninstall", self.name, "--wait", "--timeout", "2m"])).map(drop)
+        succeed(&mut self.helm(&["uninstall", self.name, "--wait", "--timeout", "8m"])).map(drop)
     }
 }
 

@@ -4,7 +4,6 @@ use std::{
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -126,7 +125,7 @@ impl Outside {
     fn stop(&mut self) -> Result<()> {
         let mut server = self.server.take().context("berth does not run")?;
         run_command(Command::new("kill").arg("-TERM").arg(server.id().to_string()))?;
-        process::wait("berth ended", Duration::from_secs(60), || Ok(server.try_wait()?.is_some()))?;
+        process::wait("berth ended", PATIENCE, || Ok(server.try_wait()?.is_some()))?;
         let status = server.wait()?;
         if status.success() { Ok(()) } else { bail!("berth ended with {status}") }
     }

@@ -14,8 +14,8 @@ use anyhow::{Context as _, Result, bail};
 use crate::{
     cluster::{
         binary::{self, read},
-        certificates::{Authority, Identity, write},
         blanks::filled,
+        certificates::{Authority, Identity, write},
         cgroups,
         layout::Cluster,
         network,
@@ -168,4 +168,3 @@ pub fn attempt(command: &mut Command) -> Result<(bool, String)> {
     let text = [said.stdout, said.stderr].concat();
     Ok((said.status.success(), String::from_utf8_lossy(&text).into_owned()))
 }
-
