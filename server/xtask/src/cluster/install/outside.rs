@@ -49,10 +49,9 @@ impl Check<'_> {
         let roles = self.release.template(&sqlite(), RBAC)?;
         kubectl::apply(self.cluster, &roles)?;
         kubectl::apply(self.cluster, &bindings().to_string())?;
-        step("Outside of the cluster, with a person's kubeconfig", || {
+        let done = step("Outside of the cluster, with a person's kubeconfig", || {
             let mut outside = Outside::prepare(self.cluster, image)?;
-            let (portal, one_time) = outside.serve()?;
-            let mut portal = portal;
+            let (mut portal, one_time) = outside.serve()?;
             portal.sign_in("admin", &one_time, PASSWORD)?;
             portal.token = outside.berth(&["admin", "create-token", "admin"])?.trim().to_owned();
             portal.create_tenant(tenant)?;
@@ -60,11 +59,12 @@ impl Check<'_> {
             portal.until_ready(tenant, APP)?;
             eprint!("{}", outside.berth(&["doctor"])?);
             outside.stop()
-        })?;
+        });
+        // They would be in the way of the next install.
         for objects in [bindings().to_string(), roles] {
             kubectl::delete(self.cluster, &objects)?;
         }
-        Ok(())
+        done
     }
 }
 
@@ -108,14 +108,15 @@ impl Outside {
         serve.stdin(Stdio::null()).stderr(said.try_clone()?).stdout(said);
         let server = self.server.insert(serve.spawn().context("cannot start berth")?);
         let mut found = None;
+        let mut ended = None;
         process::wait("berth serves", PATIENCE, || {
-            let log = fs::read_to_string(&log)?;
-            if let Some(status) = server.try_wait()? {
-                bail!("berth ended ({status}):\n{log}");
-            }
-            found = greeting(&log);
-            Ok(found.is_some())
+            ended = server.try_wait()?;
+            found = greeting(&fs::read_to_string(&log)?);
+            Ok(found.is_some() || ended.is_some())
         })?;
+        if let Some(status) = ended {
+            bail!("berth ended ({status}):\n{}", fs::read_to_string(&log)?);
+        }
         let (address, password) = found.context("berth said nothing")?;
         let address = address.parse().with_context(|| format!("{address} is no address"))?;
         Ok((Portal { address, host: HOST, token: String::new() }, password))
