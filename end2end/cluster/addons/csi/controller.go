@@ -27,19 +27,18 @@ type controller struct {
 }
 
 func (c controller) ControllerGetCapabilities(context.Context, *csi.ControllerGetCapabilitiesRequest) (*csi.ControllerGetCapabilitiesResponse, error) {
-	answer := &csi.ControllerGetCapabilitiesResponse{}
-	for _, can := range []csi.ControllerServiceCapability_RPC_Type{
-		csi.ControllerServiceCapability_RPC_CREATE_DELETE_VOLUME,
-		csi.ControllerServiceCapability_RPC_CREATE_DELETE_SNAPSHOT,
-		csi.ControllerServiceCapability_RPC_CLONE_VOLUME,
-		csi.ControllerServiceCapability_RPC_EXPAND_VOLUME,
-		csi.ControllerServiceCapability_RPC_SINGLE_NODE_MULTI_WRITER,
-	} {
-		answer.Capabilities = append(answer.Capabilities, &csi.ControllerServiceCapability{
-			Type: &csi.ControllerServiceCapability_Rpc{Rpc: &csi.ControllerServiceCapability_RPC{Type: can}},
-		})
+	can := func(it csi.ControllerServiceCapability_RPC_Type) *csi.ControllerServiceCapability {
+		return &csi.ControllerServiceCapability{
+			Type: &csi.ControllerServiceCapability_Rpc{Rpc: &csi.ControllerServiceCapability_RPC{Type: it}},
+		}
 	}
-	return answer, nil
+	return &csi.ControllerGetCapabilitiesResponse{Capabilities: []*csi.ControllerServiceCapability{
+		can(csi.ControllerServiceCapability_RPC_CREATE_DELETE_VOLUME),
+		can(csi.ControllerServiceCapability_RPC_CREATE_DELETE_SNAPSHOT),
+		can(csi.ControllerServiceCapability_RPC_CLONE_VOLUME),
+		can(csi.ControllerServiceCapability_RPC_EXPAND_VOLUME),
+		can(csi.ControllerServiceCapability_RPC_SINGLE_NODE_MULTI_WRITER),
+	}}, nil
 }
 
 func (c controller) CreateVolume(ctx context.Context, request *csi.CreateVolumeRequest) (*csi.CreateVolumeResponse, error) {
@@ -54,11 +53,6 @@ func (c controller) CreateVolume(ctx context.Context, request *csi.CreateVolumeR
 	if err != nil {
 		return nil, err
 	}
-	unlock, err := c.pool.lock()
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
 	made := func(size int64) *csi.CreateVolumeResponse {
 		return &csi.CreateVolumeResponse{Volume: &csi.Volume{VolumeId: id, CapacityBytes: size, ContentSource: request.GetVolumeContentSource()}}
 	}
@@ -111,11 +105,6 @@ func (c controller) DeleteVolume(ctx context.Context, request *csi.DeleteVolumeR
 	if checkID("volume_id", id) != nil {
 		return &csi.DeleteVolumeResponse{}, nil // None of ours.
 	}
-	unlock, err := c.pool.lock()
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
 	if device, err := device(ctx, c.pool.Volume(id)); err != nil || device != "" {
 		return nil, status.Errorf(codes.FailedPrecondition, "%s is in use by %s %v", id, device, err)
 	}
@@ -149,11 +138,6 @@ func (c controller) ControllerExpandVolume(_ context.Context, request *csi.Contr
 	if err != nil {
 		return nil, err
 	}
-	unlock, err := c.pool.lock()
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
 	have, _, err := size(c.pool.Volume(id))
 	if err != nil {
 		return nil, err
@@ -177,11 +161,6 @@ func (c controller) CreateSnapshot(_ context.Context, request *csi.CreateSnapsho
 	if err := c.exists(request.GetSourceVolumeId()); err != nil {
 		return nil, err
 	}
-	unlock, err := c.pool.lock()
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
 	id := request.GetSourceVolumeId() + "@" + request.GetName()
 	same, err := filepath.Glob(c.pool.Snapshot("*@" + request.GetName()))
 	if err != nil {

@@ -71,7 +71,7 @@ func run(ctx context.Context, node string) error {
 
 // Driver answers all three of CSI's services.
 func Driver(pool Pool, node string) *grpc.Server {
-	server := grpc.NewServer(grpc.UnaryInterceptor(logged))
+	server := grpc.NewServer(grpc.ChainUnaryInterceptor(logged, pool.alone))
 	csi.RegisterIdentityServer(server, identity{})
 	csi.RegisterControllerServer(server, controller{pool: pool})
 	csi.RegisterNodeServer(server, nodeService{pool: pool, name: node})

@@ -24,17 +24,16 @@ func (n nodeService) NodeGetInfo(context.Context, *csi.NodeGetInfoRequest) (*csi
 }
 
 func (nodeService) NodeGetCapabilities(context.Context, *csi.NodeGetCapabilitiesRequest) (*csi.NodeGetCapabilitiesResponse, error) {
-	answer := &csi.NodeGetCapabilitiesResponse{}
-	for _, can := range []csi.NodeServiceCapability_RPC_Type{
-		csi.NodeServiceCapability_RPC_EXPAND_VOLUME,
-		csi.NodeServiceCapability_RPC_GET_VOLUME_STATS,
-		csi.NodeServiceCapability_RPC_SINGLE_NODE_MULTI_WRITER,
-	} {
-		answer.Capabilities = append(answer.Capabilities, &csi.NodeServiceCapability{
-			Type: &csi.NodeServiceCapability_Rpc{Rpc: &csi.NodeServiceCapability_RPC{Type: can}},
-		})
+	can := func(it csi.NodeServiceCapability_RPC_Type) *csi.NodeServiceCapability {
+		return &csi.NodeServiceCapability{
+			Type: &csi.NodeServiceCapability_Rpc{Rpc: &csi.NodeServiceCapability_RPC{Type: it}},
+		}
 	}
-	return answer, nil
+	return &csi.NodeGetCapabilitiesResponse{Capabilities: []*csi.NodeServiceCapability{
+		can(csi.NodeServiceCapability_RPC_EXPAND_VOLUME),
+		can(csi.NodeServiceCapability_RPC_GET_VOLUME_STATS),
+		can(csi.NodeServiceCapability_RPC_SINGLE_NODE_MULTI_WRITER),
+	}}, nil
 }
 
 func (n nodeService) NodePublishVolume(ctx context.Context, request *csi.NodePublishVolumeRequest) (*csi.NodePublishVolumeResponse, error) {
@@ -48,12 +47,6 @@ func (n nodeService) NodePublishVolume(ctx context.Context, request *csi.NodePub
 	if err := supported([]*csi.VolumeCapability{request.GetVolumeCapability()}); err != nil {
 		return nil, err
 	}
-	// One mount at a time: of two at once, each would make a loop device of its own for the volume.
-	unlock, err := n.pool.lock()
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
 	if mounted(ctx, target) {
 		return &csi.NodePublishVolumeResponse{}, nil
 	}
@@ -65,7 +58,7 @@ func (n nodeService) NodePublishVolume(ctx context.Context, request *csi.NodePub
 		return nil, err
 	}
 	// A copy may be larger than the original.
-	err = tool(ctx, "xfs_growfs", "-d", target)
+	err := tool(ctx, "xfs_growfs", "-d", target)
 	if err == nil && request.GetReadonly() {
 		err = tool(ctx, "mount", "-o", "remount,bind,ro", target)
 	}
@@ -80,11 +73,6 @@ func (n nodeService) NodeUnpublishVolume(ctx context.Context, request *csi.NodeU
 	if target == "" || request.GetVolumeId() == "" {
 		return nil, status.Error(codes.InvalidArgument, "no target_path, or no volume_id")
 	}
-	unlock, err := n.pool.lock()
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
 	if mounted(ctx, target) {
 		if err := tool(ctx, "umount", target); err != nil {
 			return nil, err
@@ -104,11 +92,6 @@ func (n nodeService) NodeExpandVolume(ctx context.Context, request *csi.NodeExpa
 	if !mounted(ctx, request.GetVolumePath()) {
 		return nil, status.Errorf(codes.NotFound, "%s is not mounted", request.GetVolumePath())
 	}
-	unlock, err := n.pool.lock()
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
 	file := n.pool.Volume(request.GetVolumeId())
 	device, err := device(ctx, file)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+	"google.golang.org/grpc"
 )
 
 // How large the pool looks. It takes what is written, and no more.
@@ -60,6 +61,16 @@ func (p Pool) lock() (unlock func(), err error) {
 		return nil, errors.Join(err, file.Close())
 	}
 	return func() { _ = file.Close() }, nil
+}
+
+// alone answers one call at a time, on all nodes: of two mounts at once, each would make a loop device of its own for the volume.
+func (p Pool) alone(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	unlock, err := p.lock()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	return handler(ctx, request)
 }
 
 func (p Pool) volumes() string   { return filepath.Join(p.At, "volumes") }

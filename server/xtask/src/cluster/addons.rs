@@ -12,7 +12,8 @@ use serde_json::json;
 
 use crate::{
     cluster::{
-        binary::{self, cache, whole},
+        binary,
+        blanks::filled,
         images::{self, Image},
         kubectl,
         layout::Cluster,
@@ -159,7 +160,13 @@ pub fn start(workspace: &Workspace, cluster: &Cluster, all: &[Addon]) -> Result<
         }
         let objects = workspace.path("end2end/cluster/addons").join(addon.name()).join("objects.yaml");
         let objects = fs::read_to_string(&objects).with_context(|| format!("cannot read {}", objects.display()))?;
-        kubectl::apply(cluster, &filled(&objects, *addon, cluster, &node::seen(&folder.join(PROGRAMS))?))?;
+        let values = [
+            ("IMAGE", addon.image()),
+            ("PROGRAMS", node::seen(&folder.join(PROGRAMS))?),
+            ("DNS", cluster.service(10)),
+            ("INGRESS", cluster.service(80)),
+        ];
+        kubectl::apply(cluster, &filled(&objects, &values)?)?;
     }
     for addon in all {
         step(&format!("Waiting for the add-on {}", addon.name()), || ready(cluster, *addon))?;
@@ -189,16 +196,6 @@ fn wait(cluster: &Cluster, so: &[&str]) -> Result<()> {
     run(kubectl::kubectl(cluster).args(["wait", "--timeout=60s"]).args(so).stdout(Stdio::null()))
 }
 
-fn filled(objects: &str, addon: Addon, cluster: &Cluster, programs: &str) -> String {
-    let values = [
-        ("${IMAGE}", addon.image()),
-        ("${PROGRAMS}", programs.to_owned()),
-        ("${DNS}", cluster.service(10)),
-        ("${INGRESS}", cluster.service(80)),
-    ];
-    values.iter().fold(objects.to_owned(), |text, (name, value)| text.replace(name, value))
-}
-
 /// The add-on's image, a program and nothing else, its other programs, and the kinds of objects that it brings: the folder that has them.
 fn folder(workspace: &Workspace, addon: Addon) -> Result<PathBuf> {
     if addon == Addon::Csi {
@@ -206,16 +203,9 @@ fn folder(workspace: &Workspace, addon: Addon) -> Result<PathBuf> {
     }
     let sources = workspace.path("end2end/cluster/addons").join(addon.name());
     let recipe = format!("{RECIPE}{:?}{:?}", addon.programs(), addon.kinds());
-    let folder = cache(
-        &format!("addon-{}", addon.name()),
-        &[&binary::go_version()?, recipe.as_bytes(), &binary::sources(&sources)?],
-    )?;
-    if !folder.is_dir() {
-        step(&format!("Building the add-on {} (the first time this takes minutes)", addon.name()), || {
-            whole(&folder, |folder| pack(addon, &sources, folder))
-        })?;
-    }
-    Ok(folder)
+    let made_from: [&[u8]; 3] = [&binary::go_version()?, recipe.as_bytes(), &binary::sources(&sources)?];
+    let doing = format!("Building the add-on {} (the first time this takes minutes)", addon.name());
+    binary::kept(&format!("addon-{}", addon.name()), &made_from, &doing, |folder| pack(addon, &sources, folder))
 }
 
 fn pack(addon: Addon, sources: &Path, folder: &Path) -> Result<()> {

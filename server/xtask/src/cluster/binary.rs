@@ -45,11 +45,19 @@ pub fn root() -> Result<PathBuf> {
     Ok(root.context("neither BERTH_CACHE nor HOME is set")?.join("cluster"))
 }
 
-/// Where things are kept that are made from `made_from`.
+/// The folder that keeps what is made from `made_from`: made now, unless it is there.
 ///
 /// # Errors
-/// There is no home.
-pub fn cache(what: &str, made_from: &[&[u8]]) -> Result<PathBuf> {
+/// Those of `make`.
+pub fn kept(what: &str, made_from: &[&[u8]], doing: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+    let folder = cache(what, made_from)?;
+    if !folder.is_dir() {
+        step(doing, || whole(&folder, make))?;
+    }
+    Ok(folder)
+}
+
+fn cache(what: &str, made_from: &[&[u8]]) -> Result<PathBuf> {
     let mut hash = Sha256::new();
     for part in made_from {
         hash.update(u64::try_from(part.len())?.to_le_bytes());
@@ -68,27 +76,34 @@ pub fn build(workspace: &Workspace) -> Result<PathBuf> {
     let module = source("go.mod")?;
     let text = String::from_utf8_lossy(&module);
     let version = version(&text).context("go.mod names no version of k8s.io/kubernetes")?;
-    let folder =
-        cache(&format!("kubernetes-{version}"), &[&go_version()?, &module, &source("go.sum")?, &source("main.go")?])?;
-    if folder.is_dir() {
-        return Ok(folder);
+    let made_from = [go_version()?, module.clone(), source("go.sum")?, source("main.go")?];
+    let doing = format!("Building Kubernetes {version} from its Go modules (the first time this takes minutes)");
+    kept(&format!("kubernetes-{version}"), &made_from.each_ref().map(Vec::as_slice), &doing, |folder| {
+        let mut numbers = version.trim_start_matches('v').split('.');
+        let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+        let package = "-X k8s.io/component-base/version";
+        let flags = format!(
+            "-s -w {package}.gitVersion={version} {package}.gitMajor={major} {package}.gitMinor={minor} {package}.gitTreeState=clean"
+        );
+        go_build(&workspace.path(SOURCES), ".", &folder.join("kubernetes"), &flags)?;
+        for program in PROGRAMS {
+            std::os::unix::fs::symlink("kubernetes", folder.join(program))?;
+        }
+        Ok(())
+    })
+}
+
+/// A program that the module in `module` has or names, kept as `what`.
+///
+/// # Errors
+/// Go fails.
+pub fn go_program(what: &str, doing: &str, module: &Path, package: &str, program: &str) -> Result<PathBuf> {
+    let mut made_from = vec![go_version()?, read(&module.join("go.mod"))?, read(&module.join("go.sum"))?];
+    if module.join("main.go").exists() {
+        made_from.push(read(&module.join("main.go"))?);
     }
-    step(&format!("Building Kubernetes {version} from its Go modules (the first time this takes minutes)"), || {
-        whole(&folder, |folder| {
-            let mut numbers = version.trim_start_matches('v').split('.');
-            let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
-            let package = "-X k8s.io/component-base/version";
-            let flags = format!(
-                "-s -w {package}.gitVersion={version} {package}.gitMajor={major} {package}.gitMinor={minor} {package}.gitTreeState=clean"
-            );
-            go_build(&workspace.path(SOURCES), ".", &folder.join("kubernetes"), &flags)?;
-            for program in PROGRAMS {
-                std::os::unix::fs::symlink("kubernetes", folder.join(program))?;
-            }
-            Ok(())
-        })
-    })?;
-    Ok(folder)
+    let made_from: Vec<_> = made_from.iter().map(Vec::as_slice).collect();
+    kept(what, &made_from, doing, |folder| go_build(module, package, &folder.join(program), "-s -w"))
 }
 
 /// What makes the same sources another program.
@@ -134,7 +149,7 @@ pub fn go_test(module: &Path) -> Result<()> {
 ///
 /// # Errors
 /// Those of `make`.
-pub fn whole(folder: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+fn whole(folder: &Path, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let unfinished = folder.with_extension(format!("unfinished-{}", std::process::id()));
     fs::create_dir_all(&unfinished).with_context(|| format!("cannot make {}", unfinished.display()))?;
     let made = make(&unfinished);

@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     cluster::{
-        binary::{SOURCES, cache, go_build, read, sources, whole},
+        binary::{SOURCES, go_build, kept, read, sources},
         layout::{Cluster, Node},
     },
     shell::{output, run, step},
@@ -90,12 +90,9 @@ fn ours() -> Vec<Image> {
 pub fn build(workspace: &Workspace) -> Result<PathBuf> {
     let program = sources(&workspace.path(&format!("{SOURCES}/fixture")))?;
     let list: String = ours().iter().map(|image| format!("{}{:?}{}", image.name, image.layers, image.config)).collect();
-    let folder = cache("images", &[RECIPE.as_bytes(), &program, &read(Path::new(BUSYBOX))?, list.as_bytes()])?;
-    let file = folder.join("images.tar");
-    if !file.is_file() {
-        step("Packing the cluster's own images", || whole(&folder, |folder| pack_ours(workspace, folder)))?;
-    }
-    Ok(file)
+    let made_from = [RECIPE.as_bytes(), &program, &read(Path::new(BUSYBOX))?, list.as_bytes()];
+    let doing = "Packing the cluster's own images";
+    Ok(kept("images", &made_from, doing, |folder| pack_ours(workspace, folder))?.join("images.tar"))
 }
 
 fn pack_ours(workspace: &Workspace, folder: &Path) -> Result<()> {

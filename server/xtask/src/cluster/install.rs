@@ -2,7 +2,9 @@
 //! removed, as an operator would meet it.
 
 mod database;
+mod failover;
 mod helm;
+mod outside;
 mod portal;
 mod rights;
 mod traffic;
@@ -11,7 +13,7 @@ use std::{
     fs,
     net::{Ipv4Addr, SocketAddr},
     path::Path,
-    process::{Command, Stdio},
+    process::Stdio,
     time::Duration,
 };
 
@@ -44,13 +46,11 @@ const HOST: &str = "berth.test";
 const NEXT: &str = "next";
 /// What the admin chooses.
 const PASSWORD: &str = "correct horse battery";
-/// Tenants of the two databases.
-const TENANTS: [&str; 2] = ["harbour", "lagoon"];
+/// Tenants of the three databases: SQLite and Postgres in the cluster, SQLite outside of it.
+const TENANTS: [&str; 3] = ["harbour", "lagoon", "reef"];
 const APP: &str = "web";
-/// Within which another replica takes over.
-const TAKEN_OVER: Duration = Duration::from_secs(10);
-/// For what has no limit of its own.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// For what has no limit of its own: long, as a machine that has other work to do is slow, but not wrong.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Does it, on a cluster with DNS, ingress, storage and PostgreSQL.
 ///
@@ -70,6 +70,7 @@ pub fn run(workspace: &Workspace, cluster: &Cluster, image: Option<&Path>) -> Re
     check.refusals()?;
     check.on_sqlite()?;
     check.on_postgres()?;
+    check.outside(&archive, TENANTS[2])?;
     check.clear()
 }
 
@@ -86,15 +87,9 @@ struct Pod {
     uid: String,
     image: String,
     address: String,
-}
-
-/// Which replica works on the cluster.
-#[derive(Debug, Default)]
-struct Lease {
-    holder: String,
-    acquired: String,
-    /// Grows with each holder.
-    epoch: i64,
+    node: String,
+    /// Another one after each restart.
+    container: String,
 }
 
 impl Check<'_> {
@@ -102,7 +97,7 @@ impl Check<'_> {
     fn clear(&self) -> Result<()> {
         step("Clearing away", || {
             if self.release.is_installed()? {
-                self.release.uninstall()?;
+                self.uninstall()?;
             }
             let mut delete = kubectl::kubectl(self.cluster);
             delete.args(["delete", "namespace", "--ignore-not-found", "--wait", "--timeout=120s", NAMESPACE]);
@@ -139,7 +134,7 @@ impl Check<'_> {
 
     /// One replica, SQLite on a volume: install, main job, rights, uninstall, install again.
     fn on_sqlite(&mut self) -> Result<()> {
-        let [tenant, _] = TENANTS;
+        let tenant = TENANTS[0];
         // The namespace refuses pods that may more than they need.
         kubectl::apply(self.cluster, &namespace())?;
         step("helm install, SQLite on a volume", || self.release.deploy("install", &sqlite()))?;
@@ -155,25 +150,22 @@ impl Check<'_> {
 
         let before = self.pods(&in_cluster(tenant), "")?;
         step("helm uninstall leaves the app running", || {
-            self.release.uninstall()?;
-            process::wait("no pod of Berth's", PATIENCE, || Ok(self.replicas()?.is_empty()))?;
+            self.uninstall()?;
             self.unchanged(tenant, &before)
         })?;
         step("helm install finds it again", || {
             self.release.deploy("install", &sqlite())?;
             // The token is one of before: so the volume is, too.
-            process::wait("the ingress leads to it", PATIENCE, || {
-                Ok(self.portal.ask("GET", "/api/v1/tenants", None).is_ok_and(|(status, _)| status == 200))
-            })?;
+            self.until_open("/api/v1/tenants")?;
             self.portal.until_ready(tenant, APP)?;
             self.unchanged(tenant, &before)
         })?;
-        step("helm uninstall", || self.release.uninstall())
+        step("helm uninstall", || self.uninstall())
     }
 
     /// Two replicas on Postgres: both serve, one dies, a new release comes, the database is lost and restored.
     fn on_postgres(&mut self) -> Result<()> {
-        let [_, tenant] = TENANTS;
+        let tenant = TENANTS[1];
         let database = Database::find(self.cluster)?;
         database.drop()?;
         database.create()?;
@@ -196,42 +188,13 @@ impl Check<'_> {
         self.failover(tenant)?;
         self.upgrade()?;
         self.restore(&database, tenant)?;
-        step("helm uninstall", || self.release.uninstall())?;
+        step("helm uninstall", || self.uninstall())?;
         database.drop()
-    }
-
-    /// The pod that works on the cluster is killed: the other takes over, and does what is asked meanwhile.
-    fn failover(&self, tenant: &str) -> Result<()> {
-        let Lease { holder, epoch, .. } = self.lease()?;
-        let replicas = self.replicas()?;
-        let leads = |pod: &&Pod| holder.starts_with(&format!("{}_", pod.name));
-        let leader = replicas.iter().find(leads).with_context(|| format!("{holder:?} is none of {replicas:?}"))?;
-        let other = replicas.iter().find(|pod| !leads(pod)).context("there is no other replica")?;
-        let other = self.by(other)?;
-        step(&format!("Killing the replica that works on the cluster, {}", leader.name), || {
-            let killed = now()?;
-            let mut delete = kubectl::kubectl(self.cluster);
-            delete.args(["delete", "pod", &leader.name, "--namespace", NAMESPACE, "--grace-period=0", "--force"]);
-            run_command(delete.stdout(Stdio::null()).stderr(Stdio::null()))?;
-            other.deploy(tenant, "meanwhile")?;
-            let mut lease = Lease::default();
-            process::wait("another holds the lease", PATIENCE, || {
-                lease = self.lease()?;
-                Ok(!lease.holder.is_empty() && lease.holder != holder && lease.epoch > epoch)
-            })?;
-            let after = between(&killed, &lease.acquired).context("the lease has no time")?;
-            say(&format!("the lease was another's {} after the kill", seconds(after)));
-            if after > TAKEN_OVER {
-                bail!("that is later than {}", seconds(TAKEN_OVER));
-            }
-            other.until_ready(tenant, "meanwhile")?;
-            process::wait("two replicas again", PATIENCE, || Ok(self.ready_replicas()? == 2))
-        })
     }
 
     /// To another image, while people use it.
     fn upgrade(&self) -> Result<()> {
-        let traffic = step(&format!("helm upgrade, under {} requests a second", traffic::RATE), || {
+        let (traffic, upgraded) = step(&format!("helm upgrade, under {} requests a second", traffic::RATE), || {
             traffic::during(&self.portal, || {
                 self.release.deploy("upgrade", &postgres(NEXT, 2))?;
                 process::wait("only new pods", PATIENCE, || {
@@ -246,6 +209,8 @@ impl Check<'_> {
             seconds(traffic.time),
             seconds(traffic.slowest)
         ));
+        // What people met is worth knowing even where Helm gave up.
+        upgraded?;
         #[allow(clippy::cast_precision_loss)]
         let rate = sent as f64 / traffic.time.as_secs_f64();
         if rate < f64::from(traffic::RATE) * 0.9 {
@@ -270,9 +235,7 @@ impl Check<'_> {
             database.create()?;
             database.restore(&file)?;
             self.scale(2)?;
-            process::wait("the ingress leads to it", PATIENCE, || {
-                Ok(self.portal.ask("GET", "/api/v1/tenants", None).is_ok_and(|(status, _)| status == 200))
-            })?;
+            self.until_open("/api/v1/tenants")?;
             let now = self.portal.tenants()?;
             if now != tenants {
                 bail!("there were {tenants:?}, and now there are {now:?}");
@@ -283,21 +246,42 @@ impl Check<'_> {
         })
     }
 
+    /// Removes it. Helm does not wait for pods, which go on answering for a while.
+    fn uninstall(&self) -> Result<()> {
+        self.release.uninstall()?;
+        process::wait("no pod of Berth's", PATIENCE, || Ok(self.replicas()?.is_empty()))
+    }
+
     /// Signs in as the first admin, with the password that the log has, and takes a token.
     fn enter(&mut self) -> Result<()> {
         step("Signing in with the one-time password", || {
-            let mut logs = kubectl::kubectl(self.cluster);
-            logs.args(["logs", "--namespace", NAMESPACE, "--selector", &selector(), "--tail=-1"]);
-            let log = String::from_utf8(output(&mut logs)?)?;
-            let password = log.lines().find_map(|line| line.strip_prefix("one-time password: "));
-            let password = password.context("no one-time password in the log")?.to_owned();
-            process::wait("the ingress leads to it", PATIENCE, || {
-                Ok(self.portal.ask("GET", "/healthz", None).is_ok_and(|(status, _)| status == 200))
-            })?;
+            let password = self.one_time_password()?;
+            self.until_open("/healthz")?;
             self.portal.sign_in("admin", &password, PASSWORD)?;
             let said = self.berth(&["admin", "create-token", "admin"])?;
             self.portal.token = said.trim().to_owned();
             self.portal.tenants().map(drop)
+        })
+    }
+
+    /// What the first start said, in whichever pod that was. A kubelet that has much to do may not hand out logs at once.
+    fn one_time_password(&self) -> Result<String> {
+        let mut found = None;
+        process::wait("the one-time password in the log", PATIENCE, || {
+            let mut logs = kubectl::kubectl(self.cluster);
+            logs.args(["logs", "--namespace", NAMESPACE, "--selector", &selector(), "--tail=-1"]);
+            let log = logs.stdin(Stdio::null()).output().context("cannot start kubectl")?.stdout;
+            let log = String::from_utf8_lossy(&log);
+            found = log.lines().find_map(|line| line.strip_prefix("one-time password: ")).map(str::to_owned);
+            Ok(found.is_some())
+        })?;
+        found.context("no one-time password in the log")
+    }
+
+    /// Waits until what is at `path` is answered through the ingress.
+    fn until_open(&self, path: &str) -> Result<()> {
+        process::wait("the ingress leads to it", PATIENCE, || {
+            Ok(self.portal.ask("GET", path, None).is_ok_and(|(status, _)| status == 200))
         })
     }
 
@@ -345,13 +329,6 @@ impl Check<'_> {
         })
     }
 
-    fn lease(&self) -> Result<Lease> {
-        let lease = kubectl::get(self.cluster, &["lease", "berth-controller", "--namespace", "kube-system"])?;
-        let text = |field: &str| lease["spec"][field].as_str().unwrap_or_default().to_owned();
-        let epoch = lease["spec"]["leaseTransitions"].as_i64().unwrap_or(0);
-        Ok(Lease { holder: text("holderIdentity"), acquired: text("acquireTime"), epoch })
-    }
-
     /// Whether the app's pods are the same as before.
     fn unchanged(&self, tenant: &str, before: &[Pod]) -> Result<()> {
         let now = self.pods(&in_cluster(tenant), "")?;
@@ -387,25 +364,9 @@ fn pod(object: &Value) -> Pod {
         uid: text("/metadata/uid"),
         image: text("/spec/containers/0/image"),
         address: text("/status/podIP"),
+        node: text("/spec/nodeName"),
+        container: text("/status/containerStatuses/0/containerID").trim_start_matches("containerd://").to_owned(),
     }
-}
-
-/// As a Lease has it: the machine's clock is the pods', too.
-fn now() -> Result<String> {
-    let date = output(Command::new("date").args(["--utc", "+%Y-%m-%dT%H:%M:%S.%6NZ"]))?;
-    Ok(String::from_utf8(date)?.trim().to_owned())
-}
-
-/// From one time of the day to a later one, less than a day after.
-fn between(earlier: &str, later: &str) -> Option<Duration> {
-    const DAY: f64 = 86_400.0;
-    let of_day = |time: &str| {
-        let clock = time.strip_suffix('Z')?.split_once('T')?.1;
-        let numbers: Vec<f64> = clock.split(':').map(str::parse).collect::<Result<_, _>>().ok()?;
-        let [hours, minutes, seconds] = numbers[..] else { return None };
-        Some(hours * 3600.0 + minutes * 60.0 + seconds)
-    };
-    Some(Duration::from_secs_f64((of_day(later)? - of_day(earlier)?).rem_euclid(DAY)))
 }
 
 /// Finds the pods of Berth itself.
@@ -443,21 +404,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_differ() {
-        for (earlier, later, want) in [
-            ("2026-11-21T10:00:00.500000Z", "2026-11-21T10:00:08.750000Z", Some(8.25)),
-            ("2026-11-21T23:59:59.000000Z", "2026-11-22T00:00:01.000000Z", Some(2.0)),
-            ("2026-11-21T10:00:00.500000Z", "", None),
-        ] {
-            assert_eq!(between(earlier, later), want.map(Duration::from_secs_f64), "{earlier} {later}");
-        }
-    }
-
-    #[test]
     fn a_pod_is_read() {
-        let object = json!({"metadata": {"name": "a", "uid": "1"}, "spec": {"containers": [{"image": "berth:next"}]}});
-        let want =
-            Pod { name: "a".to_owned(), uid: "1".to_owned(), image: "berth:next".to_owned(), address: String::new() };
-        assert_eq!(pod(&object), want);
+        let object = json!({
+            "metadata": {"name": "a", "uid": "1"},
+            "spec": {"nodeName": "node2", "containers": [{"image": "berth:next"}]},
+            "status": {"containerStatuses": [{"containerID": "containerd://c0ffee"}]},
+        });
+        let [name, uid, image, node, container] = ["a", "1", "berth:next", "node2", "c0ffee"].map(str::to_owned);
+        assert_eq!(pod(&object), Pod { name, uid, image, address: String::new(), node, container });
     }
 }

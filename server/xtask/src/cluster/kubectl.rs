@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     cluster::layout::Cluster,
@@ -41,17 +41,41 @@ pub fn get(cluster: &Cluster, arguments: &[&str]) -> Result<Value> {
 /// # Errors
 /// One is refused.
 pub fn apply(cluster: &Cluster, objects: &str) -> Result<()> {
+    feed(cluster, &["apply", "--server-side", "--force-conflicts"], objects).map(drop)
+}
+
+/// Deletes objects, where they are still there.
+///
+/// # Errors
+/// One is not to be deleted.
+pub fn delete(cluster: &Cluster, objects: &str) -> Result<()> {
+    feed(cluster, &["delete", "--ignore-not-found"], objects).map(drop)
+}
+
+/// Creates objects: what they are then, one for each.
+///
+/// # Errors
+/// One is refused.
+pub fn create(cluster: &Cluster, objects: &[Value]) -> Result<Vec<Value>> {
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
+    let made = feed(cluster, &["create", "--output", "json"], &list.to_string())?;
+    let made = serde_json::Deserializer::from_slice(&made).into_iter().collect::<Result<Vec<_>, _>>();
+    made.context("kubectl's answer is no JSON")
+}
+
+fn feed(cluster: &Cluster, arguments: &[&str], objects: &str) -> Result<Vec<u8>> {
     let mut command = kubectl(cluster);
-    command
-        .args(["apply", "--server-side", "--force-conflicts", "--filename", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null());
+    command.args(arguments).args(["--filename", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().context("cannot start kubectl")?;
-    child.stdin.take().context("no input")?.write_all(objects.as_bytes())?;
-    if !child.wait()?.success() {
+    let mut input = child.stdin.take().context("no input")?;
+    // It reads all before it says anything.
+    input.write_all(objects.as_bytes())?;
+    drop(input);
+    let said = child.wait_with_output()?;
+    if !said.status.success() {
         bail!("`{}` failed", line(&command));
     }
-    Ok(())
+    Ok(said.stdout)
 }
 
 /// The names of the nodes that are ready.

@@ -5,6 +5,7 @@
 
 mod addons;
 mod binary;
+mod blanks;
 mod certificates;
 mod cgroups;
 mod chaos;

@@ -216,8 +216,8 @@ cgroupDriver: cgroupfs
 cgroupRoot: /{cgroup}
 failCgroupV1: false
 failSwapOn: false
-# The disk is the host's, and an image that is collected cannot be pulled again.
-evictionHard: {{memory.available: 100Mi, nodefs.available: 2%, imagefs.available: 2%}}
+# The disk is the host's, of which a share may be many gigabytes; and an image that is collected cannot be pulled again.
+evictionHard: {{memory.available: 100Mi, nodefs.available: 200Mi, imagefs.available: 200Mi}}
 imageGCHighThresholdPercent: 100
 nodeStatusUpdateFrequency: 4s
 resolvConf: /var/lib/kubelet/resolv.conf

@@ -83,19 +83,28 @@ impl Started {
     }
 }
 
-/// Asks until it is so.
+/// Asks until it is so. That asking fails is no answer: a busy API server may not take a connection for a moment.
 ///
 /// # Errors
-/// It took too long, or asking failed.
+/// It took too long; why asking failed at last, if it did.
 pub fn wait(what: &str, limit: Duration, mut so: impl FnMut() -> Result<bool>) -> Result<()> {
     let started = Instant::now();
-    while !so()? {
-        if started.elapsed() > limit {
-            bail!("{what}: not after {limit:?}");
+    loop {
+        let asked = Instant::now();
+        let answer = so();
+        if matches!(answer, Ok(true)) {
+            return Ok(());
         }
-        thread::sleep(Duration::from_millis(200));
+        if started.elapsed() > limit {
+            let late = format!("{what}: not after {limit:?}");
+            return match answer {
+                Err(error) => Err(error.context(late)),
+                Ok(_) => bail!(late),
+            };
+        }
+        // As long as asking took: a machine that has much to do is not kept from it by being asked.
+        thread::sleep(asked.elapsed().max(Duration::from_millis(200)));
     }
-    Ok(())
 }
 
 /// The last lines of a log, to show with an error.

@@ -6,13 +6,12 @@ use anyhow::Result;
 
 use crate::{
     cluster::{
-        binary::{self, SOURCES, cache, go_build, read, whole},
+        binary::{SOURCES, go_build, go_version, kept, read},
         certificates::write,
         layout::{Cluster, Node},
         network,
         process::Place,
     },
-    shell::step,
     workspace::Workspace,
 };
 
@@ -25,12 +24,9 @@ const PORT: u16 = 5000;
 /// Go fails.
 pub fn build(workspace: &Workspace) -> Result<PathBuf> {
     let source = read(&workspace.path(&format!("{SOURCES}/registry/main.go")))?;
-    let folder = cache("registry", &[&source, &binary::go_version()?])?;
-    if !folder.is_dir() {
-        step("Building the registry", || {
-            whole(&folder, |folder| go_build(&workspace.path(SOURCES), "./registry", &folder.join("registry"), "-s -w"))
-        })?;
-    }
+    let folder = kept("registry", &[&source, &go_version()?], "Building the registry", |folder| {
+        go_build(&workspace.path(SOURCES), "./registry", &folder.join("registry"), "-s -w")
+    })?;
     Ok(folder.join("registry"))
 }
 

@@ -4,12 +4,12 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
+use super::PATIENCE;
 use crate::{
     cluster::{layout::Cluster, process},
     needs,
@@ -65,7 +65,7 @@ impl Database {
     /// # Errors
     /// The server refuses.
     pub fn drop(&self) -> Result<()> {
-        process::wait("the database dropped", Duration::from_secs(60), || {
+        process::wait("the database dropped", PATIENCE, || {
             Ok(self.sql(&format!("DROP DATABASE IF EXISTS {NAME}")).is_ok())
         })
     }

@@ -10,11 +10,8 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use crate::{
-    cluster::{
-        binary::{cache, go_build, go_version, read, whole},
-        layout::Cluster,
-    },
-    shell::{line, run, step},
+    cluster::{binary::go_program, layout::Cluster},
+    shell::{line, run},
     workspace::Workspace,
 };
 
@@ -26,13 +23,8 @@ const SOURCES: &str = "end2end/cluster/tools/helm";
 /// # Errors
 /// Go fails.
 pub fn build(workspace: &Workspace) -> Result<PathBuf> {
-    let sources = workspace.path(SOURCES);
-    let folder = cache("helm", &[&go_version()?, &read(&sources.join("go.mod"))?, &read(&sources.join("go.sum"))?])?;
-    if !folder.is_dir() {
-        step("Building Helm from its Go module (the first time this takes minutes)", || {
-            whole(&folder, |folder| go_build(&sources, "helm.sh/helm/v4/cmd/helm", &folder.join("helm"), "-s -w"))
-        })?;
-    }
+    let doing = "Building Helm from its Go module (the first time this takes minutes)";
+    let folder = go_program("helm", doing, &workspace.path(SOURCES), "helm.sh/helm/v4/cmd/helm", "helm")?;
     Ok(folder.join("helm"))
 }
 
@@ -99,13 +91,22 @@ impl Release {
         run(self.helm(&["lint", "--strict", "--quiet"]).arg(&self.chart).arg("--values").arg(values))
     }
 
+    /// What one of the chart's templates makes.
+    ///
+    /// # Errors
+    /// Helm refuses the values.
+    pub fn template(&self, values: &Value, file: &str) -> Result<String> {
+        let mut helm = self.helm(&["template", self.name]);
+        succeed(helm.arg(&self.chart).arg("--values").arg(self.values(values)?).args(["--show-only", file]))
+    }
+
     /// `helm VERB`, waiting until all is ready.
     ///
     /// # Errors
     /// It fails, with what Helm says.
     pub fn deploy(&self, verb: &str, values: &Value) -> Result<()> {
         let mut helm = self.helm(&[verb, self.name]);
-        helm.arg(&self.chart).arg("--values").arg(self.values(values)?).args(["--wait", "--timeout", "4m"]);
+        helm.arg(&self.chart).arg("--values").arg(self.values(values)?).args(["--wait", "--timeout", "8m"]);
         succeed(&mut helm).map(drop)
     }
 
@@ -132,7 +133,7 @@ impl Release {
     /// # Errors
     /// It fails.
     pub fn uninstall(&self) -> Result<()> {
-        succeed(&mut self.helm(&["uninstall", self.name, "--wait", "--timeout", "2m"])).map(drop)
+        succeed(&mut self.helm(&["uninstall", self.name, "--wait", "--timeout", "8m"])).map(drop)
     }
 }
 

@@ -1,10 +1,11 @@
 //! The installed portal as people and programs use it: pages, and the REST API.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
+use super::PATIENCE;
 use crate::{
     bench::http::{Answer, Connection, Request},
     cluster::process,
@@ -30,7 +31,7 @@ impl Portal {
     /// Connecting is tried for a while: a busy machine's ingress controller may not be ready for a moment. Nothing is sent twice.
     fn send(&self, request: Request) -> Result<Answer> {
         let mut open = None;
-        process::wait("somebody listens", Duration::from_secs(30), || {
+        process::wait("somebody listens", PATIENCE, || {
             open = Connection::to(self.address).ok();
             Ok(open.is_some())
         })?;
@@ -130,7 +131,7 @@ impl Portal {
     /// It does not get them.
     pub fn until_ready(&self, tenant: &str, app: &str) -> Result<()> {
         let path = format!("/api/v1/tenants/{tenant}/namespaces/dev/apps/{app}");
-        process::wait(&format!("the app {app} ready"), Duration::from_secs(120), || {
+        process::wait(&format!("the app {app} ready"), PATIENCE, || {
             let (status, now) = self.ask("GET", &path, None)?;
             Ok(status == 200 && now["status"]["phase"] == "Ready" && now["status"]["ready"] == "2/2")
         })

@@ -1,8 +1,9 @@
 //! What each of Berth's identities may do in the cluster, and what not: asked of the API server.
 
-use std::process::Stdio;
+use std::fmt;
 
 use anyhow::{Result, bail};
+use serde_json::{Value, json};
 
 use crate::cluster::{kubectl, layout::Cluster};
 
@@ -123,36 +124,91 @@ const IDENTITIES: &[Identity] = &[
 /// # Errors
 /// An identity lacks a right, or has one too many.
 pub fn check(cluster: &Cluster) -> Result<usize> {
-    let (mut wrong, mut asked) = (Vec::new(), 0);
-    for identity in IDENTITIES {
-        let account = format!("system:serviceaccount:{OWN}:berth{}", identity.suffix);
-        let rows = identity.may.iter().map(|row| (row, true)).chain(identity.must_not.iter().map(|row| (row, false)));
-        for ((namespace, right), wanted) in rows {
-            asked += 1;
-            if can(cluster, &account, namespace, *right)? != wanted {
-                let (verb, resource, subresource) = right;
-                let word = if wanted { "may not" } else { "may" };
-                wrong.push(format!("berth{} {word} {verb} {resource} {subresource} ({namespace})", identity.suffix));
-            }
-        }
+    let questions: Vec<_> = IDENTITIES.iter().flat_map(questions).collect();
+    let reviews: Vec<_> = questions.iter().map(Question::review).collect();
+    let answers = kubectl::create(cluster, &reviews)?;
+    if answers.len() != questions.len() {
+        bail!("{} questions, but {} answers", questions.len(), answers.len());
     }
+    let allowed = |answer: &Value| answer["status"]["allowed"] == true;
+    let wrong = questions.iter().zip(&answers).filter(|(question, answer)| allowed(answer) != question.wanted);
+    let wrong: Vec<_> = wrong.map(|(question, _)| question.to_string()).collect();
     if !wrong.is_empty() {
         bail!("identities have other rights than they should:\n  {}", wrong.join("\n  "));
     }
-    Ok(asked)
+    Ok(questions.len())
 }
 
-fn can(cluster: &Cluster, account: &str, namespace: &str, (verb, resource, subresource): Right) -> Result<bool> {
-    let mut command = kubectl::kubectl(cluster);
-    command.args(["auth", "can-i", "--quiet", "--as", account, verb, resource]);
-    if !subresource.is_empty() {
-        command.args(["--subresource", subresource]);
+/// Whether an identity may do something, and whether it should.
+struct Question {
+    suffix: &'static str,
+    namespace: &'static str,
+    right: Right,
+    wanted: bool,
+}
+
+fn questions(identity: &Identity) -> impl Iterator<Item = Question> {
+    let suffix = identity.suffix;
+    let one = move |wanted| move |&(namespace, right)| Question { suffix, namespace, right, wanted };
+    identity.may.iter().map(one(true)).chain(identity.must_not.iter().map(one(false)))
+}
+
+impl Question {
+    /// As the API server is asked it.
+    fn review(&self) -> Value {
+        let (verb, resource, subresource) = self.right;
+        let (kind, name) = resource.split_once('/').unwrap_or((resource, ""));
+        let (resource, group) = kind.split_once('.').unwrap_or((kind, ""));
+        let namespace = if self.namespace == EVERYWHERE { "" } else { self.namespace };
+        json!({
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": {
+                "user": format!("system:serviceaccount:{OWN}:berth{}", self.suffix),
+                "groups": ["system:serviceaccounts", format!("system:serviceaccounts:{OWN}"), "system:authenticated"],
+                "resourceAttributes": {
+                    "verb": verb,
+                    "group": group,
+                    "resource": resource,
+                    "subresource": subresource,
+                    "name": name,
+                    "namespace": namespace,
+                },
+            },
+        })
     }
-    match namespace {
-        EVERYWHERE => command.arg("--all-namespaces"),
-        namespace => command.args(["--namespace", namespace]),
-    };
-    // It warns that a resource belongs to no namespace.
-    let answer = command.stdin(Stdio::null()).stderr(Stdio::null()).status()?;
-    Ok(answer.success())
+}
+
+impl fmt::Display for Question {
+    /// What is wrong, where the answer is not what it should be.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (verb, resource, subresource) = self.right;
+        let word = if self.wanted { "may not" } else { "may" };
+        write!(f, "berth{} {word} {verb} {resource} {subresource} ({})", self.suffix, self.namespace)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn questions_are_asked_as_the_api_server_understands_them() {
+        for (right, want) in [
+            (("get", "secrets", ""), ["get", "", "secrets", "", ""]),
+            (("get", "pods", "log"), ["get", "", "pods", "log", ""]),
+            (
+                ("update", "leases.coordination.k8s.io/berth-controller", ""),
+                ["update", "coordination.k8s.io", "leases", "", "berth-controller"],
+            ),
+            (("create", "serviceaccounts/default", "token"), ["create", "", "serviceaccounts", "token", "default"]),
+        ] {
+            let review = Question { suffix: "-reader", namespace: EVERYWHERE, right, wanted: true }.review();
+            let attributes = &review["spec"]["resourceAttributes"];
+            let got = ["verb", "group", "resource", "subresource", "name"].map(|key| attributes[key].as_str().unwrap());
+            assert_eq!(got, want);
+            assert_eq!(attributes["namespace"], "");
+            assert_eq!(review["spec"]["user"], "system:serviceaccount:berth-system:berth-reader");
+        }
+    }
 }

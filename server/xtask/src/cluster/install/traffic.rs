@@ -31,11 +31,11 @@ pub struct Traffic {
     pub time: Duration,
 }
 
-/// Sends [`RATE`] requests a second while `work` is done: pages, and calls of the API.
+/// Sends [`RATE`] requests a second while `work` is done: pages, and calls of the API. What became of them, and of the work.
 ///
 /// # Errors
-/// Those of `work`.
-pub fn during(portal: &Portal, work: impl FnOnce() -> Result<()>) -> Result<Traffic> {
+/// A sender panicked.
+pub fn during(portal: &Portal, work: impl FnOnce() -> Result<()>) -> Result<(Traffic, Result<()>)> {
     let requests = [
         Request::get("/sign-in", "").with_host(portal.host),
         Request::get_json("/api/v1/tenants", &portal.token).with_host(portal.host),
@@ -73,7 +73,7 @@ pub fn during(portal: &Portal, work: impl FnOnce() -> Result<()>) -> Result<Traf
             all.failed.extend(one.failed);
             all.slowest = all.slowest.max(one.slowest);
         }
-        done.map(|()| all)
+        Ok((all, done))
     })
 }
 

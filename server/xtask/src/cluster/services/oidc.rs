@@ -15,11 +15,11 @@ use super::{
 };
 use crate::{
     cluster::{
-        binary::{cache, read, whole},
+        binary::{kept, read},
         layout::Cluster,
     },
     needs,
-    shell::{run, step, which},
+    shell::{run, which},
     workspace::Workspace,
 };
 
@@ -38,20 +38,14 @@ impl Kind for Oidc {
         let from = sources(workspace, "oidc");
         let files: Vec<_> = FILES.iter().map(|name| read(&from.join(name))).collect::<Result<_>>()?;
         let parts: Vec<&[u8]> = files.iter().map(Vec::as_slice).collect();
-        let folder = cache("service-oidc", &parts)?;
-        if !folder.is_dir() {
-            step("Installing the packages of the service oidc: npm ci", || {
-                whole(&folder, |folder| {
-                    for (name, content) in FILES.iter().zip(&files) {
-                        fs::write(folder.join(name), content)?;
-                    }
-                    let mut npm = Command::new("npm");
-                    npm.current_dir(folder).args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]);
-                    run(npm.stdout(Stdio::null()))
-                })
-            })?;
-        }
-        Ok(folder)
+        kept("service-oidc", &parts, "Installing the packages of the service oidc: npm ci", |folder| {
+            for (name, content) in FILES.iter().zip(&files) {
+                fs::write(folder.join(name), content)?;
+            }
+            let mut npm = Command::new("npm");
+            npm.current_dir(folder).args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]);
+            run(npm.stdout(Stdio::null()))
+        })
     }
 
     fn start(&self, site: &Site<'_>) -> Result<()> {

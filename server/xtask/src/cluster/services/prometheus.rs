@@ -18,14 +18,14 @@ use super::{
 };
 use crate::{
     cluster::{
-        binary::{cache, read, whole},
+        binary::{kept, read},
         certificates::{Authority, write},
         kubectl,
         layout::{Cluster, Node},
         network,
         process::{Place, wait},
     },
-    shell::{output, run, step, which},
+    shell::{output, run, which},
     workspace::Workspace,
 };
 
@@ -98,17 +98,15 @@ impl Kind for Prometheus {
 
 /// Debian's node-exporter, taken out of its package: nothing is installed, so nothing of the machine's own starts.
 fn node_exporter() -> Result<PathBuf> {
-    let folder = cache("node-exporter", &[&read(Path::new("/etc/os-release"))?])?;
-    if !folder.is_dir() {
-        if which("apt-get").is_none() || which("dpkg-deb").is_none() {
-            bail!("node-exporter is taken from Debian's package: this machine has no apt-get");
-        }
-        step("Unpacking Debian's node-exporter", || whole(&folder, unpack))?;
-    }
+    let release = read(Path::new("/etc/os-release"))?;
+    let folder = kept("node-exporter", &[&release], "Unpacking Debian's node-exporter", unpack)?;
     Ok(folder.join("usr/bin/prometheus-node-exporter"))
 }
 
 fn unpack(folder: &Path) -> Result<()> {
+    if which("apt-get").is_none() || which("dpkg-deb").is_none() {
+        bail!("node-exporter is taken from Debian's package: this machine has no apt-get");
+    }
     run(Command::new("apt-get").args(["--quiet=2", "update"]))?;
     let work = folder.join("work");
     fs::create_dir_all(&work)?;

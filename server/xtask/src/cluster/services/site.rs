@@ -13,7 +13,8 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{
     cluster::{
-        binary::{self, cache, read, whole},
+        binary::{self, read},
+        blanks::filled,
         certificates::{Authority, Identity, write},
         cgroups,
         layout::Cluster,
@@ -21,7 +22,7 @@ use crate::{
         process::Place,
         services::Service,
     },
-    shell::{line, step},
+    shell::line,
     workspace::Workspace,
 };
 
@@ -154,19 +155,8 @@ pub fn sources(workspace: &Workspace, service: &str) -> PathBuf {
 /// # Errors
 /// Go fails.
 pub fn go_program(workspace: &Workspace, service: &str, package: &str) -> Result<PathBuf> {
-    let module = sources(workspace, service);
-    let mut parts = vec![binary::go_version()?, read(&module.join("go.mod"))?, read(&module.join("go.sum"))?];
-    if module.join("main.go").exists() {
-        parts.push(read(&module.join("main.go"))?);
-    }
-    let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
-    let folder = cache(&format!("service-{service}"), &parts)?;
-    if !folder.is_dir() {
-        step(&format!("Building the service {service} (the first time this takes minutes)"), || {
-            whole(&folder, |folder| binary::go_build(&module, package, &folder.join(service), "-s -w"))
-        })?;
-    }
-    Ok(folder)
+    let doing = format!("Building the service {service} (the first time this takes minutes)");
+    binary::go_program(&format!("service-{service}"), &doing, &sources(workspace, service), package, service)
 }
 
 /// What a command prints, on both its outputs, and whether it succeeded: for trials of what shall fail.
@@ -177,26 +167,4 @@ pub fn attempt(command: &mut Command) -> Result<(bool, String)> {
     let said = command.stdin(Stdio::null()).output().with_context(|| format!("cannot start `{}`", line(command)))?;
     let text = [said.stdout, said.stderr].concat();
     Ok((said.status.success(), String::from_utf8_lossy(&text).into_owned()))
-}
-
-/// # Errors
-/// One is left that has no value.
-fn filled(text: &str, values: &[(&str, String)]) -> Result<String> {
-    let text = values.iter().fold(text.to_owned(), |text, (name, value)| text.replace(&format!("${{{name}}}"), value));
-    if let Some((_, rest)) = text.split_once("${") {
-        bail!("nothing fills in ${{{}", rest.lines().next().unwrap_or_default());
-    }
-    Ok(text)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn all_is_filled_in_or_named() {
-        let values = [("A", "1".to_owned())];
-        assert_eq!(filled("a: ${A}, $1 ${A}", &values).unwrap(), "a: 1, $1 1");
-        assert!(filled("b: ${B}", &values).unwrap_err().to_string().contains("${B}"));
-    }
 }
