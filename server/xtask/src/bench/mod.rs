@@ -2,6 +2,7 @@
 //!
 //! The server has one core, the client and the cluster the other. Load is open-loop.
 
+mod cluster;
 pub mod http;
 mod load;
 mod portal;
@@ -19,7 +20,7 @@ use anyhow::{Context, Result, bail};
 use self::{
     http::{Connection, Request},
     load::{Load, closed_loop, open_loop},
-    portal::{Parts, Portal, grouped, pin_client},
+    portal::{Ground, Parts, Portal, grouped, pin_client},
     report::Figure,
 };
 use crate::{
@@ -31,10 +32,13 @@ use crate::{
 /// What `cargo xtask bench` takes.
 #[derive(clap::Args)]
 pub struct Options {
+    /// On a real Kubernetes, started for it and removed afterwards: the figures that only that can give.
+    #[arg(long)]
+    cluster: bool,
     /// A tenth of the objects and of the time: to see that it works.
     #[arg(long)]
     quick: bool,
-    /// Write the table to `server/docs/BENCH.md` too.
+    /// Write the table to `server/docs/BENCH.md` (or `BENCH-CLUSTER.md`) too.
     #[arg(long)]
     write: bool,
     /// So many apps of one pod each.
@@ -88,22 +92,30 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let mut figures = Vec::new();
     let parts = Parts { folder: workspace.target(""), berth, site };
     // What was measured is reported even where something else could not be.
-    let done = [
-        cache(workspace, &scale, &mut figures),
-        start(&parts, &scale, &mut figures),
-        lists(&parts, &scale, &mut figures),
-    ];
+    let done = if options.cluster {
+        vec![cluster::run(workspace, &parts, &mut figures)]
+    } else {
+        vec![
+            cache(workspace, &scale, &mut figures),
+            start(&parts, &scale, &mut figures),
+            lists(&parts, &scale, &mut figures),
+        ]
+    };
 
     let machine = report::machine(workspace)?;
     let table = report::table(&figures);
     println!("\n{machine}\n\n{table}");
     if options.write {
-        let file = workspace.path("server/docs/BENCH.md");
-        let text = format!(
-            "# Figures\n\nMade by `cargo xtask bench --write`. The server has one core; the client and the cluster (another process) \
-             have the other. Load is open-loop: a latency counts from when its request was meant to be sent.\n\n\
-             {machine}\n\n{table}"
-        );
+        let (file, title, how) = if options.cluster {
+            let how = "`cargo xtask bench --cluster --write`. Cluster, portal and client share the machine.";
+            ("server/docs/BENCH-CLUSTER.md", "Figures on a real cluster", how)
+        } else {
+            let how = "`cargo xtask bench --write`. The server has one core; the client and the cluster (another process) have \
+                       the other. Load is open-loop: a latency counts from when its request was meant to be sent.";
+            ("server/docs/BENCH.md", "Figures", how)
+        };
+        let file = workspace.path(file);
+        let text = format!("# {title}\n\nMade by {how}\n\n{machine}\n\n{table}");
         fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
     }
     let missed = figures.iter().filter(|figure| !figure.is_met()).count();
@@ -128,7 +140,7 @@ fn median(mut times: Vec<Duration>) -> f64 {
 fn lists(parts: &Parts, scale: &Scale, figures: &mut Vec<Figure>) -> Result<()> {
     let many = grouped(scale.apps);
     say(&format!("{many} apps and pods of 9 KB on {} nodes", scale.nodes));
-    let mut portal = Portal::start(parts, scale.nodes)?;
+    let mut portal = Portal::start(parts, &Ground::Embedded(scale.nodes))?;
     portal.seed(scale.apps, 1)?;
     pin_client()?;
     let start = portal.restart(scale.apps)?;
@@ -203,7 +215,7 @@ fn start(parts: &Parts, scale: &Scale, figures: &mut Vec<Figure>) -> Result<()> 
     let replicas = 10;
     let (apps, many) = (scale.apps / replicas, grouped(scale.apps));
     say(&format!("{many} pods of {} apps", grouped(apps)));
-    let mut portal = Portal::start(parts, scale.nodes)?;
+    let mut portal = Portal::start(parts, &Ground::Embedded(scale.nodes))?;
     portal.seed(apps, replicas)?;
     // The first time, the cluster has its own first list to make.
     let mut starts = Vec::new();

@@ -55,6 +55,15 @@ pub struct Parts {
     pub site: PathBuf,
 }
 
+/// The cluster that it runs on.
+#[derive(Debug)]
+pub enum Ground {
+    /// An embedded one of so many nodes, in a process of its own.
+    Embedded(usize),
+    /// A real one, by its kubeconfig.
+    Real(PathBuf),
+}
+
 /// Both processes, their folder, and who we are to them.
 #[derive(Debug)]
 pub struct Portal {
@@ -66,7 +75,8 @@ pub struct Portal {
     token: String,
     cookie: String,
     server: Option<Process>,
-    _cluster: Process,
+    kubeconfig: PathBuf,
+    _cluster: Option<Process>,
 }
 
 impl Drop for Portal {
@@ -79,30 +89,38 @@ impl Drop for Portal {
 }
 
 impl Portal {
-    /// Starts a cluster of so many nodes and a portal on it, signs in, makes the namespace.
+    /// Starts the cluster, unless it runs, and a portal on it, signs in, makes the namespace.
     ///
     /// # Errors
     /// Something does not start or refuses; the logs are in the folder that the message names.
-    pub fn start(parts: &Parts, nodes: usize) -> Result<Self> {
-        let folder = parts.folder.join(format!("bench-{}-{nodes}", id()));
+    pub fn start(parts: &Parts, ground: &Ground) -> Result<Self> {
+        let folder = parts.folder.join(format!("bench-{}", id()));
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let berth = parts.berth.clone();
-        let kubeconfig = folder.join("kubeconfig");
-        let listen = format!("127.0.0.1:{}", free_port()?);
-        let mut sim = Command::new(&berth);
-        sim.args(["sim", "--listen", &listen, "--nodes", &nodes.to_string(), "--kubeconfig-out"]).arg(&kubeconfig);
-        let cluster = spawn(&mut sim, &folder.join("cluster.log"))?;
+        let (kubeconfig, cluster) = match ground {
+            Ground::Real(kubeconfig) => (kubeconfig.clone(), None),
+            Ground::Embedded(nodes) => {
+                let kubeconfig = folder.join("kubeconfig");
+                let listen = format!("127.0.0.1:{}", free_port()?);
+                let mut sim = Command::new(&berth);
+                sim.args(["sim", "--listen", &listen, "--nodes", &nodes.to_string()]);
+                sim.arg("--kubeconfig-out").arg(&kubeconfig);
+                let cluster = spawn(&mut sim, &folder.join("cluster.log"))?;
+                (kubeconfig, Some(cluster))
+            }
+        };
         let mut portal = Self {
             port: free_port()?,
             site: parts.site.clone(),
             token: String::new(),
             cookie: String::new(),
             server: None,
+            kubeconfig,
             _cluster: cluster,
             berth,
             folder,
         };
-        wait("the embedded cluster", Duration::from_secs(60), || Ok(kubeconfig.is_file()))?;
+        wait("the embedded cluster", Duration::from_secs(60), || Ok(portal.kubeconfig.is_file()))?;
         let data = portal.folder.join("data");
         let admin = |arguments: &[&str]| -> Result<String> {
             let mut command = Command::new(&portal.berth);
@@ -135,7 +153,7 @@ impl Portal {
         };
         serve.arg("serve").args(["--listen", &format!("127.0.0.1:{}", self.port), "--log", "warn"]);
         serve.arg("--site").arg(&self.site).arg("--data").arg(self.folder.join("data"));
-        serve.arg("--kubeconfig").arg(self.folder.join("kubeconfig"));
+        serve.arg("--kubeconfig").arg(&self.kubeconfig);
         self.server = Some(spawn(&mut serve, &self.folder.join("server.log"))?);
         Ok(())
     }
@@ -233,6 +251,67 @@ impl Portal {
         })?;
         eprintln!("  after {}", seconds(start.elapsed()));
         Ok(())
+    }
+
+    /// Deploys an app of so many small pods.
+    ///
+    /// # Errors
+    /// It is refused.
+    pub fn deploy(&self, name: &str, replicas: usize) -> Result<()> {
+        let app = json!({ "name": name, "spec": app(0, replicas)["spec"] });
+        self.call(&mut Connection::open(self.port)?, "POST", &api("apps"), &app).map(drop)
+    }
+
+    fn read(&self, rest: &str) -> Result<Value> {
+        self.call(&mut Connection::open(self.port)?, "GET", &api(rest), &Value::Null)
+    }
+
+    /// An app as the API tells it.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn app(&self, name: &str) -> Result<Value> {
+        self.read(&format!("apps/{name}"))
+    }
+
+    /// How many `apps` or `pods` there are.
+    ///
+    /// # Errors
+    /// The API refuses.
+    pub fn count(&self, what: &str) -> Result<usize> {
+        let total = self.read(&format!("{what}?limit=1"))?["total"].as_u64();
+        Ok(usize::try_from(total.context("a list without a total")?)?)
+    }
+
+    /// Whether lists follow the cluster: `live`, `stale`, `loading`.
+    ///
+    /// # Errors
+    /// The API refuses.
+    pub fn freshness(&self) -> Result<String> {
+        Ok(self.read("apps?limit=1")?["freshness"]["state"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// What the namespace is called in the cluster.
+    ///
+    /// # Errors
+    /// The API refuses.
+    pub fn kube_namespace(&self) -> Result<String> {
+        let path = format!("/api/v1/tenants/{TENANT}/namespaces/{NAMESPACE}");
+        let row = self.call(&mut Connection::open(self.port)?, "GET", &path, &Value::Null)?;
+        row["kubeName"].as_str().map(str::to_owned).with_context(|| format!("no kubeName in {row}"))
+    }
+
+    /// The processor's time that the server has used.
+    ///
+    /// # Errors
+    /// It is not running.
+    pub fn worked(&self) -> Result<Duration> {
+        let Some(Process(child)) = &self.server else { bail!("the server is not running") };
+        let stat = fs::read_to_string(format!("/proc/{}/stat", child.id()))?;
+        // After the name in brackets, proc(5): user and system time are the 12th and 13th, in hundredths of a second.
+        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+        let ticks = |at: usize| fields.get(at).and_then(|ticks| ticks.parse::<u64>().ok()).unwrap_or(0);
+        Ok(Duration::from_millis((ticks(11) + ticks(12)) * 10))
     }
 
     /// From the click that scales an app to the first change of its pods in the page's event stream.
@@ -357,7 +436,11 @@ fn spawn(command: &mut Command, log: &Path) -> Result<Process> {
     command.spawn().map(Process).with_context(|| format!("cannot start {command:?}"))
 }
 
-fn wait(what: &str, patience: Duration, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
+/// Looks until it is done.
+///
+/// # Errors
+/// It takes too long, or looking fails.
+pub fn wait(what: &str, patience: Duration, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
     let start = Instant::now();
     while !done()? {
         if start.elapsed() > patience {
@@ -368,7 +451,11 @@ fn wait(what: &str, patience: Duration, mut done: impl FnMut() -> Result<bool>) 
     Ok(())
 }
 
-fn free_port() -> Result<u16> {
+/// A port that nobody has.
+///
+/// # Errors
+/// There is none.
+pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 

@@ -28,13 +28,14 @@ mod up;
 mod with;
 
 pub use addons::Addon;
+pub use chaos::Part;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
 use crate::{
-    cluster::{chaos::Part, layout::Cluster, with::Extra},
+    cluster::{layout::Cluster, with::Extra},
     workspace::Workspace,
 };
 
@@ -187,6 +188,22 @@ pub fn testbed(workspace: &Workspace, name: &str, with: &[impl Copy + Into<Extra
     up::run(workspace, name, &with.iter().copied().map(Into::into).collect::<Vec<_>>())?;
     let cluster = running(name)?;
     Ok(Testbed { kubeconfig: cluster.kubeconfig(), programs: cluster.path("bin") })
+}
+
+/// Stops a part of a running cluster's control plane, as in a crash.
+///
+/// # Errors
+/// It does not end.
+pub fn stop(name: &str, part: Part) -> Result<()> {
+    chaos::stop(&running(name)?, part)
+}
+
+/// Starts it again, and comes back when the API server is ready.
+///
+/// # Errors
+/// It does not come up.
+pub fn start(name: &str, part: Part) -> Result<()> {
+    chaos::start(&running(name)?, part)
 }
 
 /// Removes it.
