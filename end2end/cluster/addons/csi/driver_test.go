@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"github.com/kubernetes-csi/csi-test/v5/pkg/sanity"
@@ -53,6 +55,15 @@ func TestConformance(t *testing.T) {
 			t.Error(err)
 		}
 	}()
+	// The suite's first connection is not tried again.
+	for {
+		open, err := net.Dial("unix", socket)
+		if err == nil {
+			_ = open.Close()
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 	config := sanity.NewTestConfig()
 	config.Address = "unix:" + socket
 	config.TargetPath = filepath.Join(dir, "target")
