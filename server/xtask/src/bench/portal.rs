@@ -76,7 +76,7 @@ pub struct Portal {
     cookie: String,
     server: Option<Process>,
     kubeconfig: PathBuf,
-    _cluster: Option<Process>,
+    cluster: Option<Process>,
 }
 
 impl Drop for Portal {
@@ -116,7 +116,7 @@ impl Portal {
             cookie: String::new(),
             server: None,
             kubeconfig,
-            _cluster: cluster,
+            cluster,
             berth,
             folder,
         };
@@ -306,12 +306,24 @@ impl Portal {
     /// # Errors
     /// It is not running.
     pub fn worked(&self) -> Result<Duration> {
-        let Some(Process(child)) = &self.server else { bail!("the server is not running") };
-        let stat = fs::read_to_string(format!("/proc/{}/stat", child.id()))?;
-        // After the name in brackets, proc(5): user and system time are the 12th and 13th, in hundredths of a second.
-        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
-        let ticks = |at: usize| fields.get(at).and_then(|ticks| ticks.parse::<u64>().ok()).unwrap_or(0);
-        Ok(Duration::from_millis((ticks(11) + ticks(12)) * 10))
+        let Some(server) = &self.server else { bail!("the server is not running") };
+        worked(server)
+    }
+
+    /// Waits until server and cluster have nothing left to do of what came before.
+    ///
+    /// # Errors
+    /// They do not come to rest.
+    pub fn until_idle(&self) -> Result<()> {
+        let all = || -> Result<Duration> {
+            let cluster = self.cluster.as_ref().map(worked).transpose()?;
+            Ok(self.worked()? + cluster.unwrap_or_default())
+        };
+        wait("rest", Duration::from_secs(300), || {
+            let before = all()?;
+            thread::sleep(Duration::from_secs(2));
+            Ok(all()? - before < Duration::from_millis(200))
+        })
     }
 
     /// From the click that scales an app to the first change of its pods in the page's event stream.
@@ -368,6 +380,14 @@ impl Portal {
         };
         Ok(Memory { resting: kilobytes("VmRSS:"), peak: kilobytes("VmHWM:") })
     }
+}
+
+fn worked(Process(child): &Process) -> Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", child.id()))?;
+    // After the name in brackets, proc(5): user and system time are the 12th and 13th, in hundredths of a second.
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+    let ticks = |at: usize| fields.get(at).and_then(|ticks| ticks.parse::<u64>().ok()).unwrap_or(0);
+    Ok(Duration::from_millis((ticks(11) + ticks(12)) * 10))
 }
 
 /// Resident memory, in bytes.
