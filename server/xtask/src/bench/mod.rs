@@ -12,7 +12,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
@@ -149,7 +149,10 @@ fn lists(parts: &Parts, scale: &Scale, figures: &mut Vec<Figure>) -> Result<()> 
         start.as_secs_f64(),
         "s",
     ));
-
+    let begun = Instant::now();
+    portal.until_idle()?;
+    let rest = start + begun.elapsed();
+    figures.push(Figure::noted("and until its controller has looked at all of them again", rest.as_secs_f64(), "s"));
     figures.push(Figure::at_most(
         "first page after sign-in, everything in it",
         100.0,
