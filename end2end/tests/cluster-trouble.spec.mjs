@@ -55,7 +55,7 @@ test('a node is switched off', async ({ signedIn: page, shop, portal }) => {
   test.setTimeout(420_000);
   await shop.deploy('spread', spec(image('spread')));
   await shop.phase('spread', 'Ready');
-  const pods = async () => (await portal.api(shop.token, 'GET', '/tenants/shop/namespaces/dev/apps/spread/pods')).items;
+  const pods = async () => (await portal.api(shop.token, 'GET', '/tenants/shop/namespaces/dev/pods?app=spread')).items;
   const [{ node, name: lost }] = await pods();
   await withCluster('off', node);
   try {

@@ -5,6 +5,7 @@ use std::{
     env,
     ffi::OsString,
     fmt, fs,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -95,6 +96,8 @@ struct Session<'a> {
     built: bool,
     /// The real cluster that tests run on.
     testbed: Option<Testbed>,
+    /// This program. A build may put a new one in its place, after which nobody could ask for the path any more.
+    program: PathBuf,
 }
 
 impl Session<'_> {
@@ -106,7 +109,7 @@ impl Session<'_> {
         Ok(vec![
             ("BERTH_TEST_KUBECONFIG", testbed.kubeconfig.clone().into()),
             ("BERTH_TEST_CLUSTER", TESTBED.into()),
-            ("BERTH_XTASK", env::current_exe()?.into()),
+            ("BERTH_XTASK", self.program.clone().into()),
             // The cluster's own kubectl.
             ("PATH", path),
         ])
@@ -144,7 +147,8 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let steps = chosen(known, &options.only)?;
     let testbed =
         options.cluster.then(|| cluster::testbed(workspace, TESTBED, &[Addon::Dns, Addon::Metrics])).transpose()?;
-    let mut session = Session { workspace, arguments: &options.arguments, built: false, testbed };
+    let program = env::current_exe()?;
+    let mut session = Session { workspace, arguments: &options.arguments, built: false, testbed, program };
     let mut all = Vec::new();
     for (at, step) in steps.iter().enumerate() {
         say(&format!("{}/{} {}: {}", at + 1, steps.len(), step.name, step.about));

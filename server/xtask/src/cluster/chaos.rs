@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     time::Duration,
 };
 
@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const STANDS: &str = "0.9";
 const GOES: &str = "0.1";
 /// Bytes that etcd may keep once its disk is full: less than any cluster has.
-const NOTHING: u64 = 1 << 20;
+const NOTHING: u64 = 1;
 
 impl Part {
     fn program(self) -> &'static str {
@@ -136,9 +136,17 @@ pub fn start(cluster: &Cluster, part: Part) -> Result<()> {
     step(&format!("Starting {}", part.program()), || {
         match part {
             Part::ApiServer => drop(control::start_api_server(cluster)?),
-            Part::Etcd => drop(control::start_etcd(cluster, None)?),
+            Part::Etcd => start_etcd(cluster, None)?,
         }
         ready(cluster)
+    })
+}
+
+fn start_etcd(cluster: &Cluster, quota: Option<u64>) -> Result<()> {
+    let mut etcd = control::start_etcd(cluster, quota)?;
+    etcd.until("answering", PATIENCE, || {
+        let Ok(mut command) = asking_etcd(cluster, &json!({ "action": "GET" })) else { return false };
+        command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
     })
 }
 
@@ -178,7 +186,7 @@ pub fn empty(cluster: &Cluster) -> Result<()> {
 fn restart_etcd(cluster: &Cluster, quota: Option<u64>) -> Result<()> {
     signal(Part::Etcd.running(cluster)?, "KILL")?;
     process::wait("etcd ends", PATIENCE, || Ok(Part::Etcd.id(cluster)?.is_none()))?;
-    control::start_etcd(cluster, quota)?;
+    start_etcd(cluster, quota)?;
     ready(cluster)
 }
 
@@ -186,13 +194,17 @@ fn alarms(cluster: &Cluster) -> Result<Value> {
     Ok(ask_etcd(cluster, &json!({ "action": "GET" }))?["alarms"].take())
 }
 
-/// Its gateway speaks JSON; kubectl, which is there in any case, brings it along.
 fn ask_etcd(cluster: &Cluster, what: &Value) -> Result<Value> {
+    Ok(serde_json::from_slice(&output(&mut asking_etcd(cluster, what)?)?)?)
+}
+
+/// Its gateway speaks JSON; kubectl, which is there in any case, brings it along.
+fn asking_etcd(cluster: &Cluster, what: &Value) -> Result<Command> {
     let file = cluster.path("control/alarm.json");
     fs::write(&file, what.to_string())?;
     let inside = network::inside(&cluster.netns());
     let mut command = Command::new(&inside[0]);
     command.args(&inside[1..]).arg(cluster.program("kubectl"));
     command.args(["--server=http://127.0.0.1:2379", "create", "--raw=/v3/maintenance/alarm", "--filename"]).arg(&file);
-    Ok(serde_json::from_slice(&output(&mut command)?)?)
+    Ok(command)
 }
