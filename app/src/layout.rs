@@ -222,23 +222,20 @@ fn island_texts(lang: Language) -> String {
 /// A banner when the cluster does not answer (what is shown is from then), or when nobody carries out what is wanted.
 #[must_use]
 pub fn stale_banner(lang: Language, freshness: &Freshness) -> Option<AnyView> {
-    if freshness.state == CacheState::Live && freshness.idle_since.is_some() {
-        let body = view! { <strong>{tr::common::idle(lang)}</strong><p>{tr::common::idle_hint(lang)}</p> };
-        return Some(view! { <div role="status">{note(Tone::Warn, body.into_any())}</div> }.into_any());
-    }
     // Why it does not answer (addresses, certificates) is for the admins' page.
-    let CacheState::Stale { .. } = &freshness.state else {
-        return None;
+    let body = match (&freshness.state, freshness.as_of) {
+        (CacheState::Live, _) if freshness.idle_since.is_some() => {
+            view! { <strong>{tr::common::idle(lang)}</strong><p>{tr::common::idle_hint(lang)}</p> }.into_any()
+        }
+        (CacheState::Live | CacheState::Loading, _) => return None,
+        (CacheState::Stale { .. }, None) => view! { <strong>{tr::common::never_read(lang)}</strong> }.into_any(),
+        (CacheState::Stale { .. }, Some(at)) => view! {
+            <strong>{tr::common::as_of(lang)} " " {clock(at)}</strong>
+            <p>{tr::common::stale(lang)}</p>
+        }
+        .into_any(),
     };
-    let Some(at) = freshness.as_of else {
-        let body = view! { <strong>{tr::common::never_read(lang)}</strong> };
-        return Some(view! { <div role="status">{note(Tone::Warn, body.into_any())}</div> }.into_any());
-    };
-    let body = view! {
-        <strong>{tr::common::as_of(lang)} " " {clock(at)}</strong>
-        <p>{tr::common::stale(lang)}</p>
-    };
-    Some(view! { <div role="status">{note(Tone::Warn, body.into_any())}</div> }.into_any())
+    Some(view! { <div role="status">{note(Tone::Warn, body)}</div> }.into_any())
 }
 
 /// The line under a page that says how fresh it is. The live region's island takes it over.

@@ -113,11 +113,16 @@ pub(crate) fn page<T: Serialize>(asked: &Asked, page: &Page<T>) -> Result<Respon
 /// A page of what a cluster's cache shows, with its age.
 pub(crate) fn aged<T>(mut page: Page<T>, freshness: &Freshness) -> Page<T> {
     page.as_of = page.as_of.or(freshness.as_of);
+    page.freshness = Some(told(freshness));
+    page
+}
+
+/// Whether a cluster's cache follows it, as the API says it.
+pub(crate) fn told(freshness: &Freshness) -> ListFreshness {
     let (state, since, reason) = match &freshness.state {
         CacheState::Loading => ("loading", None, None),
         CacheState::Live => ("live", None, None),
         CacheState::Stale { since, reason } => ("stale", Some(*since), Some(reason.to_string())),
     };
-    page.freshness = Some(ListFreshness { state: state.to_owned(), since, reason, idle_since: freshness.idle_since });
-    page
+    ListFreshness { state: state.to_owned(), since, reason, idle_since: freshness.idle_since }
 }

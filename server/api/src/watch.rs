@@ -12,7 +12,7 @@ use berth_core::{
     authz::NamespaceRef,
     ports::cluster::{CacheState, Change, ChangeKind, Freshness},
 };
-use berth_types::Page;
+use berth_types::{Page, list::ListFreshness};
 use futures::future::BoxFuture;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ use crate::{
     Api,
     caller::Caller,
     problem::problem,
-    reply::EVENTS,
+    reply::{EVENTS, told},
     streams::{BEAT, COMMENT, RECHECK, event, response},
 };
 
@@ -217,10 +217,6 @@ fn differences(shown: &BTreeMap<String, Value>, seen: &Seen) -> Vec<Bytes> {
 }
 
 fn freshness(freshness: &Freshness) -> Value {
-    let (state, since, reason) = match &freshness.state {
-        CacheState::Loading => ("loading", None, None),
-        CacheState::Live => ("live", None, None),
-        CacheState::Stale { since, reason } => ("stale", Some(since), Some(reason)),
-    };
-    json!({ "state": state, "asOf": freshness.as_of, "since": since, "reason": reason, "idleSince": freshness.idle_since })
+    let ListFreshness { state, since, reason, idle_since } = told(freshness);
+    json!({ "state": state, "asOf": freshness.as_of, "since": since, "reason": reason, "idleSince": idle_since })
 }

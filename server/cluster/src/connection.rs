@@ -56,18 +56,16 @@ impl Connection {
     /// `Invalid` when the file cannot be read or used.
     pub async fn from_kubeconfig(path: &Path) -> Result<Self> {
         let file = read(path)?;
-        let open = async |context: &str| -> Result<Client> {
+        let identity = async |context: &str| -> Result<Client> {
             let named = file.contexts.iter().any(|c| c.name == context).then(|| context.to_owned());
             knows_user(&file, named.as_ref()).map_err(|why| unusable(path, why))?;
-            let options = KubeConfigOptions { context: named, ..KubeConfigOptions::default() };
-            let config = Config::from_custom_kubeconfig(file.clone(), &options).await;
-            client(config.map_err(|e| unusable(path, causes(&e)))?).map_err(|e| unusable(path, causes(&e)))
+            open(path, file.clone(), named).await
         };
         Ok(Self {
-            reader: open("berth-reader").await?,
-            releases: Some(open("berth-releases").await?),
-            controller: open("berth-controller").await?,
-            writer: open("berth-writer").await?,
+            reader: identity("berth-reader").await?,
+            releases: Some(identity("berth-releases").await?),
+            controller: identity("berth-controller").await?,
+            writer: identity("berth-writer").await?,
         })
     }
 
@@ -76,8 +74,7 @@ impl Connection {
     /// # Errors
     /// As [`Self::from_kubeconfig`].
     pub async fn caller(path: &Path) -> Result<Client> {
-        let config = Config::from_custom_kubeconfig(read(path)?, &KubeConfigOptions::default()).await;
-        client(config.map_err(|e| unusable(path, causes(&e)))?).map_err(|e| unusable(path, causes(&e)))
+        open(path, read(path)?, None).await
     }
 
     /// In a pod. With a `prefix`, the identities are the service accounts `{prefix}-reader`, `{prefix}-releases`,
@@ -156,6 +153,13 @@ fn read(path: &Path) -> Result<Kubeconfig> {
         KubeconfigError::ReadConfig(e, _) => unusable(path, e),
         e => unusable(path, causes(&e)),
     })
+}
+
+/// A client as a context says, the current one where none is named.
+async fn open(path: &Path, file: Kubeconfig, context: Option<String>) -> Result<Client> {
+    let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
+    let config = Config::from_custom_kubeconfig(file, &options).await.map_err(|e| unusable(path, causes(&e)))?;
+    client(config).map_err(|e| unusable(path, causes(&e)))
 }
 
 /// Refuses a context (the current one where none is named) whose user the file does not have: the library would go on as

@@ -64,6 +64,14 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Sends a signal (`TERM`, `KILL`, `STOP`, …) to processes.
+///
+/// # Errors
+/// One of them is not there.
+pub fn kill(signal: &str, processes: &[u32]) -> Result<()> {
+    run(Command::new("kill").arg(format!("-{signal}")).args(processes.iter().map(u32::to_string)))
+}
+
 /// Its standard output; what it says on standard error goes to ours.
 ///
 /// # Errors

@@ -1,20 +1,19 @@
 //! `cargo xtask bench --cluster`: figures that only a real cluster can give. It is started for them and removed afterwards.
 
 use std::{
-    process::{Child, Command, Stdio},
-    sync::atomic::{AtomicUsize, Ordering},
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
 use super::{
     http::{Connection, Request},
-    load::open_loop,
+    load::{each, open_loop},
     megabytes,
-    portal::{Ground, Parts, Portal, free_port, grouped, wait},
+    portal::{Ground, Parts, Portal, Process, free_port, grouped, spawn, wait},
     report::Figure,
 };
 use crate::{
@@ -25,6 +24,8 @@ use crate::{
 
 /// Name of the cluster.
 const NAME: &str = "bench";
+/// What it has beside Kubernetes itself.
+const ADDONS: &[Addon] = &[Addon::Dns, Addon::Metrics, Addon::Storage, Addon::Ingress];
 /// Pods of the app that is rolled out.
 const PODS: usize = 100;
 /// Pods of others that are only there; each as large as a real one.
@@ -38,10 +39,10 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// [`NotHere`](crate::shell::NotHere) where this machine cannot run a cluster; otherwise what could not be measured.
 pub fn run(workspace: &Workspace, parts: &Parts, figures: &mut Vec<Figure>) -> Result<()> {
     // What is built is built, so that the second time shows what starting takes.
-    cluster::testbed(workspace, NAME, &[Addon::Dns, Addon::Metrics])?;
+    cluster::testbed(workspace, NAME, ADDONS)?;
     cluster::clear(NAME)?;
     let start = Instant::now();
-    let testbed = cluster::testbed(workspace, NAME, &[Addon::Dns, Addon::Metrics, Addon::Storage, Addon::Ingress])?;
+    let testbed = cluster::testbed(workspace, NAME, ADDONS)?;
     let up = "cluster up, all built: three nodes with dns, metrics, storage, ingress";
     figures.push(Figure::at_most(up, 60.0, start.elapsed().as_secs_f64(), "s"));
     let measured = on(&testbed, parts, figures);
@@ -50,7 +51,7 @@ pub fn run(workspace: &Workspace, parts: &Parts, figures: &mut Vec<Figure>) -> R
 }
 
 fn on(testbed: &Testbed, parts: &Parts, figures: &mut Vec<Figure>) -> Result<()> {
-    let admin = Admin::start(testbed)?;
+    let admin = Admin::start(testbed, parts)?;
     let watched = admin.watches()?;
     let portal = Portal::start(parts, &Ground::Real(testbed.kubeconfig.clone()))?;
     roll_out(&admin, &portal, figures)?;
@@ -132,23 +133,16 @@ fn most_added(before: &[(String, f64)], after: &[(String, f64)]) -> f64 {
 /// An administrator's plain way to the API server: `kubectl proxy`.
 struct Admin {
     port: u16,
-    proxy: Child,
-}
-
-impl Drop for Admin {
-    fn drop(&mut self) {
-        let _ = self.proxy.kill();
-        let _ = self.proxy.wait();
-    }
+    _proxy: Process,
 }
 
 impl Admin {
-    fn start(testbed: &Testbed) -> Result<Self> {
+    fn start(testbed: &Testbed, parts: &Parts) -> Result<Self> {
         let port = free_port()?;
         let mut command = Command::new(testbed.programs.join("kubectl"));
         command.arg("--kubeconfig").arg(&testbed.kubeconfig).args(["proxy", "--port", &port.to_string()]);
-        let proxy = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().context("kubectl proxy")?;
-        let admin = Self { port, proxy };
+        let proxy = spawn(&mut command, &parts.folder.join("bench-kubectl-proxy.log"))?;
+        let admin = Self { port, _proxy: proxy };
         wait("kubectl proxy", MINUTE, || Ok(Connection::open(port).is_ok()))?;
         Ok(admin)
     }
@@ -162,23 +156,9 @@ impl Admin {
     /// Makes the pods that are only there: none is ever scheduled, as a gate keeps it.
     fn fill(&self, namespace: &str) -> Result<()> {
         let path = format!("/api/v1/namespaces/{namespace}/pods");
-        let next = AtomicUsize::new(0);
-        let make = || -> Result<()> {
-            let mut connection = Connection::open(self.port)?;
-            loop {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                if number >= MANY {
-                    return Ok(());
-                }
-                let answer = connection.send(&Request::json("POST", &path, "", &pod(number)))?;
-                if answer.status != 201 {
-                    bail!("pod {number}: {} {}", answer.status, answer.text()?);
-                }
-            }
-        };
-        thread::scope(|scope| {
-            let makers: Vec<_> = (0..4).map(|_| scope.spawn(make)).collect();
-            makers.into_iter().try_for_each(|maker| maker.join().unwrap_or_else(|_| bail!("a thread panicked")))
+        each(self.port, 4, MANY, |connection, number| {
+            let answer = connection.send(&Request::json("POST", &path, "", &pod(number)))?;
+            if answer.status == 201 { Ok(()) } else { bail!("pod {number}: {} {}", answer.status, answer.text()?) }
         })
     }
 }

@@ -5,7 +5,7 @@
 
 use std::{
     fs,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -122,6 +122,29 @@ pub fn closed_loop(port: u16, request: &Request, time: Duration, connections: us
         }
         Ok(())
     })
+}
+
+/// Does `work` with each number below `count`, over so many connections at once.
+///
+/// # Errors
+/// Those of `work`, or the server cannot be reached.
+pub fn each(
+    port: u16,
+    connections: usize,
+    count: usize,
+    work: impl Fn(&mut Connection, usize) -> Result<()> + Sync,
+) -> Result<()> {
+    let next = AtomicUsize::new(0);
+    let all = on_connections(port, connections, Instant::now(), |connection, _| {
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= count {
+                return Ok(());
+            }
+            work(connection, number)?;
+        }
+    });
+    all.map(drop)
 }
 
 fn ask(connection: &mut Connection, request: &Request, since: Instant, load: &mut Load) -> Result<()> {

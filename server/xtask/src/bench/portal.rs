@@ -12,8 +12,11 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use super::http::{Connection, Request};
-use crate::shell::{output, run, seconds};
+use super::{
+    http::{Connection, Request},
+    load::each,
+};
+use crate::shell::{kill, output, seconds};
 
 /// Where the server runs.
 pub const SERVER_CORE: &str = "0";
@@ -35,7 +38,7 @@ fn api(rest: &str) -> String {
 
 /// A process that ends with us.
 #[derive(Debug)]
-struct Process(Child);
+pub struct Process(Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -172,7 +175,7 @@ impl Portal {
     /// It does not come up.
     pub fn restart(&mut self, pods: usize) -> Result<Duration> {
         let Some(Process(child)) = &mut self.server else { bail!("the server is not running") };
-        run(Command::new("kill").args(["-TERM", &child.id().to_string()]))?;
+        kill("TERM", &[child.id()])?;
         child.wait()?;
         self.server = None;
         let start = Instant::now();
@@ -219,20 +222,8 @@ impl Portal {
     /// An app is refused, or the pods do not come up.
     pub fn seed(&self, apps: usize, replicas: usize) -> Result<()> {
         let start = Instant::now();
-        let next = std::sync::atomic::AtomicUsize::new(0);
-        let maker = || -> Result<()> {
-            let mut connection = Connection::open(self.port)?;
-            loop {
-                let number = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                if number >= apps {
-                    return Ok(());
-                }
-                self.call(&mut connection, "POST", &api("apps"), &app(number, replicas))?;
-            }
-        };
-        thread::scope(|scope| {
-            let makers: Vec<_> = (0..4).map(|_| scope.spawn(maker)).collect();
-            makers.into_iter().try_for_each(|maker| maker.join().unwrap_or_else(|_| bail!("a thread panicked")))
+        each(self.port, 4, apps, |connection, number| {
+            self.call(connection, "POST", &api("apps"), &app(number, replicas)).map(drop)
         })?;
         eprintln!("  {apps} apps made in {}", seconds(start.elapsed()));
         let mut connection = Connection::open(self.port)?;
@@ -447,7 +438,11 @@ pub fn pin_client() -> Result<()> {
     Ok(())
 }
 
-fn spawn(command: &mut Command, log: &Path) -> Result<Process> {
+/// Starts something that ends with us.
+///
+/// # Errors
+/// It cannot be started.
+pub fn spawn(command: &mut Command, log: &Path) -> Result<Process> {
     let file = fs::File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
     command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
     for (name, _) in env::vars().filter(|(name, _)| name.starts_with("BERTH_")) {

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Duration,
 };
@@ -12,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cluster::{cgroups, control, kubectl, layout::Cluster, network, process},
-    shell::{output, run, say, step},
+    shell::{kill, output, say, step},
 };
 
 /// A program of the control plane that trouble may be made with.
@@ -26,6 +25,8 @@ pub enum Part {
 
 /// How long a program may take to end or to come up.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// What slows a program is called so.
+const BRAKE: &str = "brake";
 /// Of each second, for how long a slowed program stands still.
 const STANDS: &str = "0.9";
 const GOES: &str = "0.1";
@@ -41,10 +42,9 @@ impl Part {
     }
 
     fn id(self, cluster: &Cluster) -> Result<Option<u32>> {
-        let all = cgroups::processes(&format!("{}/control", cluster.cgroup()))?;
         let is_it =
             |pid: &u32| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == self.program());
-        Ok(all.into_iter().find(is_it))
+        Ok(processes(cluster)?.into_iter().find(is_it))
     }
 
     fn running(self, cluster: &Cluster) -> Result<u32> {
@@ -52,8 +52,8 @@ impl Part {
     }
 }
 
-fn signal(pid: u32, signal: &str) -> Result<()> {
-    run(Command::new("kill").arg(format!("-{signal}")).arg(pid.to_string()))
+fn processes(cluster: &Cluster) -> Result<Vec<u32>> {
+    cgroups::processes(&format!("{}/control", cluster.cgroup()))
 }
 
 /// It keeps its connections and answers nobody.
@@ -61,7 +61,7 @@ fn signal(pid: u32, signal: &str) -> Result<()> {
 /// # Errors
 /// It does not run.
 pub fn freeze(cluster: &Cluster, part: Part) -> Result<()> {
-    signal(part.running(cluster)?, "STOP")
+    kill("STOP", &[part.running(cluster)?])
 }
 
 /// It answers, but stands still for most of each second.
@@ -69,34 +69,31 @@ pub fn freeze(cluster: &Cluster, part: Part) -> Result<()> {
 /// # Errors
 /// It does not run.
 pub fn slow(cluster: &Cluster, part: Part) -> Result<()> {
-    let pid = part.running(cluster)?.to_string();
-    hurry(cluster, part)?;
+    let pid = part.running(cluster)?;
+    hurry(cluster, pid)?;
     let script = "while kill -STOP $1 2>/dev/null; do sleep $2; kill -CONT $1; sleep $3; done";
-    let mut brake = control::place(cluster, "brake").start("sh", ["-c", script, "brake", &pid, STANDS, GOES])?;
-    let file = brake_file(cluster, part);
-    fs::write(&file, brake.id().to_string()).with_context(|| format!("cannot write {}", file.display()))?;
-    brake.until("working", PATIENCE, || stands(&pid))
+    let arguments = ["-c", script, BRAKE, &pid.to_string(), STANDS, GOES];
+    let mut brake = control::place(cluster, BRAKE).start("sh", arguments)?;
+    brake.until("working", PATIENCE, || stands(pid))
 }
 
-fn stands(pid: &str) -> bool {
+fn stands(pid: u32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat"))
         .is_ok_and(|stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T')))
 }
 
-fn brake_file(cluster: &Cluster, part: Part) -> PathBuf {
-    cluster.path(&format!("control/brake-{}", part.program()))
-}
-
-/// Ends what slows it.
-fn hurry(cluster: &Cluster, part: Part) -> Result<()> {
-    let file = brake_file(cluster, part);
-    let Ok(pid) = fs::read_to_string(&file) else { return Ok(()) };
-    let ours = |pid: &str| Path::new("/proc").join(pid).join("cmdline");
-    if fs::read_to_string(ours(&pid)).is_ok_and(|line| line.contains("brake")) {
-        signal(pid.parse()?, "KILL")?;
-        process::wait("the brake ends", PATIENCE, || Ok(!ours(&pid).exists()))?;
+/// Ends what slows that process.
+fn hurry(cluster: &Cluster, pid: u32) -> Result<()> {
+    // Its name and its first argument, as they stand in the command line.
+    let its = format!("\0{BRAKE}\0{pid}\0");
+    let is_it = |id: &u32| fs::read_to_string(format!("/proc/{id}/cmdline")).is_ok_and(|line| line.contains(&its));
+    let brakes = || -> Result<Vec<u32>> { Ok(processes(cluster)?.into_iter().filter(is_it).collect()) };
+    let found = brakes()?;
+    if found.is_empty() {
+        return Ok(());
     }
-    Ok(fs::remove_file(file)?)
+    kill("KILL", &found)?;
+    process::wait("the brake ends", PATIENCE, || Ok(brakes()?.is_empty()))
 }
 
 /// It goes on, at its own speed.
@@ -104,8 +101,9 @@ fn hurry(cluster: &Cluster, part: Part) -> Result<()> {
 /// # Errors
 /// It does not run.
 pub fn thaw(cluster: &Cluster, part: Part) -> Result<()> {
-    hurry(cluster, part)?;
-    signal(part.running(cluster)?, "CONT")
+    let pid = part.running(cluster)?;
+    hurry(cluster, pid)?;
+    kill("CONT", &[pid])
 }
 
 /// It ends at once, as in a crash.
@@ -113,15 +111,17 @@ pub fn thaw(cluster: &Cluster, part: Part) -> Result<()> {
 /// # Errors
 /// It does not end.
 pub fn stop(cluster: &Cluster, part: Part) -> Result<()> {
-    hurry(cluster, part)?;
     let Some(pid) = part.id(cluster)? else {
         say(&format!("{} is stopped already", part.program()));
         return Ok(());
     };
-    step(&format!("Stopping {}", part.program()), || {
-        signal(pid, "KILL")?;
-        process::wait("it ends", PATIENCE, || Ok(part.id(cluster)?.is_none()))
-    })
+    step(&format!("Stopping {}", part.program()), || end(cluster, part, pid))
+}
+
+fn end(cluster: &Cluster, part: Part, pid: u32) -> Result<()> {
+    hurry(cluster, pid)?;
+    kill("KILL", &[pid])?;
+    process::wait("it ends", PATIENCE, || Ok(part.id(cluster)?.is_none()))
 }
 
 /// It runs again.
@@ -184,8 +184,7 @@ pub fn empty(cluster: &Cluster) -> Result<()> {
 }
 
 fn restart_etcd(cluster: &Cluster, quota: Option<u64>) -> Result<()> {
-    signal(Part::Etcd.running(cluster)?, "KILL")?;
-    process::wait("etcd ends", PATIENCE, || Ok(Part::Etcd.id(cluster)?.is_none()))?;
+    end(cluster, Part::Etcd, Part::Etcd.running(cluster)?)?;
     start_etcd(cluster, quota)?;
     ready(cluster)
 }

@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    process::Command,
     time::Duration,
 };
 
@@ -14,7 +13,7 @@ use serde_json::Value;
 use super::{APP, Check, PATIENCE, Pod, in_cluster};
 use crate::{
     cluster::{cgroups, kubectl, layout::Cluster, process},
-    shell::{run as run_command, say, seconds, step},
+    shell::{self, say, seconds, step},
 };
 
 /// How often: one figure says little.
@@ -160,11 +159,11 @@ fn kill(cluster: &Cluster, pod: &Pod) -> Result<()> {
         !pod.container.is_empty() && groups.contains(&pod.container)
     };
     let processes = cgroups::processes(&cluster.node(&pod.node)?.cgroup())?;
-    let processes: Vec<_> = processes.into_iter().filter(ours).map(|id| id.to_string()).collect();
+    let processes: Vec<u32> = processes.into_iter().filter(ours).collect();
     if processes.is_empty() {
         bail!("{} has no process on {}", pod.name, pod.node);
     }
-    run_command(Command::new("kill").arg("-KILL").args(processes))
+    shell::kill("KILL", &processes)
 }
 
 /// The machine's clock is the pods', too.

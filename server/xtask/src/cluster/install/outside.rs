@@ -17,7 +17,7 @@ use crate::{
         layout::Cluster,
         process,
     },
-    shell::{output, run as run_command, step},
+    shell::{kill, output, run as run_command, step},
 };
 
 /// Whose kubeconfig it is.
@@ -125,7 +125,7 @@ impl Outside {
     /// As a machine that is switched off would.
     fn stop(&mut self) -> Result<()> {
         let mut server = self.server.take().context("berth does not run")?;
-        run_command(Command::new("kill").arg("-TERM").arg(server.id().to_string()))?;
+        kill("TERM", &[server.id()])?;
         process::wait("berth ended", PATIENCE, || Ok(server.try_wait()?.is_some()))?;
         let status = server.wait()?;
         if status.success() { Ok(()) } else { bail!("berth ended with {status}") }
