@@ -5,6 +5,9 @@ const report = process.env.BERTH_REPORT;
 /** Whether the tests run on a real cluster. */
 const real = Boolean(process.env.BERTH_TEST_KUBECONFIG);
 
+/** What does something with the cluster; the other pages are the same on any. */
+const cluster = ['main-job', 'live', 'elsewhere', 'cluster-away', 'cluster-trouble'];
+
 /** As root, in a sandbox without network: Chromium must not look for one. */
 const args = [
   '--no-sandbox',
@@ -39,6 +42,7 @@ export default defineConfig({
   },
   projects: [
     { name: 'browser', testIgnore: ['screenshots.spec.mjs', ...(real ? [] : ['cluster-trouble.spec.mjs'])] },
+    ...(real ? [{ name: 'cluster', testMatch: cluster.map((name) => `${name}.spec.mjs`) }] : []),
     { name: 'no-js', testMatch: ['main-job.spec.mjs', 'forms.spec.mjs'], use: { javaScriptEnabled: false } },
     ...(process.env.BERTH_SCREENSHOTS ? [{ name: 'screenshots', testMatch: 'screenshots.spec.mjs' }] : []),
   ],

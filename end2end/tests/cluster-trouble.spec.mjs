@@ -51,24 +51,35 @@ for (const [index, { name, begin, end, banner, refused }] of TROUBLE.entries()) 
   });
 }
 
-test('a node is switched off', async ({ signedIn: page, shop, portal }) => {
-  test.setTimeout(420_000);
-  await shop.deploy('spread', spec(image('spread')));
-  await shop.phase('spread', 'Ready');
-  const pods = async () => (await portal.api(shop.token, 'GET', '/tenants/shop/namespaces/dev/pods?app=spread')).items;
-  const [{ node, name: lost }] = await pods();
-  await withCluster('off', node);
-  try {
-    await page.goto(`${shop.path}/apps/spread/pods`);
-    // The pod that nobody hears of any more is not called ready; its successor runs elsewhere.
-    const moved = async () => {
-      const ready = (await pods()).filter((pod) => pod.phase === 'Running');
-      return ready.length === 2 && ready.every((pod) => pod.node !== node && pod.name !== lost);
-    };
-    await expect.poll(moved, { timeout: 180_000, message: 'two pods on other nodes' }).toBe(true);
-    await expect(page.locator('#app-state')).toContainText('2 / 2');
-  } finally {
-    await withCluster('on', node);
-  }
-  await shop.phase('spread', 'Ready');
-});
+/** Two ways to lose a node: it ends, or it runs on and nobody hears of it, so that its pods cannot be ended either. */
+const LOST = [
+  { name: 'a node is switched off', begin: 'off', end: 'on', app: 'spread' },
+  { name: "a node's cable is pulled", begin: 'unplug', end: 'plug', app: 'apart' },
+];
+
+for (const { name, begin, end, app } of LOST) {
+  test(name, async ({ signedIn: page, shop, portal }) => {
+    test.setTimeout(420_000);
+    const pods = async () => (await portal.api(shop.token, 'GET', `/tenants/shop/namespaces/dev/pods?app=${app}`)).items;
+    const running = async () => (await pods()).filter((pod) => pod.phase === 'running');
+    await shop.deploy(app, spec(image(app)));
+    await shop.phase(app, 'Ready');
+    const [{ node }] = await running();
+    await withCluster(begin, node);
+    try {
+      await page.goto(`${shop.path}/apps/${app}/pods`);
+      // The pod that nobody hears of any more is not called running; its successor is elsewhere.
+      const moved = async () => {
+        const all = await running();
+        return all.length === 2 && all.every((pod) => pod.node !== node);
+      };
+      await expect.poll(moved, { timeout: 180_000, message: 'two pods on other nodes' }).toBe(true);
+      await expect(page.locator('#app-state')).toContainText('2 / 2');
+    } finally {
+      await withCluster(end, node);
+    }
+    await shop.phase(app, 'Ready');
+    // What was left behind there goes.
+    await expect.poll(async () => (await pods()).length, { timeout: 120_000 }).toBe(2);
+  });
+}

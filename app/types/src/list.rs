@@ -51,7 +51,7 @@ impl ListQuery {
     pub fn parse_sort(text: &str) -> Vec<SortKey> {
         text.split(',')
             .map(str::trim)
-            .filter(|key| !key.is_empty() && *key != "-")
+            .filter(|key| !key.is_empty())
             .map(|key| match key.strip_prefix('-') {
                 Some(field) => SortKey { field: field.to_owned(), descending: true },
                 None => SortKey { field: key.to_owned(), descending: false },

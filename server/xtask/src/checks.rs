@@ -31,6 +31,9 @@ pub struct Options {
     /// On a real Kubernetes of three nodes (`cargo xtask cluster`), started for it and removed afterwards.
     #[arg(long)]
     cluster: bool,
+    /// On the real one only what touches the cluster, and only where Kubernetes is built already.
+    #[arg(long, requires = "cluster")]
+    short: bool,
     /// Given to the tests, after `--`: for `rust` to cargo test, for `browser` to Playwright.
     #[arg(last = true)]
     arguments: Vec<String>,
@@ -94,6 +97,8 @@ struct Session<'a> {
     workspace: &'a Workspace,
     arguments: &'a [String],
     built: bool,
+    /// Pages that are the same on any cluster are left to the embedded one.
+    short: bool,
     /// The real cluster that tests run on.
     testbed: Option<Testbed>,
     /// This program. A build may put a new one in its place, after which nobody could ask for the path any more.
@@ -145,10 +150,14 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         return Ok(());
     }
     let steps = chosen(known, &options.only)?;
+    if options.short {
+        cluster::built(workspace)?;
+    }
     let testbed =
         options.cluster.then(|| cluster::testbed(workspace, TESTBED, &[Addon::Dns, Addon::Metrics])).transpose()?;
     let program = env::current_exe()?;
-    let mut session = Session { workspace, arguments: &options.arguments, built: false, testbed, program };
+    let short = options.short;
+    let mut session = Session { workspace, arguments: &options.arguments, built: false, short, testbed, program };
     let mut all = Vec::new();
     for (at, step) in steps.iter().enumerate() {
         say(&format!("{}/{} {}: {}", at + 1, steps.len(), step.name, step.about));
@@ -267,7 +276,7 @@ fn browser(session: &mut Session<'_>) -> Result<Count> {
     let mut arguments = session.arguments.to_vec();
     if session.testbed.is_some() {
         // Pages without JavaScript are the same on any cluster: the embedded one shows them, in less time.
-        arguments.insert(0, "--project=browser".to_owned());
+        arguments.insert(0, format!("--project={}", if session.short { "cluster" } else { "browser" }));
     }
     playwright(session.workspace, &arguments, &session.environment()?)
 }

@@ -203,7 +203,7 @@ fn column<R: Listed>(name: &str, field: &str) -> Result<&'static Column<R>> {
         let message = format!("there is no column “{name}”; there are {}", names.join(", "));
         let mut error =
             FieldError::new(field, "unknown_column", message).param("value", name).param("columns", names.join(", "));
-        if let Some(near) = names.iter().find(|n| n.starts_with(name) || name.starts_with(*n)) {
+        if let Some(near) = names.iter().find(|n| !name.is_empty() && (n.starts_with(name) || name.starts_with(*n))) {
             error = error.suggest(*near);
         }
         Error::field(error)
@@ -504,6 +504,7 @@ mod tests {
         let first = page(fruits().iter(), None, &query("weight", 2)).expect("a page");
         for (ask, field) in [
             (query("size", 1), "sort"),
+            (query("-", 1), "sort"),
             (query("", 1).filter("size", "1"), "size"),
             (ListQuery { cursor: Some("x".into()), ..query("", 1) }, "cursor"),
             (ListQuery { cursor: first.next, ..query("-weight", 1) }, "cursor"),

@@ -72,11 +72,7 @@ fn cache(what: &str, made_from: &[&[u8]]) -> Result<PathBuf> {
 /// # Errors
 /// Go fails.
 pub fn build(workspace: &Workspace) -> Result<PathBuf> {
-    let source = |name: &str| read(&workspace.path(SOURCES).join(name));
-    let module = source("go.mod")?;
-    let text = String::from_utf8_lossy(&module);
-    let version = version(&text).context("go.mod names no version of k8s.io/kubernetes")?;
-    let made_from = [go_version()?, module.clone(), source("go.sum")?, source("main.go")?];
+    let Kubernetes { version, made_from } = Kubernetes::of(workspace)?;
     let doing = format!("Building Kubernetes {version} from its Go modules (the first time this takes minutes)");
     kept(&format!("kubernetes-{version}"), &made_from.each_ref().map(Vec::as_slice), &doing, |folder| {
         let mut numbers = version.trim_start_matches('v').split('.');
@@ -91,6 +87,31 @@ pub fn build(workspace: &Workspace) -> Result<PathBuf> {
         }
         Ok(())
     })
+}
+
+/// Whether they are built already.
+///
+/// # Errors
+/// There is no Go, or the sources cannot be read.
+pub fn is_built(workspace: &Workspace) -> Result<bool> {
+    let Kubernetes { version, made_from } = Kubernetes::of(workspace)?;
+    Ok(cache(&format!("kubernetes-{version}"), &made_from.each_ref().map(Vec::as_slice))?.is_dir())
+}
+
+/// Which Kubernetes it is, and what its programs are made from.
+struct Kubernetes {
+    version: String,
+    made_from: [Vec<u8>; 4],
+}
+
+impl Kubernetes {
+    fn of(workspace: &Workspace) -> Result<Self> {
+        let source = |name: &str| read(&workspace.path(SOURCES).join(name));
+        let module = source("go.mod")?;
+        let version = version(&String::from_utf8_lossy(&module)).map(str::to_owned);
+        let version = version.context("go.mod names no version of k8s.io/kubernetes")?;
+        Ok(Self { version, made_from: [go_version()?, module, source("go.sum")?, source("main.go")?] })
+    }
 }
 
 /// A program that the module in `module` has or names, kept as `what`.

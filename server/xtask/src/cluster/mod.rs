@@ -36,6 +36,7 @@ use anyhow::{Result, bail};
 
 use crate::{
     cluster::{layout::Cluster, with::Extra},
+    shell::NotHere,
     workspace::Workspace,
 };
 
@@ -72,6 +73,16 @@ enum Command {
     },
     /// Switches a node on again.
     On {
+        /// `node1`, `node2` or `node3`.
+        node: String,
+    },
+    /// Pulls a node's network cable: all on it goes on, and hears nobody.
+    Unplug {
+        /// `node1`, `node2` or `node3`.
+        node: String,
+    },
+    /// Connects it again.
+    Plug {
         /// `node1`, `node2` or `node3`.
         node: String,
     },
@@ -130,7 +141,7 @@ enum Command {
 /// Does it.
 ///
 /// # Errors
-/// [`NotHere`](crate::shell::NotHere) where this machine cannot run a cluster; otherwise what went wrong.
+/// [`NotHere`] where this machine cannot run a cluster; otherwise what went wrong.
 pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     needs::machine()?;
     let name = &options.name;
@@ -144,6 +155,8 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         Command::Load { files } => images::load(&running(name)?, files),
         Command::Off { node } => status::off(&running(name)?, node),
         Command::On { node } => status::on(&running(name)?, node),
+        Command::Unplug { node } => status::unplug(&running(name)?, node),
+        Command::Plug { node } => status::plug(&running(name)?, node),
         Command::Freeze { part } => chaos::freeze(&running(name)?, *part),
         Command::Slow { part } => chaos::slow(&running(name)?, *part),
         Command::Thaw { part } => chaos::thaw(&running(name)?, *part),
@@ -164,7 +177,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
 /// Installs Berth's chart on the cluster of that name and tries what it promises.
 ///
 /// # Errors
-/// [`NotHere`](crate::shell::NotHere) where this machine cannot run a cluster; otherwise what went wrong.
+/// [`NotHere`] where this machine cannot run a cluster; otherwise what went wrong.
 pub fn install_check(workspace: &Workspace, name: &str, image: Option<&Path>) -> Result<()> {
     testbed(workspace, name, install::NEEDS)?;
     install::run(workspace, &running(name)?, image)
@@ -181,13 +194,27 @@ pub struct Testbed {
 /// The cluster of that name with what tests want of it: started, unless it runs.
 ///
 /// # Errors
-/// [`NotHere`](crate::shell::NotHere) where this machine cannot run one; otherwise what went wrong.
+/// [`NotHere`] where this machine cannot run one; otherwise what went wrong.
 pub fn testbed(workspace: &Workspace, name: &str, with: &[impl Copy + Into<Extra>]) -> Result<Testbed> {
     needs::machine()?;
     let _alone = binary::alone()?;
     up::run(workspace, name, &with.iter().copied().map(Into::into).collect::<Vec<_>>())?;
     let cluster = running(name)?;
     Ok(Testbed { kubeconfig: cluster.kubeconfig(), programs: cluster.path("bin") })
+}
+
+/// Passes where a cluster can be started without building Kubernetes first, which takes longer than tests should.
+///
+/// # Errors
+/// [`NotHere`] otherwise.
+pub fn built(workspace: &Workspace) -> Result<()> {
+    needs::machine()?;
+    needs::programs()?;
+    if !binary::is_built(workspace)? {
+        let how = "Kubernetes is not built here yet; to build it: cargo xtask cluster up && cargo xtask cluster down";
+        return Err(NotHere(how.to_owned()).into());
+    }
+    Ok(())
 }
 
 /// Stops a part of a running cluster's control plane, as in a crash.

@@ -84,6 +84,16 @@ pub fn unplug(node: Node<'_>) -> Result<()> {
     forget(&node.netns())
 }
 
+/// Pulls a node's cable at the switch (`up`: puts it back). What runs on the node goes on, and hears nobody.
+///
+/// # Errors
+/// There is no such cable: the node is off.
+pub fn cable(node: Node<'_>, up: bool) -> Result<()> {
+    let (cable, state) = (node.cable(), if up { "up" } else { "down" });
+    ip(&node.cluster.netns(), &[format!("link set {cable} {state}")])
+        .with_context(|| format!("{} is not there", node.name()))
+}
+
 /// Takes the switch and the host's link away.
 ///
 /// # Errors

@@ -8,7 +8,7 @@ use crate::{
     cluster::{
         cgroups, kubectl,
         layout::{Cluster, Node},
-        node, process, services,
+        network, node, process, services,
     },
     shell::{run, say, step},
 };
@@ -63,14 +63,40 @@ pub fn on(cluster: &Cluster, name: &str) -> Result<()> {
         return Ok(());
     }
     step(&format!("Switching on {name}"), || {
-        // Until somebody notices that it was off it counts as ready: only a new heartbeat tells that it is back.
         let before = kubectl::heartbeat(cluster, name)?;
         let containerd = node::boot(node)?;
         node::join(node, &containerd)?;
         services::node_on(node)?;
-        process::wait(&format!("{name} ready"), Duration::from_secs(90), || {
-            let now = kubectl::heartbeat(cluster, name)?;
-            Ok(now.is_some() && now != before)
-        })
+        heard_of(cluster, name, before.as_deref())
+    })
+}
+
+/// Cuts a node off from the network, while all on it goes on.
+///
+/// # Errors
+/// There is no such node, or it is off.
+pub fn unplug(cluster: &Cluster, name: &str) -> Result<()> {
+    let node = cluster.node(name)?;
+    step(&format!("Pulling the cable of {name}"), || network::cable(node, false))
+}
+
+/// Connects it again and waits until it is heard of.
+///
+/// # Errors
+/// There is no such node, or it does not come back.
+pub fn plug(cluster: &Cluster, name: &str) -> Result<()> {
+    let node = cluster.node(name)?;
+    step(&format!("Connecting {name}"), || {
+        let before = kubectl::heartbeat(cluster, name)?;
+        network::cable(node, true)?;
+        heard_of(cluster, name, before.as_deref())
+    })
+}
+
+/// Until somebody notices that a node was away it counts as ready: only a new heartbeat tells that it is back.
+fn heard_of(cluster: &Cluster, name: &str, before: Option<&str>) -> Result<()> {
+    process::wait(&format!("{name} ready"), Duration::from_secs(90), || {
+        let now = kubectl::heartbeat(cluster, name)?;
+        Ok(now.is_some() && now.as_deref() != before)
     })
 }
