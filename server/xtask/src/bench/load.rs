@@ -4,89 +4,75 @@
 //! who would have come meanwhile, not only for the one that waited.
 
 use std::{
-    fs,
+    ops::Range,
     sync::atomic::{AtomicU64, AtomicUsize, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
 use super::http::{Connection, Request};
-use crate::shell::say;
+
+/// An answer: when its request was meant to be sent, and how long it took from then.
+#[derive(Debug, Clone, Copy)]
+struct Answer {
+    meant: Instant,
+    took: Duration,
+}
 
 /// What a load showed.
 #[derive(Debug, Default, Clone)]
 pub struct Load {
-    /// Sorted.
-    latencies: Vec<Duration>,
+    answers: Vec<Answer>,
     /// Answers that were not 200.
     pub refused: usize,
-    /// From the first request to the last answer.
+    /// How long it was looked at: from the first request to the last answer, or parts of that.
     pub time: Duration,
 }
 
 impl Load {
     /// The latency that this share of the answers did not pass; `None` without answers.
     pub fn quantile(&self, share: f64) -> Option<Duration> {
-        let last = self.latencies.len().checked_sub(1)?;
+        let last = self.answers.len().checked_sub(1)?;
+        let mut latencies: Vec<_> = self.answers.iter().map(|answer| answer.took).collect();
+        latencies.sort_unstable();
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
         let at = (share.clamp(0.0, 1.0) * last as f64).ceil() as usize;
-        self.latencies.get(at).copied()
+        latencies.get(at).copied()
+    }
+
+    /// How many answers.
+    pub fn count(&self) -> u32 {
+        u32::try_from(self.answers.len()).unwrap_or(u32::MAX)
     }
 
     /// Answers a second.
     pub fn rate(&self) -> f64 {
-        #[allow(clippy::cast_precision_loss)]
-        let answers = self.latencies.len() as f64;
-        answers / self.time.as_secs_f64().max(f64::EPSILON)
+        f64::from(self.count()) / self.time.as_secs_f64().max(f64::EPSILON)
     }
 
-    fn join(mut self, other: Self) -> Self {
-        self.latencies.extend(other.latencies);
-        self.latencies.sort_unstable();
+    /// The part of it whose requests were meant to be sent in one of these times; all that was refused.
+    pub fn within(&self, times: &[Range<Instant>]) -> Self {
+        let is_in = |answer: &&Answer| times.iter().any(|time| time.contains(&answer.meant));
+        Self {
+            answers: self.answers.iter().filter(is_in).copied().collect(),
+            refused: self.refused,
+            time: times.iter().map(|time| time.end - time.start).sum(),
+        }
+    }
+
+    /// One after the other.
+    pub fn then(self, next: Self) -> Self {
+        let time = self.time + next.time;
+        Self { time, ..self.beside(next) }
+    }
+
+    /// Both at the same time.
+    fn beside(mut self, other: Self) -> Self {
+        self.answers.extend(other.answers);
         Self { refused: self.refused + other.refused, ..self }
     }
-}
-
-/// Most of a window that the host may take from this machine, of one processor. A window in which it takes more is measured
-/// again: a processor that is away for 10 ms makes a p99 of 10 ms, whatever the server does.
-const STOLEN: f64 = 0.002;
-/// How many windows are tried.
-const WINDOWS: usize = 6;
-
-/// The calmest of up to [`WINDOWS`] windows: the first in which the host takes less than [`STOLEN`], else the one in which it
-/// takes least.
-///
-/// # Errors
-/// A window could not be measured.
-pub fn calm(mut window: impl FnMut() -> Result<Load>) -> Result<Load> {
-    let mut calmest: Option<(f64, Load)> = None;
-    for _ in 0..WINDOWS {
-        let (before, start) = (stolen()?, Instant::now());
-        let load = window()?;
-        let share = (stolen()? - before).as_secs_f64() / start.elapsed().as_secs_f64();
-        if calmest.as_ref().is_none_or(|(least, _)| share < *least) {
-            calmest = Some((share, load));
-        }
-        if share <= STOLEN {
-            break;
-        }
-        say(&format!("The host took {:.1} % of a processor away; measured again", share * 100.0));
-    }
-    calmest.map(|(_, load)| load).context("no window")
-}
-
-/// The time that the host has kept the processors from this machine although there was work, since it started.
-///
-/// # Errors
-/// `/proc/stat` cannot be read.
-fn stolen() -> Result<Duration> {
-    let stat = fs::read_to_string("/proc/stat")?;
-    let first = stat.lines().next().unwrap_or_default();
-    // proc(5): `cpu user nice system idle iowait irq softirq steal …`, in hundredths of a second.
-    let ticks = first.split_whitespace().nth(8).and_then(|ticks| ticks.parse::<u64>().ok());
-    Ok(Duration::from_millis(ticks.unwrap_or(0) * 10))
 }
 
 /// Sends `request` at `rate` a second for `time`, over at most `connections` at once.
@@ -149,7 +135,7 @@ pub fn each(
 
 fn ask(connection: &mut Connection, request: &Request, since: Instant, load: &mut Load) -> Result<()> {
     let answer = connection.send(request)?;
-    load.latencies.push(since.elapsed());
+    load.answers.push(Answer { meant: since, took: since.elapsed() });
     load.refused += usize::from(answer.status != 200);
     Ok(())
 }
@@ -172,7 +158,7 @@ fn on_connections(
             .map(|thread| thread.join().unwrap_or_else(|_| bail!("a thread panicked")))
             .collect::<Result<Vec<_>>>()
     })?;
-    let all = parts.into_iter().fold(Load::default(), Load::join);
+    let all = parts.into_iter().fold(Load::default(), Load::beside);
     Ok(Load { time: start.elapsed(), ..all })
 }
 
@@ -180,13 +166,29 @@ fn on_connections(
 mod tests {
     use super::*;
 
+    fn load(from: Instant, millis: impl IntoIterator<Item = u64>) -> Load {
+        let answer = |ms| Answer { meant: from + Duration::from_millis(ms), took: Duration::from_millis(ms) };
+        Load { answers: millis.into_iter().map(answer).collect(), time: Duration::from_millis(100), refused: 1 }
+    }
+
     #[test]
     fn quantiles() {
-        let load = Load { latencies: (1..=100).map(Duration::from_millis).collect(), ..Load::default() };
+        let load = load(Instant::now(), (1..=100).rev());
         assert_eq!(load.quantile(0.0), Some(Duration::from_millis(1)));
         assert_eq!(load.quantile(0.5), Some(Duration::from_millis(51)));
         assert_eq!(load.quantile(0.99), Some(Duration::from_millis(100)));
         assert_eq!(load.quantile(1.0), Some(Duration::from_millis(100)));
         assert_eq!(Load::default().quantile(0.5), None);
+    }
+
+    #[test]
+    fn parts_of_a_load() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let part = load(start, 1..=100).within(&[at(10)..at(20), at(50)..at(60)]);
+        assert_eq!((part.answers.len(), part.time, part.refused), (20, Duration::from_millis(20), 1));
+        assert!((part.rate() - 1_000.0).abs() < 1e-6);
+        let both = part.clone().then(part);
+        assert_eq!((both.answers.len(), both.time, both.refused), (40, Duration::from_millis(40), 2));
     }
 }
