@@ -22,8 +22,8 @@ const args = [
 export default defineConfig({
   testDir: 'tests',
   outputDir: 'test-results',
-  // Two cores: the server and the browser share them.
-  workers: 1,
+  // Each worker has a portal with its own embedded cluster; the real cluster is one for all.
+  workers: real ? 1 : 2,
   timeout: 180_000,
   expect: { timeout: 10_000 },
   retries: 0,

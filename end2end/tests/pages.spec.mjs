@@ -1,6 +1,8 @@
 // Every page: accessible in both themes, nothing sideways on a phone, no errors in the console.
 import { expect, expectAccessible, expectNoSideways, image, spec, test } from '../support/fixtures.mjs';
 
+test.describe.configure({ mode: 'parallel' });
+
 const NARROW = { width: 360, height: 740 };
 
 test.beforeAll(async ({ shop }) => {
