@@ -71,9 +71,13 @@ async function startCluster(folder) {
 /** A real cluster to run on (`cargo xtask test --cluster`) instead of the embedded one. */
 const KUBECONFIG = process.env.BERTH_TEST_KUBECONFIG;
 
+/** What the real cluster's administrator is told. */
+export async function kubectl(...args) {
+  return (await run('kubectl', ['--kubeconfig', KUBECONFIG, ...args], { timeout: 120_000 })).stdout;
+}
+
 /** Removes what portals before have made in the real cluster, as nobody will use it any more. */
 async function emptyCluster() {
-  const kubectl = (...args) => run('kubectl', ['--kubeconfig', KUBECONFIG, ...args], { timeout: 120_000 });
   await kubectl('delete', 'namespace', '--selector', 'app.kubernetes.io/managed-by=berth', '--ignore-not-found');
 }
 

@@ -1,7 +1,7 @@
 // Trouble with a real cluster (`cargo xtask test --cluster`): what people see meanwhile, what is refused and why, and that all
 // goes on by itself afterwards.
 import { expect, image, spec, test } from '../support/fixtures.mjs';
-import { withCluster } from '../support/portal.mjs';
+import { kubectl, withCluster } from '../support/portal.mjs';
 
 /** How `cargo xtask cluster` makes it and ends it; what is said on pages, and what of a change, where it is refused. */
 const TROUBLE = [
@@ -62,9 +62,12 @@ for (const { name, begin, end, app } of LOST) {
     test.setTimeout(420_000);
     const pods = async () => (await portal.api(shop.token, 'GET', `/tenants/shop/namespaces/dev/pods?app=${app}`)).items;
     const running = async () => (await pods()).filter((pod) => pod.phase === 'running');
-    await shop.deploy(app, spec(image(app)));
+    await shop.deploy(app, spec(image(app), { expose: { type: 'Internal' } }));
     await shop.phase(app, 'Ready');
-    const [{ node }] = await running();
+    // Not the first: it is this machine's own way to the Services.
+    const { node } = (await running()).find((pod) => pod.node !== 'node1');
+    const address = await kubectl('get', 'service', '-A', '-l', `berth.dev/app=${app}`, '-o', 'jsonpath={.items[0].spec.clusterIP}');
+    const ask = () => fetch(`http://${address}:8080/`, { headers: { connection: 'close' }, signal: AbortSignal.timeout(2_000) });
     await withCluster(begin, node);
     try {
       await page.goto(`${shop.path}/apps/${app}/pods`);
@@ -75,6 +78,10 @@ for (const { name, begin, end, app } of LOST) {
       };
       await expect.poll(moved, { timeout: 180_000, message: 'two pods on other nodes' }).toBe(true);
       await expect(page.locator('#app-state')).toContainText('2 / 2');
+      // The Service leads to none of what is lost.
+      await expect(async () => {
+        for (let asked = 0; asked < 50; asked += 1) expect((await ask()).ok).toBe(true);
+      }).toPass({ timeout: 60_000 });
     } finally {
       await withCluster(end, node);
     }

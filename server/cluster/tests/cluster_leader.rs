@@ -109,8 +109,9 @@ async fn people_learn_that_nobody_works_on_the_cluster() {
             "annotations": {"berth.dev/installation": "another"}},
         "spec": {"holderIdentity": "stranger", "leaseDurationSeconds": 60, "leaseTransitions": 1, "renewTime": now},
     });
-    let leases = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases";
-    harbour.send("POST", leases, "application/json", &body).await;
+    // Applied: on a cluster that others have used there is one already.
+    let applied = format!("{LEASE}?fieldManager=stranger&force=true");
+    harbour.send("PATCH", &applied, "application/apply-patch+yaml", &body).await;
     let replica = Replica::start(&harbour, "first");
     assert!(replica.cluster.wait_until_live(PATIENCE).await);
     let idle = |cluster: &KubeCluster| cluster.freshness().idle_since.is_some();
