@@ -77,7 +77,7 @@ for (const { name, begin, end, app } of LOST) {
         return all.length === 2 && all.every((pod) => pod.node !== node);
       };
       await expect.poll(moved, { timeout: 180_000, message: 'two pods on other nodes' }).toBe(true);
-      await expect(page.locator('#app-state')).toContainText('2 / 2');
+      await expect(page.locator('#app-state')).toContainText('2 of 2');
       // The Service leads to none of what is lost.
       await expect(async () => {
         for (let asked = 0; asked < 50; asked += 1) expect((await ask()).ok).toBe(true);
