@@ -23,6 +23,11 @@ use crate::{
 /// Entries that are chained at a time when a database is brought up to date: two values each, of which SQLite takes 32,766.
 const BATCH: i64 = 500;
 
+/// Somebody removed the row of the chain's end.
+pub(crate) fn headless() -> Error {
+    Error::internal("the row that tells where the audit log ends is missing")
+}
+
 /// Appends to the chain: locks its end, so that whoever else appends waits, and moves it on.
 pub(crate) async fn append(transaction: &mut impl Transaction, entry: &NewAudit) -> Result<()> {
     const LOCK: &str = "UPDATE audit_head SET id = id + 1 WHERE one = 1 RETURNING id - 1, hash";
@@ -31,7 +36,7 @@ pub(crate) async fn append(transaction: &mut impl Transaction, entry: &NewAudit)
     const MOVE: &str = "UPDATE audit_head SET hash = $1 WHERE one = 1";
     let locked = transaction.fetch(sql(LOCK)).await?;
     let head = locked.first().map(|row| head(&mut Reader::new(row))).transpose()?;
-    let head = head.ok_or_else(|| Error::internal("the row that tells where the audit log ends is missing"))?;
+    let head = head.ok_or_else(headless)?;
     let record = Record::after(&head, entry);
     let insert = sql(INSERT)
         .bind(record.sequence)

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::{
-    chain::append,
+    chain::{append, headless},
     engine::{Engine, Reader, Statement, Transaction as _, Value, sql},
     list::{Filter, Key, Listing, Sort},
     store::{SqlStore, found},
@@ -108,8 +108,9 @@ const CLAIM_TRIES: usize = 5;
 #[async_trait]
 impl<E: Engine> Journal for SqlStore<E> {
     async fn begin_audit(&self, attempt: &NewAudit) -> Result<()> {
+        // Where the log has no end that could be moved on, nothing is begun whose end could not be written down.
         const SQL: &str = "INSERT INTO audit_begun (id, at, actor, via, action, target, tenant, request_id, network) \
-                           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+                           SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9 FROM audit_head WHERE one = 1";
         let statement = sql(SQL)
             .bind(attempt.id)
             .bind(attempt.at)
@@ -120,7 +121,7 @@ impl<E: Engine> Journal for SqlStore<E> {
             .bind(attempt.tenant.as_ref().map(|name| name.as_str()))
             .bind(attempt.request_id.as_str())
             .bind(attempt.network.as_str());
-        self.engine.execute(statement).await.map(drop)
+        if self.engine.execute(statement).await? == 1 { Ok(()) } else { Err(headless()) }
     }
 
     async fn append_audit(&self, entry: &NewAudit) -> Result<()> {

@@ -245,6 +245,12 @@ async fn what_leaves_no_trace_inside(log: &Log) {
         assert_eq!(log.found(&how, true).await, Err(found), "{how}");
     }
 
+    script(&log.url, "DELETE FROM audit_head").await;
+    assert!(log.store.begin_audit(&entry(99)).await.is_err(), "what could not be written down is not begun");
+    assert!(log.store.append_audit(&entry(99)).await.is_err());
+    log.restore().await;
+    log.store.begin_audit(&entry(99)).await.unwrap();
+
     // With checkpoints that somebody else signed, under the name of our key.
     script(&log.url, &format!("{} {forget}", log.anew().await)).await;
     let forged = sign(&new_key(), &log.store.installation().await.unwrap(), &log.head().await, entry(1).at);

@@ -1,7 +1,7 @@
 //! The audit log: who did what, when, and what was refused. The list with its filters, and one entry.
 
 use berth_core::{Error, Result, audit::FILTERS, ports::pages::Language};
-use berth_types::{ErrorCode, Page as Rows, people::AuditEntry};
+use berth_types::{Page as Rows, people::AuditEntry};
 use leptos::prelude::*;
 
 use crate::{
@@ -21,12 +21,11 @@ const FIELDS: [&str; 6] = ["actor", "action", "tenant", "since", "until", "q"];
 
 pub async fn list(cx: Cx) -> Result<Answer> {
     let query = cx.list_query(&FILTERS, "");
+    let in_form = |e: &Error| e.fields().iter().all(|wrong| FIELDS.contains(&wrong.field.as_str()));
     let (rows, errors) = match cx.services.list_audit(&cx.ctx, &query).await {
         Ok(rows) => (rows, Vec::new()),
         // A time that is none stands in the form, as it was typed.
-        Err(e) if e.code() == ErrorCode::Invalid && e.fields().iter().all(|f| FIELDS.contains(&f.field.as_str())) => {
-            (Rows::whole(Vec::new()), e.fields().to_vec())
-        }
+        Err(e) if !e.fields().is_empty() && in_form(&e) => (Rows::whole(Vec::new()), e.fields().to_vec()),
         Err(e) => return Err(e),
     };
     let form = Form { values: cx.request.query.clone(), errors, ..Form::default() };
@@ -39,7 +38,7 @@ pub async fn list(cx: Cx) -> Result<Answer> {
 pub fn view(ui: Ui, list: List<AuditEntry>, form: Form) -> impl IntoView + 'static {
     let l = ui.lang;
     let export = |format: &'static str, label: &'static str| {
-        let kept = list.url.others(&["sort", "page", "limit", "format"]);
+        let kept = list.url.others(&[]).filter(|(name, _)| *name == "q" || FILTERS.contains(name));
         let href = paths::with_query(paths::ADMIN_AUDIT_EXPORT, kept.chain([("format", format)]));
         link_button(Button::Plain, None, label, href)
     };
