@@ -62,6 +62,8 @@ pub const ADMIN_TENANTS: &str = "/admin/tenants";
 pub const ADMIN_TENANT_NEW: &str = "/admin/tenants/new";
 /// The audit log.
 pub const ADMIN_AUDIT: &str = "/admin/audit";
+/// The audit log as a file (served by `web`); takes the filters of its page, and `format`.
+pub const ADMIN_AUDIT_EXPORT: &str = "/admin/audit/export";
 /// The REST API's own pages.
 pub const API_DOCS: &str = "/api/docs";
 
@@ -75,6 +77,12 @@ pub fn sign_in(next: &str) -> String {
 #[must_use]
 pub fn admin_person(user: impl Display) -> String {
     format!("/admin/people/{user}")
+}
+
+/// An entry of the audit log.
+#[must_use]
+pub fn admin_audit_entry(sequence: i64) -> String {
+    format!("/admin/audit/{sequence}")
 }
 
 /// A tenant.
@@ -179,6 +187,7 @@ mod tests {
             sign_in("/t/shop?x=1&y=2"),
             sign_in(HOME),
             admin_person("alice"),
+            admin_audit_entry(4711),
             tenant(t),
             members(t),
             tenant_settings(t),
@@ -200,6 +209,7 @@ mod tests {
         /sign-in?next=/t/shop%3Fx%3D1%26y%3D2
         /sign-in
         /admin/people/alice
+        /admin/audit/4711
         /t/shop
         /t/shop/members
         /t/shop/settings

@@ -246,7 +246,8 @@ async fn nothing_opens_without_rights() {
             .replace("{namespace}", "dev")
             .replace("{app}", "web")
             .replace("{pod}", "web-1")
-            .replace("{user}", "olga");
+            .replace("{user}", "olga")
+            .replace("{entry}", "1");
         assert!(!path.contains('{'), "{path}: say here what its parameter is");
         let ask = async |ctx: &OpCtx| match route.post {
             true => post(&world, ctx, &path, "name=x&user=vera&role=owner&do=set").await,
@@ -321,4 +322,43 @@ async fn search_finds_places_and_pages() {
     let page = pages(&world).respond(&ctx, request).await;
     assert!(page.html.contains(r#"href="/t/shop/n/staging/pods""#), "{}", page.html);
     assert!(!get(&world, &ctx, "/search?q=audit").await.html.contains("/admin/audit"), "not for members");
+}
+
+#[tokio::test]
+async fn the_audit_log_is_filtered_read_and_exported() {
+    let world = World::new();
+    world.person("audrey", Some(PlatformRole::Auditor)).await;
+    let ctx = world.ctx("audrey").await;
+    for name in ["ann", "bob"] {
+        let new = NewUser { name: name.into(), display_name: String::new(), platform_role: None, password: None };
+        world.services.create_user(&world.system(), &new).await.unwrap();
+    }
+    assert_eq!(post(&world, &ctx, "/admin/tenants/new", "name=shop").await.status, 403);
+    let all = get(&world, &ctx, "/admin/audit").await;
+    assert!(
+        all.html.contains("Denied") && all.html.contains("tenant.create"),
+        "what was refused is seen: {}",
+        all.html
+    );
+
+    let some = get(&world, &ctx, "/admin/audit?action=user.create&since=2026-11-20T07:00&q=bob").await;
+    assert!(some.html.contains(r#"href="/admin/audit/2""#) && !some.html.contains(r#"href="/admin/audit/1""#));
+    assert!(some.html.contains(r#"value="2026-11-20T07:00""#) && some.html.contains(r#"type="datetime-local""#));
+    assert!(some.html.contains("/admin/audit/export?action=user.create&amp;since="), "{}", some.html);
+    assert!(some.html.contains("format=csv") && some.html.contains("format=ndjson"));
+    let later = get(&world, &ctx, "/admin/audit?since=2026-11-21").await;
+    assert!(later.html.contains("Nothing fits this filter") && !later.html.contains("format=csv"));
+
+    let wrong = get(&world, &ctx, "/admin/audit?since=soon&actor=ann").await;
+    assert_eq!(wrong.status, 422);
+    assert!(wrong.html.contains("“soon” is no time"), "{}", wrong.html);
+    assert!(wrong.html.contains(r#"value="soon""#) && wrong.html.contains(r#"value="ann""#), "what was typed stays");
+
+    let entry = get(&world, &ctx, "/admin/audit/2").await;
+    assert_eq!(entry.status, 200);
+    let hash = &world.store.audit()[1].hash;
+    assert!(entry.html.contains(hash.as_str()) && entry.html.contains("user.create"), "{}", entry.html);
+    for absent in ["/admin/audit/99", "/admin/audit/x", "/admin/audit/0"] {
+        assert_eq!(get(&world, &ctx, absent).await.status, 404, "{absent}");
+    }
 }

@@ -45,6 +45,8 @@ const PAGES = {
   tenants: () => '/admin/tenants',
   'new tenant': () => '/admin/tenants/new',
   'audit log': () => '/admin/audit',
+  'audit log, none fits': () => '/admin/audit?actor=nobody&since=2026-01-01T00:00',
+  'audit entry': () => '/admin/audit/1',
 };
 
 for (const [name, path] of Object.entries(PAGES)) {

@@ -85,6 +85,8 @@ settings! {
     secure: bool = None, "true unless listening on loopback";
     /// Number of proxies in front whose X-Forwarded-For entries are believed.
     trusted_proxies: usize = Some(0), "0";
+    /// The Ed25519 key (PKCS#8, PEM) that signs checkpoints of the audit log. With SQLite it is made at the first start; replicas on Postgres must share it, and make no checkpoints without it.
+    audit_key_file: PathBuf = None, "{data}/audit.key with SQLite";
     /// Most connections to the database.
     database_connections: u32 = Some(8), "8";
     /// Hours after which an unused session ends.

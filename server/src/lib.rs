@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod audit_key;
 mod commands;
 pub mod config;
 mod embedded;
@@ -42,6 +43,9 @@ enum Command {
     /// Keep people and tokens from the command line.
     #[command(subcommand)]
     Admin(commands::admin::Command),
+    /// Check the audit log, and sign what it holds.
+    #[command(subcommand)]
+    Audit(commands::audit::Command),
 }
 
 /// Does what the command line says.
@@ -59,6 +63,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::ConfigReference => print!("{}", config::reference()),
         Command::Doctor(args) => return commands::doctor::run(args).await,
         Command::Admin(command) => commands::admin::run(command).await?,
+        Command::Audit(command) => return commands::audit::run(command).await,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -11,11 +11,13 @@ use berth_app::{
 use berth_cluster::{ClusterSet, Connection, KubeCluster, Replica};
 use berth_core::{
     OpCtx, Services,
+    audit::AuditKey,
     env::{Clock, Random as _, SystemClock, SystemRandom},
     ports::{
         cluster::{Cluster as _, Finding, Verdict},
         pages::SharedPages,
     },
+    services::audit_log::Checkpointed,
 };
 use berth_sim::Sim;
 use berth_types::ClusterId;
@@ -25,6 +27,7 @@ use secrecy::ExposeSecret;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    audit_key,
     config::{LogFormat, Settings},
     embedded, http, listen, logging,
 };
@@ -33,6 +36,8 @@ use crate::{
 const RECONCILE: Duration = Duration::from_secs(30);
 /// How often what has ended is removed from the database, and what was cut off is put into the audit log.
 const SWEEP: Duration = Duration::from_mins(10);
+/// How often is looked whether a checkpoint of the audit log is due.
+const CHECKPOINT: Duration = Duration::from_mins(1);
 /// How long open requests may take once the server stops; streams end at once.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -89,6 +94,7 @@ impl Portal {
     pub async fn start(settings: &Settings, metrics: PrometheusHandle) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let store = berth_store::connect(&settings.database()?, &settings.store_options()).await?;
+        let audit_key = audit_key::open(settings)?;
         let link = connection(settings).await?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
 
@@ -104,6 +110,14 @@ impl Portal {
         let services = Services::new(store, clusters, clock, Arc::new(SystemRandom), settings.limits());
         tasks.spawn(keep_namespaces(services.clone(), cluster.clone(), stop.clone()));
         tasks.spawn(sweep(services.clone(), stop.clone()));
+        match audit_key {
+            Some(key) => {
+                tasks.spawn(checkpoints(services.clone(), key, stop.clone()));
+            }
+            None => tracing::warn!(
+                "no checkpoints of the audit log are signed: replicas need a key to share, audit_key_file"
+            ),
+        }
         let (router, pages) = router(settings, &services, metrics, &stop)?;
         Ok(Self { services, router, pages, cluster, sim: link.sim, stop, tasks })
     }
@@ -320,6 +334,27 @@ async fn sweep(services: Services, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             () = services.clock().sleep(SWEEP) => {}
+        }
+    }
+}
+
+/// Signs checkpoints of the audit log. Each stands in this log as well: what collects it keeps them elsewhere.
+async fn checkpoints(services: Services, key: AuditKey, stop: CancellationToken) {
+    loop {
+        match services.checkpoint_audit(&key, false).await {
+            Ok(Checkpointed::Made(made)) => {
+                let line = serde_json::to_string(&made).unwrap_or_default();
+                tracing::info!(checkpoint = line, "audit log: a checkpoint");
+            }
+            Ok(Checkpointed::NotDue(_)) => {}
+            Ok(Checkpointed::Broken(found)) => {
+                tracing::error!(entry = found.sequence, %found, "THE AUDIT LOG WAS TAMPERED WITH; see `berth audit verify`");
+            }
+            Err(e) => tracing::warn!(error = %e, "no checkpoint of the audit log could be made"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = services.clock().sleep(CHECKPOINT) => {}
         }
     }
 }

@@ -221,6 +221,8 @@ async fn streams_without_rights() {
         "/live" => (401, 200, 200),
         "/t/{tenant}/n/{namespace}/logs/stream" => (401, 404, 200),
         "/t/{tenant}/n/{namespace}/pods/{pod}/exec" => (401, 404, 403),
+        // A file that a link of a page leads to: to sign in, or no such page.
+        "/admin/audit/export" => (303, 404, 404),
         other => panic!("{other} has no row in this test"),
     };
     for pattern in berth_web::STREAMS {
@@ -232,6 +234,33 @@ async fn streams_without_rights() {
         assert_eq!(running.stream_status(&absent, Some(&stranger)).await, other, "{pattern}, absent, as a stranger");
         assert_eq!(running.stream_status(&path, Some(&viewer)).await, member, "{pattern} as a viewer");
     }
+    running.portal.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_auditor_saves_the_log_from_its_page() {
+    let running = Running::start().await;
+    let (_, cookie) = running.person("audrey", Some(PlatformRole::Auditor)).await;
+    let ask = async |query: &str, site: &'static str| {
+        let request = Request::builder()
+            .uri(format!("/admin/audit/export?{query}"))
+            .header(header::COOKIE, &cookie)
+            .header("sec-fetch-site", site)
+            .body(Body::empty())
+            .unwrap();
+        let answer = running.portal.router.clone().oneshot(request).await.unwrap();
+        let status = answer.status();
+        (status, String::from_utf8_lossy(&answer.into_body().collect().await.unwrap().to_bytes()).into_owned())
+    };
+    let (status, text) = ask("format=csv&actor=audrey&page=2", "same-origin").await;
+    assert_eq!(status, StatusCode::OK, "{text}");
+    let rows: Vec<&str> = text.lines().collect();
+    assert!(rows[0].starts_with("id,at,actor,") && rows.len() > 1, "{text}");
+    assert!(rows[1..].iter().all(|row| row.contains(",audrey,")), "{text}");
+    let (status, text) = ask("format=ndjson&action=audit.export", "none").await;
+    assert_eq!((status, text.lines().count()), (StatusCode::OK, 1), "the one before: {text}");
+    assert_eq!(ask("format=csv&actr=audrey", "same-origin").await.0, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(ask("format=csv", "cross-site").await.0, StatusCode::FORBIDDEN);
     running.portal.stop().await;
 }
 

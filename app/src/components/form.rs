@@ -168,6 +168,11 @@ impl Field {
         Self::new(name, label, Control::Text("number"))
     }
 
+    /// A day and a time, without a zone: `2026-11-21T14:00`.
+    pub fn moment(name: impl Into<Cow<'static, str>>, label: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(name, label, Control::Text("datetime-local"))
+    }
+
     /// A password; `autocomplete`: `current-password` or `new-password`.
     pub fn password(
         name: impl Into<Cow<'static, str>>,

@@ -38,6 +38,7 @@ pub const ENTRIES: &[Entry] = &[
     Entry::page(paths::ADMIN_TENANT_NEW, Access::Platform, |cx| new_tenant(cx, Form::default()).boxed())
         .form(|cx| create_tenant(cx).boxed()),
     Entry::page(paths::ADMIN_AUDIT, Access::Platform, |cx| audit::list(cx).boxed()),
+    Entry::page("/admin/audit/{entry}", Access::Platform, |cx| audit::one(cx).boxed()),
 ];
 
 /// A platform role's name.

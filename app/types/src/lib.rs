@@ -6,6 +6,7 @@
 pub mod app;
 pub mod app_status;
 pub mod app_validate;
+pub mod audit;
 pub mod error;
 pub mod image;
 pub mod list;

@@ -147,7 +147,7 @@ dto! {
 dto! {
     /// One entry of the audit log: a change, or a refused attempt.
     pub struct AuditEntry {
-        /// Grows with time.
+        /// Its number in the chain: 1, 2, 3, …, without gaps, in the order in which entries were written.
         pub id: i64,
         /// When.
         pub at: Timestamp,
@@ -172,5 +172,7 @@ dto! {
         pub request_id: String,
         /// Network address.
         pub network: String,
+        /// SHA-256 over the entry and the hash of the one before it, 64 hexadecimal digits; `docs/SECURITY.md` says of which bytes.
+        pub hash: String,
     }
 }

@@ -19,11 +19,11 @@ use utoipa::{
 
 use crate::{
     examples,
-    handlers::{admin, app_actions, apps, me, members, namespaces, tenants, workloads},
+    handlers::{admin, app_actions, apps, audit, me, members, namespaces, tenants, workloads},
     logs,
     problem::PROBLEM_JSON,
     query::Columns,
-    reply::{EVENTS, JSON, YAML},
+    reply::{CSV, EVENTS, JSON, NDJSON, YAML},
 };
 
 const DESCRIPTION: &str = "\
@@ -75,6 +75,7 @@ const LISTS: &[(&str, &Columns)] = &[
     ("list_events", &workloads::EVENT_COLUMNS),
     ("list_users", &admin::USERS),
     ("list_audit", &admin::AUDIT),
+    ("list_checkpoints", &audit::CHECKPOINTS),
 ];
 /// Operations that can be watched.
 const WATCHED: &[&str] = &["list_apps", "get_app", "list_pods", "list_events"];
@@ -94,6 +95,8 @@ const TAGGED: &[&str] = &[
     "rollback_app",
 ];
 const LOGS: &[&str] = &["app_logs", "pod_logs"];
+/// Answers a file: all rows of the list, without the parameters of pages.
+const EXPORT: &str = "export_audit";
 
 /// The document with all of it.
 pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
@@ -174,7 +177,11 @@ fn complete_operation(path: &str, method: &HttpMethod, operation: &mut Operation
     if LOGS.contains(&id) {
         parameters.extend(log_parameters());
     }
-    if reads && !LOGS.contains(&id) {
+    if id == EXPORT {
+        parameters.extend(filter_parameters(&admin::AUDIT));
+    }
+    let streams = LOGS.contains(&id) || id == EXPORT;
+    if reads && !streams {
         let text = "An `ETag` you have: 304 without a body when nothing changed.";
         parameters.push(header("If-None-Match", text, json!("\"4711\"")));
     }
@@ -207,7 +214,7 @@ fn complete_operation(path: &str, method: &HttpMethod, operation: &mut Operation
     complete_success(id, method, operation);
     let mut codes = BTreeSet::from([401, 404, 406, 429, 500, 503, 504]);
     if reads {
-        codes.extend((list.is_some() || LOGS.contains(&id) || matches!(id, "search" | "diff_revision")).then_some(422));
+        codes.extend((list.is_some() || streams || matches!(id, "search" | "diff_revision")).then_some(422));
         codes.extend([400, 403]);
     } else {
         codes.extend([403, 409, 422]);
@@ -233,10 +240,11 @@ fn complete_operation(path: &str, method: &HttpMethod, operation: &mut Operation
 /// Success: headers, other forms of the same, examples.
 fn complete_success(id: &str, method: &HttpMethod, operation: &mut Operation) {
     let reads = *method == HttpMethod::Get;
+    let streams = LOGS.contains(&id) || id == EXPORT;
     for (status, response) in &mut operation.responses.responses {
         let RefOr::T(response) = response else { continue };
         response_header(response, "x-request-id", "Finds the request in the server's log.");
-        if (reads && !LOGS.contains(&id)) || TAGGED.contains(&id) {
+        if (reads && !streams) || TAGGED.contains(&id) {
             response_header(response, "ETag", "The version, for `If-Match` and `If-None-Match`.");
         }
         if status == "201" {
@@ -260,18 +268,27 @@ fn complete_success(id: &str, method: &HttpMethod, operation: &mut Operation) {
         if id == "get_app" {
             response.content.insert(YAML.to_owned(), RefOr::T(text_content(&examples::manifest())));
         }
+        if id == EXPORT {
+            let (_, ndjson, csv) = examples::audit_lines();
+            response.content.insert(NDJSON.to_owned(), RefOr::T(text_content(&ndjson)));
+            response.content.insert(CSV.to_owned(), RefOr::T(text_content(&csv)));
+        }
+        if id == "list_checkpoints" {
+            let (lines, ..) = examples::audit_lines();
+            response.content.insert(NDJSON.to_owned(), RefOr::T(text_content(&lines)));
+        }
         if LOGS.contains(&id) {
             let line = json!(examples::log_line());
             let text = text_content(&format!("{}\n", examples::log_line().text));
             response.content.insert("text/plain".to_owned(), RefOr::T(text));
             let mut ndjson = Content::new(Some(Ref::from_schema_name("LogLine")));
             ndjson.example = Some(line.clone());
-            response.content.insert("application/x-ndjson".to_owned(), RefOr::T(ndjson));
+            response.content.insert(NDJSON.to_owned(), RefOr::T(ndjson));
             let events = text_content(&format!("event: line\ndata: {line}\n\n"));
             response.content.insert(EVENTS.to_owned(), RefOr::T(events));
         }
     }
-    if reads && !LOGS.contains(&id) {
+    if reads && !streams {
         let text = "Nothing changed since the version that `If-None-Match` names.";
         let unchanged = ResponseBuilder::new().description(text).build();
         operation.responses.responses.insert("304".to_owned(), RefOr::T(unchanged));
@@ -352,6 +369,12 @@ fn path_parameters(path: &str) -> Vec<Parameter> {
         .collect()
 }
 
+/// Filters that are no lists of values.
+const BOUNDS: &[(&str, &str)] = &[
+    ("since", "Only rows of this time and later: RFC 3339, or a day, with or without a time, in UTC."),
+    ("until", "Only rows from before this time."),
+];
+
 fn list_parameters(columns: &Columns) -> Vec<Parameter> {
     let integer = || ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(500));
     let sorts = format!("Columns to sort by, most important first, `-` for downwards: {}.", columns.sorts.join(", "));
@@ -366,9 +389,19 @@ fn list_parameters(columns: &Columns) -> Vec<Parameter> {
             json!("eyJzb3J0Ijoi…"),
         ),
         parameter("sort", ParameterIn::Query, &sorts, string(), json!(format!("-{first}"))),
-        parameter("q", ParameterIn::Query, "Words that must all occur.", string(), json!("check")),
     ];
+    parameters.extend(filter_parameters(columns));
+    parameters
+}
+
+fn filter_parameters(columns: &Columns) -> Vec<Parameter> {
+    let mut parameters =
+        vec![parameter("q", ParameterIn::Query, "Words that must all occur.", string(), json!("check"))];
     for (name, values) in columns.filters {
+        if let Some((_, text)) = BOUNDS.iter().find(|(bound, _)| bound == name) {
+            parameters.push(parameter(name, ParameterIn::Query, text, string(), json!("2026-11-20T08:00:00Z")));
+            continue;
+        }
         let one = if values.is_empty() { string() } else { string().enum_values(Some(values.iter().copied())) };
         let many = ArrayBuilder::new().items(one.build());
         let text = format!("Only rows with this `{name}`; repeat it for any of several.");

@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use berth_core::Error;
+use berth_core::{Error, audit::export::Format};
 use berth_types::{
     AppPhase, AppSpec, AppStatus, Cause, CauseCode, ErrorCode, Evidence, FieldError, Page, TenantRole,
     app::{Component, EnvVar, Port},
     app_status::{ComponentStatus, EvidenceKind},
+    audit::AuditCheckpoint,
     people::{ApiToken, AuditEntry, Member, Namespace, TokenScope, User},
     rows::{AppRow, AppView, EventRow, LogLine, PodPhase, PodRow, RevisionRow, UsageRow},
 };
@@ -239,7 +240,33 @@ fn audit() -> Option<AuditEntry> {
         detail: Some(json!({ "component": null, "replicas": 3 })),
         request_id: "0193f0a0-1".to_owned(),
         network: "192.0.2.7".to_owned(),
+        hash: HASH.to_owned(),
     })
+}
+
+const HASH: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+
+fn checkpoint() -> AuditCheckpoint {
+    AuditCheckpoint {
+        version: 1,
+        installation: "3f1c9a5be2d04c7f8a6b1d2e3c4f5a60".to_owned(),
+        sequence: 4711,
+        hash: HASH.to_owned(),
+        at: at(90),
+        key: "21fe31dfa154a261".to_owned(),
+        signature: "5VZDAMNgrHKQhuLMgG6CioSHfx645dl02HPgZSJJAVVfuIIVkKM7rMYeOXAc+bRr0lv18FlbviRlUUFDjnoQCw=="
+            .to_owned(),
+    }
+}
+
+/// A checkpoint, and a line of an export in each form.
+pub(crate) fn audit_lines() -> (String, String, String) {
+    let entries: Vec<AuditEntry> = audit().into_iter().collect();
+    let lines = |format: Format| {
+        let lines = format.lines(&entries).unwrap_or_default();
+        format!("{}{}", format.heading(), String::from_utf8_lossy(&lines))
+    };
+    (format!("{}\n", json!(checkpoint())), lines(Format::Ndjson), lines(Format::Csv))
 }
 
 /// The example of a problem with this code.
@@ -334,6 +361,7 @@ pub(crate) fn of(schema: &str) -> Option<Value> {
         "MadeUser" => to_value(MadeUser { user: user()?, password: Some("u7Kd2-pQ0xB-9sWmT-4hVcE".to_owned()) }),
         "OneTimePassword" => to_value(OneTimePassword { password: Some("u7Kd2-pQ0xB-9sWmT-4hVcE".to_owned()) }),
         "AuditEntry" => to_value(audit()?),
+        "AuditCheckpoint" => to_value(checkpoint()),
         other => request(other),
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     places::InNamespace,
     problem::problem,
     query::Asked,
-    reply::EVENTS,
+    reply::{EVENTS, NDJSON},
     streams::{BEAT, COMMENT, RECHECK, event, response},
 };
 
@@ -25,7 +25,6 @@ const MAX_TAIL: i64 = 100_000;
 /// Lines that go out together when they are there together.
 const TOGETHER: usize = 256;
 const TEXT: &str = "text/plain; charset=utf-8";
-const NDJSON: &str = "application/x-ndjson";
 
 /// How lines are written.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -97,3 +97,8 @@ pub(crate) struct OfUser {
 pub(crate) struct OfToken {
     pub token: Uuid,
 }
+
+#[derive(Deserialize)]
+pub(crate) struct OfEntry {
+    pub entry: i64,
+}

@@ -135,14 +135,26 @@ impl Asked {
             let error = FieldError::new("sort", "sort_unknown", message).param("value", &key.field);
             return Err(Error::field(error.param("known", known)));
         }
-        let mut query = ListQuery {
+        Ok(ListQuery {
             limit: self.number("limit", 1, MAX_LIMIT)?.unwrap_or_default(),
-            offset: 0,
             cursor: self.one("cursor")?.map(str::to_owned),
             sort,
-            q: self.one("q")?.unwrap_or_default().to_owned(),
-            filters: std::collections::BTreeMap::new(),
-        };
+            ..self.filtered(columns)?
+        })
+    }
+
+    /// Which rows of a list with these columns are wanted, all of them at once.
+    ///
+    /// # Errors
+    /// `Invalid` at the parameter, with what is known.
+    pub(crate) fn filters(&self, columns: &Columns) -> Result<ListQuery> {
+        let filters = columns.filters.iter().map(|(name, _)| *name);
+        self.only(&std::iter::once("q").chain(filters).collect::<Vec<_>>())?;
+        self.filtered(columns)
+    }
+
+    fn filtered(&self, columns: &Columns) -> Result<ListQuery> {
+        let mut query = ListQuery { q: self.one("q")?.unwrap_or_default().to_owned(), ..ListQuery::default() };
         for (name, values) in columns.filters {
             for (_, value) in self.params.iter().filter(|(key, _)| key == name) {
                 if !values.is_empty() && !values.contains(&value.as_str()) {
@@ -184,13 +196,14 @@ impl Asked {
 }
 
 /// All forms in which operations answer.
-const FORMS: [&str; 6] = [
+const FORMS: [&str; 7] = [
     "application/json",
     "application/problem+json",
     "application/yaml",
     "text/event-stream",
     "text/plain",
     "application/x-ndjson",
+    "text/csv",
 ];
 
 /// Refuses what no operation understands: an `Accept` that none of our forms fits, parameters of a change (none has any).

@@ -21,6 +21,10 @@ use crate::{
 pub(crate) const JSON: &str = "application/json";
 /// YAML (RFC 9512).
 pub(crate) const YAML: &str = "application/yaml";
+/// One JSON document a line.
+pub(crate) const NDJSON: &str = "application/x-ndjson";
+/// Comma-separated values (RFC 4180).
+pub(crate) const CSV: &str = "text/csv";
 /// Server-sent events.
 pub(crate) const EVENTS: &str = "text/event-stream";
 

@@ -6,7 +6,10 @@ use anyhow::{Context, bail};
 use berth_core::{
     OpCtx, Result, Services,
     env::{SystemClock, SystemRandom},
-    ports::cluster::{Cluster, Clusters},
+    ports::{
+        cluster::{Cluster, Clusters},
+        store::Store,
+    },
     services::people::NewUser,
 };
 use berth_types::{ClusterId, ErrorCode, NamespaceName, PlatformRole, TenantName, UserName, people::TokenScope};
@@ -89,9 +92,15 @@ async fn open(at: &Place) -> anyhow::Result<(Services, OpCtx)> {
         eprintln!("note: a new database, {}", file.display());
     }
     let store = berth_store::connect(&settings.database()?, &settings.store_options()).await?;
-    let clock = Arc::new(SystemClock);
-    let services = Services::new(store, Arc::new(NoClusters), clock.clone(), Arc::new(SystemRandom), settings.limits());
-    Ok((services, OpCtx::system(clock, "cli")))
+    let services = services(store, &settings);
+    let ctx = OpCtx::system(services.clock().clone(), "cli");
+    Ok((services, ctx))
+}
+
+/// Services over a database, without clusters.
+pub fn services(store: Arc<dyn Store>, settings: &config::Settings) -> Services {
+    let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom));
+    Services::new(store, Arc::new(NoClusters), clock, random, settings.limits())
 }
 
 /// Says every wrong field, by the flag that it came from; `label` is where a name came from.

@@ -10,6 +10,7 @@ use berth_core::{
 use berth_types::ClusterId;
 
 use crate::{
+    audit_key,
     config::{self, Settings},
     serve,
 };
@@ -59,6 +60,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let settings = config::load(&args.flags)?;
     let mut report = Report::default();
     report.add(database(&settings).await);
+    report.add(audit_key_found(&settings));
     if settings.sim == Some(true) && !settings.data().join("cluster").exists() {
         let found = "embedded; the first start makes it".to_owned();
         report.add(Finding { what: "cluster".to_owned(), verdict: Verdict::Good, found, fix: None });
@@ -100,6 +102,28 @@ async fn installation(settings: &Settings) -> Option<String> {
         return None;
     }
     berth_store::connect(&url, &settings.store_options()).await.ok()?.installation().await.ok()
+}
+
+/// What signs checkpoints of the audit log.
+fn audit_key_found(settings: &Settings) -> Finding {
+    let what = "key of the audit log".to_owned();
+    let finding = |verdict, found, fix| Finding { what, verdict, found, fix };
+    match (audit_key::place(settings), audit_key::find(settings)) {
+        (None, _) => finding(
+            Verdict::Lacking,
+            "none: that the log was cut off or written anew would not show".to_owned(),
+            Some("give all replicas one key: --audit-key-file".to_owned()),
+        ),
+        (Some(path), Ok(None)) => {
+            finding(Verdict::Good, format!("not there yet: the first start makes {}", path.display()), None)
+        }
+        (_, Ok(Some(key))) => finding(Verdict::Good, key.public().id(), None),
+        (_, Err(e)) => finding(
+            Verdict::Bad,
+            format!("{e:#}"),
+            Some("name a file with an Ed25519 key: openssl genpkey -algorithm ed25519".to_owned()),
+        ),
+    }
 }
 
 async fn database(settings: &Settings) -> Finding {

@@ -232,7 +232,8 @@ macro_rules! driver {
 }
 pub(crate) use driver;
 
-/// Reads a row from left to right. An unexpected value is our fault: the schema checks what is written.
+/// Reads a row from left to right; a clone looks ahead. An unexpected value is our fault: the schema checks what is written.
+#[derive(Clone)]
 pub(crate) struct Reader<'r> {
     row: &'r dyn Columns,
     at: usize,

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use berth_core::{
+    audit::{chain::hex, range::Range},
     authz::{Grant, PlatformRef},
     error::{Error, Result},
     ports::store::{Digest, IdempotentReply, Journal, NewAudit, StoredReply},
@@ -11,12 +12,13 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::{
-    engine::{Engine, Reader, Statement, Transaction as _, sql},
+    chain::{append, headless},
+    engine::{Engine, Reader, Statement, Transaction as _, Value, sql},
     list::{Filter, Key, Listing, Sort},
     store::{SqlStore, found},
 };
 
-fn entry(row: &mut Reader<'_>) -> Result<AuditEntry> {
+pub(crate) fn entry(row: &mut Reader<'_>) -> Result<AuditEntry> {
     Ok(AuditEntry {
         id: row.int()?,
         at: row.time()?,
@@ -30,13 +32,17 @@ fn entry(row: &mut Reader<'_>) -> Result<AuditEntry> {
         detail: row.json_or_null()?,
         request_id: row.text()?,
         network: row.text()?,
+        hash: hex(&row.digest()?),
     })
 }
 
+/// What [`entry`] reads of `audit a`.
+pub(crate) const AUDIT_COLUMNS: &str = "a.id, a.at, a.actor, a.via, a.action, a.target, a.tenant, a.outcome, a.reason, \
+                                        a.detail, a.request_id, a.network, a.hash";
+
 /// No facets: the log has no bound, and counting all of it for each page would take ever longer.
-static AUDIT: Listing<AuditEntry> = Listing {
-    columns: "a.id, a.at, a.actor, a.via, a.action, a.target, a.tenant, a.outcome, a.reason, a.detail, a.request_id, \
-              a.network",
+pub(crate) static AUDIT: Listing<AuditEntry> = Listing {
+    columns: AUDIT_COLUMNS,
     from: "audit a",
     // Targets are names, hence ASCII.
     search: "LOWER(a.target)",
@@ -86,26 +92,14 @@ fn unknown(row: &mut Reader<'_>) -> Result<NewAudit> {
     })
 }
 
-fn append(entry: &NewAudit) -> Statement {
-    const SQL: &str = "INSERT INTO audit (at, actor, via, action, target, tenant, outcome, reason, detail, request_id, \
-                       network) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
-    let detail = entry.detail.as_ref().map(ToString::to_string);
-    sql(SQL)
-        .bind(entry.at)
-        .bind(entry.actor.as_str())
-        .bind(entry.via.as_str())
-        .bind(entry.action.as_str())
-        .bind(entry.target.as_str())
-        .bind(entry.tenant.as_ref().map(|name| name.as_str()))
-        .bind(entry.outcome)
-        .bind(entry.reason.as_deref())
-        .bind(detail.as_deref())
-        .bind(entry.request_id.as_str())
-        .bind(entry.network.as_str())
+/// The conditions of entries within a range.
+pub(crate) fn in_range(range: Range) -> Vec<(&'static str, Vec<Value>)> {
+    let bound = |sql, at: Option<Timestamp>| at.map(|at| (sql, vec![at.into()]));
+    [bound("a.at >= ?", range.since), bound("a.at < ?", range.until)].into_iter().flatten().collect()
 }
 
 fn end_attempt(id: Uuid) -> Statement {
-    sql("DELETE FROM audit_attempts WHERE id = $1").bind(id)
+    sql("DELETE FROM audit_begun WHERE id = $1").bind(id)
 }
 
 /// How often a claim is tried that is neither new nor there: only somebody else's giving it up in between explains that.
@@ -114,8 +108,9 @@ const CLAIM_TRIES: usize = 5;
 #[async_trait]
 impl<E: Engine> Journal for SqlStore<E> {
     async fn begin_audit(&self, attempt: &NewAudit) -> Result<()> {
-        const SQL: &str = "INSERT INTO audit_attempts (id, at, actor, via, action, target, tenant, request_id, network) \
-                           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+        // Where the log has no end that could be moved on, nothing is begun whose end could not be written down.
+        const SQL: &str = "INSERT INTO audit_begun (id, at, actor, via, action, target, tenant, request_id, network) \
+                           SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9 FROM audit_head WHERE one = 1";
         let statement = sql(SQL)
             .bind(attempt.id)
             .bind(attempt.at)
@@ -126,25 +121,25 @@ impl<E: Engine> Journal for SqlStore<E> {
             .bind(attempt.tenant.as_ref().map(|name| name.as_str()))
             .bind(attempt.request_id.as_str())
             .bind(attempt.network.as_str());
-        self.engine.execute(statement).await.map(drop)
+        if self.engine.execute(statement).await? == 1 { Ok(()) } else { Err(headless()) }
     }
 
     async fn append_audit(&self, entry: &NewAudit) -> Result<()> {
         let mut transaction = self.engine.begin().await?;
         transaction.execute(end_attempt(entry.id)).await?;
-        transaction.execute(append(entry)).await?;
+        append(&mut transaction, entry).await?;
         transaction.commit().await
     }
 
     async fn settle_audit(&self, before: Timestamp) -> Result<u64> {
-        const SQL: &str = "SELECT id, at, actor, via, action, target, tenant, request_id, network FROM audit_attempts \
+        const SQL: &str = "SELECT id, at, actor, via, action, target, tenant, request_id, network FROM audit_begun \
                            WHERE at < $1 ORDER BY at, id";
         let mut settled = 0;
         for entry in self.all(sql(SQL).bind(before), unknown).await? {
             let mut transaction = self.engine.begin().await?;
             // Whoever takes the attempt away writes the entry.
             if transaction.execute(end_attempt(entry.id)).await? == 1 {
-                transaction.execute(append(&entry)).await?;
+                append(&mut transaction, &entry).await?;
                 settled += 1;
             }
             transaction.commit().await?;
@@ -153,7 +148,9 @@ impl<E: Engine> Journal for SqlStore<E> {
     }
 
     async fn list_audit(&self, _: &Grant<PlatformRef>, query: &ListQuery) -> Result<Page<AuditEntry>> {
-        AUDIT.page(&self.engine, query).await
+        let mut query = query.clone();
+        let range = in_range(Range::take(&mut query)?);
+        AUDIT.page_of(&self.engine, &query, range).await
     }
 
     async fn claim_idempotency(

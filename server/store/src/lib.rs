@@ -12,6 +12,7 @@ use berth_core::{
 };
 use sqlx::postgres::PgConnectOptions;
 
+mod chain;
 mod engine;
 mod journal;
 mod list;
@@ -149,14 +150,18 @@ async fn ready<E: Engine>(engine: E, options: &Options) -> Result<Arc<dyn Store>
 /// # Errors
 /// See [`OpenError`].
 pub async fn migrate(url: &str, options: &Options) -> Result<Vec<Step>, OpenError> {
+    migrate_to(url, options, latest()).await
+}
+
+async fn migrate_to(url: &str, options: &Options, version: i64) -> Result<Vec<Step>, OpenError> {
     match Place::parse(url)? {
-        Place::Postgres(to) => migrate_and_close(open_postgres(to, options).await?).await,
-        place => migrate_and_close(open_sqlite(place, options).await?).await,
+        Place::Postgres(to) => migrate_and_close(open_postgres(to, options).await?, version).await,
+        place => migrate_and_close(open_sqlite(place, options).await?, version).await,
     }
 }
 
-async fn migrate_and_close<E: Engine>(engine: E) -> Result<Vec<Step>, OpenError> {
-    let applied = migrations::apply(&engine).await;
+async fn migrate_and_close<E: Engine>(engine: E, version: i64) -> Result<Vec<Step>, OpenError> {
+    let applied = migrations::apply_to(&engine, version).await;
     engine.close().await;
     applied
 }

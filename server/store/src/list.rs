@@ -96,6 +96,12 @@ struct Condition {
     values: Vec<Value>,
 }
 
+impl From<(&'static str, Vec<Value>)> for Condition {
+    fn from((sql, values): (&'static str, Vec<Value>)) -> Self {
+        Self { field: None, sql: sql.to_owned(), values }
+    }
+}
+
 /// ` WHERE …` of all `conditions`, with `?` numbered, and their values.
 fn render<'c>(conditions: impl IntoIterator<Item = &'c Condition>) -> (String, Vec<Value>) {
     let mut text = String::new();
@@ -202,10 +208,21 @@ impl<T: 'static> Listing<T> {
 
     /// A part of the list.
     pub(crate) async fn page<E: Engine>(&self, engine: &E, query: &ListQuery) -> Result<Page<T>> {
+        self.page_of(engine, query, Vec::new()).await
+    }
+
+    /// A part of those rows that fulfil `more`, too: constant SQL with `?` where its values go.
+    pub(crate) async fn page_of<E: Engine>(
+        &self,
+        engine: &E,
+        query: &ListQuery,
+        more: Vec<(&'static str, Vec<Value>)>,
+    ) -> Result<Page<T>> {
         let order = self.order(query)?;
         // Lists of other kinds have orders of the same name.
         let sort = format!("{}|{}", self.from, query.sort_text());
         let mut conditions = self.conditions(query)?;
+        conditions.extend(more.into_iter().map(Condition::from));
         let cursor = query.cursor.as_deref().map(|text| Cursor::decode(text, &sort, order.len())).transpose()?;
 
         let total = self.count(engine, &conditions).await?;
@@ -218,25 +235,9 @@ impl<T: 'static> Listing<T> {
             }
             None => (query.offset, query.offset),
         };
-        let (filter, mut values) = render(&conditions);
-        let by: Vec<String> = order
-            .iter()
-            .map(|(sort, descending)| format!("{}{}", sort.sql, if *descending { " DESC" } else { "" }))
-            .collect();
         let wanted = query.rows();
         // One more row than wanted says whether there is a next page.
-        for number in [wanted + 1, skip] {
-            values.push(i64::try_from(number).unwrap_or(i64::MAX).into());
-        }
-        let text = format!(
-            "SELECT {} FROM {}{filter} ORDER BY {} LIMIT ${} OFFSET ${}",
-            self.columns,
-            self.from,
-            by.join(", "),
-            values.len() - 1,
-            values.len()
-        );
-        let rows = engine.read(Statement::composed(text, values)).await?;
+        let rows = self.rows(engine, &order, &conditions, wanted + 1, skip).await?;
         let mut items =
             rows.iter().take(wanted).map(|row| (self.read)(&mut Reader::new(row))).collect::<Result<Vec<T>>>()?;
         items.shrink_to_fit();
@@ -248,6 +249,47 @@ impl<T: 'static> Listing<T> {
             _ => None,
         };
         Ok(Page { items, total, offset, next, facets, as_of: None, freshness: None })
+    }
+
+    /// The first rows that fulfil `more`, too, of those that `query` wants, without counting all of them.
+    pub(crate) async fn first<E: Engine>(
+        &self,
+        engine: &E,
+        query: &ListQuery,
+        more: Vec<(&'static str, Vec<Value>)>,
+        limit: usize,
+    ) -> Result<Vec<T>> {
+        let mut conditions = self.conditions(query)?;
+        conditions.extend(more.into_iter().map(Condition::from));
+        let rows = self.rows(engine, &self.order(query)?, &conditions, limit, 0).await?;
+        rows.iter().map(|row| (self.read)(&mut Reader::new(row))).collect()
+    }
+
+    async fn rows<E: Engine>(
+        &self,
+        engine: &E,
+        order: &[(&'static Sort<T>, bool)],
+        conditions: &[Condition],
+        limit: usize,
+        skip: usize,
+    ) -> Result<Vec<E::Row>> {
+        let (filter, mut values) = render(conditions);
+        let by: Vec<String> = order
+            .iter()
+            .map(|(sort, descending)| format!("{}{}", sort.sql, if *descending { " DESC" } else { "" }))
+            .collect();
+        for number in [limit, skip] {
+            values.push(i64::try_from(number).unwrap_or(i64::MAX).into());
+        }
+        let text = format!(
+            "SELECT {} FROM {}{filter} ORDER BY {} LIMIT ${} OFFSET ${}",
+            self.columns,
+            self.from,
+            by.join(", "),
+            values.len() - 1,
+            values.len()
+        );
+        engine.read(Statement::composed(text, values)).await
     }
 
     async fn count<E: Engine>(&self, engine: &E, conditions: &[Condition]) -> Result<usize> {

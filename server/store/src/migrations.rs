@@ -4,7 +4,7 @@ use berth_core::error::Result;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    OpenError,
+    OpenError, chain,
     engine::{Engine, Reader, Transaction, sql},
 };
 
@@ -20,6 +20,22 @@ struct Migration {
     name: &'static str,
     sqlite: &'static str,
     postgres: &'static str,
+    work: Option<Work>,
+}
+
+/// What a migration does beside its text, after it, in the same transaction: what SQL cannot.
+#[derive(Debug, Clone, Copy)]
+enum Work {
+    /// Hashes the audit log.
+    ChainAudit,
+}
+
+impl Work {
+    async fn act(self, transaction: &mut impl Transaction) -> Result<()> {
+        match self {
+            Self::ChainAudit => chain::chain_all(transaction).await,
+        }
+    }
 }
 
 impl Migration {
@@ -38,11 +54,15 @@ impl Migration {
 /// Both files of one step, `migrations/{sqlite,postgres}/{file}.sql`: the build fails when one is missing.
 macro_rules! migration {
     ($version:literal, $name:literal, $file:literal) => {
+        migration!($version, $name, $file, None)
+    };
+    ($version:literal, $name:literal, $file:literal, $work:expr) => {
         Migration {
             version: $version,
             name: $name,
             sqlite: include_str!(concat!("../../../migrations/sqlite/", $file, ".sql")),
             postgres: include_str!(concat!("../../../migrations/postgres/", $file, ".sql")),
+            work: $work,
         }
     };
 }
@@ -54,6 +74,7 @@ const ALL: &[Migration] = &[
     migration!(3, "journal", "0003_journal"),
     migration!(4, "installation", "0004_installation"),
     migration!(5, "attempts", "0005_attempts"),
+    migration!(6, "audit_chain", "0006_audit_chain", Some(Work::ChainAudit)),
 ];
 
 /// The version that this program wants.
@@ -145,15 +166,20 @@ async fn look(transaction: &mut impl Transaction, dialect: Dialect) -> Result<Ve
     plan(&applied(transaction).await?, dialect)
 }
 
-/// Applies what is missing, and says what that was.
-async fn act(transaction: &mut impl Transaction, dialect: Dialect) -> Result<Vec<&'static Migration>, OpenError> {
-    let missing = look(transaction, dialect).await?;
+/// Applies what is missing of the steps up to `to`, and says what that was.
+async fn act(
+    transaction: &mut impl Transaction,
+    dialect: Dialect,
+    to: i64,
+) -> Result<Vec<&'static Migration>, OpenError> {
+    let mut missing = look(transaction, dialect).await?;
+    missing.retain(|migration| migration.version <= to);
     for migration in &missing {
-        transaction.script(migration.text(dialect)).await.map_err(|cause| OpenError::Step {
-            version: migration.version,
-            name: migration.name.to_owned(),
-            cause,
-        })?;
+        let failed = |cause| OpenError::Step { version: migration.version, name: migration.name.to_owned(), cause };
+        transaction.script(migration.text(dialect)).await.map_err(failed)?;
+        if let Some(work) = migration.work {
+            work.act(transaction).await.map_err(failed)?;
+        }
         let row = sql("INSERT INTO migrations (version, name, checksum) VALUES ($1, $2, $3)")
             .bind(migration.version)
             .bind(migration.name)
@@ -169,8 +195,13 @@ fn steps(migrations: Vec<&'static Migration>) -> Vec<Step> {
 
 /// Applies what is missing, all of it or nothing; what was applied.
 pub(crate) async fn apply<E: Engine>(engine: &E) -> Result<Vec<Step>, OpenError> {
+    apply_to(engine, latest()).await
+}
+
+/// Brings a database forward to the version `to`, as an older program would leave it.
+pub(crate) async fn apply_to<E: Engine>(engine: &E, to: i64) -> Result<Vec<Step>, OpenError> {
     let mut transaction = locked(engine).await?;
-    match act(&mut transaction, E::DIALECT).await {
+    match act(&mut transaction, E::DIALECT, to).await {
         Ok(applied) => {
             transaction.commit().await?;
             Ok(steps(applied))

@@ -17,6 +17,10 @@ use crate::{
 /// A connection that rested for longer is tried before it is used; asking each time would double the round trips.
 const TRUSTED_FOR: Duration = Duration::from_secs(5);
 
+/// A process that stops in the midst of a transaction, with its connection open, must not keep its locks: everybody waits for
+/// the end of the audit log.
+const LET_GO: &str = "SET idle_in_transaction_session_timeout = '10s'";
+
 /// A Postgres database. Statements run at READ COMMITTED; where a decision rests on rows it read, the transaction first
 /// takes the row lock that serialises it (by an update that changes nothing, which SQLite understands too).
 pub(crate) struct PgEngine {
@@ -36,6 +40,9 @@ impl PgEngine {
             .max_connections(options.max_connections.max(1))
             .acquire_timeout(options.acquire_timeout)
             .test_before_acquire(false)
+            .after_connect(|connection, _| {
+                Box::pin(async move { sqlx::raw_sql(LET_GO).execute(connection).await.map(drop) })
+            })
             .before_acquire(|connection, meta| {
                 Box::pin(async move {
                     if meta.idle_for > TRUSTED_FOR {

@@ -1,4 +1,4 @@
-//! A throw-away Postgres server, for tests of this crate and of others.
+//! A throw-away Postgres server, for tests of this crate and of others; databases of older versions.
 
 use std::{
     io::{self, Write as _},
@@ -90,6 +90,14 @@ impl Postgres {
         admin.close().await?;
         Ok(format!("{}/{name}", self.url))
     }
+}
+
+/// Brings the database at `url` to `version`, as an older program would have left it.
+///
+/// # Errors
+/// See [`OpenError`](crate::OpenError).
+pub async fn at_version(url: &str, version: i64) -> Result<(), crate::OpenError> {
+    crate::migrate_to(url, &crate::Options::default(), version).await.map(drop)
 }
 
 impl Drop for Postgres {

@@ -10,12 +10,13 @@ use std::{
 };
 
 use berth_core::{
+    audit::verify::verify,
     authz::{Grant, PlatformRef},
     ports::store::{NewAudit, Store},
 };
 use berth_store::{
     OpenError, Options, Step, connect, latest, migrate, pending,
-    testing::{Postgres, VARIABLE},
+    testing::{Postgres, VARIABLE, at_version},
 };
 use berth_types::{Action, ErrorCode, ListQuery, Resource};
 use jiff::Timestamp;
@@ -161,17 +162,27 @@ async fn two_processes_may_write() {
     assert_eq!(entries(&*b).await.len(), 200);
 }
 
-/// Replicas start on an empty database; later, newer ones upgrade it.
-async fn start_and_upgrade_together(test: &str, url: &str) {
-    start_together(test, url).await;
-    let without_last = "DROP TABLE audit_attempts; DELETE FROM audit; DELETE FROM migrations WHERE version = 5";
-    tamper(url, without_last).await;
-    assert_eq!(pending(url, &Options::default()).await.unwrap().len(), 1);
-    start_together(test, url).await;
+/// Replicas start on an empty database, and on one of an older version, whose log was no chain and has a gap.
+async fn start_and_upgrade_together(test: &str, empty: &str, older: &str) {
+    start_together(test, empty, 4).await;
+    at_version(older, 5).await.unwrap();
+    for chunk in (1..=1200).collect::<Vec<i64>>().chunks(300) {
+        let rows: Vec<String> = chunk
+            .iter()
+            .map(|n| format!("({n}, 'ann', 'cli', 'test', 'old{n}', 'shop', 'done', NULL, '{{\"n\":{n}}}', '', '')"))
+            .collect();
+        let columns = "at, actor, via, action, target, tenant, outcome, reason, detail, request_id, network";
+        tamper(older, &format!("INSERT INTO audit ({columns}) VALUES {}", rows.join(", "))).await;
+    }
+    tamper(older, "DELETE FROM audit WHERE id IN (1, 700)").await;
+    assert!(!pending(older, &Options::default()).await.unwrap().is_empty());
+    start_together(test, older, 1198 + 4).await;
+    let found = entries(&*open(older).await).await;
+    assert_eq!((found[0].as_str(), found[697].as_str(), found[698].as_str()), ("old2", "old699", "old701"));
 }
 
-/// Starts four processes, lets them go at once, and looks whether all of them got a store.
-async fn start_together(test: &str, url: &str) {
+/// Starts four processes, lets them go at once, and looks whether all of them got a store, and made one chain.
+async fn start_together(test: &str, url: &str, want: usize) {
     let mut children: Vec<Child> = (0..4).map(|_| child(test, url)).collect();
     let mut ready: Vec<_> = children.iter_mut().map(|c| BufReader::new(c.stdout.take().unwrap()).lines()).collect();
     for lines in &mut ready {
@@ -185,7 +196,10 @@ async fn start_together(test: &str, url: &str) {
         assert!(child.wait().unwrap().success(), "{said:?}");
     }
     assert_eq!(pending(url, &Options::default()).await.unwrap(), []);
-    assert_eq!(entries(&*open(url).await).await.len(), 4);
+    let store = open(url).await;
+    assert_eq!(entries(&*store).await.len(), want);
+    let whole = verify(&*store, Vec::new(), None).await.unwrap().expect("whole");
+    assert_eq!(usize::try_from(whole.head.sequence).unwrap(), want);
 }
 
 /// What such a process does.
@@ -201,7 +215,8 @@ async fn replicas_start_together_on_sqlite() {
         return start_when_told(&url).await;
     }
     let folder = tempfile::tempdir().unwrap();
-    start_and_upgrade_together("replicas_start_together_on_sqlite", &file_url(folder.path())).await;
+    let older = format!("sqlite://{}", folder.path().join("older.db").display());
+    start_and_upgrade_together("replicas_start_together_on_sqlite", &file_url(folder.path()), &older).await;
 }
 
 #[tokio::test]
@@ -210,7 +225,8 @@ async fn life_on_postgres() {
         return start_when_told(&url).await;
     }
     let Some(server) = Postgres::start().expect("a server for the tests") else { return };
-    start_and_upgrade_together("life_on_postgres", &server.database().await.unwrap()).await;
+    let (empty, older) = (server.database().await.unwrap(), server.database().await.unwrap());
+    start_and_upgrade_together("life_on_postgres", &empty, &older).await;
     newer_is_refused(&server.database().await.unwrap()).await;
     altered_is_refused(&server.database().await.unwrap()).await;
     a_failed_step_changes_nothing(&server.database().await.unwrap()).await;

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 pub mod assets;
 pub mod cookies;
+mod export;
 mod guard;
 mod live;
 mod logs;
@@ -45,13 +46,18 @@ pub struct WebState {
 }
 
 /// Entry points of this crate that are no pages, for the test that tries every one without rights: path and right.
-pub const STREAMS: &[&str] =
-    &["/live", "/t/{tenant}/n/{namespace}/logs/stream", "/t/{tenant}/n/{namespace}/pods/{pod}/exec"];
+pub const STREAMS: &[&str] = &[
+    "/live",
+    "/t/{tenant}/n/{namespace}/logs/stream",
+    "/t/{tenant}/n/{namespace}/pods/{pod}/exec",
+    "/admin/audit/export",
+];
 
 /// The browser's side. Everything that nobody else answers is a page.
 pub fn router(state: WebState) -> Router {
     let streams = Router::new()
         .route("/live", get(live::live))
+        .route("/admin/audit/export", get(export::export))
         .route("/t/{tenant}/n/{namespace}/logs/stream", get(logs::stream))
         .route("/t/{tenant}/n/{namespace}/pods/{pod}/exec", get(terminal::exec));
     Router::new()

@@ -29,7 +29,14 @@ pub(crate) const USERS: Columns = Columns {
 };
 pub(crate) const AUDIT: Columns = Columns {
     sorts: &["at"],
-    filters: &[("actor", &[]), ("action", &[]), ("tenant", &[]), ("outcome", &["done", "denied", "failed", "unknown"])],
+    filters: &[
+        ("actor", &[]),
+        ("action", &[]),
+        ("tenant", &[]),
+        ("outcome", &["done", "denied", "failed", "unknown"]),
+        ("since", &[]),
+        ("until", &[]),
+    ],
 };
 
 pub(crate) fn routes() -> OpenApiRouter<Api> {

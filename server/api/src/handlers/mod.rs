@@ -7,6 +7,7 @@ use crate::Api;
 pub(crate) mod admin;
 pub(crate) mod app_actions;
 pub(crate) mod apps;
+pub(crate) mod audit;
 pub(crate) mod me;
 pub(crate) mod members;
 pub(crate) mod namespaces;
@@ -26,6 +27,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         workloads::routes(),
         search::routes(),
         admin::routes(),
+        audit::routes(),
     ]
     .into_iter()
     .fold(OpenApiRouter::default(), OpenApiRouter::merge)

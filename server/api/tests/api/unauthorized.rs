@@ -108,6 +108,9 @@ fn cases() -> Vec<Case> {
             .body(json!({ "displayName": "x", "platformRole": null, "disabled": false })),
         case("reset_password", Platform(User, Update)),
         case("list_audit", Platform(Audit, Read)),
+        case("get_audit_entry", Platform(Audit, Read)),
+        case("export_audit", Platform(Audit, Read)),
+        case("list_checkpoints", Platform(Audit, Read)),
     ]
 }
 
@@ -295,6 +298,7 @@ fn uri(path: &str) -> String {
         ("{app}", "checkout"),
         ("{pod}", POD),
         ("{revision}", "1"),
+        ("{entry}", "1"),
         ("{token}", "00000000-0000-0000-0000-000000000001"),
     ]
     .iter()

@@ -11,6 +11,7 @@ use berth_types::{
 use jiff::Timestamp;
 use uuid::Uuid;
 
+pub use super::audit::{AuditChain, Slice};
 use crate::{
     authz::{Grant, PlatformRef, TenantRef},
     error::{Error, Result},
@@ -261,11 +262,12 @@ pub trait Tenants: Send + Sync {
 pub trait Journal: Send + Sync {
     /// Writes down what is about to be tried.
     async fn begin_audit(&self, attempt: &NewAudit) -> Result<()>;
-    /// Appends an entry, with which its attempt ends.
+    /// Appends an entry, with which its attempt ends, to the chain: of those who append at once, one after the other.
     async fn append_audit(&self, entry: &NewAudit) -> Result<()>;
     /// Ends the attempts from before `before` with an outcome that is `unknown`; how many. Two that do it at once do it once.
     async fn settle_audit(&self, before: Timestamp) -> Result<u64>;
-    /// A part of the log, newest first; filters: `actor`, `action`, `tenant`, `outcome`; `q` in target.
+    /// A part of the log, newest first; filters: `actor`, `action`, `tenant`, `outcome`, and `since` and `until`
+    /// (see [`Range`](crate::audit::range::Range)); `q` in target.
     async fn list_audit(&self, grant: &Grant<PlatformRef>, query: &ListQuery) -> Result<Page<AuditEntry>>;
     /// Claims an idempotency key for `user`: `None` when it is new and now ours, else what it stands for.
     async fn claim_idempotency(
@@ -293,5 +295,5 @@ pub trait Database: Send + Sync {
 }
 
 /// All of it.
-pub trait Store: People + Tenants + Journal + Database {}
-impl<T: People + Tenants + Journal + Database> Store for T {}
+pub trait Store: People + Tenants + Journal + AuditChain + Database {}
+impl<T: People + Tenants + Journal + AuditChain + Database> Store for T {}

@@ -10,6 +10,7 @@ use crate::{
 
 pub mod apps;
 mod audit;
+pub mod audit_log;
 mod claims;
 pub mod identity;
 pub mod namespaces;

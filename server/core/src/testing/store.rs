@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use berth_types::{
     ErrorCode, FieldError, ListQuery, NamespaceName, Page, TenantName, TenantRole, UserName,
+    audit::AuditCheckpoint,
     people::{ApiToken, AuditEntry, Member, Namespace, Session, Tenant, User},
 };
 use jiff::Timestamp;
@@ -12,14 +13,22 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::{
+    audit::{Head, Record, chain::hex},
     authz::{Grant, PlatformRef, TenantRef},
     error::{Error, Result},
-    listing::{Column, Key, Listing},
+    listing::{Column, Listing},
     ports::store::{
         Account, Database, Digest, Failures, IdempotentReply, Journal, NewAudit, NewSession, NewToken, People,
         StoredReply, TenantAccess, TenantPlaces, Tenants, last_owner,
     },
 };
+
+mod audit;
+
+use audit::{AUDIT, head, in_range};
+
+/// Which Berth a fake is.
+const INSTALLATION: &str = "memory";
 
 /// All rows in memory. Constraints are those of the databases.
 #[derive(Default)]
@@ -37,6 +46,7 @@ struct Rows {
     members: Vec<Membership>,
     namespaces: Vec<(Uuid, Namespace)>,
     audit: Vec<AuditEntry>,
+    checkpoints: Vec<AuditCheckpoint>,
     attempts: Vec<NewAudit>,
     keys: HashMap<(Uuid, String), IdempotentReply>,
     down: bool,
@@ -70,21 +80,26 @@ impl FakeStore {
 impl Rows {
     fn append(&mut self, entry: NewAudit) {
         self.attempts.retain(|attempt| attempt.id != entry.id);
-        let id = self.audit.len() as i64 + 1;
+        let record = Record::after(&self.head(), &entry);
         self.audit.push(AuditEntry {
-            id,
+            id: record.sequence,
             at: entry.at,
-            actor: entry.actor,
-            via: entry.via,
-            action: entry.action,
-            target: entry.target,
+            actor: record.actor,
+            via: record.via,
+            action: record.action,
+            target: record.target,
             tenant: entry.tenant,
-            outcome: entry.outcome.to_owned(),
-            reason: entry.reason,
+            outcome: record.outcome,
+            reason: record.reason,
             detail: entry.detail,
-            request_id: entry.request_id,
-            network: entry.network,
+            request_id: record.request_id,
+            network: record.network,
+            hash: hex(&record.hash),
         });
+    }
+
+    fn head(&self) -> Head {
+        self.audit.last().map_or_else(|| Head::genesis(INSTALLATION), head)
     }
 
     fn account(&self, id: Uuid) -> Option<&Account> {
@@ -132,24 +147,6 @@ static USERS: Listing<User> = Listing {
     search: |u| format!("{} {}", u.name, u.display_name),
     unique: "name",
     descending: false,
-};
-
-static AUDIT: Listing<AuditEntry> = Listing {
-    columns: &[
-        Column { name: "at", key: Some(|e| Key::Int(e.id)), value: None, facet: false },
-        Column { name: "actor", key: None, value: Some(|e| e.actor.clone()), facet: false },
-        Column { name: "action", key: None, value: Some(|e| e.action.clone()), facet: false },
-        Column {
-            name: "tenant",
-            key: None,
-            value: Some(|e| e.tenant.as_ref().map(ToString::to_string).unwrap_or_default()),
-            facet: false,
-        },
-        Column { name: "outcome", key: None, value: Some(|e| e.outcome.clone()), facet: false },
-    ],
-    search: |e| e.target.clone(),
-    unique: "at",
-    descending: true,
 };
 
 #[async_trait]
@@ -516,8 +513,8 @@ impl Journal for FakeStore {
     }
 
     async fn list_audit(&self, _: &Grant<PlatformRef>, query: &ListQuery) -> Result<Page<AuditEntry>> {
-        let entries = self.rows()?.audit.clone();
-        AUDIT.page(entries, query)
+        let (entries, query) = in_range(&self.rows()?.audit, query)?;
+        AUDIT.page(entries, &query)
     }
 
     async fn claim_idempotency(
@@ -567,6 +564,6 @@ impl Database for FakeStore {
     }
 
     async fn installation(&self) -> Result<String> {
-        self.rows().map(|_| "memory".to_owned())
+        self.rows().map(|_| INSTALLATION.to_owned())
     }
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::fixture::{add_users, at, digest, id, platform, refused};
 
-fn entry(second: i64, actor: &str, target: &str) -> NewAudit {
+pub fn entry(second: i64, actor: &str, target: &str) -> NewAudit {
     NewAudit {
         id: id(u128::from(second.unsigned_abs())),
         at: at(second),

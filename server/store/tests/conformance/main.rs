@@ -2,6 +2,7 @@
 //! other tests. A case gets an empty store of its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod chain;
 mod fixture;
 mod journal;
 mod people;
@@ -78,6 +79,13 @@ suite! {
         journal::attempts_end,
         journal::audit_is_filtered,
         journal::audit_is_paged_while_it_grows,
+        chain::the_log_is_a_chain,
+        chain::attempts_that_are_settled_are_chained,
+        chain::who_appends_at_once_makes_one_chain,
+        chain::an_entry_is_found_by_its_number,
+        chain::entries_are_read_on,
+        chain::the_log_is_read_from_when_to_when,
+        chain::checkpoints,
         journal::replies_are_kept,
         journal::a_claim_taken_over_is_lost,
         journal::one_claim_wins,
