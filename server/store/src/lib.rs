@@ -18,6 +18,7 @@ mod list;
 mod migrations;
 mod people;
 mod postgres;
+mod quotas;
 mod sqlite;
 mod store;
 mod tenants;

@@ -54,6 +54,7 @@ const ALL: &[Migration] = &[
     migration!(3, "journal", "0003_journal"),
     migration!(4, "installation", "0004_installation"),
     migration!(5, "attempts", "0005_attempts"),
+    migration!(7, "quotas", "0007_quotas"),
 ];
 
 /// The version that this program wants.

@@ -10,6 +10,7 @@ pub(crate) mod apps;
 pub(crate) mod me;
 pub(crate) mod members;
 pub(crate) mod namespaces;
+pub(crate) mod quotas;
 pub(crate) mod search;
 pub(crate) mod tenants;
 pub(crate) mod workloads;
@@ -21,6 +22,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         tenants::routes(),
         members::routes(),
         namespaces::routes(),
+        quotas::routes(),
         apps::routes(),
         app_actions::routes(),
         workloads::routes(),

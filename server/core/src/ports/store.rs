@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::{
     authz::{Grant, PlatformRef, TenantRef},
     error::{Error, Result},
+    ports::quotas::Quotas,
 };
 
 /// A SHA-256 of a secret that is too random to be guessed: what stands in the database instead of it.
@@ -293,5 +294,5 @@ pub trait Database: Send + Sync {
 }
 
 /// All of it.
-pub trait Store: People + Tenants + Journal + Database {}
-impl<T: People + Tenants + Journal + Database> Store for T {}
+pub trait Store: People + Tenants + Quotas + Journal + Database {}
+impl<T: People + Tenants + Quotas + Journal + Database> Store for T {}
