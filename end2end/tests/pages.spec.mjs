@@ -19,8 +19,11 @@ const PAGES = {
   search: () => '/search?q=web',
   tenant: () => '/t/shop',
   members: () => '/t/shop/members',
+  quota: () => '/t/shop/quota',
+  'move quota': () => '/t/shop/quota/move',
   'new namespace': () => '/t/shop/namespaces/new',
   namespace: ({ path }) => path,
+  'share of a namespace': ({ path }) => `${path}/quota`,
   apps: ({ path }) => `${path}/apps`,
   'apps, none fits': ({ path }) => `${path}/apps?q=nothing-is-called-that`,
   'pods of a namespace': ({ path }) => `${path}/pods`,
@@ -42,6 +45,9 @@ const PAGES = {
   'new person': () => '/admin/people/new',
   tenants: () => '/admin/tenants',
   'new tenant': () => '/admin/tenants/new',
+  'quota of a tenant': () => '/admin/tenants/shop/quota',
+  plans: () => '/admin/plans',
+  'new plan': () => '/admin/plans/new',
   'audit log': () => '/admin/audit',
 };
 

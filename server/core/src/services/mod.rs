@@ -16,6 +16,8 @@ pub mod namespaces;
 pub mod people;
 pub mod plans;
 pub mod preview;
+#[cfg(test)]
+mod quota_tests;
 pub mod quotas;
 pub mod revisions;
 pub mod search;

@@ -136,6 +136,7 @@ impl Services {
             let grant = self.authz.tenant(ctx, tenant, Resource::Share, right).await?;
             let cluster = self.cluster_of(&grant, namespace).await?;
             let share = share.map(|written| Resources::read(RESOURCES, written)).transpose().map_err(Error::invalid)?;
+            let share = share.filter(|share| !share.is_empty());
             let changed = self.change_book(&grant, &cluster, &Change::Share(namespace.clone(), share), ctx).await?;
             let said = |book: &Book| book.share(namespace).and_then(|share| share.resources.clone());
             let detail = json!({ "before": said(&changed.before), "after": said(&changed.after) });
