@@ -462,6 +462,7 @@ fn navigation(frame: &Frame, place: &Place) -> Option<AnyView> {
             let entries = vec![
                 entry(Icon::Gauge, tr::common::overview(lang), paths::ADMIN, *at == AdminNav::Overview),
                 entry(Icon::Tenant, tr::common::tenants(lang), paths::ADMIN_TENANTS, *at == AdminNav::Tenants),
+                entry(Icon::Box, tr::quotas::plans(lang), paths::ADMIN_PLANS, *at == AdminNav::Plans),
                 entry(Icon::People, tr::common::people(lang), paths::ADMIN_PEOPLE, *at == AdminNav::People),
                 entry(Icon::Journal, tr::common::audit(lang), paths::ADMIN_AUDIT, *at == AdminNav::Audit),
             ];
@@ -471,6 +472,7 @@ fn navigation(frame: &Frame, place: &Place) -> Option<AnyView> {
             let entries = vec![
                 entry(Icon::Box, tr::common::namespaces(lang), &paths::tenant(tenant), *at == TenantNav::Namespaces),
                 entry(Icon::People, tr::common::members(lang), &paths::members(tenant), *at == TenantNav::Members),
+                entry(Icon::Gauge, tr::quotas::quota(lang), &paths::tenant_quota(tenant), *at == TenantNav::Quota),
                 entry(
                     Icon::Settings,
                     tr::common::settings(lang),
@@ -499,11 +501,13 @@ fn navigation(frame: &Frame, place: &Place) -> Option<AnyView> {
                 *at == NamespaceNav::Overview,
             );
             let members = entry(Icon::People, tr::common::members(lang), &paths::members(tenant), false);
+            let here = *at == NamespaceNav::Quota;
+            let quota = entry(Icon::Gauge, tr::quotas::quota(lang), &paths::tenant_quota(tenant), here);
             (
                 tr::common::namespace(lang),
                 vec![
                     (tr::common::namespace(lang), vec![overview, apps, pods]),
-                    (tr::common::tenant(lang), vec![members]),
+                    (tr::common::tenant(lang), vec![members, quota]),
                 ],
             )
         }

@@ -60,6 +60,10 @@ pub const ADMIN_PERSON_NEW: &str = "/admin/people/new";
 pub const ADMIN_TENANTS: &str = "/admin/tenants";
 /// A new tenant.
 pub const ADMIN_TENANT_NEW: &str = "/admin/tenants/new";
+/// Plans.
+pub const ADMIN_PLANS: &str = "/admin/plans";
+/// A new plan.
+pub const ADMIN_PLAN_NEW: &str = "/admin/plans/new";
 /// The audit log.
 pub const ADMIN_AUDIT: &str = "/admin/audit";
 /// The audit log as a file (served by `web`); takes the filters of its page, and `format`.
@@ -83,6 +87,36 @@ pub fn admin_person(user: impl Display) -> String {
 #[must_use]
 pub fn admin_audit_entry(sequence: i64) -> String {
     format!("/admin/audit/{sequence}")
+}
+
+/// A plan, for admins.
+#[must_use]
+pub fn admin_plan(plan: impl Display) -> String {
+    format!("/admin/plans/{plan}")
+}
+
+/// What a tenant may have, for admins.
+#[must_use]
+pub fn admin_tenant_quota(tenant: impl Display) -> String {
+    format!("/admin/tenants/{tenant}/quota")
+}
+
+/// A tenant's quota.
+#[must_use]
+pub fn tenant_quota(tenant: impl Display) -> String {
+    format!("/t/{tenant}/quota")
+}
+
+/// Moving quota between a tenant's namespaces.
+#[must_use]
+pub fn quota_move(tenant: impl Display) -> String {
+    format!("/t/{tenant}/quota/move")
+}
+
+/// What a namespace has of its tenant's quota.
+#[must_use]
+pub fn namespace_quota(tenant: impl Display, namespace: impl Display) -> String {
+    format!("/t/{tenant}/n/{namespace}/quota")
 }
 
 /// A tenant.

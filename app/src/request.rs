@@ -197,6 +197,8 @@ pub enum AdminNav {
     People,
     /// Tenants.
     Tenants,
+    /// Plans.
+    Plans,
     /// Audit log.
     Audit,
 }
@@ -208,6 +210,8 @@ pub enum TenantNav {
     Namespaces,
     /// Its members.
     Members,
+    /// Its quota.
+    Quota,
     /// What it is called.
     Settings,
 }
@@ -221,6 +225,8 @@ pub enum NamespaceNav {
     Apps,
     /// Pods.
     Pods,
+    /// Its share of the tenant's quota.
+    Quota,
 }
 
 /// A page before it is put into the frame.

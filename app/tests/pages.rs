@@ -246,6 +246,7 @@ async fn nothing_opens_without_rights() {
             .replace("{namespace}", "dev")
             .replace("{app}", "web")
             .replace("{pod}", "web-1")
+            .replace("{plan}", "small")
             .replace("{user}", "olga")
             .replace("{entry}", "1");
         assert!(!path.contains('{'), "{path}: say here what its parameter is");
@@ -361,4 +362,76 @@ async fn the_audit_log_is_filtered_read_and_exported() {
     for absent in ["/admin/audit/99", "/admin/audit/x", "/admin/audit/0"] {
         assert_eq!(get(&world, &ctx, absent).await.status, 404, "{absent}");
     }
+}
+
+#[tokio::test]
+async fn a_quota_is_set_shared_out_and_moved_by_forms() {
+    let world = World::new();
+    world.person("root", Some(PlatformRole::Admin)).await;
+    world.person("olga", None).await;
+    let tenant = world.tenant("shop", &[("olga", TenantRole::Owner)]).await;
+    for name in ["dev", "prod"] {
+        world.namespace(&tenant, name).await;
+    }
+    let (root, olga) = (world.ctx("root").await, world.ctx("olga").await);
+    let free = get(&world, &olga, "/t/shop/quota").await;
+    assert!(free.html.contains("Nothing limits this tenant here"), "{}", free.html);
+    assert!(!free.html.contains("/admin/"), "only admins set it");
+    assert!(get(&world, &root, "/admin/plans").await.html.contains("No plans yet"));
+
+    let defaults =
+        "defaults.cpuRequest=100m&defaults.cpuLimit=1&defaults.memoryRequest=128Mi&defaults.memoryLimit=512Mi";
+    let wrong = format!("name=small&resources[pods]=-3&more=nonsense: 4\nhalf&{defaults}");
+    let wrong = post(&world, &root, "/admin/plans/new", &wrong).await;
+    assert_eq!(wrong.status, 422);
+    assert!(wrong.html.contains("write one a line, as key: amount"), "{}", wrong.html);
+    let wrong = format!("name=small&resources[pods]=-3&more=nonsense: 4&{defaults}");
+    let wrong = post(&world, &root, "/admin/plans/new", &wrong).await;
+    assert!(wrong.html.contains("0 or more. Leave it empty"), "{}", wrong.html);
+    assert!(wrong.html.contains("“nonsense” is nothing that a quota can limit"), "{}", wrong.html);
+    assert!(wrong.html.contains(r#"value="-3""#) && wrong.html.contains("nonsense: 4"), "what was typed stays");
+    let good = format!("name=small&displayName=Small&resources[pods]=10&more=count/jobs.batch: 5&{defaults}");
+    assert_eq!(to(&post(&world, &root, "/admin/plans/new", &good).await), "/admin/plans");
+    let list = get(&world, &root, "/admin/plans").await.html;
+    assert!(list.contains("Pods 10 · Objects: jobs.batch 5"), "{list}");
+
+    let given = post(&world, &root, "/admin/tenants/shop/quota", "plan=small&cluster=local").await;
+    assert_eq!(to(&given), "/t/shop/quota");
+    let limited = get(&world, &olga, "/t/shop/quota").await.html;
+    assert!(limited.contains("Plan small") && limited.contains("It was given nothing"), "{limited}");
+    let much = post(&world, &olga, "/t/shop/n/dev/quota", "do=set&resources[pods]=11").await;
+    assert_eq!(much.status, 422);
+    assert!(much.html.contains("11 is more than there is") && much.html.contains(r#"value="11""#), "{}", much.html);
+    let fixed = post(&world, &olga, "/t/shop/n/dev/quota", "resources[pods]=11&fix=resources[pods]=10").await;
+    assert!(fixed.html.contains(r#"value="10""#), "a suggestion is taken over without scripts: {}", fixed.html);
+    assert_eq!(to(&post(&world, &olga, "/t/shop/n/dev/quota", "do=set&resources[pods]=6").await), "/t/shop/quota");
+    assert!(get(&world, &olga, "/t/shop/n/prod/quota").await.html.contains("Up to 4."));
+
+    let none = post(&world, &olga, "/t/shop/quota/move", "from=dev&to=dev&resources[pods]=1").await;
+    assert!(none.html.contains("Choose another namespace"), "{}", none.html);
+    let moved = post(&world, &olga, "/t/shop/quota/move", "from=dev&to=prod&resources[pods]=2").await;
+    assert_eq!(to(&moved), "/t/shop/quota");
+    let new = get(&world, &olga, "/t/shop/namespaces/new").await.html;
+    assert!(new.contains("Share of the quota") && new.contains("Up to 4."), "{new}");
+    let made = post(&world, &olga, "/t/shop/namespaces/new", "name=test&resources[pods]=4").await;
+    assert_eq!(to(&made), "/t/shop/n/test");
+
+    let lower = format!("version=1&resources[pods]=9&{defaults}");
+    let preview = post(&world, &root, "/admin/plans/small", &format!("do=preview&{lower}")).await;
+    assert!(
+        preview.status == 200 && preview.html.contains("9 is less than its namespaces have: 10"),
+        "{}",
+        preview.html
+    );
+    let kept = post(&world, &root, "/admin/plans/small", &format!("do=save&{lower}")).await;
+    assert_eq!(kept.status, 422);
+    assert!(kept.html.contains("shop: 9 is less"), "{}", kept.html);
+    let used = post(&world, &root, "/admin/plans/small", "do=delete").await;
+    assert!(used.status == 422 && used.html.contains("Tenants have this plan: shop"), "{}", used.html);
+    assert_eq!(to(&post(&world, &olga, "/t/shop/n/dev/quota", "do=clear").await), "/t/shop/quota");
+    let free = post(&world, &root, "/admin/tenants/shop/quota", "plan=&cluster=local").await;
+    assert_eq!(to(&free), "/t/shop/quota");
+    assert_eq!(to(&post(&world, &root, "/admin/plans/small", "do=delete").await), "/admin/plans");
+    let tenants = get(&world, &root, "/admin/tenants?sort=-pressure&limited=false").await;
+    assert!(tenants.status == 200 && tenants.html.contains("Not limited"), "{}", tenants.html);
 }

@@ -170,6 +170,55 @@ async fn the_main_job_through_the_api() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_quota_holds_an_app_back_until_it_is_raised() {
+    let running = Running::start().await;
+    let (token, _) = running.person("root", Some(PlatformRole::Admin)).await;
+    let t = token.as_str();
+    let send = async |method: Method, path: &str, body: Value| running.ask(method, path, t, Some(body)).await;
+    let (tenant, dev) = ("/api/v1/tenants/shop", "/api/v1/tenants/shop/namespaces/dev");
+    assert_eq!(send(Method::POST, "/api/v1/tenants", json!({ "name": "shop" })).await.0, StatusCode::CREATED);
+    let plan = json!({ "name": "small", "resources": { "requests.cpu": "1", "pods": "10" } });
+    assert_eq!(send(Method::POST, "/api/v1/plans", plan).await.0, StatusCode::CREATED);
+    let (status, set) = send(Method::PUT, &format!("{tenant}/quota"), json!({ "plan": "small" })).await;
+    assert_eq!((status, &set["plan"]), (StatusCode::OK, &json!("small")), "{set:#}");
+    let much = json!({ "name": "dev", "share": { "requests.cpu": "2" } });
+    let (status, refused) = send(Method::POST, &format!("{tenant}/namespaces"), much).await;
+    assert_eq!(
+        (status, &refused["errors"][0]["field"]),
+        (StatusCode::UNPROCESSABLE_ENTITY, &json!("resources[requests.cpu]"))
+    );
+    let some = json!({ "name": "dev", "share": { "requests.cpu": "150m", "pods": "5" } });
+    assert_eq!(send(Method::POST, &format!("{tenant}/namespaces"), some).await.0, StatusCode::CREATED);
+
+    // Two pods of 100m each are more than the share.
+    let app = json!({ "name": "web", "spec": spec("registry.example.com/shop/web:1", 2) });
+    assert_eq!(send(Method::POST, &format!("{dev}/apps"), app).await.0, StatusCode::CREATED);
+    let web = format!("{dev}/apps/web");
+    let held = running.until(&web, t, |a| a["status"]["phase"] == "Degraded").await;
+    assert_eq!(held["status"]["cause"]["code"], "quota-exceeded", "{held:#}");
+    assert_eq!(held["status"]["cause"]["params"]["quota"], "berth");
+
+    let share = format!("{dev}/quota");
+    let raise = json!({ "resources": { "requests.cpu": "300m", "pods": "5" } });
+    assert_eq!(send(Method::PUT, &share, raise).await.0, StatusCode::OK);
+    running.until(&web, t, |a| a["status"]["phase"] == "Ready" && a["status"]["ready"] == "2/2").await;
+    running.until(&share, t, |s| s["used"]["requests.cpu"] == "200m" && s["used"]["pods"] == "2").await;
+
+    // Less than is in use is refused, for the share as for the tenant and for the plan; nothing changes.
+    let less = json!({ "resources": { "requests.cpu": "100m", "pods": "5" } });
+    let (status, refused) = send(Method::PUT, &share, less.clone()).await;
+    assert_eq!((status, &refused["errors"][0]["code"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("quota_below_use")));
+    let (status, refused) = send(Method::PUT, "/api/v1/plans/small", less).await;
+    assert_eq!((status, &refused["errors"][0]["code"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("plan_shared")));
+    let own = json!({ "resources": { "requests.cpu": "1", "pods": "10", "requests.memory": "4Gi" } });
+    let (status, refused) = send(Method::PUT, &format!("{tenant}/quota"), own).await;
+    let code = &refused["errors"][0]["code"];
+    assert_eq!((status, code), (StatusCode::UNPROCESSABLE_ENTITY, &json!("quota_below_running")), "{refused:#}");
+    assert_eq!(running.ask(Method::GET, &share, t, None).await.1["share"]["requests.cpu"], "300m");
+    running.portal.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_audit_log_names_who_signed_in() {
     let running = Running::start().await;
     let (token, _) = running.person("ops", Some(PlatformRole::Admin)).await;

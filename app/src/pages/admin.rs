@@ -1,4 +1,4 @@
-//! The admin console: the platform at a glance, people, tenants, the audit log.
+//! The admin console: the platform at a glance, people, tenants and their quotas, plans, the audit log.
 
 use berth_core::{
     Result,
@@ -13,8 +13,7 @@ use leptos::prelude::*;
 
 use crate::{
     components::{
-        Button, Column, Field, Form, Icon, Tone, ago, button, empty, field, fill, form::summary, link_button, status,
-        table,
+        Button, Column, Field, Form, Tone, ago, button, field, fill, form::summary, link_button, status, table,
     },
     paths,
     request::{AdminNav, Answer, Cx, Page, Place, done},
@@ -25,6 +24,8 @@ use crate::{
 
 mod audit;
 mod people;
+mod plans;
+mod tenants;
 
 /// The pages of this area.
 pub const ENTRIES: &[Entry] = &[
@@ -34,9 +35,16 @@ pub const ENTRIES: &[Entry] = &[
         .form(|cx| people::create(cx).boxed()),
     Entry::page("/admin/people/{user}", Access::Platform, |cx| people::one(cx, None).boxed())
         .form(|cx| people::change(cx).boxed()),
-    Entry::page(paths::ADMIN_TENANTS, Access::Platform, |cx| tenants(cx).boxed()),
+    Entry::page(paths::ADMIN_TENANTS, Access::Platform, |cx| tenants::list(cx).boxed()),
     Entry::page(paths::ADMIN_TENANT_NEW, Access::Platform, |cx| new_tenant(cx, Form::default()).boxed())
         .form(|cx| create_tenant(cx).boxed()),
+    Entry::page("/admin/tenants/{tenant}/quota", Access::Platform, |cx| tenants::quota(cx, None).boxed())
+        .form(|cx| tenants::set_quota(cx).boxed()),
+    Entry::page(paths::ADMIN_PLANS, Access::Platform, |cx| plans::list(cx).boxed()),
+    Entry::page(paths::ADMIN_PLAN_NEW, Access::Platform, |cx| plans::new(cx, None).boxed())
+        .form(|cx| plans::create(cx).boxed()),
+    Entry::page("/admin/plans/{plan}", Access::Platform, |cx| plans::one(cx, None, None).boxed())
+        .form(|cx| plans::change(cx).boxed()),
     Entry::page(paths::ADMIN_AUDIT, Access::Platform, |cx| audit::list(cx).boxed()),
     Entry::page("/admin/audit/{entry}", Access::Platform, |cx| audit::one(cx).boxed()),
 ];
@@ -123,50 +131,6 @@ pub fn overview_view(ui: Ui, m: Model) -> impl IntoView + 'static {
                 rows,
             )}
         </section>
-    }
-}
-
-async fn tenants(cx: Cx) -> Result<Answer> {
-    cx.services.authz().platform(&cx.ctx, Resource::Platform, Action::Read)?;
-    let all = cx.services.list_tenants(&cx.ctx).await?;
-    let rows = all.iter().map(|t| (t.name.clone(), t.display_name.to_string())).collect();
-    let may = may_change(&cx, Resource::Tenant, Action::Create);
-    let view = tenants_view(cx.ui(), rows, may);
-    Ok(Page::new(tr::common::tenants(cx.lang()), Place::Admin(AdminNav::Tenants), view).into())
-}
-
-/// All tenants.
-pub fn tenants_view(ui: Ui, rows: Vec<(TenantName, String)>, may: bool) -> impl IntoView + 'static {
-    let l = ui.lang;
-    let new = || link_button(Button::Go, Some(Icon::Plus), tr::shell::new_tenant(l), paths::ADMIN_TENANT_NEW);
-    let top = (may && !rows.is_empty()).then(new);
-    let body = if rows.is_empty() {
-        let step = may.then(|| new().into_any());
-        empty(Icon::Tenant, tr::shell::no_tenants_title(l), tr::shell::no_tenants_admin(l), step).into_any()
-    } else {
-        let rows: Vec<_> = rows
-            .into_iter()
-            .map(|(name, display)| {
-                view! {
-                    <tr>
-                        <td><a class="name" href=paths::tenant(&name)>{display}</a></td>
-                        <td class="mono muted">{name.to_string()}</td>
-                        <td class="act">
-                            <a class="btn sm quiet" href=paths::members(&name)>{tr::common::members(l)}</a>
-                        </td>
-                    </tr>
-                }
-            })
-            .collect();
-        table(
-            [Column::text(tr::shell::display_name(l)), Column::text(tr::shell::tenant_name(l)), Column::actions(l)],
-            None,
-            rows,
-        )
-    };
-    view! {
-        <div class="head"><h1>{tr::common::tenants(l)}</h1><div class="do">{top}</div></div>
-        <section class="card" aria-label=tr::common::tenants(l)>{body}</section>
     }
 }
 

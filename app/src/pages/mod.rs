@@ -8,6 +8,7 @@ pub mod apps;
 pub mod errors;
 pub mod home;
 pub mod namespace;
+pub mod quotas;
 pub mod search;
 pub mod session;
 pub mod tenant;
@@ -19,6 +20,7 @@ pub const AREAS: &[&[Entry]] = &[
     account::ENTRIES,
     search::ENTRIES,
     admin::ENTRIES,
+    quotas::ENTRIES,
     apps::ENTRIES,
     namespace::ENTRIES,
     tenant::ENTRIES,

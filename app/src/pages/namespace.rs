@@ -11,13 +11,7 @@ use berth_types::{Action, AppPhase, ListQuery, Resource, rows::AppRow};
 use futures::FutureExt;
 use leptos::prelude::*;
 
-use super::{
-    apps::{
-        quota::{card, strip},
-        words,
-    },
-    home::glance,
-};
+use super::{apps::words, home::glance, quotas::usage};
 use crate::{
     components::{Button, Column, Icon, ago, app_status, empty, fill, link_button, table},
     layout::stale_banner,
@@ -88,7 +82,7 @@ async fn live(cx: Cx) -> Result<Vec<Fragment>> {
     Ok(vec![
         part("stale", stale_banner(ui.lang, &m.freshness).to_html()),
         part("ns-state", glance(ui, &m.summary).to_html()),
-        part("ns-quota", strip(ui.lang, &m.usage).to_html()),
+        part("ns-quota", usage(ui, &m.usage).to_html()),
         part("ns-apps", apps(ui, &m).to_html()),
     ])
 }
@@ -98,6 +92,10 @@ pub fn view(ui: Ui, m: Model) -> impl IntoView + 'static {
     let l = ui.lang;
     let deploy = (m.may_create && !m.apps.is_empty())
         .then(|| link_button(Button::Go, Some(Icon::Plus), tr::shell::deploy(l), paths::app_new(&m.tenant, &m.name)));
+    let limits = m.usage.iter().any(|row| row.limit.is_some()).then(|| {
+        let label = tr::apps::quota_of_namespace(l);
+        view! { <section class="card strip" id="ns-quota" aria-label=label>{usage(ui, &m.usage)}</section> }
+    });
     view! {
         <div class="head">
             <h1>{m.name.clone()}</h1>
@@ -105,7 +103,7 @@ pub fn view(ui: Ui, m: Model) -> impl IntoView + 'static {
             <span class="state" id="ns-state">{glance(ui, &m.summary)}</span>
             <div class="do">{deploy}</div>
         </div>
-        {card(l, "ns-quota", &m.usage)}
+        {limits}
         <section class="card" id="ns-apps" aria-label=tr::common::apps(l)>{apps(ui, &m)}</section>
     }
 }

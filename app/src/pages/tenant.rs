@@ -20,6 +20,7 @@ use leptos::prelude::*;
 use super::{
     errors::role_name,
     home::{glance, stalest},
+    quotas::{fields, words},
 };
 use crate::{
     components::{
@@ -364,19 +365,40 @@ async fn rename(cx: Cx) -> Result<Answer> {
     }
 }
 
+/// The keys that a new namespace may have a share of, each with how much is left of it where that is one number.
+async fn shareable(cx: &Cx, tenant: &TenantName) -> Result<Vec<(String, Option<String>)>> {
+    let quotas = cx.services.tenant_quota(&cx.ctx, tenant).await?;
+    let several = quotas.len() > 1;
+    let mut keys: Vec<(String, Option<String>)> = Vec::new();
+    for row in quotas.into_iter().flat_map(|overview| overview.quota.resources) {
+        if let Some(left) = row.left.filter(|_| !keys.iter().any(|(key, _)| *key == row.resource)) {
+            let left = (!several).then(|| words::amount(&row.resource, &left));
+            keys.push((row.resource, left));
+        }
+    }
+    Ok(keys)
+}
+
 async fn new_namespace(cx: Cx, form: Form) -> Result<Answer> {
     let status = form.status();
     let tenant = cx.tenant()?;
     cx.services.authz().tenant(&cx.ctx, &tenant, Resource::Namespace, Action::Create).await?;
     let clusters = cx.services.clusters().all().iter().map(|c| c.id().clone()).collect();
+    let shares = shareable(&cx, &tenant).await?;
     let place = Place::Tenant(tenant.clone(), TenantNav::Namespaces);
     let title = tr::shell::new_namespace(cx.lang());
-    let view = new_namespace_view(cx.ui(), tenant, clusters, form);
+    let view = new_namespace_view(cx.ui(), tenant, clusters, shares, form);
     Ok(Page::new(title, place, view).crumb(title, cx.request.path.clone()).status(status).into())
 }
 
-/// The form for a namespace.
-pub fn new_namespace_view(ui: Ui, tenant: TenantName, clusters: Vec<ClusterId>, form: Form) -> impl IntoView + 'static {
+/// The form for a namespace; `shares`: the keys it may have a share of, and how much is left of each.
+pub fn new_namespace_view(
+    ui: Ui,
+    tenant: TenantName,
+    clusters: Vec<ClusterId>,
+    shares: Vec<(String, Option<String>)>,
+    form: Form,
+) -> impl IntoView + 'static {
     let l = ui.lang;
     let name = Field::text("name", tr::common::name(l))
         .required()
@@ -389,12 +411,30 @@ pub fn new_namespace_view(ui: Ui, tenant: TenantName, clusters: Vec<ClusterId>, 
         let options = clusters.iter().map(|c| (c.to_string(), c.to_string())).collect();
         field(ui, &form, Field::select("cluster", tr::shell::cluster(l), options))
     });
+    let keys: Vec<String> = shares.iter().map(|(key, _)| key.clone()).collect();
+    let mut names: Vec<String> = keys.iter().map(|key| fields::name(key)).collect();
+    names.extend(["name".to_owned(), "cluster".to_owned()]);
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let share = (!keys.is_empty()).then(|| {
+        let left = |key: &str| {
+            let left = shares.iter().find(|(one, _)| one == key).and_then(|(_, left)| left.as_deref());
+            left.map(|left| tr::quotas::up_to_uncounted(l, left))
+        };
+        view! {
+            <fieldset>
+                <legend>{tr::quotas::share_at_creation(l)}</legend>
+                <p class="small muted">{tr::quotas::share_at_creation_what(l)}</p>
+                {fields::amounts(ui, &form, &keys, left)}
+            </fieldset>
+        }
+    });
     view! {
         <div class="head"><h1>{tr::shell::new_namespace(l)}</h1><p>{tr::shell::namespace_what(l)}</p></div>
         <form class="card narrow in" method="post">
-            {summary(ui, &form, &["name", "cluster"])}
+            {summary(ui, &form, &names)}
             {field(ui, &form, name)}
             {cluster}
+            {share}
             <div class="actions">
                 {button(Button::Go, None, tr::shell::create_namespace(l), None)}
                 {link_button(Button::Quiet, None, tr::common::cancel(l), paths::tenant(&tenant))}
@@ -405,8 +445,13 @@ pub fn new_namespace_view(ui: Ui, tenant: TenantName, clusters: Vec<ClusterId>, 
 
 async fn create_namespace(cx: Cx) -> Result<Answer> {
     let tenant = cx.tenant()?;
+    if let Some(form) = fields::fixed(&cx) {
+        return new_namespace(cx, form).await;
+    }
     let cluster = cx.field("cluster").parse::<ClusterId>().ok();
-    match cx.services.create_namespace(&cx.ctx, &tenant, cx.field("name"), cluster.as_ref()).await {
+    let share = fields::sent(&cx)?;
+    let services = &cx.services;
+    match services.create_namespace_with(&cx.ctx, &tenant, cx.field("name"), cluster.as_ref(), Some(&share)).await {
         Ok(made) => {
             let flash = tr::shell::namespace_made(cx.lang(), &made.name);
             Ok(done(paths::namespace(&tenant, &made.name), flash))

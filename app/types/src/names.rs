@@ -165,6 +165,10 @@ name!(
     ClusterId, max 30, reserved ["new"]
 );
 name!(
+    /// The handle of a plan.
+    PlanName, max 30, reserved ["new"]
+);
+name!(
     /// What a person signs in as.
     UserName, max 40, reserved ["new", "anonymous", "system"]
 );

@@ -106,6 +106,19 @@ impl Quantity {
         Self { milli: self.milli.saturating_sub(other.milli) }
     }
 
+    /// The exact sum; `None` when it is too large to count.
+    #[must_use]
+    pub fn checked_plus(self, other: Self) -> Option<Self> {
+        Some(Self { milli: self.milli.checked_add(other.milli)? })
+    }
+
+    /// How much of `whole` this is, in thousandths, rounded down; `None` of nothing.
+    #[must_use]
+    pub fn thousandths_of(self, whole: Self) -> Option<i64> {
+        let part = self.milli.checked_mul(1000)?.checked_div(whole.milli)?;
+        Some(i64::try_from(part).unwrap_or(if part < 0 { i64::MIN } else { i64::MAX }))
+    }
+
     /// `n` times, saturating.
     #[must_use]
     pub fn times(self, n: i64) -> Self {

@@ -75,6 +75,12 @@ words!(
         Membership = "membership",
         /// A namespace of a tenant.
         Namespace = "namespace",
+        /// A named quota that tenants may be given.
+        Plan = "plan",
+        /// What a tenant may have on a cluster.
+        Quota = "quota",
+        /// What a namespace has of its tenant's quota.
+        Share = "share",
         /// An app and its revisions.
         App = "app",
         /// Pods, events and what else the cluster makes of an app.

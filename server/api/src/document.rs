@@ -19,7 +19,7 @@ use utoipa::{
 
 use crate::{
     examples,
-    handlers::{admin, app_actions, apps, audit, me, members, namespaces, tenants, workloads},
+    handlers::{admin, app_actions, apps, audit, me, members, namespaces, quotas, tenants, workloads},
     logs,
     problem::PROBLEM_JSON,
     query::Columns,
@@ -55,6 +55,7 @@ const TAGS: &[(&str, &str)] = &[
     ("tenants", "Teams and product lines."),
     ("members", "People of a tenant and their roles."),
     ("namespaces", "Kubernetes namespaces of a tenant."),
+    ("quotas", "What tenants may have, how they share it out, and the plans that give it."),
     ("apps", "What a team runs."),
     ("revisions", "What an app was before."),
     ("workloads", "Pods, events and logs."),
@@ -69,6 +70,10 @@ const LISTS: &[(&str, &Columns)] = &[
     ("list_members", &members::MEMBERS),
     ("list_namespaces", &namespaces::NAMESPACES),
     ("get_usage", &namespaces::USAGE),
+    ("list_plans", &quotas::PLANS),
+    ("preview_plan", &quotas::EFFECTS),
+    ("get_tenant_quota", &quotas::QUOTAS),
+    ("list_pressure", &quotas::PRESSURE),
     ("list_apps", &apps::APPS),
     ("list_revisions", &app_actions::REVISIONS),
     ("list_pods", &workloads::PODS),
@@ -80,11 +85,13 @@ const LISTS: &[(&str, &Columns)] = &[
 /// Operations that can be watched.
 const WATCHED: &[&str] = &["list_apps", "get_app", "list_pods", "list_events"];
 /// Changes that honour `If-Match`.
-const VERSIONED: &[&str] = &["update_tenant", "replace_app", "patch_app", "delete_app"];
+const VERSIONED: &[&str] = &["update_tenant", "replace_plan", "replace_app", "patch_app", "delete_app"];
 /// Operations whose replies carry the version as `ETag`, besides all GETs.
 const TAGGED: &[&str] = &[
     "create_tenant",
     "update_tenant",
+    "create_plan",
+    "replace_plan",
     "create_app",
     "replace_app",
     "patch_app",
@@ -360,6 +367,7 @@ fn path_parameters(path: &str) -> Vec<Parameter> {
                 "namespace" => ("The namespace's name within the tenant.", name(30), json!("prod")),
                 "app" => ("The app's name.", name(40), json!("checkout")),
                 "user" => ("What the person signs in as.", name(40), json!("alice")),
+                "plan" => ("The plan's name.", name(30), json!("small")),
                 "pod" => ("The pod's name.", string(), json!("checkout-5d4f8c7b9-x2x7k")),
                 "token" => ("The token's id.", string(), json!("0193f0a0-0000-7000-8000-000000000001")),
                 _ => ("Its number.", ObjectBuilder::new().schema_type(Type::Integer), json!(3)),
@@ -422,6 +430,7 @@ fn example_value(column: &str) -> &'static str {
         "object" => "Pod/checkout-5d4f8c7b9-x2x7k",
         "action" => "app.create",
         "tenant" => "shop",
+        "limited" => "true",
         "cluster" => "local",
         _ => "alice",
     }

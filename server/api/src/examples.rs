@@ -4,11 +4,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use berth_core::{Error, audit::export::Format};
 use berth_types::{
-    AppPhase, AppSpec, AppStatus, Cause, CauseCode, ErrorCode, Evidence, FieldError, Page, TenantRole,
+    AppPhase, AppSpec, AppStatus, Cause, CauseCode, ErrorCode, Evidence, FieldError, Page, Resources, TenantRole,
     app::{Component, EnvVar, Port},
     app_status::{ComponentStatus, EvidenceKind},
     audit::AuditCheckpoint,
     people::{ApiToken, AuditEntry, Member, Namespace, TokenScope, User},
+    quota::{ContainerDefaults, NamespaceQuota, Plan, PlanEffect, PlanRow, QuotaRow, TenantPressure, TenantQuota},
     rows::{AppRow, AppView, EventRow, LogLine, PodPhase, PodRow, RevisionRow, UsageRow},
 };
 use jiff::Timestamp;
@@ -362,8 +363,64 @@ pub(crate) fn of(schema: &str) -> Option<Value> {
         "OneTimePassword" => to_value(OneTimePassword { password: Some("u7Kd2-pQ0xB-9sWmT-4hVcE".to_owned()) }),
         "AuditEntry" => to_value(audit()?),
         "AuditCheckpoint" => to_value(checkpoint()),
+        "Plan" => to_value(plan()?),
+        "PlanRow" => to_value(PlanRow { plan: plan()?, tenants: 4 }),
+        "PlanEffect" => to_value(PlanEffect { tenant: named("shop")?, cluster: named("local")?, problems: Vec::new() }),
+        "TenantQuota" => to_value(TenantQuota {
+            cluster: named("local")?,
+            limited: true,
+            plan: named("small"),
+            resources: vec![quota_row()],
+            namespaces: vec![namespace_quota()?],
+        }),
+        "NamespaceQuota" => to_value(namespace_quota()?),
+        "TenantPressure" => to_value(TenantPressure {
+            tenant: named("shop")?,
+            display_name: "Web shop".to_owned(),
+            cluster: named("local")?,
+            limited: true,
+            plan: named("small"),
+            pressure: Some(750),
+            resources: vec![quota_row()],
+        }),
         other => request(other),
     }
+}
+
+fn amounts(pairs: &[(&str, &str)]) -> Resources {
+    let written = pairs.iter().map(|(key, amount)| ((*key).to_owned(), (*amount).to_owned())).collect();
+    Resources::read("resources", &written).unwrap_or_default()
+}
+
+fn plan() -> Option<Plan> {
+    Some(Plan {
+        id: id(5),
+        name: named("small")?,
+        display_name: "Small".to_owned(),
+        resources: amounts(&[("requests.cpu", "4"), ("requests.memory", "8Gi"), ("pods", "40")]),
+        defaults: ContainerDefaults::default(),
+        created_at: at(-700),
+        version: 1,
+    })
+}
+
+fn quota_row() -> QuotaRow {
+    QuotaRow {
+        resource: "requests.cpu".to_owned(),
+        limit: Some("4".to_owned()),
+        shared: "3500m".to_owned(),
+        left: Some("500m".to_owned()),
+        used: Some("3".to_owned()),
+    }
+}
+
+fn namespace_quota() -> Option<NamespaceQuota> {
+    Some(NamespaceQuota {
+        namespace: named("prod")?,
+        share: Some(amounts(&[("requests.cpu", "3500m")])),
+        enforced: Some(amounts(&[("requests.cpu", "3500m"), ("requests.memory", "0"), ("pods", "0")])),
+        used: amounts(&[("requests.cpu", "3")]),
+    })
 }
 
 /// What is sent; a test reads each of them as the operation does.
@@ -378,7 +435,16 @@ fn request(schema: &str) -> Option<Value> {
         "NewTenant" => json!({ "name": "shop", "displayName": "Web shop", "owner": "alice" }),
         "TenantChange" => json!({ "displayName": "Web shop" }),
         "MemberRole" => json!({ "role": "developer" }),
-        "NewNamespace" => json!({ "name": "prod" }),
+        "NewNamespace" => json!({ "name": "prod", "share": { "requests.cpu": "2", "requests.memory": "4Gi" } }),
+        "NewPlan" => {
+            json!({ "name": "small", "displayName": "Small", "resources": { "requests.cpu": "4", "requests.memory": "8Gi", "pods": "40" } })
+        }
+        "PlanReplacement" => {
+            json!({ "displayName": "Small", "resources": { "requests.cpu": "6", "requests.memory": "8Gi" } })
+        }
+        "QuotaReplacement" => json!({ "cluster": "local", "plan": "small" }),
+        "ShareReplacement" => json!({ "resources": { "requests.cpu": "2", "requests.memory": "4Gi", "pods": "20" } }),
+        "QuotaMove" => json!({ "from": "staging", "to": "prod", "resources": { "requests.cpu": "500m" } }),
         "NewToken" => {
             json!({ "name": "deploy pipeline", "expiresInDays": 90, "scope": { "readOnly": false, "tenant": "shop" } })
         }
@@ -394,7 +460,7 @@ mod tests {
     use super::*;
     use crate::{
         body::Input,
-        handlers::{admin, app_actions, apps, me, members, namespaces, tenants},
+        handlers::{admin, app_actions, apps, me, members, namespaces, quotas, tenants},
     };
 
     fn read<T: Input>(name: &str) {
@@ -414,6 +480,11 @@ mod tests {
         read::<tenants::TenantChange>("TenantChange");
         read::<members::MemberRole>("MemberRole");
         read::<namespaces::NewNamespace>("NewNamespace");
+        read::<quotas::NewPlan>("NewPlan");
+        read::<quotas::PlanReplacement>("PlanReplacement");
+        read::<quotas::QuotaReplacement>("QuotaReplacement");
+        read::<quotas::ShareReplacement>("ShareReplacement");
+        read::<quotas::QuotaMove>("QuotaMove");
         read::<me::NewToken>("NewToken");
         read::<admin::NewUser>("NewUser");
         read::<admin::UserReplacement>("UserReplacement");

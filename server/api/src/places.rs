@@ -5,7 +5,7 @@ use axum::{
     http::request::Parts,
 };
 use berth_core::Error;
-use berth_types::{AppName, NamespaceName, TenantName, UserName};
+use berth_types::{AppName, NamespaceName, PlanName, TenantName, UserName};
 use serde::{Deserialize, de::DeserializeOwned};
 use uuid::Uuid;
 
@@ -91,6 +91,11 @@ impl OfPod {
 #[derive(Deserialize)]
 pub(crate) struct OfUser {
     pub user: UserName,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct OfPlan {
+    pub plan: PlanName,
 }
 
 #[derive(Deserialize)]

@@ -38,6 +38,8 @@ const CONTROLLER: &[Right] = &[
     ("patch", "networking.k8s.io", "ingresses"),
     ("patch", "policy", "poddisruptionbudgets"),
     ("patch", "autoscaling", "horizontalpodautoscalers"),
+    ("patch", "", "resourcequotas"),
+    ("patch", "", "limitranges"),
     ("list", "", "pods"),
     ("get", "", "pods/log"),
     ("patch", "", "namespaces"),

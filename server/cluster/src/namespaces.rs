@@ -1,4 +1,4 @@
-//! What Berth keeps in a cluster for its tenants: namespaces with their labels and role bindings, and the roles themselves.
+//! What Berth keeps in a cluster for its tenants: namespaces with their labels, role bindings and quotas, and the roles themselves.
 //! Level-triggered: looked at again and again, written only when something differs.
 
 use berth_core::{
@@ -12,16 +12,17 @@ use crate::{
     KubeCluster,
     error::Target,
     meta,
+    quotas::keep_quota,
     rest::{Kind, Rest, query},
     roles::cluster_roles,
 };
 
-fn applied(kind: Kind, namespace: &str, name: &str) -> String {
+pub(crate) fn applied(kind: Kind, namespace: &str, name: &str) -> String {
     query(&kind.at(namespace, name), &[("fieldManager", meta::CONTROLLER), ("force", "true")])
 }
 
 /// Whether everything that `wanted` says is so in `have`. Lists are equal or not.
-fn agrees(wanted: &Value, have: &Value) -> bool {
+pub(crate) fn agrees(wanted: &Value, have: &Value) -> bool {
     match (wanted, have) {
         (Value::Object(wanted), Value::Object(have)) => {
             wanted.iter().all(|(key, value)| have.get(key).is_some_and(|have| agrees(value, have)))
@@ -30,7 +31,7 @@ fn agrees(wanted: &Value, have: &Value) -> bool {
     }
 }
 
-async fn find(rest: &Rest, kind: Kind, namespace: &str, name: &str) -> Result<Option<Value>> {
+pub(crate) async fn find(rest: &Rest, kind: Kind, namespace: &str, name: &str) -> Result<Option<Value>> {
     match rest.get::<Value>(&Target::new(kind.kind, name), &kind.at(namespace, name)).await {
         Ok(have) => Ok(Some(have)),
         Err(e) if e.code() == ErrorCode::NotFound => Ok(None),
@@ -122,6 +123,7 @@ impl KubeCluster {
             changed |= ensure(&rest, Kind::ROLE_BINDING, &desired.kube_name, binding).await?;
         }
         changed |= remove_other_bindings(&rest, &desired.kube_name, &bindings).await?;
+        changed |= keep_quota(&rest, &desired.kube_name, desired.quota.as_ref()).await?;
         Ok(changed)
     }
 }
@@ -170,6 +172,7 @@ mod tests {
             name: "dev".into(),
             labels: Vec::new(),
             bindings: Vec::new(),
+            quota: None,
         };
         let namespace = |tenant: &str, installation: Option<&str>| {
             json!({"metadata": {

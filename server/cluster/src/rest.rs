@@ -37,6 +37,7 @@ kinds! {
     POD = "v1" "Pod" "pods";
     EVENT = "v1" "Event" "events";
     QUOTA = "v1" "ResourceQuota" "resourcequotas";
+    LIMIT_RANGE = "v1" "LimitRange" "limitranges";
     NAMESPACE = "v1" "Namespace" "namespaces";
     SERVICE = "v1" "Service" "services";
     DEPLOYMENT = "apps/v1" "Deployment" "deployments";

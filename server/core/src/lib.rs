@@ -10,6 +10,7 @@ pub mod env;
 pub mod error;
 pub mod listing;
 pub mod ports;
+pub mod quota;
 pub mod services;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -19,6 +19,7 @@ mod list;
 mod migrations;
 mod people;
 mod postgres;
+mod quotas;
 mod sqlite;
 mod store;
 mod tenants;

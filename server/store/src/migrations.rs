@@ -75,6 +75,7 @@ const ALL: &[Migration] = &[
     migration!(4, "installation", "0004_installation"),
     migration!(5, "attempts", "0005_attempts"),
     migration!(6, "audit_chain", "0006_audit_chain", Some(Work::ChainAudit)),
+    migration!(7, "quotas", "0007_quotas"),
 ];
 
 /// The version that this program wants.

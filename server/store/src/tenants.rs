@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::{
-    engine::{Engine, Reader, Transaction, sql},
+    engine::{Engine, Reader, Statement, Transaction, sql},
     store::{SqlStore, found, taken},
 };
 
@@ -32,6 +32,8 @@ macro_rules! namespace_columns {
     };
 }
 
+pub(crate) use namespace_columns;
+
 fn access(row: &mut Reader<'_>) -> Result<TenantAccess> {
     Ok(TenantAccess {
         tenant: Tenant {
@@ -45,7 +47,7 @@ fn access(row: &mut Reader<'_>) -> Result<TenantAccess> {
     })
 }
 
-fn namespace(row: &mut Reader<'_>) -> Result<Namespace> {
+pub(crate) fn namespace(row: &mut Reader<'_>) -> Result<Namespace> {
     namespace_or_null(row)?.ok_or_else(|| Error::internal("a namespace without an id"))
 }
 
@@ -90,6 +92,23 @@ async fn keep_an_owner(transaction: &mut impl Transaction, tenant: &TenantRef, u
         return Err(last_owner());
     }
     Ok(())
+}
+
+/// A new namespace of the tenant that was granted.
+pub(crate) fn insert_namespace(grant: &Grant<TenantRef>, namespace: &Namespace) -> Result<Statement> {
+    const SQL: &str = "INSERT INTO namespaces (id, tenant_id, name, cluster, kube_name, created_at, version) \
+                       VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    if namespace.tenant != grant.name {
+        return Err(Error::internal(format!("a namespace of {} granted for {}", namespace.tenant, grant.name)));
+    }
+    Ok(sql(SQL)
+        .bind(namespace.id)
+        .bind(grant.id)
+        .bind(namespace.name.as_str())
+        .bind(namespace.cluster.as_str())
+        .bind(namespace.kube_name.as_str())
+        .bind(namespace.created_at)
+        .bind(namespace.version))
 }
 
 #[async_trait]
@@ -250,19 +269,7 @@ impl<E: Engine> Tenants for SqlStore<E> {
     }
 
     async fn create_namespace(&self, grant: &Grant<TenantRef>, namespace: &Namespace) -> Result<()> {
-        const SQL: &str = "INSERT INTO namespaces (id, tenant_id, name, cluster, kube_name, created_at, version) \
-                           VALUES ($1, $2, $3, $4, $5, $6, $7)";
-        if namespace.tenant != grant.name {
-            return Err(Error::internal(format!("a namespace of {} granted for {}", namespace.tenant, grant.name)));
-        }
-        let statement = sql(SQL)
-            .bind(namespace.id)
-            .bind(grant.id)
-            .bind(namespace.name.as_str())
-            .bind(namespace.cluster.as_str())
-            .bind(namespace.kube_name.as_str())
-            .bind(namespace.created_at)
-            .bind(namespace.version);
+        let statement = insert_namespace(grant, namespace)?;
         let named = taken("name", || format!("a namespace called “{}” exists already", namespace.name));
         self.engine.execute(statement).await.map(drop).map_err(named)
     }

@@ -11,6 +11,7 @@ pub(crate) mod audit;
 pub(crate) mod me;
 pub(crate) mod members;
 pub(crate) mod namespaces;
+pub(crate) mod quotas;
 pub(crate) mod search;
 pub(crate) mod tenants;
 pub(crate) mod workloads;
@@ -22,6 +23,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         tenants::routes(),
         members::routes(),
         namespaces::routes(),
+        quotas::routes(),
         apps::routes(),
         app_actions::routes(),
         workloads::routes(),

@@ -5,7 +5,7 @@ use berth_core::{
     listing::{Column, Listing},
     services::namespaces::NamespaceOverview,
 };
-use berth_types::{ClusterId, NamespaceName, Page, TenantName, people::Namespace, rows::UsageRow};
+use berth_types::{ClusterId, NamespaceName, Page, TenantName, people::Namespace, quota::Written, rows::UsageRow};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -116,6 +116,8 @@ pub(crate) struct NewNamespace {
     pub name: String,
     /// The cluster it shall be on (default: the first that Berth knows).
     pub cluster: Option<ClusterId>,
+    /// Its share of the tenant's quota, as quantities (default: nothing of what that limits).
+    pub share: Option<Written>,
 }
 
 impl Input for NewNamespace {}
@@ -148,7 +150,10 @@ pub(crate) async fn create_namespace(
     asked: Asked,
     Sent(new): Sent<NewNamespace>,
 ) -> Reply {
-    let made = api.services().create_namespace(&caller.ctx, &place.tenant, &new.name, new.cluster.as_ref()).await?;
+    let NewNamespace { name, cluster, share } = new;
+    let services = api.services();
+    let made =
+        services.create_namespace_with(&caller.ctx, &place.tenant, &name, cluster.as_ref(), share.as_ref()).await?;
     Ok(reply::created(&made, &format!("{}/{}", asked.uri.path(), made.name))?)
 }
 

@@ -10,5 +10,6 @@ mod lists;
 mod logs;
 mod main_job;
 mod problems;
+mod quotas;
 mod unauthorized;
 mod watches;

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use berth_core::{
     authz::{Grant, PlatformRef, matrix::allows},
     ports::store::{Account, People as _, Tenants as _},
+    services::plans::PlanText,
 };
 use berth_types::{Action, PlatformRole, Resource, TenantRole, people::TokenScope};
 use serde_json::{Value, json};
@@ -81,6 +82,22 @@ fn cases() -> Vec<Case> {
         case("create_namespace", Tenant(Resource::Namespace, Create)).body(json!({ "name": "dev" })),
         case("get_namespace", Namespace(Resource::Namespace, Read)),
         case("get_usage", Namespace(Resource::Namespace, Read)),
+        case("list_plans", Platform(Resource::Plan, Read)),
+        case("create_plan", Platform(Resource::Plan, Create))
+            .body(json!({ "name": "big", "resources": { "pods": "9" } })),
+        case("get_plan", Platform(Resource::Plan, Read)),
+        case("replace_plan", Platform(Resource::Plan, Update)).body(json!({ "resources": { "pods": "9" } })),
+        case("preview_plan", Platform(Resource::Plan, Update)).body(json!({ "resources": { "pods": "9" } })),
+        case("delete_plan", Platform(Resource::Plan, Delete)),
+        case("get_tenant_quota", Tenant(Resource::Quota, Read)),
+        case("set_tenant_quota", Tenant(Resource::Quota, Update)).body(json!({ "plan": "small" })),
+        // A share is a part of what the whole tenant has: no token for one namespace may set it.
+        case("move_quota", Tenant(Resource::Share, Update))
+            .body(json!({ "from": "prod", "to": "staging", "resources": { "secrets": "1" } })),
+        case("get_namespace_quota", Namespace(Resource::Share, Read)),
+        case("set_namespace_quota", Tenant(Resource::Share, Update)).body(json!({ "resources": { "pods": "5" } })),
+        case("clear_namespace_quota", Tenant(Resource::Share, Delete)),
+        case("list_pressure", Platform(Resource::Platform, Read)),
         case("list_apps", Namespace(App, Read)).stream(),
         case("create_app", Namespace(App, Create)).body(json!({ "name": "web", "spec": app })),
         case("get_app", Namespace(App, Read)).stream(),
@@ -288,6 +305,14 @@ async fn platform() -> Site {
     let site = Site::new().await;
     site.world.person("bystander", None).await;
     member(&site, "bystander", TenantRole::Viewer).await;
+    let root = site.world.ctx("root").await;
+    let amounts = |text: &str| [("secrets".to_owned(), text.to_owned())].into();
+    let small = PlanText { resources: amounts("9"), ..PlanText::default() };
+    site.world.services.create_plan(&root, "small", &small).await.unwrap();
+    for namespace in ["prod", "staging"] {
+        let (tenant, namespace) = ("shop".parse().unwrap(), namespace.parse().unwrap());
+        site.world.services.set_share(&root, &tenant, &namespace, Some(&amounts("2"))).await.unwrap();
+    }
     site
 }
 
@@ -299,6 +324,7 @@ fn uri(path: &str) -> String {
         ("{pod}", POD),
         ("{revision}", "1"),
         ("{entry}", "1"),
+        ("{plan}", "small"),
         ("{token}", "00000000-0000-0000-0000-000000000001"),
     ]
     .iter()

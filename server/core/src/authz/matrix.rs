@@ -41,6 +41,13 @@ pub const fn rule_for(resource: Resource, action: Action) -> Rule {
         (Resource::Membership, Create | Update | Delete) => rule(Some(Admin), true, false),
         (Resource::Namespace, Read) => rule(Some(Viewer), true, true),
         (Resource::Namespace, Create | Update | Delete) => rule(Some(Admin), true, false),
+        (Resource::Plan, Read) => rule(None, true, true),
+        (Resource::Plan, Create | Update | Delete) => rule(None, true, false),
+        // Members see what they have; only who keeps the platform gives more or less.
+        (Resource::Quota, Read) => rule(Some(Viewer), true, true),
+        (Resource::Quota, Create | Update | Delete) => rule(None, true, false),
+        (Resource::Share, Read) => rule(Some(Viewer), true, true),
+        (Resource::Share, Create | Update | Delete) => rule(Some(Admin), true, false),
         (Resource::App | Resource::Workload, Read) => rule(Some(Viewer), true, true),
         (Resource::App, Create | Update | Delete) => rule(Some(Developer), false, false),
         (Resource::Workload, Create | Update | Delete) => rule(Some(Developer), false, false),

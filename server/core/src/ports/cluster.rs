@@ -7,8 +7,9 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use berth_types::{
-    AppSpec, ClusterId, ErrorCode, ListQuery, Page, TenantRole,
+    AppSpec, ClusterId, ErrorCode, ListQuery, Page, Resources, TenantRole,
     names::component_object,
+    quota::ContainerDefaults,
     rows::{AppRow, AppView, EventRow, LogLine, PodRow, RevisionRow, UsageRow},
 };
 use bytes::Bytes;
@@ -206,6 +207,17 @@ pub struct DesiredNamespace {
     pub labels: Vec<(String, String)>,
     /// Group → ClusterRole, each a RoleBinding.
     pub bindings: Vec<(String, String)>,
+    /// What its pods may take together; none: nothing limits them.
+    pub quota: Option<DesiredQuota>,
+}
+
+/// What a namespace is limited to: a ResourceQuota, and a LimitRange where containers need defaults for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DesiredQuota {
+    /// At most so much of each key.
+    pub hard: Resources,
+    /// What containers get that do not say themselves.
+    pub defaults: ContainerDefaults,
 }
 
 /// The ClusterRole that gives a tenant role its rights in a namespace.

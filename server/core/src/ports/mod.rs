@@ -1,6 +1,7 @@
-//! What the services need from outside: rows ([`store`]) and clusters ([`cluster`]); and how pages are asked for ([`pages`]). Adapters live in crates of their own.
+//! What the services need from outside: rows ([`store`], [`quotas`]) and clusters ([`cluster`]); and how pages are asked for ([`pages`]). Adapters live in crates of their own.
 
 pub mod audit;
 pub mod cluster;
 pub mod pages;
+pub mod quotas;
 pub mod store;

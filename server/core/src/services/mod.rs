@@ -15,7 +15,11 @@ mod claims;
 pub mod identity;
 pub mod namespaces;
 pub mod people;
+pub mod plans;
 pub mod preview;
+#[cfg(test)]
+mod quota_tests;
+pub mod quotas;
 pub mod revisions;
 pub mod search;
 pub mod tenants;

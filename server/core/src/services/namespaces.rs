@@ -1,20 +1,22 @@
 //! Namespaces: rows here, kept in the cluster by a level-triggered reconciler.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use berth_types::{
-    Action, ClusterId, ErrorCode, FieldError, NamespaceName, PlatformRole, Resource, TenantName, TenantRole,
+    Action, ClusterId, ErrorCode, NamespaceName, PlatformRole, Resource, Resources, TenantName, TenantRole,
     names::{kube_namespace, kube_namespace_apart},
     people::Namespace,
+    quota::Written,
     rows::UsageRow,
 };
 
-use super::{Done, Services, identity::new_id, people::name};
+use super::{Done, Services, identity::new_id, people::name, quotas::desired_quota};
 use crate::{
-    authz::{Grant, NamespaceRef, platform_group, tenant_group},
+    authz::{Grant, NamespaceRef, TenantRef, platform_group, tenant_group},
     ctx::OpCtx,
     error::{Error, Result},
-    ports::cluster::{Cluster, DesiredNamespace, Freshness, NamespaceSummary, cluster_role},
+    ports::cluster::{Cluster, DesiredNamespace, DesiredQuota, Freshness, NamespaceSummary, cluster_role},
+    quota::RESOURCES,
 };
 
 /// A namespace and how it is.
@@ -85,18 +87,28 @@ impl Services {
         namespace: &str,
         cluster: Option<&ClusterId>,
     ) -> Result<Namespace> {
+        self.create_namespace_with(ctx, tenant, namespace, cluster, None).await
+    }
+
+    /// The same with its share of the tenant's quota; without one, it has nothing of what that limits.
+    ///
+    /// # Errors
+    /// Also `Invalid` at each key of which there is not so much left.
+    pub async fn create_namespace_with(
+        &self,
+        ctx: &OpCtx,
+        tenant: &TenantName,
+        namespace: &str,
+        cluster: Option<&ClusterId>,
+        share: Option<&Written>,
+    ) -> Result<Namespace> {
         let work = async {
             let grant = self.authz.tenant(ctx, tenant, Resource::Namespace, Action::Create).await?;
             let name: NamespaceName = name("name", namespace, NamespaceName::MAX)?;
-            let cluster = match cluster {
-                Some(id) => id.clone(),
-                None => self.clusters.all().first().map_or_else(ClusterId::local, |c| c.id().clone()),
-            };
-            let adapter = self.clusters.get(&cluster).map_err(|_| {
-                Error::field(
-                    FieldError::new("cluster", "cluster_unknown", "there is no such cluster").param("value", &cluster),
-                )
-            })?;
+            let adapter = self.known_cluster(cluster)?;
+            let cluster = adapter.id().clone();
+            let share = share.map(|written| Resources::read(RESOURCES, written)).transpose().map_err(Error::invalid)?;
+            let share = share.filter(|share| !share.is_empty());
             let now = ctx.now();
             let id = new_id(now, &*self.random)?;
             let kube_name = kube_namespace(tenant, &name);
@@ -106,7 +118,7 @@ impl Services {
             if adapter.namespace_taken(&desired(&row)).await.unwrap_or(true) {
                 row.kube_name = kube_namespace_apart(&row.kube_name, id);
             }
-            let taken = match self.store.create_namespace(&grant, &row).await {
+            let taken = match self.insert_namespace(&grant, &row, share.as_ref()).await {
                 Err(e) if e.code() == ErrorCode::AlreadyExists => Some(e),
                 done => done.map(|()| None)?,
             };
@@ -116,12 +128,12 @@ impl Services {
                     return Err(error);
                 }
                 row.kube_name = kube_namespace_apart(&row.kube_name, id);
-                self.store.create_namespace(&grant, &row).await?;
+                self.insert_namespace(&grant, &row, share.as_ref()).await?;
             }
-            if let Err(e) = self.reconcile_namespace(&adapter, &row).await {
+            if let Err(e) = self.reconcile_now(&adapter, &grant, &row).await {
                 tracing::warn!(namespace = row.kube_name, error = %e, "the cluster does not have the namespace yet");
             }
-            Ok(Done::plain(row))
+            Ok(Done { detail: share.map(|share| serde_json::json!({ "share": share })), ..Done::plain(row) })
         };
         let target = format!("{tenant}/{}", namespace.chars().take(60).collect::<String>());
         self.audited(ctx, "namespace.create", target, Some(tenant), work).await
@@ -136,10 +148,17 @@ impl Services {
         let ctx = OpCtx::system(self.clock.clone(), "namespace-reconciler");
         let grant = self.authz.platform(&ctx, Resource::Namespace, Action::Update)?;
         let mut changed = 0;
-        for row in self.store.list_all_namespaces(&grant).await? {
+        let rows = self.store.list_all_namespaces(&grant).await?;
+        // Read after the rows, so that each of them is in a book.
+        let books = self.store.list_all_books(&grant).await?;
+        let shares = books.iter().flat_map(|book| book.shares.iter().map(move |share| (book, share)));
+        let mut quotas: HashMap<_, _> =
+            shares.filter_map(|(book, share)| Some((share.namespace.id, desired_quota(book, share)?))).collect();
+        for row in rows {
+            let quota = quotas.remove(&row.id);
             let done = match self.clusters.get(&row.cluster) {
                 Ok(cluster) if !cluster.leads() => continue,
-                Ok(cluster) => self.reconcile_namespace(&cluster, &row).await,
+                Ok(cluster) => self.reconcile_namespace(&cluster, &row, quota).await,
                 Err(e) => Err(e),
             };
             match done {
@@ -153,13 +172,42 @@ impl Services {
         Ok(changed)
     }
 
-    async fn reconcile_namespace(&self, cluster: &Arc<dyn Cluster>, row: &Namespace) -> Result<bool> {
+    async fn reconcile_namespace(
+        &self,
+        cluster: &Arc<dyn Cluster>,
+        row: &Namespace,
+        quota: Option<DesiredQuota>,
+    ) -> Result<bool> {
         let ctx = OpCtx::system(self.clock.clone(), "namespace-reconciler");
-        cluster.ensure_namespace(&ctx, &desired(row)).await
+        cluster.ensure_namespace(&ctx, &DesiredNamespace { quota, ..desired(row) }).await
+    }
+
+    /// Makes a namespace agree with what the store says now.
+    pub(crate) async fn reconcile_now(
+        &self,
+        cluster: &Arc<dyn Cluster>,
+        tenant: &TenantRef,
+        row: &Namespace,
+    ) -> Result<bool> {
+        let books = self.store.list_books(tenant).await?;
+        let quota = books.iter().find_map(|book| desired_quota(book, book.share(&row.name)?));
+        self.reconcile_namespace(cluster, row, quota).await
+    }
+
+    async fn insert_namespace(
+        &self,
+        grant: &Grant<TenantRef>,
+        row: &Namespace,
+        share: Option<&Resources>,
+    ) -> Result<()> {
+        match share {
+            Some(share) => self.store.create_namespace_with(grant, row, share, row.created_at).await,
+            None => self.store.create_namespace(grant, row).await,
+        }
     }
 }
 
-/// What a namespace must be like in its cluster.
+/// What a namespace must be like in its cluster, its quota aside.
 #[must_use]
 pub fn desired(row: &Namespace) -> DesiredNamespace {
     let tenant_roles =
@@ -178,5 +226,6 @@ pub fn desired(row: &Namespace) -> DesiredNamespace {
             ("pod-security.kubernetes.io/warn".to_owned(), "restricted".to_owned()),
         ],
         bindings: tenant_roles.chain(platform_roles).collect(),
+        quota: None,
     }
 }

@@ -28,6 +28,7 @@ use crate::{
 mod app;
 mod cluster;
 mod lists;
+mod quotas;
 mod store;
 
 pub use cluster::FakeCluster;

@@ -37,14 +37,15 @@ pub struct FakeStore {
 }
 
 #[derive(Default)]
-struct Rows {
+pub(super) struct Rows {
     accounts: Vec<Account>,
     sessions: Vec<(NewSession, Timestamp)>,
     tokens: Vec<(NewToken, Option<Timestamp>)>,
     failures: HashMap<String, Failures>,
-    tenants: Vec<Tenant>,
+    pub(super) tenants: Vec<Tenant>,
     members: Vec<Membership>,
-    namespaces: Vec<(Uuid, Namespace)>,
+    pub(super) namespaces: Vec<(Uuid, Namespace)>,
+    pub(super) quotas: super::quotas::Rows,
     audit: Vec<AuditEntry>,
     checkpoints: Vec<AuditCheckpoint>,
     attempts: Vec<NewAudit>,
@@ -71,7 +72,7 @@ impl FakeStore {
         self.rows.lock().audit.clone()
     }
 
-    fn rows(&self) -> Result<parking_lot::MutexGuard<'_, Rows>> {
+    pub(super) fn rows(&self) -> Result<parking_lot::MutexGuard<'_, Rows>> {
         let rows = self.rows.lock();
         if rows.down { Err(Error::internal("the fake database is down")) } else { Ok(rows) }
     }
@@ -102,6 +103,18 @@ impl Rows {
         self.audit.last().map_or_else(|| Head::genesis(INSTALLATION), head)
     }
 
+    pub(super) fn add_namespace(&mut self, tenant: &TenantRef, namespace: &Namespace) -> Result<()> {
+        if namespace.tenant != tenant.name {
+            return Err(Error::internal(format!("a namespace of {} granted for {}", namespace.tenant, tenant.name)));
+        }
+        let same_place = |n: &Namespace| n.cluster == namespace.cluster && n.kube_name == namespace.kube_name;
+        if self.namespaces.iter().any(|(t, n)| (*t == tenant.id && n.name == namespace.name) || same_place(n)) {
+            return Err(taken("name", format!("a namespace called “{}” exists already", namespace.name)));
+        }
+        self.namespaces.push((tenant.id, namespace.clone()));
+        Ok(())
+    }
+
     fn account(&self, id: Uuid) -> Option<&Account> {
         self.accounts.iter().find(|a| a.user.id == id)
     }
@@ -127,7 +140,7 @@ impl Rows {
     }
 }
 
-fn taken(field: &str, message: String) -> Error {
+pub(super) fn taken(field: &str, message: String) -> Error {
     let error = FieldError::new(field, "taken", message.clone());
     Error::new(ErrorCode::AlreadyExists, message).with_fields(vec![error])
 }
@@ -473,15 +486,7 @@ impl Tenants for FakeStore {
 
     async fn create_namespace(&self, grant: &Grant<TenantRef>, namespace: &Namespace) -> Result<()> {
         let mut rows = self.rows()?;
-        if namespace.tenant != grant.name {
-            return Err(Error::internal(format!("a namespace of {} granted for {}", namespace.tenant, grant.name)));
-        }
-        let same_place = |n: &Namespace| n.cluster == namespace.cluster && n.kube_name == namespace.kube_name;
-        if rows.namespaces.iter().any(|(t, n)| (*t == grant.id && n.name == namespace.name) || same_place(n)) {
-            return Err(taken("name", format!("a namespace called “{}” exists already", namespace.name)));
-        }
-        rows.namespaces.push((grant.id, namespace.clone()));
-        Ok(())
+        rows.add_namespace(grant, namespace)
     }
 
     async fn list_all_namespaces(&self, _: &Grant<PlatformRef>) -> Result<Vec<Namespace>> {

@@ -6,6 +6,7 @@ mod chain;
 mod fixture;
 mod journal;
 mod people;
+mod quotas;
 mod sign_in;
 mod tenants;
 mod upkeep;
@@ -75,6 +76,13 @@ suite! {
         tenants::namespaces,
         tenants::places,
         tenants::namespace_names_are_unique,
+        quotas::plans,
+        quotas::a_plan_that_is_used,
+        quotas::shares,
+        quotas::books_of_all,
+        quotas::a_namespace_comes_with_its_share_or_not_at_all,
+        quotas::the_last_of_a_quota_is_given_once,
+        quotas::limits_and_shares_at_once,
         journal::audit,
         journal::attempts_end,
         journal::audit_is_filtered,
@@ -118,4 +126,22 @@ async fn postgres() {
         }
     }
     assert!(failed.is_empty(), "failed on Postgres: {}", failed.join(", "));
+}
+
+/// As two portal processes: each has its own store, on one database.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quota_is_given_once_through_two_stores() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut urls = vec![format!("sqlite://{}", folder.path().join("berth.db").display())];
+    let server = Postgres::start().expect("a server for the tests");
+    if let Some(server) = &server {
+        urls.push(server.database().await.expect("a database"));
+    }
+    for url in urls {
+        let (rounds, requests) = quotas::FULL;
+        let begun = std::time::Instant::now();
+        quotas::race(&[open(&url).await, open(&url).await], rounds, requests).await;
+        let kind = url.split(':').next().unwrap_or_default();
+        println!("{kind}: {rounds} rounds of {requests} at once through two stores in {:.1?}", begun.elapsed());
+    }
 }
