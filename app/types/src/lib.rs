@@ -7,6 +7,7 @@ pub mod app;
 pub mod app_status;
 pub mod app_validate;
 pub mod error;
+pub mod headroom;
 pub mod image;
 pub mod list;
 pub mod names;

@@ -43,7 +43,7 @@ pub(crate) struct Columns {
 /// Parameters of every list.
 const LIST: [&str; 4] = ["limit", "cursor", "sort", "q"];
 
-fn wrong(name: &str, code: &str, message: String) -> Error {
+pub(crate) fn wrong(name: &str, code: &str, message: String) -> Error {
     Error::field(FieldError::new(name, code, message))
 }
 

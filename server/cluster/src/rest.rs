@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use berth_core::{Error, Result};
 use http::{Method, Request};
-use kube::Client;
+use kube::{Client, core::Status};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -37,6 +37,7 @@ kinds! {
     POD = "v1" "Pod" "pods";
     EVENT = "v1" "Event" "events";
     QUOTA = "v1" "ResourceQuota" "resourcequotas";
+    LIMIT_RANGE = "v1" "LimitRange" "limitranges";
     NAMESPACE = "v1" "Namespace" "namespaces";
     SERVICE = "v1" "Service" "services";
     DEPLOYMENT = "apps/v1" "Deployment" "deployments";
@@ -150,6 +151,16 @@ impl Rest {
     /// Makes an object in the collection at `path`.
     pub(crate) async fn create(&self, target: &Target<'_>, path: &str, object: &Value) -> Result<Value> {
         self.call(target, request(Method::POST, path, "application/json", body(object)?)?).await
+    }
+
+    /// Makes an object in the collection at `path`; what the API server answered where it refused, in its own words.
+    pub(crate) async fn attempt(&self, path: &str, object: &Value) -> Result<std::result::Result<Value, Box<Status>>> {
+        let request = request(Method::POST, path, "application/json", body(object)?)?;
+        match bounded(TIMEOUT, self.client.request(request)).await? {
+            Ok(made) => Ok(Ok(made)),
+            Err(kube::Error::Api(status)) => Ok(Err(status)),
+            Err(e) => Err(from_kube(e, &Target::new("the object", ""))),
+        }
     }
 
     /// Replaces the object at `path`.

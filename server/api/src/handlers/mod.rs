@@ -10,6 +10,7 @@ pub(crate) mod apps;
 pub(crate) mod me;
 pub(crate) mod members;
 pub(crate) mod namespaces;
+pub(crate) mod preflight;
 pub(crate) mod search;
 pub(crate) mod tenants;
 pub(crate) mod workloads;
@@ -23,6 +24,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         namespaces::routes(),
         apps::routes(),
         app_actions::routes(),
+        preflight::routes(),
         workloads::routes(),
         search::routes(),
         admin::routes(),

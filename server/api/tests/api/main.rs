@@ -8,6 +8,7 @@ mod idempotency;
 mod lists;
 mod logs;
 mod main_job;
+mod preflight;
 mod problems;
 mod unauthorized;
 mod watches;
