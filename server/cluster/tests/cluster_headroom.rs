@@ -83,8 +83,9 @@ fn app(image: &str) -> Value {
           "terminationGracePeriodSeconds": 0,
           "resources": { "requests": { "cpu": "200m", "memory": "128Mi" }, "limits": { "memory": "256Mi" } },
           "initContainers": [{ "name": "migrate", "resources": { "requests": { "cpu": "250m" }, "limits": { "cpu": "1", "memory": "64Mi" } } }] },
-        // Says nothing: the LimitRange does. Without metrics the autoscaler leaves it at its least.
-        { "name": "worker", "image": image, "autoscale": { "min": 2, "max": 2, "cpuPercent": 50 }, "ports": [{ "port": 9090 }],
+        // Says little: the LimitRange says the rest. Without metrics the autoscaler leaves it at its least.
+        { "name": "worker", "image": image, "autoscale": { "min": 2, "max": 2, "cpuPercent": 50 },
+          "resources": { "requests": { "cpu": "100m" } }, "ports": [{ "port": 9090 }],
           "expose": { "type": "Internal" }, "terminationGracePeriodSeconds": 0, "rollout": { "maxSurge": "1" } },
     ] })
 }

@@ -131,8 +131,10 @@ pub(crate) async fn suspend_app(
     State(api): State<Api>,
     caller: Caller,
     At(place): At<OfApp>,
+    asked: Asked,
     Sent(Nothing {}): Sent<Nothing>,
 ) -> Reply {
+    asked.only(&[])?;
     changed_app(api.services().suspend_app(&caller.ctx, place.path(), true).await)
 }
 

@@ -342,6 +342,7 @@ pub(crate) fn changed_app(changed: Result<AppObject>) -> Reply {
 #[utoipa::path(delete, path = "/tenants/{tenant}/namespaces/{namespace}/apps/{app}", tag = "apps",
     responses((status = 204, description = "Deleted; its pods may take a moment to stop.")))]
 pub(crate) async fn delete_app(State(api): State<Api>, caller: Caller, At(place): At<OfApp>, asked: Asked) -> Reply {
+    asked.only(&[])?;
     let version = IfMatch::read(&asked.headers)?.version();
     let deleted = api.services().delete_app(&caller.ctx, place.path(), version.as_deref()).await;
     deleted.map_err(|e| if version.is_some() { failed(e) } else { e })?;

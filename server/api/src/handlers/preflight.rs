@@ -118,8 +118,10 @@ pub(crate) async fn preflight_new_app(
     State(api): State<Api>,
     caller: Caller,
     At(place): At<InNamespace>,
+    asked: Asked,
     Sent(wanted): Sent<WantedSpec>,
 ) -> Reply {
+    asked.only(&[])?;
     let found = api.services().preflight_new_app(&caller.ctx, place.path(), &wanted.spec, Depth::Whole).await?;
     Ok(reply::json(&PreflightReport::from(found))?)
 }
@@ -134,8 +136,10 @@ pub(crate) async fn preflight_app(
     State(api): State<Api>,
     caller: Caller,
     At(place): At<OfApp>,
+    asked: Asked,
     Sent(wanted): Sent<WantedSpec>,
 ) -> Reply {
+    asked.only(&[])?;
     let found = api.services().preflight_app(&caller.ctx, place.path(), &wanted.spec, Depth::Whole).await?;
     Ok(reply::json(&PreflightReport::from(found))?)
 }

@@ -77,6 +77,14 @@ async fn what_cannot_fit_is_refused_unless_it_is_left_to_the_cluster() {
     for wrong in ["preflight=maybe", "preflihgt=skip"] {
         assert_eq!(post(&site, &format!("{scale}?{wrong}"), &json!({ "replicas": 5 })).await.problem().0, "invalid");
     }
+    for (action, body) in [("suspend", json!({})), ("preflight", json!({ "spec": big }))] {
+        let refused = post(&site, &format!("{CHECKOUT}/{action}?preflight=skip"), &body).await;
+        assert_eq!(
+            refused.problem(),
+            ("invalid".to_owned(), vec!["preflight".to_owned()]),
+            "{action} looks at nothing"
+        );
+    }
     let done = post(&site, &format!("{APPS}?preflight=skip"), &new).await;
     assert_eq!(done.status, 201, "{}", done.text());
     let done = post(&site, &format!("{scale}?preflight=skip"), &json!({ "replicas": 5 })).await;

@@ -279,10 +279,10 @@ fn a_visit_to_the_yaml_is_no_conflict() {
     let (base, seen) = (hidden(&form, "base"), hidden(&form, "seen"));
     let typed = |replicas| [("view", "form"), ("base", base.as_str()), ("seen", seen.as_str()), ("replicas", replicas)];
     // Somebody else is faster: nothing of what was typed anywhere is lost.
-    s.post(&s.alice, &format!("{web}/scale"), &[("component", "main"), ("replicas", "7")]);
+    s.post(&s.alice, &format!("{web}/scale"), &[("component", "main"), ("replicas", "5")]);
     let conflict = s.post(&s.alice, &configuration, &typed("3"));
     assert_eq!(conflict.status, 409);
-    for kept in ["nginx:2", "- serve", "replicas: 3", "+   replicas: 7"] {
+    for kept in ["nginx:2", "- serve", "replicas: 3", "+   replicas: 5"] {
         assert!(conflict.html.contains(kept), "{kept} is not in {}", conflict.html);
     }
     s.post(&s.alice, &format!("{web}/scale"), &[("component", "main"), ("replicas", "2")]);
