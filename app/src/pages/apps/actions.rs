@@ -82,7 +82,9 @@ pub async fn scale(cx: Cx) -> Result<Answer> {
         return scale_again(&cx, Form::sent(&cx, &[]), to).await;
     }
     let result = match typed.parse::<i32>() {
-        Ok(replicas) => cx.services.scale_app(&cx.ctx, spot.app(&app), component, replicas).await.map(|_| replicas),
+        Ok(replicas) => {
+            cx.services.scale_app(&cx.ctx, spot.app(&app), component, replicas).await.map(|made| (replicas, made))
+        }
         Err(_) => {
             let message = format!("“{typed}” is no whole number between 0 and {MAX_REPLICAS}");
             let error = FieldError::new("replicas", "number_range", message).param("min", 0).param("max", MAX_REPLICAS);
@@ -90,7 +92,10 @@ pub async fn scale(cx: Cx) -> Result<Answer> {
         }
     };
     match result {
-        Ok(replicas) => Ok(done(spot.app_url(app.as_str()), tr::apps::flash_scaled(cx.lang(), &app, replicas))),
+        Ok((replicas, made)) => {
+            let flash = tr::apps::flash_scaled(cx.lang(), &app, replicas);
+            Ok(done(spot.app_url(app.as_str()), headroom::told(cx.ui(), flash, &made)))
+        }
         Err(e) => {
             let form = Form::refused(&cx, &[], e)?;
             scale_again(&cx, form, "").await
@@ -193,7 +198,10 @@ pub async fn resume(cx: Cx) -> Result<Answer> {
         return resume_again(&cx, Form::default(), to).await;
     }
     match cx.services.suspend_app(&cx.ctx, spot.app(&app), false).await {
-        Ok(_) => Ok(done(spot.app_url(app.as_str()), tr::apps::flash_resumed(cx.lang(), &app))),
+        Ok(made) => {
+            let flash = tr::apps::flash_resumed(cx.lang(), &app);
+            Ok(done(spot.app_url(app.as_str()), headroom::told(cx.ui(), flash, &made)))
+        }
         Err(e) => resume_again(&cx, Form::refused(&cx, &[], e)?, "").await,
     }
 }

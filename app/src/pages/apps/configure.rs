@@ -100,7 +100,10 @@ pub async fn submit(cx: Cx) -> Result<Answer> {
         }
         let version = found.object.view.resource_version.clone();
         match cx.services.update_app(&cx.ctx, head.spot.app(&app), spec, Some(&version)).await {
-            Ok(_) => return Ok(done(cancel, tr::apps::flash_saved(cx.lang(), &name))),
+            Ok(made) => {
+                let flash = tr::apps::flash_saved(cx.lang(), &name);
+                return Ok(done(cancel, headroom::told(cx.ui(), flash, &made)));
+            }
             // Only the status moved, most likely: seen once the cache has followed.
             Err(e) if e.code() == ErrorCode::Conflict && attempt < TRIES => {
                 cx.ctx.clock.sleep(BETWEEN).await;

@@ -72,7 +72,10 @@ pub async fn submit(cx: Cx) -> Result<Answer> {
     };
     let name = &sent.form.name;
     match cx.services.create_app(&cx.ctx, spot.path(), name, spec).await {
-        Ok(_) => Ok(done(spot.app_url(name), tr::apps::flash_deployed(cx.lang(), name))),
+        Ok(made) => {
+            let flash = tr::apps::flash_deployed(cx.lang(), name);
+            Ok(done(spot.app_url(name), headroom::told(cx.ui(), flash, &made)))
+        }
         Err(e) => {
             let exists = e.code() == berth_types::ErrorCode::AlreadyExists;
             let mut refused = Form::refused(&cx, &[], e)?;

@@ -6,7 +6,10 @@
 
 use berth_core::{
     Result,
-    ports::{cluster::CacheState, pages::PageResponse},
+    ports::{
+        cluster::{AppObject, CacheState},
+        pages::PageResponse,
+    },
     services::preflight::{Depth, Policy, Preflight},
 };
 use berth_types::{AppName, FieldError, Quantity, headroom::Headroom};
@@ -71,6 +74,15 @@ impl Outlook {
     #[must_use]
     pub fn fragment(&self, ui: Ui) -> Answer {
         PageResponse::html(200, inside(ui, self).to_html()).into()
+    }
+}
+
+/// What is said when it is done, with what would not go smoothly about it.
+#[must_use]
+pub fn told(ui: Ui, done: String, made: &AppObject) -> String {
+    match made.view.warnings.first() {
+        Some(warning) => format!("{done} {}", tr::field_error(ui.lang, warning)),
+        None => done,
     }
 }
 

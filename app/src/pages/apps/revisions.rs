@@ -189,7 +189,10 @@ pub async fn rollback(cx: Cx) -> Result<Answer> {
         return ask(&cx, &typed, None).await;
     }
     match cx.services.rollback_app(&cx.ctx, (&tenant, &namespace, &app), number).await {
-        Ok(_) => Ok(done(paths::app(&tenant, &namespace, &app), tr::apps::flash_rolled_back(cx.lang(), &app, number))),
+        Ok(made) => {
+            let flash = tr::apps::flash_rolled_back(cx.lang(), &app, number);
+            Ok(done(paths::app(&tenant, &namespace, &app), headroom::told(cx.ui(), flash, &made)))
+        }
         Err(e) => refused(&cx, &typed, e).await,
     }
 }

@@ -118,7 +118,12 @@ fn every_form_counts_again_and_refuses_what_cannot_fit() {
     let counted = s.post(&s.alice, &scale, &[("component", "main"), ("replicas", "6"), ("to", "headroom")]);
     assert!(!counted.html.contains("<form") && counted.html.contains("too much"), "{}", counted.html);
     assert_eq!(s.spec("web")["components"][0]["replicas"], 2, "only counted");
-    assert_eq!(s.post(&s.alice, &scale, &[("component", "main"), ("replicas", "5")]).status, 303);
+    let done = s.post(&s.alice, &scale, &[("component", "main"), ("replicas", "5")]);
+    let flash = done.flash.unwrap_or_default();
+    assert!(
+        flash.starts_with("web goes to 5 pods. A rollout needs 7 of pods at its peak, and 5 of 40 is free"),
+        "{flash}"
+    );
 
     // Configuration: what the policies refuse stands there too.
     let configuration = format!("{web}/configuration");
