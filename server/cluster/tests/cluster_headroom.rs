@@ -82,7 +82,7 @@ fn app(image: &str) -> Value {
         { "name": "main", "image": image, "replicas": 5, "ports": [{ "port": 8080 }], "expose": { "type": "LoadBalancer" },
           "terminationGracePeriodSeconds": 0,
           "resources": { "requests": { "cpu": "200m", "memory": "128Mi" }, "limits": { "memory": "256Mi" } },
-          "initContainers": [{ "name": "migrate", "resources": { "requests": { "cpu": "250m" }, "limits": { "cpu": "1", "memory": "64Mi" } } }] },
+          "initContainers": [{ "name": "migrate", "image": "registry.example/exit:0", "resources": { "requests": { "cpu": "250m" }, "limits": { "cpu": "1", "memory": "64Mi" } } }] },
         // Says little: the LimitRange says the rest. Without metrics the autoscaler leaves it at its least.
         { "name": "worker", "image": image, "autoscale": { "min": 2, "max": 2, "cpuPercent": 50 },
           "resources": { "requests": { "cpu": "100m" } }, "ports": [{ "port": 9090 }],
