@@ -89,7 +89,7 @@ async fn what_cannot_fit_is_refused_unless_it_is_left_to_the_cluster() {
     assert_eq!(done.status, 201, "{}", done.text());
     let done = post(&site, &format!("{scale}?preflight=skip"), &json!({ "replicas": 5 })).await;
     assert_eq!(done.json()["spec"]["components"][0]["replicas"], 5);
-    let entry = site.get("auditor", "/api/v1/audit?action=app.scale&limit=1&sort=-at").await;
+    let entry = site.get("auditor", "/api/v1/admin/audit?action=app.scale&limit=1&sort=-at").await;
     assert_eq!(entry["items"][0]["detail"]["preflight"], "skipped", "{entry}");
 }
 
