@@ -1,6 +1,7 @@
 // A portal of one's own: a real `berth serve` on a free port with a fresh data folder, gone with the test's worker.
 import { execFile, spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import https from 'node:https';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -140,6 +141,22 @@ export class Portal {
     const text = await answer.text();
     if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text}`);
     return text ? JSON.parse(text) : undefined;
+  }
+
+  /** Makes an object in the cluster, past the portal. Only when it is `apart`. */
+  async make(path, object) {
+    const file = await readFile(this.cluster.kubeconfig, 'utf8');
+    const [server, ca, token] = ['server', 'certificate-authority-data', 'token'].map((key) => file.match(new RegExp(`${key}: (\\S+)`))[1]);
+    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
+    const status = await new Promise((done, failed) => {
+      const ask = https.request(server + path, { method: 'POST', ca: Buffer.from(ca, 'base64'), headers }, (answer) => {
+        answer.resume();
+        answer.once('end', () => done(answer.statusCode));
+      });
+      ask.once('error', failed);
+      ask.end(JSON.stringify(object));
+    });
+    if (status !== 201) throw new Error(`POST ${path}: ${status}`);
   }
 
   /** The cluster answers nobody any more, as one whose network is gone. Only when it is `apart`. */

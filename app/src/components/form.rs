@@ -109,6 +109,8 @@ pub fn explain(cx: &PageCx, error: &Error) -> String {
     let title = tr::error_title(lang, error.code());
     match (error.code(), error.wait()) {
         (RateLimited, Some(wait)) => tr::common::wait_then_retry(lang, wait.as_secs().max(1)),
+        // Each field says its part.
+        (QuotaExceeded, _) if !error.fields().is_empty() => title.to_owned(),
         (ClusterRefused | QuotaExceeded, _) => format!("{title}: {}", error.message()),
         (code, _) => tr::error_advice(lang, code, true).map_or_else(|| title.to_owned(), |a| format!("{title}. {a}")),
     }

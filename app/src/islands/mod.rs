@@ -12,6 +12,8 @@ mod dom;
 #[cfg(feature = "hydrate")]
 mod form_check;
 #[cfg(feature = "hydrate")]
+mod headroom;
+#[cfg(feature = "hydrate")]
 mod live;
 #[cfg(feature = "hydrate")]
 mod log_view;
@@ -32,6 +34,7 @@ mod terminal;
 pub fn start() {
     small::start();
     form_check::start();
+    headroom::start();
     palette::start();
     live::start();
     for element in dom::all("[data-island='log']") {

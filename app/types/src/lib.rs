@@ -8,6 +8,7 @@ pub mod app_status;
 pub mod app_validate;
 pub mod audit;
 pub mod error;
+pub mod headroom;
 pub mod image;
 pub mod list;
 pub mod names;

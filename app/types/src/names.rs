@@ -154,7 +154,7 @@ name!(
 );
 name!(
     /// An app's name within its namespace. At most 40 characters, so that `{app}-{component}` and a pod's suffixes fit.
-    AppName, max 40, reserved ["new"]
+    AppName, max 40, reserved ["new", "preflight"]
 );
 name!(
     /// A component's name within its app. The component called `main` takes the app's own name in the cluster.

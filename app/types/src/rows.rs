@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     app::AppSpec,
     app_status::{AppPhase, AppStatus, CauseCode},
+    error::FieldError,
     role::words,
 };
 
@@ -161,6 +162,9 @@ row! {
         pub spec: AppSpec,
         /// What is true.
         pub status: AppStatus,
+        /// What would not go smoothly about the change that was just made; only in the answer to one.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pub warnings: Vec<FieldError>,
     }
 }
 

@@ -19,7 +19,9 @@ use utoipa::{
 
 use crate::{
     examples,
-    handlers::{admin, app_actions, apps, audit, me, members, namespaces, quotas, tenants, workloads},
+    handlers::{
+        admin, app_actions, apps, audit, me, members, namespaces, preflight::PREFLIGHT, quotas, tenants, workloads,
+    },
     logs,
     problem::PROBLEM_JSON,
     query::Columns,
@@ -44,6 +46,10 @@ changed since; `PUT` of an app demands it, 428), and as `If-None-Match` to hear 
 
 **Repeating safely**: a `POST` with an `Idempotency-Key` is done once. The same request with the same key within 24 hours \
 gets the first reply again, marked `Idempotent-Replayed: true`.
+
+**Preflight**: before an app is made or changed, what it takes of the namespace's quota is counted and one of its pods is \
+tried. What cannot fit is refused (`quota-exceeded`, with the numbers at each field) unless `preflight=skip` is in the query; \
+what only makes a rollout wait stands in the reply's `warnings`.
 
 **Watching** is the same GET with `Accept: text/event-stream`. Events: `snapshot` (the page, with `keys` of its rows), then \
 `upsert` (`key`, `index`, `total`, `item`), `delete` (`key`, `total`), `freshness` (`state`, `asOf`, `since`, `reason`), \
@@ -104,6 +110,9 @@ const TAGGED: &[&str] = &[
 const LOGS: &[&str] = &["app_logs", "pod_logs"];
 /// Answers a file: all rows of the list, without the parameters of pages.
 const EXPORT: &str = "export_audit";
+/// Changes that a preflight may refuse.
+const WEIGHED: &[&str] =
+    &["create_app", "replace_app", "patch_app", "scale_app", "restart_app", "resume_app", "rollback_app"];
 
 /// The document with all of it.
 pub(crate) fn complete(mut document: OpenApi) -> OpenApi {
@@ -199,6 +208,11 @@ fn complete_operation(path: &str, method: &HttpMethod, operation: &mut Operation
             parameter.required = Required::True;
         }
         parameters.push(parameter);
+    }
+    if WEIGHED.contains(&id) {
+        let text = "`skip`: leave it to the cluster whether there is room, and whether its policies take the pods.";
+        let skip = string().enum_values(Some(["skip"]));
+        parameters.push(parameter(PREFLIGHT, ParameterIn::Query, text, skip, json!("skip")));
     }
     if *method == HttpMethod::Post {
         let text =

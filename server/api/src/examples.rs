@@ -8,6 +8,8 @@ use berth_types::{
     app::{Component, EnvVar, Port},
     app_status::{ComponentStatus, EvidenceKind},
     audit::AuditCheckpoint,
+    headroom::HeadroomRow,
+    list::ListFreshness,
     people::{ApiToken, AuditEntry, Member, Namespace, TokenScope, User},
     quota::{ContainerDefaults, NamespaceQuota, Plan, PlanEffect, PlanRow, QuotaRow, TenantPressure, TenantQuota},
     rows::{AppRow, AppView, EventRow, LogLine, PodPhase, PodRow, RevisionRow, UsageRow},
@@ -22,6 +24,7 @@ use crate::handlers::{
     app_actions::RevisionDiff,
     me::{MadeToken, Me},
     namespaces::{AppCounts, NamespaceView},
+    preflight::PreflightReport,
     search::SearchHit,
     tenants::{TenantSummary, TenantView},
 };
@@ -98,6 +101,7 @@ fn app() -> AppView {
             addresses: vec!["https://checkout.example.com/".to_owned()],
             ready: "2/3".to_owned(),
         },
+        warnings: Vec::new(),
     }
 }
 
@@ -111,6 +115,35 @@ pub(crate) fn manifest() -> String {
         "spec": view.spec,
     });
     berth_core::yaml::print(&object).unwrap_or_default()
+}
+
+fn preflight() -> PreflightReport {
+    let text = str::to_owned;
+    let said = "a rollout needs 1200m of requests.cpu at its peak, and 1 of 8 is free for this app: it will wait for old pods to stop";
+    let warning = FieldError::new("spec.components[0].rollout.maxSurge", "quota_surge", said)
+        .param("resource", "requests.cpu")
+        .param("need", "1200m")
+        .param("free", "1")
+        .param("limit", "8");
+    PreflightReport {
+        passes: true,
+        headroom: vec![HeadroomRow {
+            resource: text("requests.cpu"),
+            limit: text("8"),
+            others: text("7"),
+            now: text("600m"),
+            rest: text("900m"),
+            peak: text("1200m"),
+            left: text("-200m"),
+        }],
+        resumed: Vec::new(),
+        errors: Vec::new(),
+        warnings: vec![warning],
+        policy_asked: true,
+        policy_unknown: None,
+        as_of: Some(at(62)),
+        freshness: ListFreshness { state: text("live"), since: None, reason: None, idle_since: None },
+    }
 }
 
 fn app_row() -> AppRow {
@@ -340,6 +373,8 @@ pub(crate) fn of(schema: &str) -> Option<Value> {
             apps: AppCounts { degraded: 1, progressing: 0, ready: 11, suspended: 2 },
             pods: 37,
         }),
+        "PreflightReport" => to_value(preflight()),
+        "HeadroomRow" => to_value(preflight().headroom.first()),
         "Me" => to_value(Me {
             name: named("alice")?,
             display_name: "Alice Archer".to_owned(),
@@ -430,6 +465,7 @@ fn request(schema: &str) -> Option<Value> {
         "AppReplacement" => json!({ "spec": spec() }),
         "AppPatch" => json!({ "spec": { "suspended": null, "revisionHistoryLimit": 20 } }),
         "Scale" => json!({ "component": "main", "replicas": 3 }),
+        "WantedSpec" => json!({ "spec": spec() }),
         "Rollback" => json!({ "revision": 2 }),
         "Nothing" => json!({}),
         "NewTenant" => json!({ "name": "shop", "displayName": "Web shop", "owner": "alice" }),
@@ -460,7 +496,7 @@ mod tests {
     use super::*;
     use crate::{
         body::Input,
-        handlers::{admin, app_actions, apps, me, members, namespaces, quotas, tenants},
+        handlers::{admin, app_actions, apps, me, members, namespaces, preflight, quotas, tenants},
     };
 
     fn read<T: Input>(name: &str) {
@@ -475,6 +511,7 @@ mod tests {
         read::<apps::AppPatch>("AppPatch");
         read::<app_actions::Scale>("Scale");
         read::<app_actions::Rollback>("Rollback");
+        read::<preflight::WantedSpec>("WantedSpec");
         read::<app_actions::Nothing>("Nothing");
         read::<tenants::NewTenant>("NewTenant");
         read::<tenants::TenantChange>("TenantChange");

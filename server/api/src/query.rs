@@ -9,7 +9,7 @@ use axum::{
 use berth_core::{Error, Result};
 use berth_types::{ErrorCode, FieldError, ListQuery, list::MAX_LIMIT};
 
-use crate::problem::Failure;
+use crate::{handlers::preflight::PREFLIGHT, problem::Failure};
 
 /// What was asked, besides the path: query, headers, and the URI as the client sent it.
 pub(crate) struct Asked {
@@ -43,7 +43,7 @@ pub(crate) struct Columns {
 /// Parameters of every list.
 const LIST: [&str; 4] = ["limit", "cursor", "sort", "q"];
 
-fn wrong(name: &str, code: &str, message: String) -> Error {
+pub(crate) fn wrong(name: &str, code: &str, message: String) -> Error {
     Error::field(FieldError::new(name, code, message))
 }
 
@@ -206,7 +206,8 @@ const FORMS: [&str; 7] = [
     "text/csv",
 ];
 
-/// Refuses what no operation understands: an `Accept` that none of our forms fits, parameters of a change (none has any).
+/// Refuses what no operation understands: an `Accept` that none of our forms fits, parameters of a change (only those of apps have
+/// one, which they check).
 ///
 /// # Errors
 /// `NotAcceptable`; `Invalid` at the parameter.
@@ -220,6 +221,7 @@ pub(crate) fn acceptable(method: &Method, uri: &Uri, headers: &HeaderMap) -> Res
     let changes = !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
     let first = uri.query().and_then(|query| query.split(['&', '=']).next()).filter(|name| !name.is_empty());
     match first {
+        Some(PREFLIGHT) if uri.path().contains("/apps") => Ok(()),
         Some(name) if changes => {
             let message = "a change takes no parameters in its URL; all of it stands in the body".to_owned();
             Err(wrong(name, "parameter_unknown", message))

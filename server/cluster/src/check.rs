@@ -28,8 +28,13 @@ const REACH_IT: &str = "check the kubeconfig's server address, the network, and 
 const LEASE: &str = "lease of the controller";
 const NEW_CREDENTIALS: &str = "the credentials of the kubeconfig are wrong or have expired: get new ones";
 
-const READER: &[Right] =
-    &[("watch", "berth.dev", "apps"), ("watch", "", "pods"), ("watch", "", "events"), ("watch", "", "resourcequotas")];
+const READER: &[Right] = &[
+    ("watch", "berth.dev", "apps"),
+    ("watch", "", "pods"),
+    ("watch", "", "events"),
+    ("watch", "", "resourcequotas"),
+    ("watch", "", "limitranges"),
+];
 const CONTROLLER: &[Right] = &[
     ("patch", "berth.dev", "apps/status"),
     ("patch", "apps", "deployments"),

@@ -13,7 +13,7 @@ use berth_core::{
     env::Clock,
     ports::cluster::{
         AppClaims, AppObject, CacheState, Change, Cluster, Clusters, DesiredNamespace, ExecSession, Finding, Freshness,
-        LogQuery, NamespaceSummary,
+        LogQuery, NamespaceSummary, PodVerdict, Room,
     },
 };
 use berth_types::{
@@ -31,12 +31,13 @@ use crate::{
         Cache,
         app::{AppRecord, view},
         query::{Listed as _, page},
-        quota,
+        quota, room,
     },
     connection::Connection,
     controller::{Controller, preview::preview},
     lease::{Leadership, Replica},
-    rest::Rest,
+    policy,
+    rest::{Kind, Rest},
 };
 
 /// Changes of people that are under way at a time; more are refused at once, rather than piled up before a cluster that is
@@ -183,6 +184,20 @@ impl Cluster for KubeCluster {
         vec![UsageRow { resource: "pods".to_owned(), used: pods.to_string(), limit: None }]
     }
 
+    fn room(&self, namespace: &Grant<NamespaceRef>, app: Option<&str>) -> Room {
+        let place = &namespace.kube_name;
+        let pods = self.cache.pods.space(place);
+        let own = pods.get().zip(app).map(|(pods, app)| {
+            room::sum(pods.of_app(app).filter_map(|(_, pod)| Some(room::parse(pod.row.1.as_deref()?))))
+        });
+        let known = self.cache.health.all_synced(&[Kind::LIMIT_RANGE.plural]);
+        Room {
+            usage: quota::usage(self.cache.quotas.space(place).rows()),
+            defaults: known.then(|| room::defaults(self.cache.ranges.space(place).rows())),
+            counted: own.unwrap_or_default(),
+        }
+    }
+
     fn summary(&self, namespace: &Grant<NamespaceRef>) -> NamespaceSummary {
         let apps = self.cache.apps.space(&namespace.kube_name);
         let of = |phase: AppPhase| apps.tally().map_or(0, |t| t.of(AppRecord::COLUMNS, "phase", phase.as_str()));
@@ -206,6 +221,13 @@ impl Cluster for KubeCluster {
 
     fn manifests(&self, app: &Grant<AppRef>, spec: &AppSpec) -> Vec<Value> {
         preview(app, spec)
+    }
+
+    async fn try_pods(&self, namespace: &Grant<NamespaceRef>, app: &str, spec: &AppSpec) -> Vec<PodVerdict> {
+        match self.reachable() {
+            Ok(()) => policy::try_pods(&self.controller_rest(), &namespace.kube_name, app, spec).await,
+            Err(e) => spec.components.iter().map(|_| PodVerdict::Unknown(e.message().to_owned())).collect(),
+        }
     }
 
     async fn create_app(&self, ctx: &OpCtx, app: &Grant<AppRef>, spec: &Value) -> Result<AppObject> {

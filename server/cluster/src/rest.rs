@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use berth_core::{Error, Result};
 use http::{Method, Request};
-use kube::Client;
+use kube::{Client, core::Status};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -151,6 +151,16 @@ impl Rest {
     /// Makes an object in the collection at `path`.
     pub(crate) async fn create(&self, target: &Target<'_>, path: &str, object: &Value) -> Result<Value> {
         self.call(target, request(Method::POST, path, "application/json", body(object)?)?).await
+    }
+
+    /// Makes an object in the collection at `path`; what the API server answered where it refused, in its own words.
+    pub(crate) async fn attempt(&self, path: &str, object: &Value) -> Result<std::result::Result<Value, Box<Status>>> {
+        let request = request(Method::POST, path, "application/json", body(object)?)?;
+        match bounded(TIMEOUT, self.client.request(request)).await? {
+            Ok(made) => Ok(Ok(made)),
+            Err(kube::Error::Api(status)) => Ok(Err(status)),
+            Err(e) => Err(from_kube(e, &Target::new("the object", ""))),
+        }
     }
 
     /// Replaces the object at `path`.

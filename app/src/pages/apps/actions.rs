@@ -1,12 +1,14 @@
 //! What can be done to an app without editing it: scale, restart, suspend, resume, delete.
 
-use berth_core::Result;
+use berth_core::{Result, services::apps::Found};
 use berth_types::{Action, FieldError, Resource, app_validate::MAX_REPLICAS};
 use leptos::prelude::*;
+use serde_json::Value;
 
 use super::{
     Spot, demand,
     head::{self, Head, Tab},
+    headroom::{self, Outlook},
 };
 use crate::{
     components::{Button, Field, Form, Icon, button, field, form::summary, link_button},
@@ -26,8 +28,39 @@ pub async fn scale_page(cx: Cx) -> Result<Answer> {
         ("component", component.map(|c| c.name.clone()).unwrap_or_default()),
         ("replicas", component.map_or(1, |c| c.wanted()).to_string()),
     ]);
+    let outlook = scaled(&cx, &head, &found, &form, "").await?;
     let ui = cx.ui();
-    Ok(head::page(ui, &head, &found, Tab::Other, scale_view(ui, &head, &form)).into())
+    Ok(head::page(ui, &head, &found, Tab::Other, scale_view(ui, &head, &form, &outlook)).into())
+}
+
+/// What it takes with as many pods as the form says.
+async fn scaled(cx: &Cx, head: &Head, found: &Found, form: &Form, to: &str) -> Result<Outlook> {
+    let mut spec = found.object.object["spec"].clone();
+    let components = spec["components"].as_array_mut().map(Vec::as_mut_slice).unwrap_or_default();
+    let asked = form.value("component");
+    let at = components.iter().position(|c| c["name"] == asked).unwrap_or(0);
+    if let Some(component) = components.get_mut(at) {
+        let typed = form.value("replicas").trim();
+        component["replicas"] = typed.parse::<i32>().map_or_else(|_| typed.into(), Value::from);
+    }
+    headroom::look(cx, &head.spot, Some(&cx.app()?), &spec, headroom::depth(to)).await
+}
+
+/// The form to scale, with what was found instead of being done.
+async fn scale_again(cx: &Cx, mut form: Form, to: &str) -> Result<Answer> {
+    let (head, found) = head::find(cx).await?;
+    demand(head.may.update, Resource::App, Action::Update)?;
+    let outlook = scaled(cx, &head, &found, &form, to).await?;
+    let ui = cx.ui();
+    if to == headroom::COUNT {
+        return Ok(outlook.fragment(ui));
+    }
+    if !form.is_refused() {
+        form.errors = outlook.errors().to_vec();
+        form.errors.iter_mut().for_each(|error| "replicas".clone_into(&mut error.field));
+    }
+    let view = scale_view(ui, &head, &form, &outlook);
+    Ok(head::page(ui, &head, &found, Tab::Other, view).status(form.status()).into())
 }
 
 /// POST `…/scale`.
@@ -36,8 +69,22 @@ pub async fn scale(cx: Cx) -> Result<Answer> {
     let app = cx.app()?;
     let typed = cx.field("replicas").trim().to_owned();
     let component = Some(cx.field("component")).filter(|c| !c.is_empty());
+    // A suggestion that was taken without scripts is only filled in.
+    let taken = cx.field("fix").strip_prefix("replicas=").map(str::to_owned);
+    if let Some(fix) = taken {
+        let mut form = Form::sent(&cx, &[]);
+        form.values.retain(|(name, _)| name != "replicas");
+        form.values.push(("replicas".to_owned(), fix));
+        return scale_again(&cx, form, "").await;
+    }
+    let to = cx.field("to");
+    if to == headroom::COUNT || to == headroom::CHECK && typed.parse::<i32>().is_ok() {
+        return scale_again(&cx, Form::sent(&cx, &[]), to).await;
+    }
     let result = match typed.parse::<i32>() {
-        Ok(replicas) => cx.services.scale_app(&cx.ctx, spot.app(&app), component, replicas).await.map(|_| replicas),
+        Ok(replicas) => {
+            cx.services.scale_app(&cx.ctx, spot.app(&app), component, replicas).await.map(|made| (replicas, made))
+        }
         Err(_) => {
             let message = format!("“{typed}” is no whole number between 0 and {MAX_REPLICAS}");
             let error = FieldError::new("replicas", "number_range", message).param("min", 0).param("max", MAX_REPLICAS);
@@ -45,19 +92,20 @@ pub async fn scale(cx: Cx) -> Result<Answer> {
         }
     };
     match result {
-        Ok(replicas) => Ok(done(spot.app_url(app.as_str()), tr::apps::flash_scaled(cx.lang(), &app, replicas))),
+        Ok((replicas, made)) => {
+            let flash = tr::apps::flash_scaled(cx.lang(), &app, replicas);
+            Ok(done(spot.app_url(app.as_str()), headroom::told(cx.ui(), flash, &made)))
+        }
         Err(e) => {
             let form = Form::refused(&cx, &[], e)?;
-            let (head, found) = head::find(&cx).await?;
-            let ui = cx.ui();
-            Ok(head::page(ui, &head, &found, Tab::Other, scale_view(ui, &head, &form)).status(form.status()).into())
+            scale_again(&cx, form, "").await
         }
     }
 }
 
 /// The form to scale.
 #[must_use]
-pub fn scale_view(ui: Ui, head: &Head, form: &Form) -> AnyView {
+pub fn scale_view(ui: Ui, head: &Head, form: &Form, outlook: &Outlook) -> AnyView {
     let l = ui.lang;
     let components = &head.app.spec.components;
     let which = if components.len() > 1 {
@@ -69,18 +117,23 @@ pub fn scale_view(ui: Ui, head: &Head, form: &Form) -> AnyView {
     let scaled = components.iter().any(|c| c.autoscale.is_some() && c.name == form.value("component"));
     let hint = if scaled { tr::apps::scale_autoscaled(l) } else { tr::apps::scale_hint(l) };
     view! {
-        <form class="card narrow" method="post" novalidate>
-            <header><h2>{tr::apps::scale_title(l, &head.app.name)}</h2></header>
-            <div class="in">
-                // With one component there is no field to show its error at.
-                {summary(ui, form, if components.len() > 1 { &["component", "replicas"] } else { &["replicas"] })}
-                {which}
-                {field(ui, form, Field::number("replicas", tr::apps::replicas(l)).hint(hint).required().focus())}
-                <div class="fixes">
-                    {button(Button::Go, Some(Icon::Scale), tr::apps::scale(l), None)}
-                    {link_button(Button::Quiet, None, tr::apps::cancel(l), head.spot.app_url(&head.app.name))}
+        <form class="stack narrow" method="post" novalidate>
+            // Enter in the field scales: it does the first button of a form.
+            <button class="sr" type="submit" tabindex="-1" aria-hidden="true"></button>
+            <section class="card">
+                <header><h2>{tr::apps::scale_title(l, &head.app.name)}</h2></header>
+                <div class="in">
+                    // With one component there is no field to show its error at.
+                    {summary(ui, form, if components.len() > 1 { &["component", "replicas"] } else { &["replicas"] })}
+                    {which}
+                    {field(ui, form, Field::number("replicas", tr::apps::replicas(l)).hint(hint).required().focus())}
+                    <div class="fixes">
+                        {button(Button::Go, Some(Icon::Scale), tr::apps::scale(l), None)}
+                        {link_button(Button::Quiet, None, tr::apps::cancel(l), head.spot.app_url(&head.app.name))}
+                    </div>
                 </div>
-            </div>
+            </section>
+            {headroom::panel(ui, outlook)}
         </form>
     }
     .into_any()
@@ -123,14 +176,77 @@ pub fn suspend_view(ui: Ui, head: &Head) -> AnyView {
     .into_any()
 }
 
-/// POST `…/suspend` and `…/resume`.
-pub async fn suspend(cx: Cx, suspended: bool) -> Result<Answer> {
+/// POST `…/suspend`.
+pub async fn suspend(cx: Cx) -> Result<Answer> {
     let spot = Spot::of(&cx)?;
     let app = cx.app()?;
-    cx.services.suspend_app(&cx.ctx, spot.app(&app), suspended).await?;
-    let l = cx.lang();
-    let flash = if suspended { tr::apps::flash_suspended(l, &app) } else { tr::apps::flash_resumed(l, &app) };
-    Ok(done(spot.app_url(app.as_str()), flash))
+    cx.services.suspend_app(&cx.ctx, spot.app(&app), true).await?;
+    Ok(done(spot.app_url(app.as_str()), tr::apps::flash_suspended(cx.lang(), &app)))
+}
+
+/// GET `…/resume`: what it would take again.
+pub async fn resume_page(cx: Cx) -> Result<Answer> {
+    resume_again(&cx, Form::default(), "").await
+}
+
+/// POST `…/resume`.
+pub async fn resume(cx: Cx) -> Result<Answer> {
+    let spot = Spot::of(&cx)?;
+    let app = cx.app()?;
+    let to = cx.field("to");
+    if matches!(to, headroom::COUNT | headroom::CHECK) {
+        return resume_again(&cx, Form::default(), to).await;
+    }
+    match cx.services.suspend_app(&cx.ctx, spot.app(&app), false).await {
+        Ok(made) => {
+            let flash = tr::apps::flash_resumed(cx.lang(), &app);
+            Ok(done(spot.app_url(app.as_str()), headroom::told(cx.ui(), flash, &made)))
+        }
+        Err(e) => resume_again(&cx, Form::refused(&cx, &[], e)?, "").await,
+    }
+}
+
+async fn resume_again(cx: &Cx, mut form: Form, to: &str) -> Result<Answer> {
+    let (head, found) = head::find(cx).await?;
+    demand(head.may.update, Resource::App, Action::Update)?;
+    let mut spec = found.object.object["spec"].clone();
+    if let Some(spec) = spec.as_object_mut() {
+        spec.remove("suspended");
+    }
+    let outlook = headroom::look(cx, &head.spot, Some(&cx.app()?), &spec, headroom::depth(to)).await?;
+    let ui = cx.ui();
+    if to == headroom::COUNT {
+        return Ok(outlook.fragment(ui));
+    }
+    if !form.is_refused() && to == headroom::CHECK {
+        form.errors = outlook.errors().to_vec();
+    }
+    let view = resume_view(ui, &head, &form, &outlook);
+    Ok(head::page(ui, &head, &found, Tab::Other, view).status(form.status()).into())
+}
+
+/// The question before an app is resumed.
+#[must_use]
+pub fn resume_view(ui: Ui, head: &Head, form: &Form, outlook: &Outlook) -> AnyView {
+    let l = ui.lang;
+    let name = &head.app.name;
+    view! {
+        <form class="stack narrow" method="post">
+            <section class="card">
+                <header><h2>{tr::headroom::resume_title(l, name)}</h2></header>
+                <div class="in">
+                    {summary(ui, form, &[])}
+                    <p>{tr::headroom::resume_hint(l)}</p>
+                    <div class="fixes">
+                        {button(Button::Go, Some(Icon::Play), tr::apps::resume(l), None)}
+                        {link_button(Button::Quiet, None, tr::apps::cancel(l), head.spot.app_url(name))}
+                    </div>
+                </div>
+            </section>
+            {headroom::panel(ui, outlook)}
+        </form>
+    }
+    .into_any()
 }
 
 /// GET `…/delete`.

@@ -12,6 +12,7 @@ use super::{
     editor::{self, Editor, Face, Sent},
     form::{AppForm, Field},
     head::{self, Head, Tab},
+    headroom,
 };
 use crate::{
     components::{Diff, Form, Tone, card, code, note},
@@ -69,7 +70,18 @@ pub async fn submit(cx: Cx) -> Result<Answer> {
     let mut editor = Editor::again(&sent, Some(name.clone()), cancel.clone());
     let app = cx.app()?;
     let spec = match (&sent.spec, sent.to.as_str()) {
+        (_, headroom::COUNT) => {
+            let depth = headroom::depth(headroom::COUNT);
+            let outlook = headroom::look(&cx, &head.spot, Some(&app), &editor.draft, depth).await?;
+            return Ok(outlook.fragment(cx.ui()));
+        }
         (_, "form" | "yaml") if sent.readable => return show(&cx, &head, &found, editor, 200).await,
+        (Ok(spec), headroom::CHECK) => {
+            let depth = headroom::depth(headroom::CHECK);
+            let editor = editor.checked(headroom::look(&cx, &head.spot, Some(&app), spec, depth).await?);
+            let status = editor.form.status();
+            return show(&cx, &head, &found, editor, status).await;
+        }
         (Ok(spec), "preview") => {
             editor.planned = Some(cx.services.preview_app(&cx.ctx, head.spot.app(&app), spec).await?);
             return show(&cx, &head, &found, editor, 200).await;
@@ -88,7 +100,10 @@ pub async fn submit(cx: Cx) -> Result<Answer> {
         }
         let version = found.object.view.resource_version.clone();
         match cx.services.update_app(&cx.ctx, head.spot.app(&app), spec, Some(&version)).await {
-            Ok(_) => return Ok(done(cancel, tr::apps::flash_saved(cx.lang(), &name))),
+            Ok(made) => {
+                let flash = tr::apps::flash_saved(cx.lang(), &name);
+                return Ok(done(cancel, headroom::told(cx.ui(), flash, &made)));
+            }
             // Only the status moved, most likely: seen once the cache has followed.
             Err(e) if e.code() == ErrorCode::Conflict && attempt < TRIES => {
                 cx.ctx.clock.sleep(BETWEEN).await;
@@ -125,7 +140,11 @@ async fn show(cx: &Cx, head: &Head, found: &Found, mut editor: Editor, status: u
         Face::Yaml => Tab::Yaml,
     };
     let body = if head.may.update {
-        editor.usage = cx.services.get_namespace(&cx.ctx, &head.spot.tenant, &head.spot.namespace).await?.usage;
+        if editor.outlook.is_none() {
+            let app = cx.app()?;
+            let depth = headroom::depth("");
+            editor.outlook = Some(headroom::look(cx, &head.spot, Some(&app), &editor.draft, depth).await?);
+        }
         let whole = (tab == Tab::Yaml).then(|| whole(ui, found));
         let components = (tab == Tab::Configuration).then(|| components(head, &editor));
         view! { {components} {editor::view(ui, &editor)} {whole} }.into_any()

@@ -4,7 +4,7 @@ use berth_core::{
     Error, Result,
     authz::{Grant, NamespaceRef},
 };
-use berth_types::{Action, AppName, FieldError, Resource, rows::UsageRow};
+use berth_types::{Action, AppName, FieldError, Resource};
 use leptos::prelude::*;
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ use super::{
     May, Spot, demand, document,
     editor::{self, Editor, Face, Sent},
     form::{AppForm, blank},
-    place,
+    headroom, place,
 };
 use crate::{
     components::Form,
@@ -21,10 +21,10 @@ use crate::{
     tr,
 };
 
-async fn usage(cx: &Cx, spot: &Spot) -> Result<(Grant<NamespaceRef>, Vec<UsageRow>)> {
+async fn namespace(cx: &Cx, spot: &Spot) -> Result<Grant<NamespaceRef>> {
     let overview = cx.services.get_namespace(&cx.ctx, &spot.tenant, &spot.namespace).await?;
     demand(May::of(cx, &overview.namespace).create, Resource::App, Action::Create)?;
-    Ok((overview.namespace, overview.usage))
+    Ok(overview.namespace)
 }
 
 /// GET; `?view=yaml` for the document.
@@ -51,18 +51,31 @@ pub async fn submit(cx: Cx) -> Result<Answer> {
     }
     let mut sent = Sent::read(&cx.request, None);
     if sent.namespace.is_some() {
-        sent = sent.in_namespace(&usage(&cx, &spot).await?.0.kube_name);
+        sent = sent.in_namespace(&namespace(&cx, &spot).await?.kube_name);
     }
     let editor = Editor::again(&sent, None, spot.apps_url());
     let spec = match (&sent.spec, sent.to.as_str()) {
+        (_, headroom::COUNT) => {
+            let outlook = headroom::look(&cx, &spot, None, &editor.draft, headroom::depth(headroom::COUNT)).await?;
+            return Ok(outlook.fragment(cx.ui()));
+        }
         (_, "form" | "yaml") if sent.readable => return show(&cx, &spot, editor, 200).await,
+        (Ok(spec), headroom::CHECK) => {
+            let outlook = headroom::look(&cx, &spot, None, spec, headroom::depth(headroom::CHECK)).await?;
+            let editor = editor.checked(outlook);
+            let status = editor.form.status();
+            return show(&cx, &spot, editor, status).await;
+        }
         (Ok(spec), "preview") => return preview(&cx, &spot, &sent, spec, editor).await,
         (Err(_), _) => return show(&cx, &spot, editor, 422).await,
         (Ok(spec), _) => spec,
     };
     let name = &sent.form.name;
     match cx.services.create_app(&cx.ctx, spot.path(), name, spec).await {
-        Ok(_) => Ok(done(spot.app_url(name), tr::apps::flash_deployed(cx.lang(), name))),
+        Ok(made) => {
+            let flash = tr::apps::flash_deployed(cx.lang(), name);
+            Ok(done(spot.app_url(name), headroom::told(cx.ui(), flash, &made)))
+        }
         Err(e) => {
             let exists = e.code() == berth_types::ErrorCode::AlreadyExists;
             let mut refused = Form::refused(&cx, &[], e)?;
@@ -96,11 +109,11 @@ async fn preview(cx: &Cx, spot: &Spot, sent: &Sent, spec: &Value, mut editor: Ed
 }
 
 async fn show(cx: &Cx, spot: &Spot, mut editor: Editor, status: u16) -> Result<Answer> {
-    let (namespace, usage) = usage(cx, spot).await?;
+    let namespace = namespace(cx, spot).await?;
     let ui = cx.ui();
-    editor.usage = usage;
-    // Nothing of it is there yet.
-    editor.before = super::quota::Demand::default();
+    if editor.outlook.is_none() {
+        editor.outlook = Some(headroom::look(cx, spot, None, &editor.draft, headroom::depth("")).await?);
+    }
     let title = tr::apps::deploy_an_app(ui.lang);
     let body = view! { <div class="head"><h1>{title}</h1></div> {editor::view(ui, &editor)} };
     let page = Page::new(title, place(&namespace), body)

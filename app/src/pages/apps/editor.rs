@@ -1,15 +1,15 @@
 //! The form and the YAML view of an app: two faces of one object, for a new app and for one that is there.
 
 use berth_core::{ports::pages::PageRequest, services::preview::Planned, yaml};
-use berth_types::{AppName, AppSpec, FieldError, app::ExposeKind, app::Strategy, rows::UsageRow};
+use berth_types::{AppName, FieldError, app::ExposeKind, app::Strategy};
 use leptos::prelude::*;
 use serde_json::Value;
 
 use super::{
     document, env,
     form::{AppForm, Field as Part, blank, form_field},
+    headroom::{self, Outlook},
     plan,
-    quota::{self, Demand},
 };
 use crate::{
     components::{
@@ -77,7 +77,7 @@ pub struct Sent {
     pub readable: bool,
     /// The namespace that the document names.
     pub namespace: Option<String>,
-    /// What the reader wants done: empty for the deed itself, else `form`, `yaml` or `preview`.
+    /// What the reader wants done: empty for the deed itself, else `form`, `yaml`, `preview`, or one of [`headroom`]'s words.
     pub to: String,
 }
 
@@ -186,12 +186,10 @@ pub struct Editor {
     pub component: usize,
     /// What changed since the reader opened the page.
     pub meanwhile: Vec<Diff>,
-    /// The namespace's quota.
-    pub usage: Vec<UsageRow>,
-    /// What the app asks for as it is.
-    pub before: Demand,
-    /// What it would ask for.
-    pub after: Demand,
+    /// The `spec` that it comes to, right or wrong.
+    pub draft: Value,
+    /// What that takes of the quota; nothing until it was counted.
+    pub outlook: Option<Outlook>,
     /// What would be made, when the reader asked for it and all is right.
     pub planned: Option<Vec<Planned>>,
 }
@@ -201,7 +199,6 @@ impl Editor {
     #[must_use]
     pub fn of_form(app: Option<String>, cancel: String, form: &AppForm, base: Value) -> Self {
         let values = Part::ALL.iter().map(|part| (part.name(), form.get(*part).to_owned()));
-        let after = demand(&form.to_spec(&base));
         Self {
             app,
             cancel,
@@ -209,9 +206,8 @@ impl Editor {
             form: Form::with(values.chain([("name", form.name.clone())])),
             component: form.component,
             meanwhile: Vec::new(),
-            usage: Vec::new(),
-            before: demand(&base),
-            after,
+            draft: form.to_spec(&base),
+            outlook: None,
             seen: base.clone(),
             base,
             planned: None,
@@ -221,7 +217,7 @@ impl Editor {
     /// The document `text`; `base` is what it began as.
     #[must_use]
     pub fn of_text(app: Option<String>, cancel: String, text: String, base: Value) -> Self {
-        let after = document::read(&text).map(|d| demand(&d.spec)).unwrap_or_default();
+        let draft = document::read(&text).map(|d| d.spec).unwrap_or_default();
         Self {
             app,
             cancel,
@@ -229,9 +225,8 @@ impl Editor {
             form: Form::with([("yaml", text)]),
             component: 0,
             meanwhile: Vec::new(),
-            usage: Vec::new(),
-            before: demand(&base),
-            after,
+            draft,
+            outlook: None,
             seen: base.clone(),
             base,
             planned: None,
@@ -251,13 +246,19 @@ impl Editor {
             (Face::Yaml, _) => Self::of_text(app, cancel, sent.text.clone(), sent.base.clone()),
         };
         editor.seen = sent.seen.clone();
-        editor.before = demand(&sent.seen);
         // Another face, or a suggestion that was taken: nothing was to be done yet, so nothing is complained of.
-        let looks = matches!(sent.to.as_str(), "form" | "yaml") && sent.readable;
+        let looks = matches!(sent.to.as_str(), "form" | "yaml") && sent.readable || sent.to == headroom::COUNT;
         if !looks {
             editor.form.errors = sent.spec.as_ref().err().cloned().unwrap_or_default();
         }
         editor
+    }
+
+    /// With what a check found: what would be refused stands at its field, as if it had been.
+    #[must_use]
+    pub fn checked(self, outlook: Outlook) -> Self {
+        let refused = Form { errors: outlook.errors().to_vec(), ..Form::default() };
+        Self { outlook: Some(outlook), ..self.refused(refused) }
     }
 
     /// With what the services refused.
@@ -280,10 +281,6 @@ impl Editor {
     }
 }
 
-fn demand(spec: &Value) -> Demand {
-    serde_json::from_value::<AppSpec>(spec.clone()).map(|spec| Demand::of(&spec)).unwrap_or_default()
-}
-
 /// The editor below the page's head.
 #[must_use]
 pub fn view(ui: Ui, m: &Editor) -> AnyView {
@@ -294,8 +291,8 @@ pub fn view(ui: Ui, m: &Editor) -> AnyView {
     };
     let base = serde_json::to_string(&m.base).unwrap_or_default();
     let seen = (m.seen != m.base).then(|| serde_json::to_string(&m.seen).unwrap_or_default());
-    let cost = cost(ui, m);
-    let layout = if cost.is_some() { "cols" } else { "stack" };
+    let outlook = m.outlook.as_ref().map(|outlook| headroom::panel(ui, outlook));
+    let layout = if outlook.is_some() { "cols" } else { "stack" };
     let (deed, symbol) = match m.app {
         None => (tr::apps::deploy(l), Icon::Plus),
         Some(_) => (tr::apps::save(l), Icon::Ok),
@@ -319,7 +316,7 @@ pub fn view(ui: Ui, m: &Editor) -> AnyView {
                         {link_button(Button::Quiet, None, tr::apps::cancel(l), m.cancel.clone())}
                     </div>
                 </div>
-                {cost.map(|cost| view! { <aside class="stack">{cost}</aside> })}
+                {outlook.map(|outlook| view! { <aside class="stack follow">{outlook}</aside> })}
             </div>
         </form>
     }
@@ -375,23 +372,6 @@ fn meanwhile(ui: Ui, m: &Editor) -> AnyView {
         </section>
     }
     .into_any()
-}
-
-fn cost(ui: Ui, m: &Editor) -> Option<AnyView> {
-    let l = ui.lang;
-    let bars = quota::after(l, &m.usage, m.before, m.after)?;
-    Some(
-        view! {
-            <section class="card">
-                <header><h2>{tr::apps::left_after(l)}</h2></header>
-                <div class="in">
-                    {bars}
-                    <p class="small muted">{tr::apps::left_after_hint(l)}</p>
-                </div>
-            </section>
-        }
-        .into_any(),
-    )
 }
 
 fn fields(ui: Ui, m: &Editor) -> AnyView {

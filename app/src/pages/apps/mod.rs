@@ -27,6 +27,7 @@ mod events;
 mod finding;
 mod form;
 mod head;
+mod headroom;
 mod history;
 pub(super) mod list;
 mod logs;
@@ -78,10 +79,9 @@ pub const ENTRIES: &[Entry] = &[
     Entry::page("/t/{tenant}/n/{namespace}/apps/{app}/suspend", Access::Tenant, |cx| {
         Box::pin(actions::suspend_page(cx))
     })
-    .form(|cx| Box::pin(actions::suspend(cx, true))),
-    Entry::action("/t/{tenant}/n/{namespace}/apps/{app}/resume", Access::Tenant, |cx| {
-        Box::pin(actions::suspend(cx, false))
-    }),
+    .form(|cx| Box::pin(actions::suspend(cx))),
+    Entry::page("/t/{tenant}/n/{namespace}/apps/{app}/resume", Access::Tenant, |cx| Box::pin(actions::resume_page(cx)))
+        .form(|cx| Box::pin(actions::resume(cx))),
     Entry::page("/t/{tenant}/n/{namespace}/pods", Access::Tenant, |cx| Box::pin(pods::all_page(cx)))
         .live(|cx| Box::pin(pods::all_live(cx))),
     Entry::page("/t/{tenant}/n/{namespace}/pods/{pod}", Access::Tenant, |cx| Box::pin(pod::page(cx)))

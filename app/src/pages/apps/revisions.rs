@@ -1,12 +1,13 @@
 //! What an app once was: its revisions, how any two differ, and the way back to one.
 
-use berth_core::{Error, Result, yaml};
+use berth_core::{Error, Result, services::apps::rolled_back, yaml};
 use berth_types::{Action, FieldError, Resource, rows::RevisionRow};
 use leptos::prelude::*;
 
 use super::{
     demand,
     head::{self, Head, Tab},
+    headroom::{self, Outlook},
     history, words,
 };
 use crate::{
@@ -184,8 +185,14 @@ pub async fn rollback(cx: Cx) -> Result<Answer> {
     let (tenant, namespace) = (cx.tenant()?, cx.namespace()?);
     let typed = cx.field("revision").to_owned();
     let number: i64 = typed.parse().unwrap_or(0);
+    if matches!(cx.field("to"), headroom::COUNT | headroom::CHECK) {
+        return ask(&cx, &typed, None).await;
+    }
     match cx.services.rollback_app(&cx.ctx, (&tenant, &namespace, &app), number).await {
-        Ok(_) => Ok(done(paths::app(&tenant, &namespace, &app), tr::apps::flash_rolled_back(cx.lang(), &app, number))),
+        Ok(made) => {
+            let flash = tr::apps::flash_rolled_back(cx.lang(), &app, number);
+            Ok(done(paths::app(&tenant, &namespace, &app), headroom::told(cx.ui(), flash, &made)))
+        }
         Err(e) => refused(&cx, &typed, e).await,
     }
 }
@@ -208,10 +215,25 @@ async fn ask(cx: &Cx, typed: &str, error: Option<Error>) -> Result<Answer> {
     let status = error.as_ref().map_or(200, |e| refusal(e.code()));
     let message = error.map(|e| match e.fields() {
         [] => explain(cx, &e),
-        fields => fields.iter().map(|f| tr::field_error(ui.lang, f)).collect::<Vec<_>>().join(" "),
+        fields => told(ui, fields),
     });
+    let mut message = message;
+    let mut status = status;
     let body = match wanted {
-        Some(wanted) => confirm(ui, &head, wanted, current, message),
+        Some(wanted) => {
+            let spec =
+                serde_json::to_value(rolled_back(&wanted.spec, Some(&head.app.spec))).map_err(Error::internal)?;
+            let to = cx.field("to");
+            let outlook = headroom::look(cx, &head.spot, Some(&app), &spec, headroom::depth(to)).await?;
+            if to == headroom::COUNT {
+                return Ok(outlook.fragment(ui));
+            }
+            if to == headroom::CHECK && !outlook.errors().is_empty() {
+                message = Some(told(ui, outlook.errors()));
+                status = 422;
+            }
+            confirm(ui, &head, wanted, current, message, &outlook)
+        }
         None => {
             let unknown =
                 FieldError::new("revision", "revision_unknown", "there is no such revision").param("value", typed);
@@ -229,6 +251,10 @@ async fn ask(cx: &Cx, typed: &str, error: Option<Error>) -> Result<Answer> {
     Ok(head::page(ui, &head, &found, Tab::Other, body).status(status).into())
 }
 
+fn told(ui: Ui, errors: &[FieldError]) -> String {
+    errors.iter().map(|error| tr::field_error(ui.lang, error)).collect::<Vec<_>>().join(" ")
+}
+
 /// What going back would change, and the button.
 #[must_use]
 pub fn confirm(
@@ -237,6 +263,7 @@ pub fn confirm(
     wanted: &RevisionRow,
     current: Option<&RevisionRow>,
     message: Option<String>,
+    outlook: &Outlook,
 ) -> AnyView {
     let l = ui.lang;
     let text = |row: &RevisionRow| yaml::print(&row.spec).unwrap_or_default();
@@ -250,18 +277,21 @@ pub fn confirm(
         view! { <div class="note bad" role="alert">{icon(Icon::Bad)}<div>{text}</div></div> }
     });
     view! {
-        <form class="card" method="post">
-            <header><h2>{tr::apps::rollback_title(l, wanted.number)}</h2></header>
-            <div class="in">
-                {message}
-                <p>{tr::apps::rollback_hint(l)}</p>
-                {change}
-                <input type="hidden" name="revision" value=wanted.number.to_string() />
-                <div class="fixes">
-                    {button(Button::Go, Some(Icon::Undo), tr::apps::back_to(l, wanted.number), None)}
-                    {link_button(Button::Quiet, None, tr::apps::cancel(l), head.spot.app_url(&head.app.name))}
+        <form class="cols" method="post">
+            <section class="card">
+                <header><h2>{tr::apps::rollback_title(l, wanted.number)}</h2></header>
+                <div class="in">
+                    {message}
+                    <p>{tr::apps::rollback_hint(l)}</p>
+                    {change}
+                    <input type="hidden" name="revision" value=wanted.number.to_string() />
+                    <div class="fixes">
+                        {button(Button::Go, Some(Icon::Undo), tr::apps::back_to(l, wanted.number), None)}
+                        {link_button(Button::Quiet, None, tr::apps::cancel(l), head.spot.app_url(&head.app.name))}
+                    </div>
                 </div>
-            </div>
+            </section>
+            <aside class="stack follow">{headroom::panel(ui, outlook)}</aside>
         </form>
     }
     .into_any()

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::apps::changed_app;
+use super::{apps::changed_app, preflight::services};
 use crate::{
     Api,
     body::{Input, Sent},
@@ -100,10 +100,11 @@ pub(crate) async fn scale_app(
     State(api): State<Api>,
     caller: Caller,
     At(place): At<OfApp>,
+    asked: Asked,
     Sent(scale): Sent<Scale>,
 ) -> Reply {
     let (component, replicas) = (scale.component.as_deref(), scale.replicas);
-    changed_app(api.services().scale_app(&caller.ctx, place.path(), component, replicas).await)
+    changed_app(services(&api, &asked)?.scale_app(&caller.ctx, place.path(), component, replicas).await)
 }
 
 /// Restart an app
@@ -115,9 +116,10 @@ pub(crate) async fn restart_app(
     State(api): State<Api>,
     caller: Caller,
     At(place): At<OfApp>,
+    asked: Asked,
     Sent(Nothing {}): Sent<Nothing>,
 ) -> Reply {
-    changed_app(api.services().restart_app(&caller.ctx, place.path()).await)
+    changed_app(services(&api, &asked)?.restart_app(&caller.ctx, place.path()).await)
 }
 
 /// Suspend an app
@@ -129,8 +131,10 @@ pub(crate) async fn suspend_app(
     State(api): State<Api>,
     caller: Caller,
     At(place): At<OfApp>,
+    asked: Asked,
     Sent(Nothing {}): Sent<Nothing>,
 ) -> Reply {
+    asked.only(&[])?;
     changed_app(api.services().suspend_app(&caller.ctx, place.path(), true).await)
 }
 
@@ -143,9 +147,10 @@ pub(crate) async fn resume_app(
     State(api): State<Api>,
     caller: Caller,
     At(place): At<OfApp>,
+    asked: Asked,
     Sent(Nothing {}): Sent<Nothing>,
 ) -> Reply {
-    changed_app(api.services().suspend_app(&caller.ctx, place.path(), false).await)
+    changed_app(services(&api, &asked)?.suspend_app(&caller.ctx, place.path(), false).await)
 }
 
 /// Roll an app back
@@ -157,9 +162,10 @@ pub(crate) async fn rollback_app(
     State(api): State<Api>,
     caller: Caller,
     At(place): At<OfApp>,
+    asked: Asked,
     Sent(wanted): Sent<Rollback>,
 ) -> Reply {
-    changed_app(api.services().rollback_app(&caller.ctx, place.path(), wanted.revision).await)
+    changed_app(services(&api, &asked)?.rollback_app(&caller.ctx, place.path(), wanted.revision).await)
 }
 
 /// List revisions

@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+use super::preflight::services;
 use crate::{
     Api,
     body::{Input, Sent},
@@ -221,7 +222,7 @@ pub(crate) async fn create_app(
     Sent(new): Sent<NewApp>,
 ) -> Reply {
     same_namespace(&api, &caller, new.namespace.as_deref(), place.path()).await?;
-    let made = api.services().create_app(&caller.ctx, place.path(), &new.name, &new.spec).await?;
+    let made = services(&api, &asked)?.create_app(&caller.ctx, place.path(), &new.name, &new.spec).await?;
     let response = reply::created(&made.view, &format!("{}/{}", asked.uri.path(), made.view.name))?;
     Ok(reply::with_tag(response, tag(&made.view.resource_version, false)))
 }
@@ -304,7 +305,7 @@ pub(crate) async fn replace_app(
         return Err(Error::field(FieldError::new("name", "name_differs", message).param("value", &place.app)).into());
     }
     same_namespace(&api, &caller, wanted.namespace.as_deref(), (&place.tenant, &place.namespace)).await?;
-    let changed = api.services().update_app(&caller.ctx, place.path(), &wanted.spec, version.as_deref()).await;
+    let changed = services(&api, &asked)?.update_app(&caller.ctx, place.path(), &wanted.spec, version.as_deref()).await;
     changed_app(changed.map_err(failed))
 }
 
@@ -325,7 +326,7 @@ pub(crate) async fn patch_app(
 ) -> Reply {
     let version = IfMatch::read(&asked.headers)?.version();
     let patch = Value::Object(patch.spec);
-    let changed = api.services().patch_app(&caller.ctx, place.path(), &patch, version.as_deref()).await;
+    let changed = services(&api, &asked)?.patch_app(&caller.ctx, place.path(), &patch, version.as_deref()).await;
     changed_app(changed.map_err(|e| if version.is_some() { failed(e) } else { e }))
 }
 
@@ -341,6 +342,7 @@ pub(crate) fn changed_app(changed: Result<AppObject>) -> Reply {
 #[utoipa::path(delete, path = "/tenants/{tenant}/namespaces/{namespace}/apps/{app}", tag = "apps",
     responses((status = 204, description = "Deleted; its pods may take a moment to stop.")))]
 pub(crate) async fn delete_app(State(api): State<Api>, caller: Caller, At(place): At<OfApp>, asked: Asked) -> Reply {
+    asked.only(&[])?;
     let version = IfMatch::read(&asked.headers)?.version();
     let deleted = api.services().delete_app(&caller.ctx, place.path(), version.as_deref()).await;
     deleted.map_err(|e| if version.is_some() { failed(e) } else { e })?;

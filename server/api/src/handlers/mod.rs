@@ -11,6 +11,7 @@ pub(crate) mod audit;
 pub(crate) mod me;
 pub(crate) mod members;
 pub(crate) mod namespaces;
+pub(crate) mod preflight;
 pub(crate) mod quotas;
 pub(crate) mod search;
 pub(crate) mod tenants;
@@ -26,6 +27,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         quotas::routes(),
         apps::routes(),
         app_actions::routes(),
+        preflight::routes(),
         workloads::routes(),
         search::routes(),
         admin::routes(),

@@ -9,6 +9,7 @@ mod idempotency;
 mod lists;
 mod logs;
 mod main_job;
+mod preflight;
 mod problems;
 mod quotas;
 mod unauthorized;

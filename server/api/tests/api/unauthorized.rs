@@ -109,6 +109,8 @@ fn cases() -> Vec<Case> {
         case("suspend_app", Namespace(App, Update)),
         case("resume_app", Namespace(App, Update)),
         case("rollback_app", Namespace(App, Update)).body(json!({ "revision": 1 })),
+        case("preflight_new_app", Namespace(App, Create)).body(json!({ "spec": app })),
+        case("preflight_app", Namespace(App, Update)).body(json!({ "spec": app })),
         case("list_revisions", Namespace(App, Read)),
         case("get_revision", Namespace(App, Read)),
         case("diff_revision", Namespace(App, Read)),

@@ -176,6 +176,7 @@ pub(crate) fn view(mut object: Value) -> Result<AppObject, serde_json::Error> {
         deleting_since: time(&object, "/metadata/deletionTimestamp"),
         spec: serde_json::from_value(object.get("spec").cloned().unwrap_or_default())?,
         status: status_of(&object),
+        warnings: Vec::new(),
     };
     Ok(AppObject { view, object: Arc::new(object) })
 }

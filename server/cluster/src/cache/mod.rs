@@ -19,6 +19,7 @@ pub(crate) mod health;
 pub(crate) mod pod;
 pub(crate) mod query;
 pub(crate) mod quota;
+pub(crate) mod room;
 pub(crate) mod store;
 mod tally;
 pub(crate) mod watch;
@@ -29,6 +30,7 @@ use event::EventRecord;
 use health::Health;
 use pod::PodRecord;
 use quota::QuotaRecord;
+use room::RangeRecord;
 use store::{Changed, Record, Store};
 use watch::Watcher;
 
@@ -141,6 +143,7 @@ pub(crate) struct Cache {
     pub(crate) pods: Arc<Store<PodRecord>>,
     pub(crate) events: Arc<Store<EventRecord>>,
     pub(crate) quotas: Arc<Store<QuotaRecord>>,
+    pub(crate) ranges: Arc<Store<RangeRecord>>,
     /// What the controller made, by kind.
     pub(crate) children: [(Kind, Arc<Store<ChildRecord>>); 6],
     pub(crate) changes: Arc<Changes>,
@@ -157,6 +160,7 @@ impl Cache {
             pods: Arc::default(),
             events: Arc::default(),
             quotas: Arc::default(),
+            ranges: Arc::default(),
             children: child::KINDS.map(|kind| (kind, Arc::default())),
             changes,
             health: Health::new(clock, Box::new(move || told.tell(ChangeKind::Freshness, "".into(), None))),
@@ -245,7 +249,11 @@ impl Cache {
             let changes = changes.clone();
             Arc::new(move |changed| changes.push(kind, changed)) as Arc<dyn Fn(Changed) + Send + Sync>
         };
+        // Pages show nothing of them: they are right without, only their numbers are those of pods that say what they need.
+        let ranges = self.watcher(reader, Kind::LIMIT_RANGE, "", &self.ranges, tell(ChangeKind::Usage));
+        let ranges = Watcher { shown: false, ..ranges };
         tokio::join!(
+            ranges.run(shutdown.clone()),
             self.watcher(reader, Kind::APP, "", &self.apps, tell(ChangeKind::App)).run(shutdown.clone()),
             self.watcher(reader, Kind::POD, "", &self.pods, tell(ChangeKind::Pod)).run(shutdown.clone()),
             self.watcher(reader, Kind::EVENT, "", &self.events, resolve).run(shutdown.clone()),

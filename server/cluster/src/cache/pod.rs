@@ -8,6 +8,7 @@ use serde::{Deserialize, de::IgnoredAny};
 
 use super::{
     query::{Column, Key, Listed, mentions},
+    room,
     store::{Entry, Record},
 };
 use crate::{intern::Interner, meta};
@@ -58,6 +59,8 @@ struct WireSpec {
     node_name: Option<String>,
     containers: Vec<WireContainer>,
     init_containers: Vec<WireContainer>,
+    resources: Option<room::WireResources>,
+    overhead: room::WireAmounts,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -65,6 +68,13 @@ struct WireSpec {
 struct WireContainer {
     name: String,
     restart_policy: Option<String>,
+    resources: room::WireResources,
+}
+
+impl WireContainer {
+    fn is_sidecar(&self) -> bool {
+        self.restart_policy.as_deref() == Some("Always")
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -126,9 +136,9 @@ struct WireTerminated {
     finished_at: Option<Timestamp>,
 }
 
-/// A pod in the cache.
+/// A pod in the cache: its row, and what a quota counts of it (see [`room::parse`]); nothing once it has ended.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct PodRecord(pub(crate) PodRow);
+pub(crate) struct PodRecord(pub(crate) PodRow, pub(crate) Option<Arc<str>>);
 
 impl Record for PodRecord {
     type Wire = WirePod;
@@ -172,12 +182,21 @@ impl Record for PodRecord {
             created_at: meta.creation_timestamp.unwrap_or_default(),
         };
         let version = meta.resource_version.parse().unwrap_or(0);
-        Some(Entry { namespace, name, version, row: Self(row) })
+        let ended = matches!(pod.status.phase.as_str(), "Succeeded" | "Failed");
+        let takes = (!ended && row.app.is_some()).then(|| strings.get(&takes(&pod.spec)));
+        Some(Entry { namespace, name, version, row: Self(row, takes) })
     }
 
     fn app(&self) -> Option<&Arc<str>> {
         self.0.app.as_ref()
     }
+}
+
+/// What a quota counts of a pod.
+fn takes(spec: &WireSpec) -> String {
+    let containers = spec.containers.iter().map(|c| (&c.resources, false));
+    let inits = spec.init_containers.iter().map(|c| (&c.resources, c.is_sidecar()));
+    room::print(containers, inits, spec.resources.as_ref(), &spec.overhead)
 }
 
 fn count(n: usize) -> u16 {
@@ -213,11 +232,7 @@ fn say(pod: &WirePod) -> Said {
 
     let (mut failing, mut initialising) = (false, false);
     for (i, container) in status.init_container_statuses.iter().enumerate() {
-        let sidecar = pod
-            .spec
-            .init_containers
-            .iter()
-            .any(|c| c.name == container.name && c.restart_policy.as_deref() == Some("Always"));
+        let sidecar = pod.spec.init_containers.iter().any(|c| c.name == container.name && c.is_sidecar());
         if sidecar && container.started == Some(true) {
             continue;
         }

@@ -30,7 +30,7 @@ use crate::{
 };
 
 mod decide;
-mod desired;
+pub(crate) mod desired;
 mod observe;
 pub(crate) mod preview;
 mod queue;

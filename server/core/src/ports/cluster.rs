@@ -7,7 +7,8 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use berth_types::{
-    AppSpec, ClusterId, ErrorCode, ListQuery, Page, Resources, TenantRole,
+    AppSpec, ClusterId, ErrorCode, FieldError, ListQuery, Page, Resources, TenantRole,
+    headroom::{Amounts, LimitDefaults},
     names::component_object,
     quota::ContainerDefaults,
     rows::{AppRow, AppView, EventRow, LogLine, PodRow, RevisionRow, UsageRow},
@@ -113,6 +114,15 @@ pub struct AppObject {
     pub view: AppView,
     /// The object whole, without `managedFields`: for YAML, and so that no edit drops what it does not show.
     pub object: Arc<Value>,
+}
+
+impl AppObject {
+    /// With what would not go smoothly about the change that made it so.
+    #[must_use]
+    pub fn warned(mut self, warnings: Vec<FieldError>) -> Self {
+        self.view.warnings = warnings;
+        self
+    }
 }
 
 /// What an app takes, so that no other can: names of its objects in its namespace, hosts with their paths in its cluster.
@@ -250,6 +260,29 @@ pub struct Finding {
     pub fix: Option<String>,
 }
 
+/// What counts against a namespace's quota.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Room {
+    /// What is limited, with what is used of it.
+    pub usage: Vec<UsageRow>,
+    /// What containers get that do not say what they need; `None` while it is not known.
+    pub defaults: Option<LimitDefaults>,
+    /// What the pods of the app count now, those that are still stopping among them.
+    pub counted: Amounts,
+}
+
+/// What the cluster says to one pod of a component.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PodVerdict {
+    /// Its policies take it. What a quota would count of it, with all that the cluster adds to it (sidecars, say), where that
+    /// could be told: a quota that is full stands before it.
+    Taken(Option<Amounts>),
+    /// Its policies refuse it: why, at fields of the spec.
+    Refused(Vec<FieldError>),
+    /// It did not say; why, in a sentence.
+    Unknown(String),
+}
+
 /// One cluster.
 #[async_trait]
 pub trait Cluster: Send + Sync {
@@ -268,6 +301,8 @@ pub trait Cluster: Send + Sync {
     fn events(&self, namespace: &Grant<NamespaceRef>, query: &ListQuery) -> Result<Page<EventRow>>;
     /// Quota of a namespace, and what of it is used.
     fn usage(&self, namespace: &Grant<NamespaceRef>) -> Vec<UsageRow>;
+    /// What counts against the namespace's quota, from the cache; `app` is the one whose pods are told apart.
+    fn room(&self, namespace: &Grant<NamespaceRef>, app: Option<&str>) -> Room;
     /// Apps at a glance.
     fn summary(&self, namespace: &Grant<NamespaceRef>) -> NamespaceSummary;
     /// Shows what every app of the cluster takes, with its namespace in the cluster, to see whether it is free. Across all
@@ -278,6 +313,9 @@ pub trait Cluster: Send + Sync {
 
     /// The objects that the controller makes of an app with `spec`, as people read them; asks nothing of the cluster.
     fn manifests(&self, app: &Grant<AppRef>, spec: &AppSpec) -> Vec<Value>;
+    /// Asks the cluster whether it would take one pod of each component, in their order; nothing is made. As Berth itself, for
+    /// people's roles let them make apps, not pods. What `app` is called decides the pods' names and labels only.
+    async fn try_pods(&self, namespace: &Grant<NamespaceRef>, app: &str, spec: &AppSpec) -> Vec<PodVerdict>;
 
     /// Makes an app from its `spec`. `AlreadyExists`, `Invalid` with fields, `ClusterRefused`, `ClusterUnavailable`.
     async fn create_app(&self, ctx: &OpCtx, app: &Grant<AppRef>, spec: &Value) -> Result<AppObject>;

@@ -139,7 +139,12 @@ impl Services {
             let cluster = self.clusters.get(&namespace_grant.cluster)?;
             Self::stays(&grant, &cluster, "still ")?;
             self.fits(ctx, &grant, &cluster, spec).await?;
-            let object = cluster.create_app(ctx, &grant, spec).await?;
+            // One that is there already is refused as such.
+            let weighed = async {
+                if cluster.app(&grant).is_some() { Ok(Vec::new()) } else { self.weighed(&grant, &cluster, spec).await }
+            };
+            let warnings = weighed.await?;
+            let object = cluster.create_app(ctx, &grant, spec).await?.warned(warnings);
             Ok(Done::with(object, json!({ "spec": redact(spec) })))
         };
         self.audited(ctx, "app.create", target, Some(tenant), work).await
@@ -160,8 +165,9 @@ impl Services {
             let (app, cluster) = self.app_for(ctx, path, Action::Update).await?;
             Self::stays(&app, &cluster, "")?;
             self.fits(ctx, &app, &cluster, spec).await?;
+            let warnings = self.weighed(&app, &cluster, spec).await?;
             let before = cluster.app(&app).map(|a| redact(&a.object["spec"]));
-            let object = cluster.replace_app(ctx, &app, spec, resource_version).await?;
+            let object = cluster.replace_app(ctx, &app, spec, resource_version).await?.warned(warnings);
             Ok(Done::with(object, json!({ "before": before, "after": redact(spec) })))
         };
         self.audited(ctx, "app.update", target(path), Some(path.0), work).await
@@ -188,7 +194,8 @@ impl Services {
                     let mut spec = before.object["spec"].clone();
                     merge(&mut spec, patch);
                     self.fits(ctx, &app, &cluster, &spec).await?;
-                    cluster.replace_app(ctx, &app, &spec, Some(version)).await?
+                    let warnings = self.weighed(&app, &cluster, &spec).await?;
+                    cluster.replace_app(ctx, &app, &spec, Some(version)).await?.warned(warnings)
                 }
                 None => {
                     let change = |spec: &mut Value| {
@@ -219,13 +226,14 @@ impl Services {
             let mut spec = current.object["spec"].clone();
             change(&mut spec)?;
             self.fits(ctx, app, cluster, &spec).await?;
+            let warnings = self.weighed(app, cluster, &spec).await?;
             match cluster.replace_app(ctx, app, &spec, Some(&current.view.resource_version)).await {
                 Err(e) if e.code() == ErrorCode::Conflict => {
                     // The cache follows the cluster; give it the time of one change.
                     ctx.clock.sleep(std::time::Duration::from_millis(100)).await;
                     last = Some(e);
                 }
-                other => return other,
+                other => return other.map(|object| object.warned(warnings)),
             }
         }
         Err(last.unwrap_or_else(Error::not_found))
@@ -244,7 +252,8 @@ impl Services {
     ) -> Result<AppObject> {
         let work = async {
             let (app, cluster) = self.app_for(ctx, path, Action::Update).await?;
-            let object = self.change_spec(ctx, &app, &cluster, |spec| set_replicas(spec, component, replicas)).await?;
+            let changed = self.change_spec(ctx, &app, &cluster, |spec| set_replicas(spec, component, replicas)).await;
+            let object = changed.map_err(at_replicas)?;
             Ok(Done::with(object, json!({ "component": component, "replicas": replicas })))
         };
         self.audited(ctx, "app.scale", target(path), Some(path.0), work).await
@@ -280,7 +289,11 @@ impl Services {
         let work = async {
             let (app, cluster) = self.app_for(ctx, path, Action::Update).await?;
             Self::stays(&app, &cluster, "")?;
-            Ok(Done::plain(cluster.restart_app(ctx, &app).await?))
+            let warnings = match cluster.app(&app) {
+                Some(found) => self.weighed(&app, &cluster, &found.object["spec"]).await?,
+                None => Vec::new(),
+            };
+            Ok(Done::plain(cluster.restart_app(ctx, &app).await?.warned(warnings)))
         };
         self.audited(ctx, "app.restart", target(path), Some(path.0), work).await
     }
@@ -302,7 +315,8 @@ impl Services {
             let now = cluster.app(&app).and_then(|now| serde_json::from_value(now.object["spec"].clone()).ok());
             let spec = serde_json::to_value(rolled_back(&old.spec, now.as_ref())).map_err(Error::internal)?;
             self.fits(ctx, &app, &cluster, &spec).await?;
-            let object = cluster.replace_app(ctx, &app, &spec, None).await?;
+            let warnings = self.weighed(&app, &cluster, &spec).await?;
+            let object = cluster.replace_app(ctx, &app, &spec, None).await?.warned(warnings);
             Ok(Done::with(object, json!({ "revision": revision })))
         };
         self.audited(ctx, "app.rollback", target(path), Some(path.0), work).await
@@ -446,7 +460,8 @@ fn without_log_lines(app: &mut AppObject) {
 
 /// What an app becomes that goes back to `old` from `now`. How many pods it has is no part of a revision (as with a
 /// Deployment): going back at night must not shrink what was scaled up since.
-fn rolled_back(old: &AppSpec, now: Option<&AppSpec>) -> AppSpec {
+#[must_use]
+pub fn rolled_back(old: &AppSpec, now: Option<&AppSpec>) -> AppSpec {
     let mut spec = old.clone();
     let Some(now) = now else { return spec };
     spec.suspended = now.suspended;
@@ -508,8 +523,20 @@ fn set_replicas(spec: &mut Value, component: Option<&str>, replicas: i32) -> Res
     Ok(())
 }
 
+/// Whoever only says how many pods there shall be has no other field.
+fn at_replicas(error: Error) -> Error {
+    let fields = error.fields().iter().cloned().map(|mut field| {
+        if field.code.starts_with("quota_") {
+            "replicas".clone_into(&mut field.field);
+        }
+        field
+    });
+    let fields = fields.collect();
+    error.with_fields(fields)
+}
+
 /// Why an app is not in the cache.
-fn absent(cluster: &Arc<dyn Cluster>) -> Error {
+pub(super) fn absent(cluster: &Arc<dyn Cluster>) -> Error {
     cluster.freshness().read().err().unwrap_or_else(Error::not_found)
 }
 

@@ -102,7 +102,11 @@ impl Services {
             return Err(Error::new(ErrorCode::StoreUnavailable, message).retry_after(RETRY).caused_by(unwritten));
         }
         let result = work.await;
-        let entry = ended(attempt, &result);
+        let mut entry = ended(attempt, &result);
+        if self.skips_preflight {
+            // Who passed it by is known when a rollout waits for room.
+            entry.detail.get_or_insert_with(|| serde_json::json!({}))["preflight"] = "skipped".into();
+        }
         match (result, self.store.append_audit(&entry).await) {
             (result, Ok(())) => result.map(|done| done.value),
             // It is done, and cannot be undone by saying that it is not; but nothing is confirmed that is not written down.

@@ -16,6 +16,7 @@ pub mod identity;
 pub mod namespaces;
 pub mod people;
 pub mod plans;
+pub mod preflight;
 pub mod preview;
 #[cfg(test)]
 mod quota_tests;
@@ -36,6 +37,8 @@ pub struct Services {
     pub(crate) limits: identity::Limits,
     authz: Authz,
     passwords: Arc<identity::Passwords>,
+    /// Apps are written without a look at quota and policies: see [`Services::without_preflight`].
+    skips_preflight: bool,
 }
 
 impl Services {
@@ -50,7 +53,13 @@ impl Services {
     ) -> Self {
         let authz = Authz::new(store.clone());
         let passwords = Arc::new(identity::Passwords::new(&limits));
-        Self { store, clusters, clock, random, limits, authz, passwords }
+        Self { store, clusters, clock, random, limits, authz, passwords, skips_preflight: false }
+    }
+
+    /// The same, for who knows better than the preflight: whether what an app needs can be had is left to the cluster.
+    #[must_use]
+    pub fn without_preflight(&self) -> Self {
+        Self { skips_preflight: true, ..self.clone() }
     }
 
     /// The checks.

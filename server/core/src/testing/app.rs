@@ -37,6 +37,7 @@ impl App {
             deleting_since: text("deletionTimestamp").parse().ok(),
             spec: serde_json::from_value(self.object["spec"].clone()).unwrap(),
             status: serde_json::from_value(self.object["status"].clone()).unwrap(),
+            warnings: Vec::new(),
         }
     }
 

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use berth_types::{
-    AppPhase, AppSpec, AppStatus, ClusterId, ErrorCode, ListQuery, Page,
+    AppPhase, AppSpec, AppStatus, ClusterId, ErrorCode, FieldError, ListQuery, Page,
+    headroom::{Amounts, LimitDefaults, Load},
     names::component_object,
     rows::{AppRow, EventRow, LogLine, PodPhase, PodRow, RevisionRow, UsageRow},
 };
@@ -30,7 +31,7 @@ use crate::{
     error::{Error, Result},
     ports::cluster::{
         AppClaims, AppObject, CacheState, Change, ChangeKind, Cluster, DesiredNamespace, ExecInput, ExecOutput,
-        ExecSession, Finding, Freshness, LogQuery, NamespaceSummary, Verdict,
+        ExecSession, Finding, Freshness, LogQuery, NamespaceSummary, PodVerdict, Room, Verdict,
     },
 };
 
@@ -55,9 +56,19 @@ struct State {
     namespaces: Vec<DesiredNamespace>,
     idle_since: Option<Timestamp>,
     down: Option<(Timestamp, String)>,
+    /// Why its policies refuse every pod.
+    refuses: Vec<FieldError>,
 }
 
 type Key = (String, String);
+
+fn limit_range() -> LimitDefaults {
+    let of = |pairs: [(&str, &str); 2]| pairs.map(|(name, amount)| (name.to_owned(), amount.parse().unwrap())).into();
+    LimitDefaults {
+        requests: of([("cpu", "100m"), ("memory", "128Mi")]),
+        limits: of([("cpu", "1"), ("memory", "512Mi")]),
+    }
+}
 
 fn key(app: &AppRef) -> Key {
     (app.namespace.kube_name.to_string(), app.name.to_string())
@@ -188,6 +199,11 @@ impl FakeCluster {
         self.tell(ChangeKind::Usage, &namespace.kube_name, None);
     }
 
+    /// From now on its policies refuse every pod, or take them all.
+    pub fn refuse_pods(&self, why: Vec<FieldError>) {
+        self.state.lock().refuses = why;
+    }
+
     /// Namespaces that were made in it.
     #[must_use]
     pub fn namespaces(&self) -> Vec<DesiredNamespace> {
@@ -273,6 +289,28 @@ impl Cluster for FakeCluster {
         self.state.lock().usage.get(&*namespace.kube_name).cloned().unwrap_or_default()
     }
 
+    /// Its namespaces have a LimitRange: containers that say nothing get 100m of CPU and 128Mi of memory.
+    fn room(&self, namespace: &Grant<NamespaceRef>, app: Option<&str>) -> Room {
+        let defaults = limit_range();
+        let usage = self.usage(namespace);
+        let state = self.state.lock();
+        let found = app.and_then(|app| state.apps.get(&(namespace.kube_name.to_string(), app.to_owned())));
+        let mut counted = Amounts::new();
+        if let Some(view) = found.map(App::view) {
+            let load = Load::of(&view.spec, &defaults);
+            for pod in
+                state.pods.values().filter(|p| p.kube_namespace == namespace.kube_name && p.app.as_deref() == app)
+            {
+                let at = view.spec.components.iter().position(|c| pod.component.as_deref() == Some(c.name.as_str()));
+                for (key, amount) in at.and_then(|at| load.pods.get(at)).into_iter().flatten() {
+                    let sum = counted.entry(key.clone()).or_default();
+                    *sum = sum.plus(*amount);
+                }
+            }
+        }
+        Room { usage, defaults: Some(defaults), counted }
+    }
+
     fn summary(&self, namespace: &Grant<NamespaceRef>) -> NamespaceSummary {
         let state = self.state.lock();
         let mut summary = NamespaceSummary::default();
@@ -309,6 +347,15 @@ impl Cluster for FakeCluster {
             std::iter::once(deployment).chain(service).collect::<Vec<_>>()
         };
         spec.components.iter().flat_map(of).collect()
+    }
+
+    async fn try_pods(&self, _: &Grant<NamespaceRef>, _: &str, spec: &AppSpec) -> Vec<PodVerdict> {
+        let answer = match (self.up(), self.state.lock().refuses.as_slice()) {
+            (Err(e), _) => PodVerdict::Unknown(e.message().to_owned()),
+            (Ok(()), []) => PodVerdict::Taken(None),
+            (Ok(()), why) => PodVerdict::Refused(why.to_vec()),
+        };
+        spec.components.iter().map(|_| answer.clone()).collect()
     }
 
     async fn create_app(&self, ctx: &OpCtx, app: &Grant<AppRef>, spec: &Value) -> Result<AppObject> {

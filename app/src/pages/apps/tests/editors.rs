@@ -15,7 +15,8 @@ fn request(pairs: &[(&str, &str)]) -> PageRequest {
 
 fn new_app() -> Editor {
     let form = AppForm::from_spec(&blank(), 0);
-    Editor { usage: usage(), ..Editor::of_form(None, "/t/payments/n/staging/apps".to_owned(), &form, blank()) }
+    let outlook = Some(outlook(&serde_json::json!({ "components": [{ "name": "main", "image": "" }] }), None));
+    Editor { outlook, ..Editor::of_form(None, "/t/payments/n/staging/apps".to_owned(), &form, blank()) }
 }
 
 #[test]

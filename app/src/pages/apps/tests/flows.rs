@@ -101,10 +101,10 @@ fn deploy_look_scale_change_roll_back_delete() {
         s.page(&format!("{web}/{tab}"));
     }
 
-    let scaled = s.post(&s.alice, &format!("{web}/scale"), &[("component", "main"), ("replicas", "5")]);
+    let scaled = s.post(&s.alice, &format!("{web}/scale"), &[("component", "main"), ("replicas", "4")]);
     assert_eq!((scaled.status, scaled.redirect.as_deref()), (303, Some(web.as_str())));
-    assert_eq!(scaled.flash.as_deref(), Some("web goes to 5 pods."));
-    assert_eq!(s.spec("web")["components"][0]["replicas"], 5);
+    assert_eq!(scaled.flash.as_deref(), Some("web goes to 4 pods."));
+    assert_eq!(s.spec("web")["components"][0]["replicas"], 4);
 
     let configuration = s.page(&format!("{web}/configuration"));
     let base = hidden(&configuration, "base");
@@ -112,7 +112,7 @@ fn deploy_look_scale_change_roll_back_delete() {
         ("view", "form"),
         ("base", &base),
         ("image", "nginx:1.28"),
-        ("replicas", "5"),
+        ("replicas", "4"),
         ("port", "8080"),
         ("expose", "None"),
         ("strategy", "Rolling"),
@@ -279,10 +279,10 @@ fn a_visit_to_the_yaml_is_no_conflict() {
     let (base, seen) = (hidden(&form, "base"), hidden(&form, "seen"));
     let typed = |replicas| [("view", "form"), ("base", base.as_str()), ("seen", seen.as_str()), ("replicas", replicas)];
     // Somebody else is faster: nothing of what was typed anywhere is lost.
-    s.post(&s.alice, &format!("{web}/scale"), &[("component", "main"), ("replicas", "7")]);
+    s.post(&s.alice, &format!("{web}/scale"), &[("component", "main"), ("replicas", "5")]);
     let conflict = s.post(&s.alice, &configuration, &typed("3"));
     assert_eq!(conflict.status, 409);
-    for kept in ["nginx:2", "- serve", "replicas: 3", "+   replicas: 7"] {
+    for kept in ["nginx:2", "- serve", "replicas: 3", "+   replicas: 5"] {
         assert!(conflict.html.contains(kept), "{kept} is not in {}", conflict.html);
     }
     s.post(&s.alice, &format!("{web}/scale"), &[("component", "main"), ("replicas", "2")]);

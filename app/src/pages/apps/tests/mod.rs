@@ -1,20 +1,28 @@
 #![allow(clippy::unwrap_used)]
 //! What the pages show for the states that matter.
 
-use berth_core::ports::pages::Language;
+use berth_core::{
+    ports::{
+        cluster::{CacheState, Freshness},
+        pages::Language,
+    },
+    services::preflight::{Policy, Preflight},
+};
 use berth_types::{
     AppPhase, CauseCode, ListQuery, Page,
     app_status::{Cause, ComponentStatus, Evidence, EvidenceKind},
+    headroom::{Headroom, LimitDefaults, Load},
     rows::{AppRow, AppView, EventRow, PodPhase, PodRow, RevisionRow, UsageRow},
 };
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{May, Spot, head::Head};
+use super::{May, Spot, head::Head, headroom::Outlook};
 use crate::{components::ListUrl, ui::Ui};
 
 mod editors;
 mod flows;
+mod headrooms;
 mod hostile;
 mod lists;
 mod overviews;
@@ -165,6 +173,7 @@ fn app(phase: AppPhase) -> AppView {
             addresses: vec!["https://checkout.example.com/".to_owned(), "checkout-api.payments-staging:80".to_owned()],
             ..Default::default()
         },
+        warnings: Vec::new(),
     };
     if phase == AppPhase::Suspended {
         app.spec.suspended = true;
@@ -262,4 +271,29 @@ fn query(text: &[(&str, &str)]) -> ListQuery {
         }
     }
     query
+}
+
+/// What the panel shows of an app with `spec` in place of `before`, in a namespace whose containers get 100m and 128Mi.
+fn outlook(spec: &serde_json::Value, before: Option<&serde_json::Value>) -> Outlook {
+    let amounts = |pairs: [(&str, &str); 2]| pairs.map(|(k, v)| (k.to_owned(), v.parse().unwrap())).into();
+    let defaults =
+        LimitDefaults { requests: amounts([("cpu", "100m"), ("memory", "128Mi")]), ..LimitDefaults::default() };
+    let read = |spec: &serde_json::Value| serde_json::from_value::<berth_types::AppSpec>(spec.clone()).unwrap();
+    let (spec, before) = (read(spec), before.map(read));
+    let was = before.as_ref().map(|before| Load::of(before, &defaults));
+    let footprint = Load::of(&spec, &defaults).footprint(was.as_ref());
+    let now = was.map(|was| was.footprint(None).rest).unwrap_or_default();
+    let keys = usage().into_iter().map(|row| {
+        let limit = row.limit.unwrap().parse().unwrap();
+        Headroom::new(&row.resource, limit, row.used.parse().unwrap(), &now, &footprint)
+    });
+    Outlook::Found(Box::new(Preflight {
+        suspended: spec.suspended,
+        headroom: keys.collect(),
+        resumed: Vec::new(),
+        errors: Vec::new(),
+        warnings: Vec::new(),
+        policy: Policy::Unasked,
+        freshness: Freshness { state: CacheState::Live, as_of: Some(at("14:02:11")), idle_since: None },
+    }))
 }

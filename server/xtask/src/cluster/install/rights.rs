@@ -47,6 +47,7 @@ const IDENTITIES: &[Identity] = &[
             (EVERYWHERE, ("watch", "pods", "")),
             (EVERYWHERE, ("watch", "events", "")),
             (EVERYWHERE, ("watch", "resourcequotas", "")),
+            (EVERYWHERE, ("watch", "limitranges", "")),
             (EVERYWHERE, ("list", "storageclasses.storage.k8s.io", "")),
         ],
         must_not: &[
