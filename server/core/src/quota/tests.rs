@@ -118,7 +118,7 @@ fn limits() {
         (None, Ok(())),
     ] {
         let got = told(two.after(&Change::Limit(wanted.clone()))).map(drop);
-        assert_eq!(got.as_ref().map(|()| ()).map_err(String::as_str), want, "{wanted:?}");
+        assert_eq!(got, want.map_err(str::to_owned), "{wanted:?}");
     }
     let Err(lacks) = two.after(&Change::Limit(limit("pods=6"))) else { panic!("admitted") };
     assert_eq!(
