@@ -187,18 +187,21 @@ async fn a_quota_holds_an_app_back_until_it_is_raised() {
         (status, &refused["errors"][0]["field"]),
         (StatusCode::UNPROCESSABLE_ENTITY, &json!("resources[requests.cpu]"))
     );
+    let share = format!("{dev}/quota");
     let some = json!({ "name": "dev", "share": { "requests.cpu": "150m", "pods": "5" } });
     assert_eq!(send(Method::POST, &format!("{tenant}/namespaces"), some).await.0, StatusCode::CREATED);
 
-    // Two pods of 100m each are more than the share.
+    // Two pods of 100m each are more than the share. That is said before anything is made, unless nobody wants to know.
     let app = json!({ "name": "web", "spec": spec("registry.example.com/shop/web:1", 2) });
-    assert_eq!(send(Method::POST, &format!("{dev}/apps"), app).await.0, StatusCode::CREATED);
+    running.until(&share, t, |s| s["used"]["pods"] == "0").await;
+    let (status, refused) = send(Method::POST, &format!("{dev}/apps"), app.clone()).await;
+    assert_eq!((status, &refused["code"]), (StatusCode::FORBIDDEN, &json!("quota-exceeded")), "{refused:#}");
+    assert_eq!(send(Method::POST, &format!("{dev}/apps?preflight=skip"), app).await.0, StatusCode::CREATED);
     let web = format!("{dev}/apps/web");
     let held = running.until(&web, t, |a| a["status"]["phase"] == "Degraded").await;
     assert_eq!(held["status"]["cause"]["code"], "quota-exceeded", "{held:#}");
     assert_eq!(held["status"]["cause"]["params"]["quota"], "berth");
 
-    let share = format!("{dev}/quota");
     let raise = json!({ "resources": { "requests.cpu": "300m", "pods": "5" } });
     assert_eq!(send(Method::PUT, &share, raise).await.0, StatusCode::OK);
     running.until(&web, t, |a| a["status"]["phase"] == "Ready" && a["status"]["ready"] == "2/2").await;
