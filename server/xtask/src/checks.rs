@@ -31,7 +31,7 @@ pub struct Options {
     /// On a real Kubernetes of three nodes (`cargo xtask cluster`), started for it and removed afterwards.
     #[arg(long)]
     cluster: bool,
-    /// On the real one only what touches the cluster, and only where Kubernetes is built already.
+    /// On the real one only what touches the cluster and needs no build of its own, and only where Kubernetes is built already.
     #[arg(long, requires = "cluster")]
     short: bool,
     /// Given to the tests, after `--`: for `rust` to cargo test, for `browser` to Playwright.
@@ -142,7 +142,12 @@ struct Done {
 /// # Errors
 /// A step failed, or a name is not a step's.
 pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
-    let known = if options.cluster { CLUSTER_STEPS } else { STEPS };
+    let known = match options {
+        // The last one builds Berth's image first.
+        Options { cluster: true, short: true, .. } => CLUSTER_STEPS.get(..2).unwrap_or_default(),
+        Options { cluster: true, .. } => CLUSTER_STEPS,
+        _ => STEPS,
+    };
     if options.list {
         for step in known {
             println!("{:<10} {}", step.name, step.about);
