@@ -25,7 +25,7 @@ use uuid::Uuid;
 use crate::{
     engine::{Columns, Engine, Reader, Statement, Transaction, sql},
     store::{SqlStore, found, taken},
-    tenants::{insert_namespace, namespace, namespace_columns},
+    tenants::{insert_namespace, lock_tenant, namespace, namespace_columns},
 };
 
 /// The columns that [`plan`] reads, from `plans p`.
@@ -34,6 +34,8 @@ macro_rules! plan_columns {
         "p.id, p.name, p.display_name, p.resources, p.defaults, p.created_at, p.version"
     };
 }
+
+const FIND_PLAN: &str = concat!("SELECT ", plan_columns!(), " FROM plans p WHERE p.name = $1");
 
 fn text(value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(Error::internal)
@@ -140,19 +142,13 @@ async fn books_of(transaction: &mut impl Transaction, tenant: Uuid) -> Result<Ve
     books(&limits, &shares)
 }
 
-/// Nobody else changes the tenant's books until the transaction ends.
-async fn lock(transaction: &mut impl Transaction, tenant: Uuid) -> Result<()> {
-    found(transaction.execute(sql("UPDATE tenants SET version = version WHERE id = $1").bind(tenant)).await?)
-}
-
 /// The plan called `name`, which stays as it is until the transaction ends.
 async fn locked_plan(transaction: &mut impl Transaction, name: &PlanName) -> Result<Option<Plan>> {
     const LOCK: &str = "UPDATE plans SET version = version WHERE name = $1";
-    const FIND: &str = concat!("SELECT ", plan_columns!(), " FROM plans p WHERE p.name = $1");
     if transaction.execute(sql(LOCK).bind(name.as_str())).await? == 0 {
         return Ok(None);
     }
-    let rows = transaction.fetch(sql(FIND).bind(name.as_str())).await?;
+    let rows = transaction.fetch(sql(FIND_PLAN).bind(name.as_str())).await?;
     Ok(decoded(&rows, plan)?.pop())
 }
 
@@ -191,7 +187,7 @@ async fn change(
         }
         other => (other.clone(), None),
     };
-    lock(transaction, tenant.id).await?;
+    lock_tenant(transaction, tenant.id).await?;
     let known = books_of(transaction, tenant.id).await?.into_iter().find(|book| book.cluster == *cluster);
     let before = known.unwrap_or_else(|| Book::empty(tenant, cluster));
     let after = before.after(&change).map_err(|lacks| refusal(&lacks))?;
@@ -249,7 +245,7 @@ async fn update(transaction: &mut impl Transaction, plan: &Plan) -> Result<i64> 
     let version = Reader::new(rows.first().ok_or_else(plan_changed)?).int()?;
     let mut lacks: Vec<(TenantName, Lack)> = Vec::new();
     for (tenant, _) in tenants_of(transaction, plan.id).await? {
-        lock(transaction, tenant).await?;
+        lock_tenant(transaction, tenant).await?;
         let of_plan = |book: &Book| book.limit.as_ref().is_some_and(|limit| limit.plan.as_ref() == Some(&plan.name));
         for book in books_of(transaction, tenant).await?.into_iter().filter(of_plan) {
             lacks.extend(book.lacks().into_iter().map(|lack| (book.tenant.clone(), lack)));
@@ -283,8 +279,7 @@ impl<E: Engine> Quotas for SqlStore<E> {
     }
 
     async fn find_plan(&self, _: &Grant<PlatformRef>, name: &PlanName) -> Result<Option<Plan>> {
-        const SQL: &str = concat!("SELECT ", plan_columns!(), " FROM plans p WHERE p.name = $1");
-        self.one(sql(SQL).bind(name.as_str()), plan).await
+        self.one(sql(FIND_PLAN).bind(name.as_str()), plan).await
     }
 
     async fn create_plan(&self, _: &Grant<PlatformRef>, plan: &Plan) -> Result<()> {
@@ -348,7 +343,7 @@ impl<E: Engine> Quotas for SqlStore<E> {
         let insert = insert_namespace(grant, namespace)?;
         let mut transaction = self.engine.begin().await?;
         let done = async {
-            lock(&mut transaction, grant.id).await?;
+            lock_tenant(&mut transaction, grant.id).await?;
             transaction.execute(insert).await.map_err(named)?;
             let shared = Change::Share(namespace.name.clone(), Some(share.clone()));
             change(&mut transaction, grant, &namespace.cluster, &shared, now).await.map(drop)

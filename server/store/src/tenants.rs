@@ -67,6 +67,11 @@ fn namespace_or_null(row: &mut Reader<'_>) -> Result<Option<Namespace>> {
     }))
 }
 
+/// Nobody else changes the tenant's members or books until the transaction ends.
+pub(crate) async fn lock_tenant(transaction: &mut impl Transaction, tenant: Uuid) -> Result<()> {
+    found(transaction.execute(sql("UPDATE tenants SET version = version WHERE id = $1").bind(tenant)).await?)
+}
+
 /// A member's current place.
 struct Place {
     user: Uuid,
@@ -76,10 +81,9 @@ struct Place {
 /// Where the person called `user` stands in the tenant, which stays as it is until the transaction ends. Locking the
 /// tenant's row makes changes of its members follow one another, so that two of its owners cannot both go at once.
 async fn locked_place(transaction: &mut impl Transaction, tenant: &TenantRef, user: &UserName) -> Result<Place> {
-    const LOCK: &str = "UPDATE tenants SET version = version WHERE id = $1";
     const FIND: &str = "SELECT u.id, m.role FROM users u \
                         LEFT JOIN memberships m ON m.user_id = u.id AND m.tenant_id = $1 WHERE u.name = $2";
-    found(transaction.execute(sql(LOCK).bind(tenant.id)).await?)?;
+    lock_tenant(transaction, tenant.id).await?;
     let rows = transaction.fetch(sql(FIND).bind(tenant.id).bind(user.as_str())).await?;
     let mut row = Reader::new(rows.first().ok_or_else(Error::not_found)?);
     Ok(Place { user: row.parsed()?, role: row.word_or_null(TenantRole::from_word)? })
