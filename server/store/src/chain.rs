@@ -63,6 +63,7 @@ pub(crate) async fn chain_all(transaction: &mut impl Transaction) -> Result<()> 
     let row = rows.first().ok_or_else(|| Error::internal("the database does not say which installation it is"))?;
     let mut head = Head::genesis(&Reader::new(row).text()?);
     loop {
+        // Not `AUDIT_COLUMNS`: the table is here as it was at this step, whatever columns it gets later.
         let text = "SELECT a.id, a.at, a.actor, a.via, a.action, a.target, a.tenant, a.outcome, a.reason, a.detail, \
                     a.request_id, a.network, a.hash FROM audit a WHERE a.id > $1 AND a.id <= $2 ORDER BY a.id";
         let rows = transaction.fetch(sql(text).bind(head.sequence).bind(head.sequence + BATCH)).await?;
@@ -144,13 +145,13 @@ impl<E: Engine> AuditChain for SqlStore<E> {
     async fn audit_slice(&self, after: i64, count: i64) -> Result<Slice> {
         // One statement, so that all of it is of one moment: entries may be appended meanwhile. There is always a row, as
         // the log's length is told even when no entry is.
-        const SQL: &str = "SELECT h.id, h.hash, (SELECT MIN(id) FROM audit), (SELECT MAX(id) FROM audit), \
-             a.id, a.at, a.actor, a.via, a.action, a.target, a.tenant, a.outcome, a.reason, a.detail, a.request_id, \
-             a.network, a.hash \
+        let text = format!(
+            "SELECT h.id, h.hash, (SELECT MIN(id) FROM audit), (SELECT MAX(id) FROM audit), {AUDIT_COLUMNS} \
              FROM (SELECT 1 AS one) o LEFT JOIN audit_head h ON h.one = o.one \
-             LEFT JOIN audit a ON a.id > $1 AND a.id <= $2 ORDER BY a.id";
-        let statement = sql(SQL).bind(after).bind(after.saturating_add(count));
-        let rows = self.engine.read(statement).await?;
+             LEFT JOIN audit a ON a.id > $1 AND a.id <= $2 ORDER BY a.id"
+        );
+        let values = vec![after.into(), after.saturating_add(count).into()];
+        let rows = self.engine.read(Statement::composed(text, values)).await?;
         let mut slice = Slice { head: None, first: None, last: None, records: Vec::with_capacity(rows.len()) };
         for row in &rows {
             let mut row = Reader::new(row);

@@ -36,7 +36,7 @@ pub(crate) fn entry(row: &mut Reader<'_>) -> Result<AuditEntry> {
     })
 }
 
-/// What [`entry`] reads of `audit a`.
+/// What [`entry`] and `chain::record` read of `audit a`.
 pub(crate) const AUDIT_COLUMNS: &str = "a.id, a.at, a.actor, a.via, a.action, a.target, a.tenant, a.outcome, a.reason, \
                                         a.detail, a.request_id, a.network, a.hash";
 
