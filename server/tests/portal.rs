@@ -193,8 +193,10 @@ async fn a_quota_holds_an_app_back_until_it_is_raised() {
 
     // Two pods of 100m each are more than the share. That is said before anything is made, unless nobody wants to know.
     let app = json!({ "name": "web", "spec": spec("registry.example.com/shop/web:1", 2) });
-    // A cache that has not heard of the quota yet knows of nothing that is too much.
-    let counted = |usage: &Value| usage["items"].as_array().is_some_and(|rows| rows.len() == 2);
+    // A cache that is not live, or has not heard of the quota yet, knows of nothing that is too much.
+    let counted = |usage: &Value| {
+        usage["freshness"]["state"] == "live" && usage["items"].as_array().is_some_and(|rows| rows.len() == 2)
+    };
     running.until(&format!("{dev}/usage"), t, counted).await;
     let (status, refused) = send(Method::POST, &format!("{dev}/apps"), app.clone()).await;
     assert_eq!((status, &refused["code"]), (StatusCode::FORBIDDEN, &json!("quota-exceeded")), "{refused:#}");

@@ -99,7 +99,7 @@ pub(crate) async fn check(connection: &Connection, installation: Option<&str>, n
             &rest,
             Kind::STORAGE_CLASS,
             "default storage class",
-            "storageclass.kubernetes.io/is-default-class",
+            DEFAULT_STORAGE_CLASS,
             "volumes without a class",
         )
         .await,
@@ -217,11 +217,19 @@ async fn check_rights(who: &str, client: &Client, rights: &[Right]) -> Finding {
     finding(&format!("rights of the {who}"), missing.is_empty(), found, &fix)
 }
 
+/// The annotation of the class that claims without one get.
+pub(crate) const DEFAULT_STORAGE_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
+
+/// The class that is used where none is named.
+pub(crate) fn default_class<'a>(classes: &'a [Value], annotation: &str) -> Option<&'a Value> {
+    classes.iter().find(|class| class["metadata"]["annotations"][annotation] == "true")
+}
+
 async fn check_default(rest: &Rest, kind: Kind, what: &str, annotation: &str, who: &str) -> Finding {
     let list = rest.get::<Value>(&Target::new(what, ""), &kind.all()).await.unwrap_or_default();
     let items = list["items"].as_array().map(Vec::as_slice).unwrap_or_default();
     let name = |item: &Value| item["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-    let default = items.iter().find(|i| i["metadata"]["annotations"][annotation] == "true").map(name);
+    let default = default_class(items, annotation).map(name);
     let found = default.clone().unwrap_or_else(|| match items {
         [] => "there are no classes".to_owned(),
         some => format!("none of {}", some.iter().map(name).collect::<Vec<_>>().join(", ")),

@@ -228,6 +228,9 @@ impl KubeCluster {
             let apply = query(&path, &[("fieldManager", meta::CONTROLLER), ("force", "true")]);
             rest.apply(&target, &apply, &wanted).await?;
             self.wait_until_served(&rest, &crd).await?;
+            if have.is_null() {
+                self.cache.health.try_again();
+            }
         }
         Ok(())
     }

@@ -56,18 +56,32 @@ const STEPS: &[Step] = &[
     Step { name: "browser", about: "Playwright against a real server, in Chromium", run: browser },
 ];
 
+const RUST_ON_CLUSTER: Step =
+    Step { name: "rust", about: "cluster and portal tests on a real Kubernetes", run: rust_on_cluster };
+const BROWSER_ON_CLUSTER: Step =
+    Step { name: "browser", about: "Playwright against a portal on a real Kubernetes", run: browser };
+const INSTALL: Step =
+    Step { name: "install", about: "the chart, installed, upgraded and removed by Helm", run: install };
+
 /// With `--cluster`.
-const CLUSTER_STEPS: &[Step] = &[
-    Step { name: "rust", about: "cluster and portal tests on a real Kubernetes", run: rust_on_cluster },
-    Step { name: "browser", about: "Playwright against a portal on a real Kubernetes", run: browser },
-    Step { name: "install", about: "the chart, installed, upgraded and removed by Helm", run: install },
-];
+const CLUSTER_STEPS: &[Step] = &[RUST_ON_CLUSTER, BROWSER_ON_CLUSTER, INSTALL];
+
+/// With `--short`: without the one that builds Berth's image first.
+const SHORT_STEPS: &[Step] = &[RUST_ON_CLUSTER, BROWSER_ON_CLUSTER];
 
 /// Name of the cluster that they run on.
 const TESTBED: &str = "tests";
 
 /// Rust's tests that talk to a cluster which need not be the embedded one.
-const ON_CLUSTERS: &[&str] = &["cluster_apps", "cluster_leader", "cluster_outage", "cluster_trials", "portal"];
+const ON_CLUSTERS: &[&str] = &[
+    "cluster_apps",
+    "cluster_headroom",
+    "cluster_leader",
+    "cluster_outage",
+    "cluster_quotas",
+    "cluster_trials",
+    "portal",
+];
 
 /// Tests of one or more runners.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -143,8 +157,7 @@ struct Done {
 /// A step failed, or a name is not a step's.
 pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let known = match options {
-        // The last one builds Berth's image first.
-        Options { cluster: true, short: true, .. } => CLUSTER_STEPS.get(..2).unwrap_or_default(),
+        Options { cluster: true, short: true, .. } => SHORT_STEPS,
         Options { cluster: true, .. } => CLUSTER_STEPS,
         _ => STEPS,
     };

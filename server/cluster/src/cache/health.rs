@@ -149,6 +149,11 @@ impl Health {
         }
     }
 
+    /// Lets broken watches try again at once: what they failed for is over.
+    pub(crate) fn try_again(&self) {
+        self.recovered.notify_waiters();
+    }
+
     /// Asks the API server once a second whether it is there, until `shutdown`.
     pub(crate) async fn probe(&self, client: Client, shutdown: CancellationToken) {
         // One slow answer is a busy server; two in a row are one that hangs.
@@ -180,7 +185,7 @@ impl Health {
                 tracing::info!("the cluster is back");
                 // Open watches may hang on connections that died unnoticed.
                 self.restarts.send_modify(|n| *n += 1);
-                self.recovered.notify_waiters();
+                self.try_again();
             }
             tokio::select! {
                 () = shutdown.cancelled() => return,
@@ -227,7 +232,7 @@ impl Watch {
         }
     }
 
-    /// Resolves when the cluster has come back.
+    /// Resolves when there is reason to try again: the cluster has come back, the kind is served.
     pub(crate) async fn recovered(&self) {
         self.health.recovered.notified().await;
     }
