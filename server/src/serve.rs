@@ -340,22 +340,26 @@ async fn sweep(services: Services, stop: CancellationToken) {
 
 /// Signs checkpoints of the audit log. Each stands in this log as well: what collects it keeps them elsewhere.
 async fn checkpoints(services: Services, key: AuditKey, stop: CancellationToken) {
-    loop {
-        match services.checkpoint_audit(&key, false).await {
-            Ok(Checkpointed::Made(made)) => {
-                let line = serde_json::to_string(&made).unwrap_or_default();
-                tracing::info!(checkpoint = line, "audit log: a checkpoint");
+    let forever = async {
+        loop {
+            match services.checkpoint_audit(&key, false).await {
+                Ok(Checkpointed::Made(made)) => {
+                    let line = serde_json::to_string(&made).unwrap_or_default();
+                    tracing::info!(checkpoint = line, "audit log: a checkpoint");
+                }
+                Ok(Checkpointed::NotDue(_)) => {}
+                Ok(Checkpointed::Broken(found)) => {
+                    tracing::error!(entry = found.sequence, %found, "THE AUDIT LOG WAS TAMPERED WITH; see `berth audit verify`");
+                }
+                Err(e) => tracing::warn!(error = %e, "no checkpoint of the audit log could be made"),
             }
-            Ok(Checkpointed::NotDue(_)) => {}
-            Ok(Checkpointed::Broken(found)) => {
-                tracing::error!(entry = found.sequence, %found, "THE AUDIT LOG WAS TAMPERED WITH; see `berth audit verify`");
-            }
-            Err(e) => tracing::warn!(error = %e, "no checkpoint of the audit log could be made"),
+            services.clock().sleep(CHECKPOINT).await;
         }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = services.clock().sleep(CHECKPOINT) => {}
-        }
+    };
+    // Verifying a long log takes long: it is left off, too.
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = forever => {}
     }
 }
 
