@@ -37,29 +37,23 @@ pub fn open(settings: &Settings) -> anyhow::Result<Option<AuditKey>> {
 /// # Errors
 /// The file cannot be read, or holds no key.
 pub fn find(settings: &Settings) -> anyhow::Result<Option<AuditKey>> {
-    let Some(path) = place(settings) else { return Ok(None) };
-    match std::fs::read_to_string(&path) {
-        Ok(text) => parse(&path, text).map(Some),
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(e).with_context(|| format!("cannot read the audit key {}", path.display())),
-    }
+    place(settings).map_or(Ok(None), |path| find_at(&path))
+}
+
+fn find_at(path: &Path) -> anyhow::Result<Option<AuditKey>> {
+    let text = match std::fs::read_to_string(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        done => SecretString::from(done.with_context(|| format!("cannot read the audit key {}", path.display()))?),
+    };
+    AuditKey::from_pem(text.expose_secret()).map(Some).with_context(|| format!("the audit key {}", path.display()))
 }
 
 fn open_at(path: &Path) -> anyhow::Result<AuditKey> {
-    let read = || std::fs::read_to_string(path);
-    let text = match read() {
-        Err(e) if e.kind() == ErrorKind::NotFound => {
-            make(path).with_context(|| format!("cannot make the audit key {}", path.display()))?;
-            read()
-        }
-        done => done,
-    };
-    parse(path, text.with_context(|| format!("cannot read the audit key {}", path.display()))?)
-}
-
-fn parse(path: &Path, text: String) -> anyhow::Result<AuditKey> {
-    let text = SecretString::from(text);
-    AuditKey::from_pem(text.expose_secret()).with_context(|| format!("the audit key {}", path.display()))
+    if let Some(key) = find_at(path)? {
+        return Ok(key);
+    }
+    make(path).with_context(|| format!("cannot make the audit key {}", path.display()))?;
+    find_at(path)?.with_context(|| format!("the audit key {} was made and is gone again", path.display()))
 }
 
 /// Makes the file, whole or not at all. Whoever comes second finds the first one's key.
