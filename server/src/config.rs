@@ -205,6 +205,11 @@ impl Settings {
         self.data().join("berth.db")
     }
 
+    /// The database's file where no URL is set and it is not there yet: before the first start, or `data` is mistyped.
+    pub fn missing_database(&self) -> Option<PathBuf> {
+        Some(self.database_file()).filter(|file| self.database.is_none() && !file.exists())
+    }
+
     /// The database's URL. Makes the data directory when it is needed.
     ///
     /// # Errors

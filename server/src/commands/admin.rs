@@ -86,9 +86,7 @@ impl Clusters for NoClusters {
 
 async fn open(at: &Place) -> anyhow::Result<(Services, OpCtx)> {
     let settings = config::load(&at.flags)?;
-    let file = settings.database_file();
-    if settings.database.is_none() && !file.exists() {
-        // Right before the first start; a misspelt --data otherwise.
+    if let Some(file) = settings.missing_database() {
         eprintln!("note: a new database, {}", file.display());
     }
     let store = berth_store::connect(&settings.database()?, &settings.store_options()).await?;

@@ -69,8 +69,7 @@ const NO_KEY: &str = "replicas on Postgres share the key of the audit log: name 
 
 /// The database as it is: looking neither makes nor changes one, and a mistyped --data gets no key.
 async fn look(settings: &config::Settings) -> anyhow::Result<Arc<dyn Store>> {
-    let file = settings.database_file();
-    if settings.database.is_none() && !file.exists() {
+    if let Some(file) = settings.missing_database() {
         bail!("there is no database {}; name its directory with --data", file.display());
     }
     let options = berth_store::Options { migrate: false, ..settings.store_options() };

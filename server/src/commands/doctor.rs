@@ -93,7 +93,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 /// Which Berth this is, where its database is there and need not be changed to know it.
 async fn installation(settings: &Settings) -> Option<String> {
-    if settings.database.is_none() && !settings.database_file().exists() {
+    if settings.missing_database().is_some() {
         return None;
     }
     let url = settings.database().ok()?;
@@ -128,8 +128,7 @@ fn audit_key_found(settings: &Settings) -> Finding {
 
 async fn database(settings: &Settings) -> Finding {
     let what = "database".to_owned();
-    let file = settings.database_file();
-    if settings.database.is_none() && !file.exists() {
+    if let Some(file) = settings.missing_database() {
         let found = format!("not there yet: the first start makes {}", file.display());
         return Finding { what, verdict: Verdict::Good, found, fix: None };
     }
