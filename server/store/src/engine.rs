@@ -11,6 +11,7 @@ use berth_core::{
 };
 use berth_types::ErrorCode;
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 use uuid::Uuid;
 
@@ -320,8 +321,13 @@ impl<'r> Reader<'r> {
         self.time_or_null()?.ok_or_else(|| self.bad("is null"))
     }
 
-    pub(crate) fn json_or_null(&mut self) -> Result<Option<serde_json::Value>> {
+    /// What is kept as JSON.
+    pub(crate) fn json_or_null<T: DeserializeOwned>(&mut self) -> Result<Option<T>> {
         self.str_or_null()?.map(|text| serde_json::from_str(text).map_err(|e| self.bad(e))).transpose()
+    }
+
+    pub(crate) fn json<T: DeserializeOwned>(&mut self) -> Result<T> {
+        self.json_or_null()?.ok_or_else(|| self.bad("is null"))
     }
 }
 

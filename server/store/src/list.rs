@@ -9,7 +9,10 @@ use berth_core::error::{Error, Result};
 use berth_types::{FieldError, ListQuery, Page};
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{Engine, Reader, Statement, Value};
+use crate::{
+    engine::{Engine, Reader, Statement, Value},
+    store::decoded,
+};
 
 /// How a table is listed. All its SQL is constant; what people send is only ever bound.
 pub(crate) struct Listing<T: 'static> {
@@ -261,8 +264,7 @@ impl<T: 'static> Listing<T> {
     ) -> Result<Vec<T>> {
         let mut conditions = self.conditions(query)?;
         conditions.extend(more.into_iter().map(Condition::from));
-        let rows = self.rows(engine, &self.order(query)?, &conditions, limit, 0).await?;
-        rows.iter().map(|row| (self.read)(&mut Reader::new(row))).collect()
+        decoded(&self.rows(engine, &self.order(query)?, &conditions, limit, 0).await?, self.read)
     }
 
     async fn rows<E: Engine>(

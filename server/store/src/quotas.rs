@@ -19,12 +19,12 @@ use berth_types::{
     quota::{ContainerDefaults, Plan, PlanRow},
 };
 use jiff::Timestamp;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
     engine::{Columns, Engine, Reader, Statement, Transaction, sql},
-    store::{SqlStore, found, taken},
+    store::{SqlStore, decoded, found, taken},
     tenants::{insert_namespace, lock_tenant, namespace, namespace_columns},
 };
 
@@ -41,28 +41,16 @@ fn text(value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(Error::internal)
 }
 
-fn json_or_null<T: DeserializeOwned>(row: &mut Reader<'_>) -> Result<Option<T>> {
-    row.json_or_null()?.map(|value| serde_json::from_value(value).map_err(Error::internal)).transpose()
-}
-
-fn json<T: DeserializeOwned>(row: &mut Reader<'_>) -> Result<T> {
-    json_or_null(row)?.ok_or_else(|| Error::internal("a document that is null"))
-}
-
 fn plan(row: &mut Reader<'_>) -> Result<Plan> {
     Ok(Plan {
         id: row.parsed()?,
         name: row.parsed()?,
         display_name: row.text()?,
-        resources: json(row)?,
-        defaults: json(row)?,
+        resources: row.json()?,
+        defaults: row.json()?,
         created_at: row.time()?,
         version: row.int()?,
     })
-}
-
-fn decoded<T>(rows: &[impl Columns], read: impl Fn(&mut Reader<'_>) -> Result<T>) -> Result<Vec<T>> {
-    rows.iter().map(|row| read(&mut Reader::new(row))).collect()
 }
 
 /// Limits, of one tenant or of all.
@@ -105,7 +93,7 @@ fn shares(tenant: Option<Uuid>) -> Statement {
 /// Books from the rows of [`limits`] and [`shares`].
 fn books(limits: &[impl Columns], shares: &[impl Columns]) -> Result<Vec<Book>> {
     let mut books: BTreeMap<(TenantName, ClusterId), Book> = BTreeMap::new();
-    let empty = |id: Uuid, tenant: &TenantName, called: String, cluster: &ClusterId| Book {
+    let empty = |id: Uuid, called: String, (tenant, cluster): &(TenantName, ClusterId)| Book {
         tenant: tenant.clone(),
         tenant_id: id,
         display_name: called,
@@ -116,21 +104,19 @@ fn books(limits: &[impl Columns], shares: &[impl Columns]) -> Result<Vec<Book>> 
     for (id, tenant, called, cluster, limit) in decoded(limits, |row| {
         let (id, tenant, called, cluster) = (row.parsed()?, row.parsed()?, row.text()?, row.parsed()?);
         let plan = row.parsed_or_null()?;
-        let resources = json(row)?;
-        let defaults: Option<ContainerDefaults> = json_or_null(row)?;
+        let resources = row.json()?;
+        let defaults: Option<ContainerDefaults> = row.json_or_null()?;
         Ok((id, tenant, called, cluster, Limit { plan, resources, defaults: defaults.unwrap_or_default() }))
     })? {
-        let book = empty(id, &tenant, called, &cluster);
-        books.entry((tenant, cluster)).or_insert(book).limit = Some(limit);
+        books.entry((tenant, cluster)).or_insert_with_key(|at| empty(id, called, at)).limit = Some(limit);
     }
     for (id, called, share) in decoded(shares, |row| {
         let (id, called): (Uuid, String) = (row.parsed()?, row.text()?);
-        let resources = json_or_null(row)?;
+        let resources = row.json_or_null()?;
         Ok((id, called, Share { namespace: namespace(row)?, resources }))
     })? {
-        let (tenant, cluster) = (share.namespace.tenant.clone(), share.namespace.cluster.clone());
-        let book = empty(id, &tenant, called, &cluster);
-        books.entry((tenant, cluster)).or_insert(book).shares.push(share);
+        let at = (share.namespace.tenant.clone(), share.namespace.cluster.clone());
+        books.entry(at).or_insert_with_key(|at| empty(id, called, at)).shares.push(share);
     }
     Ok(books.into_values().collect())
 }

@@ -7,7 +7,7 @@ use berth_core::{
 };
 use berth_types::{ErrorCode, FieldError};
 
-use crate::engine::{Engine, Reader, Statement, sql};
+use crate::engine::{Columns, Engine, Reader, Statement, sql};
 
 /// The store. All its ports are implemented once, for every engine.
 pub(crate) struct SqlStore<E> {
@@ -25,8 +25,7 @@ impl<E: Engine> SqlStore<E> {
         statement: Statement,
         read: impl Fn(&mut Reader<'_>) -> Result<T> + Send,
     ) -> Result<Vec<T>> {
-        let rows = self.engine.read(statement).await?;
-        rows.iter().map(|row| read(&mut Reader::new(row))).collect()
+        decoded(&self.engine.read(statement).await?, read)
     }
 
     /// The row of a query that has at most one.
@@ -42,6 +41,11 @@ impl<E: Engine> SqlStore<E> {
     pub(crate) async fn change_one(&self, statement: Statement) -> Result<()> {
         found(self.engine.execute(statement).await?)
     }
+}
+
+/// What `read` makes of each row.
+pub(crate) fn decoded<T>(rows: &[impl Columns], read: impl Fn(&mut Reader<'_>) -> Result<T>) -> Result<Vec<T>> {
+    rows.iter().map(|row| read(&mut Reader::new(row))).collect()
 }
 
 /// `NotFound` when no row was changed.
