@@ -9,7 +9,6 @@ use crate::{
         chain::hex,
         checkpoint::{self, is_due},
         export::Format,
-        range::Range,
         verify::{self, Break},
     },
     ctx::OpCtx,
@@ -88,7 +87,6 @@ impl Services {
         let query = ListQuery { q: query.q.clone(), filters: query.filters.clone(), ..ListQuery::default() };
         let work = async {
             self.authz.platform(ctx, Resource::Audit, Action::Read)?;
-            Range::take(&mut query.clone())?;
             let to = self.audit_head().await?.sequence;
             let mut export = AuditExport { services: self.clone(), query, format, after: 0, to, ready: None };
             // Before the answer begins: what is wrong with the filters is then still said in its place.
@@ -119,13 +117,13 @@ impl Services {
     /// # Errors
     /// The store's.
     pub async fn checkpoint_audit(&self, key: &AuditKey, wanted: bool) -> Result<Checkpointed> {
-        let installation = self.store.installation().await?;
         for _ in 0..PLACE_TRIES {
             let (place, last) = self.store.last_checkpoint().await?.unzip();
             let head = self.store.audit_slice(0, 0).await?.head;
             if !self.is_wanted(last.as_ref(), head.as_ref(), wanted) {
                 return Ok(Checkpointed::NotDue(last));
             }
+            let installation = self.store.installation().await?;
             let start = match &last {
                 None => Head::genesis(&installation),
                 Some(last) => {
