@@ -9,7 +9,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use sqlx::{Connection as _, PgConnection};
+use sqlx::{Connection as _, PgConnection, SqliteConnection};
 
 /// The variable that names a server to use instead (`postgres://…`, whose user may create databases), or `skip`.
 pub const VARIABLE: &str = "BERTH_TEST_POSTGRES";
@@ -98,6 +98,23 @@ impl Postgres {
 /// See [`OpenError`](crate::OpenError).
 pub async fn at_version(url: &str, version: i64) -> Result<(), crate::OpenError> {
     crate::migrate_to(url, &crate::Options::default(), version).await.map(drop)
+}
+
+/// Runs `script` on the database at `url` behind Berth's back.
+///
+/// # Errors
+/// The database's.
+pub async fn tamper(url: &str, script: &str) -> sqlx::Result<()> {
+    let script = sqlx::raw_sql(sqlx::AssertSqlSafe(script.to_owned()));
+    if url.starts_with("sqlite") {
+        let mut connection = SqliteConnection::connect(&format!("{url}?mode=rwc")).await?;
+        script.execute(&mut connection).await?;
+        connection.close().await
+    } else {
+        let mut connection = PgConnection::connect(url).await?;
+        script.execute(&mut connection).await?;
+        connection.close().await
+    }
 }
 
 impl Drop for Postgres {

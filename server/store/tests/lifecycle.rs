@@ -16,11 +16,10 @@ use berth_core::{
 };
 use berth_store::{
     OpenError, Options, Step, connect, latest, migrate, pending,
-    testing::{Postgres, VARIABLE, at_version},
+    testing::{Postgres, VARIABLE, at_version, tamper},
 };
 use berth_types::{Action, ErrorCode, ListQuery, Resource};
 use jiff::Timestamp;
-use sqlx::Connection as _;
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
@@ -65,20 +64,6 @@ async fn entries(store: &dyn Store) -> Vec<String> {
 
 fn file_url(folder: &Path) -> String {
     format!("sqlite://{}", folder.join("berth.db").display())
-}
-
-/// Runs `script` on the database behind Berth's back.
-async fn tamper(url: &str, script: &str) {
-    let script = sqlx::raw_sql(sqlx::AssertSqlSafe(script.to_owned()));
-    if url.starts_with("sqlite") {
-        let mut connection = sqlx::SqliteConnection::connect(&format!("{url}?mode=rwc")).await.unwrap();
-        script.execute(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
-    } else {
-        let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
-        script.execute(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
-    }
 }
 
 /// Tells a test that it runs in a process of its own, on this database.
@@ -172,9 +157,9 @@ async fn start_and_upgrade_together(test: &str, empty: &str, older: &str) {
             .map(|n| format!("({n}, 'ann', 'cli', 'test', 'old{n}', 'shop', 'done', NULL, '{{\"n\":{n}}}', '', '')"))
             .collect();
         let columns = "at, actor, via, action, target, tenant, outcome, reason, detail, request_id, network";
-        tamper(older, &format!("INSERT INTO audit ({columns}) VALUES {}", rows.join(", "))).await;
+        tamper(older, &format!("INSERT INTO audit ({columns}) VALUES {}", rows.join(", "))).await.unwrap();
     }
-    tamper(older, "DELETE FROM audit WHERE id IN (1, 700)").await;
+    tamper(older, "DELETE FROM audit WHERE id IN (1, 700)").await.unwrap();
     assert!(!pending(older, &Options::default()).await.unwrap().is_empty());
     start_together(test, older, 1198 + 4).await;
     let found = entries(&*open(older).await).await;
@@ -254,7 +239,7 @@ async fn newer_is_refused(url: &str) {
     drop(open(url).await);
     let newer = latest() + 3;
     let row = format!("SELECT {newer}, 'loans', checksum FROM migrations WHERE version = 1");
-    tamper(url, &format!("INSERT INTO migrations (version, name, checksum) {row}")).await;
+    tamper(url, &format!("INSERT INTO migrations (version, name, checksum) {row}")).await.unwrap();
     let checked = Options { migrate: false, ..options.clone() };
     for refusal in [
         connect(url, &options).await.err(),
@@ -275,20 +260,21 @@ async fn altered_is_refused(url: &str) {
         url,
         "UPDATE migrations SET checksum = (SELECT checksum FROM migrations WHERE version = 1) WHERE version = 2",
     )
-    .await;
+    .await
+    .unwrap();
     let error = connect(url, &Options::default()).await.err().expect("refused");
     assert!(matches!(error, OpenError::Altered { version: 2, .. }), "{error}");
 }
 
 async fn a_failed_step_changes_nothing(url: &str) {
     let options = Options::default();
-    tamper(url, "CREATE TABLE tenants (mine TEXT)").await;
+    tamper(url, "CREATE TABLE tenants (mine TEXT)").await.unwrap();
     let error = connect(url, &options).await.err().expect("refused");
     assert!(matches!(error, OpenError::Step { version: 2, .. }), "{error}");
     let message = error.to_string();
     assert!(message.contains("nothing was changed") && message.contains("tenants"), "{message}");
     assert_eq!(pending(url, &options).await.unwrap().len(), steps(), "not even the first");
-    tamper(url, "DROP TABLE tenants").await;
+    tamper(url, "DROP TABLE tenants").await.unwrap();
     assert_eq!(migrate(url, &options).await.unwrap().len(), steps());
 }
 

@@ -5,19 +5,20 @@ use std::sync::Arc;
 
 use berth_core::{
     audit::{
-        AuditKey, Head, PublicKey, Record,
+        Head, PublicKey, Record,
         chain::hex,
         checkpoint::sign,
         verify::{Kind, Source, Whole, verify},
     },
-    env::SystemRandom,
     ports::store::{NewAudit, Store},
+    testing::audit_key,
 };
-use berth_store::{Options, connect, testing::Postgres};
+use berth_store::{
+    Options, connect,
+    testing::{Postgres, tamper},
+};
 use berth_types::audit::AuditCheckpoint;
 use jiff::Timestamp;
-use secrecy::ExposeSecret as _;
-use sqlx::Connection as _;
 use uuid::Uuid;
 
 const ENTRIES: i64 = 12;
@@ -39,23 +40,6 @@ fn entry(number: i64) -> NewAudit {
     }
 }
 
-fn new_key() -> AuditKey {
-    AuditKey::from_pem(AuditKey::new_pem(&SystemRandom).unwrap().expose_secret()).unwrap()
-}
-
-async fn script(url: &str, text: &str) {
-    let text = sqlx::raw_sql(sqlx::AssertSqlSafe(text.to_owned()));
-    if url.starts_with("sqlite") {
-        let mut connection = sqlx::SqliteConnection::connect(url).await.unwrap();
-        text.execute(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
-    } else {
-        let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
-        text.execute(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
-    }
-}
-
 /// A log of twelve entries, with checkpoints of 8 and 12 in the database and elsewhere.
 struct Log {
     url: String,
@@ -69,7 +53,7 @@ const TABLES: [&str; 4] = ["audit", "audit_head", "audit_checkpoints", "installa
 impl Log {
     async fn new(url: String) -> Self {
         let store = connect(&url, &Options::default()).await.expect("opens");
-        let (key, installation) = (new_key(), store.installation().await.unwrap());
+        let (key, installation) = (audit_key(), store.installation().await.unwrap());
         let mut log = Self { url, store, keys: [key.public().clone()], outside: Vec::new() };
         for number in 1..=ENTRIES {
             log.store.append_audit(&entry(number)).await.unwrap();
@@ -81,7 +65,7 @@ impl Log {
             }
         }
         for table in TABLES {
-            script(&log.url, &format!("CREATE TABLE saved_{table} AS SELECT * FROM {table}")).await;
+            tamper(&log.url, &format!("CREATE TABLE saved_{table} AS SELECT * FROM {table}")).await.unwrap();
         }
         log
     }
@@ -99,14 +83,16 @@ impl Log {
     /// All as it was.
     async fn restore(&self) {
         for table in TABLES {
-            script(&self.url, &format!("DELETE FROM {table}; INSERT INTO {table} SELECT * FROM saved_{table}")).await;
+            tamper(&self.url, &format!("DELETE FROM {table}; INSERT INTO {table} SELECT * FROM saved_{table}"))
+                .await
+                .unwrap();
         }
         assert_eq!(self.verify(true).await.expect("whole again").checkpoints, 4);
     }
 
     /// Tampers, looks what is found, and puts all back.
     async fn found(&self, how: &str, outside: bool) -> Result<Whole, (Kind, i64)> {
-        script(&self.url, how).await;
+        tamper(&self.url, how).await.unwrap();
         let found = self.verify(outside).await;
         self.restore().await;
         found
@@ -245,15 +231,15 @@ async fn what_leaves_no_trace_inside(log: &Log) {
         assert_eq!(log.found(&how, true).await, Err(found), "{how}");
     }
 
-    script(&log.url, "DELETE FROM audit_head").await;
+    tamper(&log.url, "DELETE FROM audit_head").await.unwrap();
     assert!(log.store.begin_audit(&entry(99)).await.is_err(), "what could not be written down is not begun");
     assert!(log.store.append_audit(&entry(99)).await.is_err());
     log.restore().await;
     log.store.begin_audit(&entry(99)).await.unwrap();
 
     // With checkpoints that somebody else signed, under the name of our key.
-    script(&log.url, &format!("{} {forget}", log.anew().await)).await;
-    let forged = sign(&new_key(), &log.store.installation().await.unwrap(), &log.head().await, entry(1).at);
+    tamper(&log.url, &format!("{} {forget}", log.anew().await)).await.unwrap();
+    let forged = sign(&audit_key(), &log.store.installation().await.unwrap(), &log.head().await, entry(1).at);
     let forged = AuditCheckpoint { key: log.keys[0].id(), ..forged };
     assert!(log.store.add_checkpoint(1, &forged).await.unwrap());
     assert_eq!(log.verify(false).await, Err((Kind::Checkpoint, ENTRIES)));

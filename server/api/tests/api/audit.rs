@@ -1,8 +1,7 @@
 //! The audit log: entries, files, checkpoints.
 
-use berth_core::{audit::AuditKey, env::SystemRandom, services::audit_log::Checkpointed};
+use berth_core::{services::audit_log::Checkpointed, testing::audit_key};
 use berth_types::audit::AuditCheckpoint;
-use secrecy::ExposeSecret as _;
 use serde_json::Value;
 
 use crate::fixture::Site;
@@ -71,7 +70,7 @@ async fn exports() {
 async fn checkpoints() {
     let site = Site::new().await;
     assert_eq!(site.get("auditor", CHECKPOINTS).await["total"], 0);
-    let key = AuditKey::from_pem(AuditKey::new_pem(&SystemRandom).unwrap().expose_secret()).unwrap();
+    let key = audit_key();
     let Checkpointed::Made(made) = site.world.services.checkpoint_audit(&key, true).await.unwrap() else {
         panic!("none was made");
     };

@@ -87,14 +87,8 @@ pub fn check(checkpoint: &AuditCheckpoint, installation: &str, keys: Option<&[Pu
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use secrecy::ExposeSecret;
-
     use super::*;
-    use crate::env::SystemRandom;
-
-    fn key() -> AuditKey {
-        AuditKey::from_pem(AuditKey::new_pem(&SystemRandom).unwrap().expose_secret()).unwrap()
-    }
+    use crate::testing::audit_key;
 
     fn now() -> Timestamp {
         "2026-11-20T08:00:00.123456Z".parse().unwrap()
@@ -106,7 +100,7 @@ mod tests {
 
     #[test]
     fn one_is_due_after_entries_or_time() {
-        let last = |sequence, ago: SignedDuration| sign(&key(), "x", &head(sequence), now() - ago);
+        let last = |sequence, ago: SignedDuration| sign(&audit_key(), "x", &head(sequence), now() - ago);
         let hour = SignedDuration::from_hours(1);
         let minute = SignedDuration::from_mins(1);
         for (last, sequence, due) in [
@@ -124,7 +118,7 @@ mod tests {
 
     #[test]
     fn every_part_is_signed() {
-        let key = key();
+        let key = audit_key();
         let keys = [key.public().clone()];
         let good = sign(&key, "x", &head(4711), now());
         assert_eq!(check(&good, "x", Some(&keys)), Ok([7; 32]));
@@ -148,7 +142,7 @@ mod tests {
         ] {
             assert_eq!(check(&changed, "x", Some(&keys)), Err(fault), "{changed:?}");
         }
-        let forged = AuditCheckpoint { key: good.key.clone(), ..sign(&self::key(), "x", &head(4711), now()) };
+        let forged = AuditCheckpoint { key: good.key.clone(), ..sign(&audit_key(), "x", &head(4711), now()) };
         assert_eq!(check(&forged, "x", Some(&keys)), Err(Fault::Signature), "another's key under our name");
         assert_eq!(check(&forged, "x", None), Ok([7; 32]), "nobody looked");
     }

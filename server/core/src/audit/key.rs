@@ -135,7 +135,7 @@ mod tests {
     use secrecy::ExposeSecret;
 
     use super::*;
-    use crate::env::SystemRandom;
+    use crate::{env::SystemRandom, testing::audit_key};
 
     /// Made with `openssl genpkey -algorithm ed25519` and `openssl pkey -pubout`.
     const OPENSSL: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n-----END PRIVATE KEY-----\n";
@@ -154,7 +154,7 @@ mod tests {
     fn a_key_survives_its_file() {
         let pem = AuditKey::new_pem(&SystemRandom).unwrap();
         let key = AuditKey::from_pem(pem.expose_secret()).unwrap();
-        let other = AuditKey::from_pem(AuditKey::new_pem(&SystemRandom).unwrap().expose_secret()).unwrap();
+        let other = audit_key();
         let both = format!("{}\n{}", other.public().to_pem(), key.public().to_pem());
         assert_eq!(PublicKey::all_from_pem(&both).unwrap(), [other.public().clone(), key.public().clone()]);
         let signature = key.sign(b"message");

@@ -316,14 +316,9 @@ async fn to_the_end(store: &dyn Store, mut walk: Walk) -> Result<Result<Whole, B
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::{audit::key::AuditKey, env::SystemRandom, ports::store::NewAudit};
-    use secrecy::ExposeSecret as _;
+    use crate::{ports::store::NewAudit, testing::audit_key};
 
     const INSTALLATION: &str = "x";
-
-    fn key() -> AuditKey {
-        AuditKey::from_pem(AuditKey::new_pem(&SystemRandom).unwrap().expose_secret()).unwrap()
-    }
 
     fn entry(number: i64) -> NewAudit {
         NewAudit {
@@ -495,7 +490,7 @@ mod tests {
     #[test]
     fn only_checkpoints_show_a_tail_cut_off_with_its_head_and_a_log_written_anew() {
         let log = Log::of(12);
-        let key = key();
+        let key = audit_key();
         let keys = [key.public().clone()];
         let at = jiff::Timestamp::UNIX_EPOCH;
         let sign = |log: &Log| checkpoint::sign(&key, INSTALLATION, log.head.as_ref().unwrap(), at);
@@ -524,7 +519,7 @@ mod tests {
         assert_eq!((found.kind, found.sequence), (Kind::Rewritten, 7));
 
         let forged =
-            [(Source::Database(1), checkpoint::sign(&self::key(), INSTALLATION, &anew.head.clone().unwrap(), at))];
+            [(Source::Database(1), checkpoint::sign(&audit_key(), INSTALLATION, &anew.head.clone().unwrap(), at))];
         assert!(anew.verify(&forged, None, 5).is_ok(), "without the key nobody can tell");
         assert_eq!(anew.verify(&forged, Some(&keys), 5).unwrap_err().kind, Kind::Checkpoint);
     }

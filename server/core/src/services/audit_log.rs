@@ -165,20 +165,15 @@ mod tests {
     use std::time::Duration;
 
     use berth_types::{ErrorCode, PlatformRole};
-    use secrecy::ExposeSecret as _;
 
     use super::*;
     use crate::{
         audit::{checkpoint::sign, verify::Kind},
-        env::{Clock as _, SystemRandom},
+        env::Clock as _,
         ports::store::AuditChain as _,
         services::people::NewUser,
-        testing::World,
+        testing::{World, audit_key},
     };
-
-    fn key() -> AuditKey {
-        AuditKey::from_pem(AuditKey::new_pem(&SystemRandom).unwrap().expose_secret()).unwrap()
-    }
 
     /// Somebody made, hence an entry.
     async fn act(world: &World, name: &str) {
@@ -196,7 +191,7 @@ mod tests {
 
     #[tokio::test]
     async fn checkpoints_are_made_when_they_are_due() {
-        let (world, key) = (World::new(), key());
+        let (world, key) = (World::new(), audit_key());
         assert_eq!(made(&world, &key, true).await, None, "of nothing");
         act(&world, "ann").await;
         assert_eq!(made(&world, &key, false).await, Some(1));
@@ -213,7 +208,7 @@ mod tests {
     #[tokio::test]
     async fn what_contradicts_the_last_checkpoint_is_not_signed() {
         for (sequence, kind) in [(9, Kind::CutOff), (1, Kind::Head)] {
-            let (world, key) = (World::new(), key());
+            let (world, key) = (World::new(), audit_key());
             act(&world, "ann").await;
             let other = Head { sequence, hash: [1; 32] };
             world.store.add_checkpoint(1, &sign(&key, "memory", &other, world.clock.now())).await.unwrap();
@@ -224,8 +219,8 @@ mod tests {
         }
         let world = World::new();
         act(&world, "ann").await;
-        let mut forged = sign(&key(), "memory", &Head { sequence: 1, hash: [1; 32] }, world.clock.now());
-        let key = key();
+        let mut forged = sign(&audit_key(), "memory", &Head { sequence: 1, hash: [1; 32] }, world.clock.now());
+        let key = audit_key();
         forged.key = key.public().id();
         world.store.add_checkpoint(1, &forged).await.unwrap();
         let found = world.services.checkpoint_audit(&key, true).await.unwrap();

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     Actor, OpCtx, Person, Services, Via,
+    audit::AuditKey,
     authz::{AppRef, Grant, NamespaceRef, PlatformRef, TenantRef},
     env::{Clock, ManualClock, SystemRandom},
     error::{Error, Result},
@@ -53,6 +54,12 @@ impl Default for World {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// A new key to sign checkpoints of the audit log with.
+#[must_use]
+pub fn audit_key() -> AuditKey {
+    AuditKey::from_pem(AuditKey::new_pem(&SystemRandom).unwrap().expose_secret()).unwrap()
 }
 
 impl World {

@@ -4,25 +4,20 @@ use std::sync::Arc;
 
 use berth_core::{
     audit::{
-        AuditKey, Head, PublicKey,
+        Head, PublicKey,
         checkpoint::sign,
         verify::{Source, verify},
     },
-    env::SystemRandom,
     ports::store::{NewAudit, Store},
+    testing::audit_key,
 };
 use berth_types::{ErrorCode, ListQuery, audit::AuditCheckpoint};
-use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use crate::{
     fixture::{at, platform, refused},
     journal::entry,
 };
-
-fn key() -> AuditKey {
-    AuditKey::from_pem(AuditKey::new_pem(&SystemRandom).unwrap().expose_secret()).unwrap()
-}
 
 async fn append(store: &dyn Store, seconds: std::ops::RangeInclusive<i64>) {
     for second in seconds {
@@ -133,7 +128,7 @@ pub async fn the_log_is_read_from_when_to_when(store: Arc<dyn Store>) {
 }
 
 pub async fn checkpoints(store: Arc<dyn Store>) {
-    let (key, installation) = (key(), store.installation().await.unwrap());
+    let (key, installation) = (audit_key(), store.installation().await.unwrap());
     let keys: [PublicKey; 1] = [key.public().clone()];
     assert_eq!(store.last_checkpoint().await.unwrap(), None);
     let mut made: Vec<AuditCheckpoint> = Vec::new();
