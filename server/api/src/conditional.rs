@@ -1,7 +1,7 @@
 //! Entity tags: `ETag`, `If-Match`, `If-None-Match` (RFC 9110, 8.8 and 13.1).
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
-use berth_core::{Error, Result};
+use berth_core::{Error, Result, audit::chain::hex};
 use berth_types::ErrorCode;
 use sha2::{Digest, Sha256};
 
@@ -78,13 +78,7 @@ pub(crate) fn tag(version: impl std::fmt::Display, yaml: bool) -> Option<HeaderV
 
 /// The tag of what is sent, where nothing counts its versions.
 pub(crate) fn tag_of(body: &[u8]) -> Option<HeaderValue> {
-    use std::fmt::Write as _;
-    let mut text = String::from("\"");
-    for byte in &Sha256::digest(body)[..16] {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text.push('"');
-    HeaderValue::from_str(&text).ok()
+    tag(hex(&Sha256::digest(body)[..16]), false)
 }
 
 /// Whether the client has this already (`If-None-Match`; weak comparison).

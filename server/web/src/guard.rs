@@ -1,13 +1,12 @@
 //! Security headers on every answer.
 
-use std::fmt::Write as _;
-
 use axum::{
     extract::{Request, State},
     http::{HeaderValue, header},
     middleware::Next,
     response::Response,
 };
+use berth_core::audit::chain::hex;
 
 use crate::WebState;
 
@@ -29,10 +28,7 @@ fn policy(nonce: &str) -> String {
 pub async fn security_headers(State(state): State<WebState>, mut request: Request, next: Next) -> Response {
     let mut bytes = [0; 16];
     let nonce = match state.services.random().fill(&mut bytes) {
-        Ok(()) => bytes.iter().fold(String::with_capacity(32), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        }),
+        Ok(()) => hex(&bytes),
         // Without randomness no script runs; the pages work without.
         Err(_) => String::new(),
     };

@@ -1,7 +1,10 @@
 //! Pods, events and logs.
 
 use axum::extract::State;
-use berth_core::ports::cluster::{ChangeKind, LogQuery};
+use berth_core::{
+    audit::chain::hex,
+    ports::cluster::{ChangeKind, LogQuery},
+};
 use berth_types::{
     Page,
     rows::{EventRow, PodRow},
@@ -141,7 +144,7 @@ fn event_key(event: &EventRow) -> String {
         hash.update([0]);
     }
     hash.update(event.first_at.to_string());
-    hash.finalize()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize()[..8])
 }
 
 /// Read the logs of an app

@@ -1,5 +1,6 @@
 //! What an App wants: the objects themselves, as bodies for server-side apply. Pure.
 
+use berth_core::audit::chain::hex;
 use berth_types::{
     app::{AppSpec, Autoscale, Component, Expose, ExposeKind, Port, Strategy},
     names::component_object,
@@ -45,8 +46,7 @@ pub(crate) type Template<'a> = dyn Fn(&str) -> Option<(String, i64)> + 'a;
 
 /// A short digest of JSON.
 pub(crate) fn digest(value: &Value) -> String {
-    let hash = Sha256::digest(value.to_string());
-    hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(value.to_string())[..8])
 }
 
 /// A digest of what makes a revision: all of the spec but how many pods there are and how many revisions are kept. Scaling
