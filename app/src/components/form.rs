@@ -450,6 +450,6 @@ pub fn summary(ui: Ui, form: &Form, shown: &[&str]) -> impl IntoView + use<> {
 
 /// A value that the form carries without showing it.
 #[must_use]
-pub fn hidden(name: &'static str, value: impl Into<String>) -> impl IntoView + 'static {
-    view! { <input type="hidden" name=name value=value.into() /> }
+pub fn hidden(name: impl Into<Cow<'static, str>>, value: impl Into<String>) -> impl IntoView + 'static {
+    view! { <input type="hidden" name=name.into() value=value.into() /> }
 }

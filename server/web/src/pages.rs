@@ -25,7 +25,8 @@ const FORM_TIME: Duration = Duration::from_secs(30);
 /// A page that takes longer than this answers 504.
 const PAGE_TIME: Duration = Duration::from_secs(20);
 
-fn pairs(text: &[u8]) -> Vec<(String, String)> {
+/// Names and values of a query, or of a form that was sent.
+pub fn pairs(text: &[u8]) -> Vec<(String, String)> {
     text.split(|b| *b == b'&')
         .filter(|pair| !pair.is_empty())
         .map(|pair| {

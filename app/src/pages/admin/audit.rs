@@ -1,13 +1,17 @@
 //! The audit log: who did what, when, and what was refused. The list with its filters, and one entry.
 
-use berth_core::{Error, Result, audit::FILTERS, ports::pages::Language};
+use berth_core::{
+    Error, Result,
+    audit::{FILTERS, export::Format},
+    ports::pages::Language,
+};
 use berth_types::{Page as Rows, people::AuditEntry};
 use leptos::prelude::*;
 
 use crate::{
     components::{
         Button, Column, Diff, Field, Form, Icon, List, ListUrl, Tone, button, card, code, diff, empty, exactly, field,
-        form::summary, link_button, list::chip, status, table,
+        form::summary, hidden, link_button, list::chip, status, table,
     },
     paths,
     request::{AdminNav, Answer, Cx, Page, Place},
@@ -37,13 +41,13 @@ pub async fn list(cx: Cx) -> Result<Answer> {
 /// The log. `form` holds what was filtered by.
 pub fn view(ui: Ui, list: List<AuditEntry>, form: Form) -> impl IntoView + 'static {
     let l = ui.lang;
-    let export = |format: &'static str, label: &'static str| {
+    let export = |format: Format, label: &'static str| {
         let kept = list.url.others(&[]).filter(|(name, _)| *name == "q" || FILTERS.contains(name));
-        let href = paths::with_query(paths::ADMIN_AUDIT_EXPORT, kept.chain([("format", format)]));
+        let href = paths::with_query(paths::ADMIN_AUDIT_EXPORT, kept.chain([("format", format.as_str())]));
         link_button(Button::Plain, None, label, href)
     };
     let exports = (list.page.total > 0).then(|| {
-        view! { {export("csv", tr::audit::export_csv(l))} {export("ndjson", tr::audit::export_ndjson(l))} }
+        view! { {export(Format::Csv, tr::audit::export_csv(l))} {export(Format::Ndjson, tr::audit::export_ndjson(l))} }
     });
     let outcomes = ["done", "denied", "failed", "unknown"].map(|outcome| (outcome, judged(l, outcome).1));
     let outcomes: Vec<_> =
@@ -113,9 +117,7 @@ fn filters(ui: Ui, list: &List<AuditEntry>, form: &Form) -> impl IntoView + use<
         shown.push(name);
         !first
     });
-    let others: Vec<_> = others
-        .map(|(name, value)| view! { <input type="hidden" name=name.to_owned() value=value.to_owned() /> })
-        .collect();
+    let others: Vec<_> = others.map(|(name, value)| hidden(name.to_owned(), value.to_owned())).collect();
     let all = list.is_filtered().then(|| link_button(Button::Quiet, None, tr::common::show_all(l), paths::ADMIN_AUDIT));
     view! {
         <form class="in" method="get" action=paths::ADMIN_AUDIT role="search">
