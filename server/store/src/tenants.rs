@@ -277,13 +277,4 @@ impl<E: Engine> Tenants for SqlStore<E> {
         let named = taken("name", || format!("a namespace called “{}” exists already", namespace.name));
         self.engine.execute(statement).await.map(drop).map_err(named)
     }
-
-    async fn list_all_namespaces(&self, _: &Grant<PlatformRef>) -> Result<Vec<Namespace>> {
-        const SQL: &str = concat!(
-            "SELECT ",
-            namespace_columns!(),
-            " FROM namespaces n JOIN tenants t ON t.id = n.tenant_id ORDER BY t.name, n.name"
-        );
-        self.all(sql(SQL), namespace).await
-    }
 }

@@ -34,7 +34,7 @@ pub trait Quotas: Send + Sync {
 
     /// The books of a tenant, one a cluster where it has a namespace or a limit, by cluster.
     async fn list_books(&self, tenant: &TenantRef) -> Result<Vec<Book>>;
-    /// The books of all tenants that have a namespace or a limit, by tenant and cluster.
+    /// The books of all tenants that have a namespace or a limit, by tenant and cluster: every namespace there is stands in one.
     async fn list_all_books(&self, grant: &Grant<PlatformRef>) -> Result<Vec<Book>>;
     /// Changes a book, if the rule admits it. Of a limit that a plan gives, only the plan's name is looked at.
     ///

@@ -254,8 +254,6 @@ pub trait Tenants: Send + Sync {
     async fn list_namespaces(&self, tenant: &TenantRef) -> Result<Vec<Namespace>>;
     /// A new namespace. `AlreadyExists` when the name, or its name in the cluster, is taken.
     async fn create_namespace(&self, grant: &Grant<TenantRef>, namespace: &Namespace) -> Result<()>;
-    /// Every namespace there is, for the reconciler that keeps them in the clusters.
-    async fn list_all_namespaces(&self, grant: &Grant<PlatformRef>) -> Result<Vec<Namespace>>;
 }
 
 /// What was done, and replies that may be asked for again.

@@ -1,6 +1,6 @@
 //! Namespaces: rows here, kept in the cluster by a level-triggered reconciler.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use berth_types::{
     Action, ClusterId, ErrorCode, NamespaceName, PlatformRole, Resource, Resources, TenantName, TenantRole,
@@ -148,24 +148,21 @@ impl Services {
         let ctx = OpCtx::system(self.clock.clone(), "namespace-reconciler");
         let grant = self.authz.platform(&ctx, Resource::Namespace, Action::Update)?;
         let mut changed = 0;
-        let rows = self.store.list_all_namespaces(&grant).await?;
-        // Read after the rows, so that each of them is in a book.
-        let books = self.store.list_all_books(&grant).await?;
-        let shares = books.iter().flat_map(|book| book.shares.iter().map(move |share| (book, share)));
-        let mut quotas: HashMap<_, _> =
-            shares.filter_map(|(book, share)| Some((share.namespace.id, desired_quota(book, share)?))).collect();
-        for row in rows {
-            let quota = quotas.remove(&row.id);
-            let done = match self.clusters.get(&row.cluster) {
-                Ok(cluster) if !cluster.leads() => continue,
-                Ok(cluster) => self.reconcile_namespace(&cluster, &row, quota).await,
-                Err(e) => Err(e),
-            };
-            match done {
-                Ok(true) => changed += 1,
-                Ok(false) => {}
-                Err(e) => {
-                    tracing::warn!(namespace = row.kube_name, error = %e, "namespace could not be reconciled")
+        // Every namespace is in a book.
+        for book in self.store.list_all_books(&grant).await? {
+            for share in &book.shares {
+                let row = &share.namespace;
+                let done = match self.clusters.get(&row.cluster) {
+                    Ok(cluster) if !cluster.leads() => continue,
+                    Ok(cluster) => self.reconcile_namespace(&cluster, row, desired_quota(&book, share)).await,
+                    Err(e) => Err(e),
+                };
+                match done {
+                    Ok(true) => changed += 1,
+                    Ok(false) => {}
+                    Err(e) => {
+                        tracing::warn!(namespace = row.kube_name, error = %e, "namespace could not be reconciled")
+                    }
                 }
             }
         }

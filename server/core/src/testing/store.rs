@@ -488,12 +488,6 @@ impl Tenants for FakeStore {
         let mut rows = self.rows()?;
         rows.add_namespace(grant, namespace)
     }
-
-    async fn list_all_namespaces(&self, _: &Grant<PlatformRef>) -> Result<Vec<Namespace>> {
-        let mut namespaces: Vec<Namespace> = self.rows()?.namespaces.iter().map(|(_, n)| n.clone()).collect();
-        namespaces.sort_by(|a, b| (&a.tenant, &a.name).cmp(&(&b.tenant, &b.name)));
-        Ok(namespaces)
-    }
 }
 
 #[async_trait]
