@@ -224,7 +224,7 @@ impl Services {
 
     fn pressure(&self, book: &Book) -> TenantPressure {
         let quota = self.quota_overview(book).quota;
-        let used = self.used_in(book);
+        let used = used_in(&quota.namespaces);
         let limits = book.limit.iter().flat_map(|limit| limit.resources.iter());
         let fullest = limits.filter_map(|(key, limit)| pressure(*used.get(key)?, limit)).max();
         TenantPressure {
@@ -342,21 +342,9 @@ impl Services {
         all.into_iter().find(|row| row.name == *namespace).map(|row| row.cluster).ok_or_else(Error::not_found)
     }
 
-    /// What the namespaces of a book use together of each key that the cluster counts.
-    fn used_in(&self, book: &Book) -> BTreeMap<QuotaKey, Quantity> {
-        let mut sum = BTreeMap::new();
-        let Ok(cluster) = self.clusters.get(&book.cluster) else { return sum };
-        for share in &book.shares {
-            for (key, used) in counted(&*cluster, book, share).iter() {
-                let total = sum.entry(key.clone()).or_insert(Quantity::ZERO);
-                *total = total.plus(used);
-            }
-        }
-        sum
-    }
-
     fn quota_overview(&self, book: &Book) -> QuotaOverview {
-        let used = self.used_in(book);
+        let namespaces: Vec<_> = book.shares.iter().map(|share| self.shown(book, share)).collect();
+        let used = used_in(&namespaces);
         let row = |key: &QuotaKey| {
             let (limit, shared) = (book.limit_of(key), book.shared(key).unwrap_or_default());
             let left = limit.map(|limit| if shared > limit { Quantity::ZERO } else { limit.minus(shared) });
@@ -376,7 +364,7 @@ impl Services {
                 limited: book.limit.is_some(),
                 plan: book.limit.as_ref().and_then(|limit| limit.plan.clone()),
                 resources: book.keys().iter().map(row).collect(),
-                namespaces: book.shares.iter().map(|share| self.shown(book, share)).collect(),
+                namespaces,
             },
         }
     }
@@ -401,6 +389,16 @@ pub(crate) fn desired_quota(book: &Book, share: &Share) -> Option<DesiredQuota> 
 fn counted(cluster: &dyn Cluster, book: &Book, share: &Share) -> Resources {
     let rows = cluster.usage(&book.namespace(share));
     rows.iter().filter_map(|row| Some((row.resource.parse().ok()?, row.used.parse().ok()?))).collect()
+}
+
+/// What namespaces use together of each key that the cluster counts.
+fn used_in(namespaces: &[NamespaceQuota]) -> BTreeMap<QuotaKey, Quantity> {
+    let mut sum = BTreeMap::new();
+    for (key, used) in namespaces.iter().flat_map(|namespace| namespace.used.iter()) {
+        let total = sum.entry(key.clone()).or_insert(Quantity::ZERO);
+        *total = total.plus(used);
+    }
+    sum
 }
 
 /// Use of a limit in thousandths; `None` of nothing.
