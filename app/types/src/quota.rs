@@ -386,6 +386,25 @@ fn read_amount(at: &str, key: &QuotaKey, text: &str) -> Result<Quantity, FieldEr
     Ok(amount)
 }
 
+/// Apps have `Resources`, too: of a container.
+#[cfg(feature = "schema")]
+impl utoipa::ToSchema for Resources {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "QuotaAmounts".into()
+    }
+}
+
+#[cfg(feature = "schema")]
+impl utoipa::PartialSchema for Resources {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        utoipa::openapi::ObjectBuilder::new()
+            .description(Some("Quantities by key of Kubernetes' ResourceQuota."))
+            .additional_properties(Some(String::schema()))
+            .examples([serde_json::json!({ "requests.cpu": "8", "requests.memory": "16Gi" })])
+            .into()
+    }
+}
+
 impl Serialize for Resources {
     fn serialize<S: Serializer>(&self, writer: S) -> Result<S::Ok, S::Error> {
         let mut map = writer.serialize_map(Some(self.0.len()))?;
