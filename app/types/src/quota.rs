@@ -133,14 +133,7 @@ impl QuotaKey {
     /// `amount` as people write it for this key: `500m`, `16Gi`, `20`. Says exactly the same.
     #[must_use]
     pub fn write(&self, amount: Quantity) -> String {
-        if self.measure() != Measure::Bytes || !amount.is_whole() {
-            return amount.to_string();
-        }
-        let bytes = amount.as_units();
-        let fit = [(60, "Ei"), (50, "Pi"), (40, "Ti"), (30, "Gi"), (20, "Mi"), (10, "Ki")]
-            .into_iter()
-            .find(|(bits, _)| bytes != 0 && bytes % (1_i64 << bits) == 0);
-        fit.map_or_else(|| bytes.to_string(), |(bits, unit)| format!("{}{unit}", bytes >> bits))
+        if self.measure() == Measure::Bytes { amount.binary() } else { amount.to_string() }
     }
 
     fn rank(&self) -> usize {
