@@ -73,15 +73,7 @@ const SHORT_STEPS: &[Step] = &[RUST_ON_CLUSTER, BROWSER_ON_CLUSTER];
 const TESTBED: &str = "tests";
 
 /// Rust's tests that talk to a cluster which need not be the embedded one.
-const ON_CLUSTERS: &[&str] = &[
-    "cluster_apps",
-    "cluster_headroom",
-    "cluster_leader",
-    "cluster_outage",
-    "cluster_quotas",
-    "cluster_trials",
-    "portal",
-];
+const ON_CLUSTERS: &[&str] = &["cluster", "portal"];
 
 /// Tests of one or more runners.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -1,6 +1,5 @@
 //! A portal's cluster adapter over a cluster, with a switch that cuts the line between them. The cluster is an embedded one of
 //! the test's own, or the real one that `BERTH_TEST_KUBECONFIG` leads to (`cargo xtask test --cluster`).
-#![allow(clippy::unwrap_used, clippy::expect_used, dead_code, missing_docs)]
 
 use std::{
     sync::{

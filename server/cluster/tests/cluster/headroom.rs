@@ -1,17 +1,14 @@
 //! What Berth counts of an app is what the cluster's quota counts: at rest, and in the middle of a rollout. And what the
 //! cluster's policies would say of its pods is known before there are any.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
-
-mod common;
 
 use std::time::Duration;
 
+use crate::common::Harbour;
 use berth_core::ports::cluster::{Cluster as _, PodVerdict};
 use berth_types::{
     AppPhase, AppSpec, Quantity,
     headroom::{Amounts, Load, peak, print},
 };
-use common::Harbour;
 use serde_json::{Value, json};
 
 /// Every key that a quota may limit and an app has to do with, ReplicaSets and revisions aside.

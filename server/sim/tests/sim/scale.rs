@@ -1,15 +1,12 @@
 //! The work that one more app takes does not depend on how many there are. Work is counted, not timed.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod common;
 
 use std::time::Duration;
 
+use crate::common::{World, deployment};
 use berth_sim::{
     controllers::{Options, fields::Fields, nodes::shapes},
     registry::builtin::gr,
 };
-use common::{World, deployment};
 use serde_json::json;
 
 /// An app as Berth's controller makes it: Deployment, Service and PodDisruptionBudget, spread over the nodes.

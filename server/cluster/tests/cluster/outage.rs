@@ -1,13 +1,10 @@
 //! The API server goes away and comes back; lists go on, and are told how old they are.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
-
-mod common;
 
 use std::time::{Duration, Instant};
 
+use crate::common::{Harbour, PATIENCE};
 use berth_core::ports::cluster::{CacheState, ChangeKind, Cluster as _};
 use berth_types::{ErrorCode, ListQuery, app_status::AppPhase};
-use common::{Harbour, PATIENCE};
 use serde_json::json;
 
 fn spec() -> serde_json::Value {
@@ -32,7 +29,7 @@ async fn down_and_up() {
     assert!(cut.elapsed() < Duration::from_secs(10), "{:?}", cut.elapsed());
     assert!(!reason.is_empty());
     let told = async { while changes.recv().await.expect("open").kind != ChangeKind::Freshness {} };
-    assert!(tokio::time::timeout(common::PATIENCE, told).await.is_ok(), "pages are told");
+    assert!(tokio::time::timeout(PATIENCE, told).await.is_ok(), "pages are told");
 
     let page = harbour.cluster.apps(&harbour.dev(), &ListQuery::default()).unwrap();
     assert_eq!((page.total, page.as_of.is_some()), (1, true), "lists go on");

@@ -1,12 +1,9 @@
 //! Workloads from Deployment to running pods, on a clock that the test drives.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod common;
 
 use std::time::Duration;
 
+use crate::common::{World, deployment};
 use berth_sim::{controllers::fields::Fields, registry::builtin::gr};
-use common::{World, deployment};
 use serde_json::json;
 
 #[tokio::test]

@@ -1,8 +1,6 @@
 //! The main job, in process, against the embedded cluster: deploy, watch, find out why it fails, change, go back, delete.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-mod common;
-
+use crate::common::{Harbour, PATIENCE, row, unique};
 use berth_core::{
     ports::cluster::{Cluster as _, LogQuery},
     services::namespaces::desired,
@@ -12,7 +10,6 @@ use berth_types::{
     app_status::{AppPhase, CauseCode},
     rows::PodPhase,
 };
-use common::{Harbour, PATIENCE, row, unique};
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 

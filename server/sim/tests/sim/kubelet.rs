@@ -1,16 +1,13 @@
 //! Logs, exec, restarts, probes and what keeps containers from starting.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod common;
 
 use std::time::Duration;
 
+use crate::common::{World, pod, pod_spec};
 use berth_sim::{
     controllers::{fields::Fields, resources::qos_class},
     hooks::{Io, LogOptions},
     registry::builtin::gr,
 };
-use common::{World, pod, pod_spec};
 use futures::StreamExt;
 use serde_json::json;
 use tokio::io::AsyncReadExt;

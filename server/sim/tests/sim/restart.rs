@@ -1,7 +1,4 @@
 //! What a restart of the simulator keeps: objects, running pods, restart counts, logs; and what a kill cannot break.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod common;
 
 use std::{
     collections::BTreeMap,
@@ -12,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use crate::common::{World, deployment};
 use berth_sim::{
     Sim,
     clock::{Clock, ManualClock},
@@ -20,7 +18,6 @@ use berth_sim::{
     registry::builtin::gr,
     store::{Store, journal},
 };
-use common::{World, deployment};
 use futures::StreamExt;
 use serde_json::{Value, json};
 
@@ -174,7 +171,7 @@ fn a_kill_loses_nothing_confirmed() {
     let folder = tempfile::tempdir().unwrap();
     for round in 1..=3_u64 {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "writer", "--nocapture"])
+            .args(["--exact", "restart::writer", "--nocapture"])
             .env(CHILD, folder.path())
             .stdout(Stdio::piped())
             .spawn()

@@ -1,14 +1,11 @@
 //! Several replicas on one cluster: one works on it at a time, and another soon when that one is gone.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
-
-mod common;
 
 use std::sync::Arc;
 
+use crate::common::{Harbour, PATIENCE};
 use berth_cluster::KubeCluster;
 use berth_core::ports::cluster::Cluster as _;
 use berth_types::app_status::AppPhase;
-use common::{Harbour, PATIENCE};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;

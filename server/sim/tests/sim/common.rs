@@ -1,5 +1,4 @@
 //! A simulated cluster whose clock stands still until a test moves it.
-#![allow(dead_code, reason = "each test file uses a part")]
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,17 +1,14 @@
 //! Quotas, limits, service accounts, pod security, RBAC.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod common;
 
 use std::time::Duration;
 
+use crate::common::{World, deployment, pod};
 use berth_sim::{
     cluster::Caller,
     controllers::fields::Fields,
     hooks::{Attributes, UserInfo},
     registry::builtin::gr,
 };
-use common::{World, deployment, pod};
 use serde_json::{Value, json};
 
 fn asking(name: &str, cpu: &str) -> Value {

@@ -1,12 +1,9 @@
 //! Requests beyond create, read, update and delete: evictions, tokens, reviews, streaming and paged lists.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod common;
 
 use std::time::Duration;
 
+use crate::common::{World, deployment, pod};
 use berth_sim::{controllers::fields::Fields, hooks::UserInfo, registry::builtin::gr};
-use common::{World, deployment, pod};
 use http::{HeaderMap, Method, Request};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};

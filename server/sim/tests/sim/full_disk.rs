@@ -1,5 +1,4 @@
 //! A full disk under `--data`: what is refused is nowhere to be seen, and all goes on once there is room.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::{path::Path, process::Command};
 
@@ -75,7 +74,8 @@ async fn refused_writes_are_nowhere() {
         return on_a_small_disk(Path::new(&folder)).await;
     }
     let folder = tempfile::tempdir().unwrap();
-    let script = "mount -t tmpfs -o size=8m none \"$1\" || exit 77; exec \"$0\" --exact refused_writes_are_nowhere";
+    let script =
+        "mount -t tmpfs -o size=8m none \"$1\" || exit 77; exec \"$0\" --exact full_disk::refused_writes_are_nowhere";
     let output = Command::new("unshare")
         .args(["--mount", "sh", "-c", script])
         .arg(std::env::current_exe().unwrap())
@@ -83,7 +83,10 @@ async fn refused_writes_are_nowhere() {
         .env(CHILD, folder.path())
         .output();
     match output {
-        Ok(output) if output.status.success() => {}
+        Ok(output) if output.status.success() => {
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert!(said.contains("1 passed"), "it was not found by its name: {said}");
+        }
         Ok(output) if output.status.code() == Some(101) => {
             panic!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         }

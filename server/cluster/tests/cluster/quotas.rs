@@ -1,11 +1,8 @@
 //! What a tenant's namespace may take, as the cluster enforces it: ResourceQuota and LimitRange `berth`.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-mod common;
-
+use crate::common::{Harbour, row};
 use berth_core::ports::cluster::{Cluster as _, DesiredNamespace, DesiredQuota};
 use berth_types::{Resources, quota::ContainerDefaults};
-use common::{Harbour, row};
 use serde_json::{Value, json};
 
 fn quota(pairs: &[(&str, &str)]) -> Option<DesiredQuota> {

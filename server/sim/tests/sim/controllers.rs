@@ -1,12 +1,9 @@
 //! StatefulSets, DaemonSets, Jobs, CronJobs, volume claims, disruption budgets and autoscalers.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod common;
 
 use std::time::Duration;
 
+use crate::common::{World, deployment, pod_spec};
 use berth_sim::{controllers::fields::Fields, registry::builtin::gr};
-use common::{World, deployment, pod_spec};
 use serde_json::{Value, json};
 
 fn seconds(seconds: u64) -> Duration {
@@ -161,7 +158,7 @@ async fn claims_are_provisioned_grow_and_are_protected() {
     });
     assert_eq!(world.get(&gr::PERSISTENT_VOLUME_CLAIMS, "data").text("/status/capacity/storage"), "2Gi");
 
-    let mut pod = common::pod("user", "web");
+    let mut pod = crate::common::pod("user", "web");
     pod["spec"]["volumes"] = json!([{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]);
     world.create(&gr::PODS, pod);
     world.advance(seconds(2));

@@ -1,11 +1,8 @@
 //! `berth doctor --deep`: what it finds, and that it leaves nothing behind.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-mod common;
-
+use crate::common::Harbour;
 use berth_cluster::trials;
 use berth_core::ports::cluster::{Finding, Verdict};
-use common::Harbour;
 use serde_json::Value;
 
 async fn grounds(harbour: &Harbour) -> Vec<String> {

@@ -1,16 +1,13 @@
 //! Owners and dependents, namespaces that end, endpoints.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod common;
 
 use std::time::Duration;
 
+use crate::common::{World, deployment};
 use berth_sim::{
     cluster::{DeleteOptions, Propagation},
     controllers::fields::Fields,
     registry::builtin::gr,
 };
-use common::{World, deployment};
 use serde_json::json;
 
 fn deleting(propagation: Propagation) -> DeleteOptions {

@@ -1,5 +1,4 @@
 //! Server-side apply, client-side patches, defaults and validation, as kube's client sees them.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use berth_sim::Sim;
 use k8s_openapi::api::{

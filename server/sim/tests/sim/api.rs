@@ -1,5 +1,4 @@
 //! The API as kube's client sees it, in process.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use berth_sim::Sim;
 use futures::{StreamExt, TryStreamExt};

@@ -1,5 +1,4 @@
 //! The embedded cluster as kubectl sees it, over TLS.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
