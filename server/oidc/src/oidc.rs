@@ -1,6 +1,6 @@
 //! [`Oidc`]: the protocol as core wants it spoken.
 
-use std::{borrow::Cow, io, path::PathBuf, sync::Arc};
+use std::{io, path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use berth_core::{
@@ -207,7 +207,7 @@ impl Protocol for Oidc {
             .add_scopes(provider.scopes.iter().map(|scope| Scope::new(scope.clone())))
             .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier))
             .url();
-        Ok(Cow::from(url.as_str()).into_owned())
+        Ok(url.into())
     }
 
     async fn redeem(&self, provider: &IdentityProvider, challenge: &Challenge, answer: &Answer) -> Result<Claims> {

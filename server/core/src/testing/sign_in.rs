@@ -9,13 +9,16 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use uuid::Uuid;
 
-use super::{FakeStore, store::taken};
+use super::{
+    FakeStore,
+    store::{Membership, Rows as AllRows, taken},
+};
 use crate::{
     authz::{Grant, PlatformRef},
     error::{Error, Result},
     ports::{
         sign_in::{
-            Answer, Applied, Attempt, Challenge, Claims, NewGroupRule, Protocol, Refused, SignIns, changes,
+            Answer, Applied, Attempt, Challenge, Claims, NewGroupRule, Protocol, Refused, SignIns, Standing, changes,
             last_way_in, refusal,
         },
         store::{Account, Digest, People as _},
@@ -65,6 +68,22 @@ impl Rows {
         match self.identities.iter().any(same) {
             true => Err(taken("identity", "this identity opens an account already".to_owned())),
             false => Ok(()),
+        }
+    }
+}
+
+impl AllRows {
+    /// What somebody is, and whose doing it is.
+    fn standing(&self, user: Uuid) -> Vec<Standing> {
+        let theirs = self.members.iter().filter(|m| m.user == user);
+        theirs.map(|m| Standing { tenant: m.tenant, role: m.role, provider: m.provider }).collect()
+    }
+
+    /// Makes or changes a membership that is a rule's.
+    fn set_by_rule(&mut self, tenant: Uuid, user: Uuid, role: TenantRole, provider: Uuid, now: Timestamp) {
+        match self.members.iter_mut().find(|m| m.tenant == tenant && m.user == user) {
+            Some(member) => member.role = role,
+            None => self.members.push(Membership { tenant, user, role, since: now, provider: Some(provider) }),
         }
     }
 }

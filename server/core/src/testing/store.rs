@@ -17,12 +17,9 @@ use crate::{
     authz::{Grant, PlatformRef, TenantRef},
     error::{Error, Result},
     listing::{Column, Listing},
-    ports::{
-        sign_in::Standing,
-        store::{
-            Account, Database, Digest, Failures, IdempotentReply, Journal, NewAudit, NewSession, NewToken, People,
-            StoredReply, TenantAccess, TenantPlaces, Tenants, last_owner,
-        },
+    ports::store::{
+        Account, Database, Digest, Failures, IdempotentReply, Journal, NewAudit, NewSession, NewToken, People,
+        StoredReply, TenantAccess, TenantPlaces, Tenants, last_owner,
     },
 };
 
@@ -60,8 +57,8 @@ pub(super) struct Rows {
 pub(super) struct Membership {
     pub(super) tenant: Uuid,
     pub(super) user: Uuid,
-    role: TenantRole,
-    since: Timestamp,
+    pub(super) role: TenantRole,
+    pub(super) since: Timestamp,
     /// Whose rule made it.
     pub(super) provider: Option<Uuid>,
 }
@@ -119,20 +116,6 @@ impl Rows {
         }
         self.namespaces.push((tenant.id, namespace.clone()));
         Ok(())
-    }
-
-    /// What somebody is, and whose doing it is.
-    pub(super) fn standing(&self, user: Uuid) -> Vec<Standing> {
-        let theirs = self.members.iter().filter(|m| m.user == user);
-        theirs.map(|m| Standing { tenant: m.tenant, role: m.role, provider: m.provider }).collect()
-    }
-
-    /// Makes or changes a membership that is a rule's.
-    pub(super) fn set_by_rule(&mut self, tenant: Uuid, user: Uuid, role: TenantRole, provider: Uuid, now: Timestamp) {
-        match self.members.iter_mut().find(|m| m.tenant == tenant && m.user == user) {
-            Some(member) => member.role = role,
-            None => self.members.push(Membership { tenant, user, role, since: now, provider: Some(provider) }),
-        }
     }
 
     pub(super) fn account(&self, id: Uuid) -> Option<&Account> {

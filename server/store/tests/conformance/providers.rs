@@ -55,7 +55,7 @@ pub async fn providers(store: Arc<dyn Store>) {
     let same_name = IdentityProvider { issuer: "https://new.example.com".to_owned(), ..provider(3, "corp") };
     let error = refused(store.create_provider(&platform(), &same_name).await, ErrorCode::AlreadyExists);
     assert_eq!(error.fields()[0].field, "name");
-    let same_issuer = IdentityProvider { issuer: corp.issuer.clone(), ..provider(3, "new") };
+    let same_issuer = IdentityProvider { issuer: corp.issuer.clone(), ..provider(3, "third") };
     let error = refused(store.create_provider(&platform(), &same_issuer).await, ErrorCode::AlreadyExists);
     assert_eq!(error.fields()[0].field, "issuer");
 
