@@ -61,7 +61,6 @@ test('an admin adds a provider, its people come in with their groups, and passwo
     await ada.page.getByRole('button', { name: 'Sign in' }).click();
     await expect(ada.page).toHaveURL(`${portal.url}/t/shop`);
     await expect(account(ada.page, 'Ada Lovelace')).toBeVisible();
-    await ada.page.goBack();
     await ada.page.goto('/account/connections');
     await expect(ada.page.getByRole('main')).toContainText(provider.issuer);
     await expectAccessible(ada.page, 'ways to sign in');

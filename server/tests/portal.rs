@@ -92,7 +92,7 @@ impl Running {
     }
 
     async fn stream_status(&self, path: &str, cookie: Option<&str>) -> StatusCode {
-        let mut request = Request::builder().uri(path);
+        let mut request = Request::builder().uri(path).header(header::HOST, "127.0.0.1:8080");
         if let Some(cookie) = cookie {
             request = request.header(header::COOKIE, cookie);
         }

@@ -345,6 +345,16 @@ impl Services {
         self.store.list_identities(person.id).await
     }
 
+    /// Whether a password opens the asking person's account: they have one, and passwords are taken.
+    ///
+    /// # Errors
+    /// Unauthenticated.
+    pub async fn has_password(&self, ctx: &OpCtx) -> Result<bool> {
+        let person = self.authz.person(ctx)?;
+        let account = self.store.find_account_by_id(person.id).await?.ok_or_else(Error::unauthenticated)?;
+        Ok(account.password_hash.is_some() && self.store.local_accounts().await?)
+    }
+
     /// Disconnects one of them.
     ///
     /// # Errors
