@@ -323,12 +323,14 @@ mod tests {
 
     use super::*;
 
+    type Roles<'a> = &'a [(Uuid, TenantRole)];
+
     #[test]
     fn memberships_by_rule() {
         let [ours, other] = [1, 2].map(Uuid::from_u128);
         let [a, b] = [10, 20].map(Uuid::from_u128);
         let by = |tenant, role, provider| Standing { tenant, role, provider };
-        let cases: &[(&str, &[Standing], &[(Uuid, TenantRole)], &[(Uuid, TenantRole)], &[Uuid])] = &[
+        let cases: &[(&str, &[Standing], Roles<'_>, Roles<'_>, &[Uuid])] = &[
             ("nothing", &[], &[], &[], &[]),
             ("a new one", &[], &[(a, Viewer)], &[(a, Viewer)], &[]),
             ("the strongest of several", &[], &[(a, Viewer), (a, Admin), (a, Developer)], &[(a, Admin)], &[]),
