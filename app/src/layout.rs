@@ -454,6 +454,7 @@ fn navigation(frame: &Frame, place: &Place) -> Option<AnyView> {
                 entry(Icon::Person, tr::common::account(lang), paths::ACCOUNT, *at == HomeNav::Account),
                 entry(Icon::Key, tr::common::tokens(lang), paths::TOKENS, *at == HomeNav::Tokens),
                 entry(Icon::Screen, tr::common::sessions(lang), paths::SESSIONS, *at == HomeNav::Sessions),
+                entry(Icon::Lock, tr::sign_in::ways(lang), paths::CONNECTIONS, *at == HomeNav::Connections),
             ];
             let tenants = vec![entry(Icon::Tenant, tr::common::tenants(lang), paths::HOME, *at == HomeNav::Tenants)];
             (tr::common::home(lang), vec![("", tenants), (tr::common::account(lang), mine)])
@@ -464,6 +465,7 @@ fn navigation(frame: &Frame, place: &Place) -> Option<AnyView> {
                 entry(Icon::Tenant, tr::common::tenants(lang), paths::ADMIN_TENANTS, *at == AdminNav::Tenants),
                 entry(Icon::Box, tr::quotas::plans(lang), paths::ADMIN_PLANS, *at == AdminNav::Plans),
                 entry(Icon::People, tr::common::people(lang), paths::ADMIN_PEOPLE, *at == AdminNav::People),
+                entry(Icon::Lock, tr::sign_in::nav(lang), paths::ADMIN_SIGN_IN, *at == AdminNav::SignIn),
                 entry(Icon::Journal, tr::common::audit(lang), paths::ADMIN_AUDIT, *at == AdminNav::Audit),
             ];
             (tr::common::platform(lang), vec![(tr::common::platform(lang), entries)])

@@ -28,8 +28,7 @@ pub fn with_query<'a>(path: &str, pairs: impl IntoIterator<Item = (&'a str, &'a 
 /// Where to go after signing in; only a path of ours, so that no link can lead people elsewhere.
 #[must_use]
 pub fn safe_next(next: &str) -> Option<&str> {
-    let ours = next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\n', '\r', '\t']);
-    (ours && next.len() <= 500).then_some(next)
+    berth_types::text::own_path(next)
 }
 
 /// Home: the tenants.
@@ -44,6 +43,8 @@ pub const PASSWORD: &str = "/password";
 pub const ACCOUNT: &str = "/account";
 /// One's API tokens.
 pub const TOKENS: &str = "/account/tokens";
+/// The identity providers that open one's account.
+pub const CONNECTIONS: &str = "/account/connections";
 /// One's sessions.
 pub const SESSIONS: &str = "/account/sessions";
 /// Language and colours, a form only.
@@ -64,6 +65,10 @@ pub const ADMIN_TENANT_NEW: &str = "/admin/tenants/new";
 pub const ADMIN_PLANS: &str = "/admin/plans";
 /// A new plan.
 pub const ADMIN_PLAN_NEW: &str = "/admin/plans/new";
+/// Identity providers.
+pub const ADMIN_SIGN_IN: &str = "/admin/sign-in";
+/// A new identity provider.
+pub const ADMIN_PROVIDER_NEW: &str = "/admin/sign-in/new";
 /// The audit log.
 pub const ADMIN_AUDIT: &str = "/admin/audit";
 /// The audit log as a file (served by `web`); takes the filters of its page, and `format`.
@@ -93,6 +98,24 @@ pub fn admin_audit_entry(sequence: i64) -> String {
 #[must_use]
 pub fn admin_plan(plan: impl Display) -> String {
     format!("/admin/plans/{plan}")
+}
+
+/// An identity provider, for admins.
+#[must_use]
+pub fn admin_provider(provider: impl Display) -> String {
+    format!("/admin/sign-in/{provider}")
+}
+
+/// Where a sign-in by a provider begins (a form's target, served by `web`).
+#[must_use]
+pub fn auth_start(provider: impl Display) -> String {
+    format!("/auth/{provider}/start")
+}
+
+/// Where a provider sends people back to (served by `web`).
+#[must_use]
+pub fn auth_callback(provider: impl Display) -> String {
+    format!("/auth/{provider}/callback")
 }
 
 /// What a tenant may have, for admins.

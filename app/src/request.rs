@@ -184,6 +184,8 @@ pub enum HomeNav {
     Tokens,
     /// Sessions.
     Sessions,
+    /// Identity providers that open the account.
+    Connections,
     /// None of them.
     Other,
 }
@@ -199,6 +201,8 @@ pub enum AdminNav {
     Tenants,
     /// Plans.
     Plans,
+    /// Identity providers.
+    SignIn,
     /// Audit log.
     Audit,
 }

@@ -88,9 +88,13 @@ export async function withCluster(...command) {
 }
 
 export class Portal {
-  /** @param {{ apart?: boolean }} options `apart`: with the cluster in another process. */
-  static async start({ apart = false } = {}) {
+  /**
+   * @param {{ apart?: boolean, env?: Record<string, string> }} options `apart`: with the cluster in another process; `env`: settings
+   * as variables.
+   */
+  static async start({ apart = false, env = {} } = {}) {
     const portal = new Portal();
+    portal.env = env;
     portal.folder = await mkdtemp(join(tmpdir(), 'berth-e2e-'));
     portal.data = join(portal.folder, 'data');
     portal.port = await freePort();
@@ -104,7 +108,7 @@ export class Portal {
 
   async serve() {
     const cluster = this.cluster ? ['--kubeconfig', this.cluster.kubeconfig] : ['--sim'];
-    this.child = start(['serve', '--listen', `127.0.0.1:${this.port}`, '--data', this.data, ...cluster]);
+    this.child = start(['serve', '--listen', `127.0.0.1:${this.port}`, '--data', this.data, ...cluster], this.env);
     await until('berth serve', this.child, async () => (await fetch(`${this.url}/readyz`)).ok);
   }
 

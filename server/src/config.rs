@@ -83,6 +83,10 @@ settings! {
     site: PathBuf = None, "{beside the binary}/site";
     /// Served over TLS by a proxy in front: Secure cookies and HSTS. May be off only on loopback.
     secure: bool = None, "true unless listening on loopback";
+    /// The address that browsers use, such as https://berth.example.com: identity providers send people back there.
+    public_url: String = None, "what the browser sends as Host";
+    /// Directory with the client secrets of identity providers, a file each; the admin console names the file.
+    provider_secrets: PathBuf = None, "";
     /// Number of proxies in front whose X-Forwarded-For entries are believed.
     trusted_proxies: usize = Some(0), "0";
     /// The Ed25519 key (PKCS#8, PEM) that signs checkpoints of the audit log. With SQLite it is made at the first start; replicas on Postgres must share it, and make no checkpoints without it.
@@ -171,6 +175,14 @@ impl Settings {
                 "--secure false is for loopback only: without Secure cookies, sessions could be read on the network; \
                  put a TLS proxy in front, or listen on 127.0.0.1"
             );
+        }
+        if let Some(url) = &self.public_url {
+            let secure = if self.secure() { "https" } else { "http or https" };
+            let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://").filter(|_| !self.secure()));
+            let rest = rest.map(|rest| rest.trim_end_matches('/'));
+            if !rest.is_some_and(|rest| !rest.is_empty() && rest.parse::<http::uri::Authority>().is_ok()) {
+                bail!("public_url is not the address of a site, {secure}, without a path: {url}");
+            }
         }
         if !self.nodes.is_some_and(|nodes| NODES.contains(&nodes)) {
             bail!(nodes_rule());

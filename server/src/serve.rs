@@ -19,6 +19,7 @@ use berth_core::{
     },
     services::audit_log::Checkpointed,
 };
+use berth_oidc::Oidc;
 use berth_sim::Sim;
 use berth_types::ClusterId;
 use berth_web::{Site, WebOptions, WebState};
@@ -107,7 +108,10 @@ impl Portal {
         tasks.spawn(cluster.clone().run_controller(stop.clone()));
 
         let clusters = Arc::new(ClusterSet::new([cluster.clone()]));
-        let services = Services::new(store, clusters, clock, Arc::new(SystemRandom), settings.limits());
+        let options = berth_oidc::Options { secrets: settings.provider_secrets.clone() };
+        let protocol = Oidc::new(clock.clone(), options).context("the way to identity providers")?;
+        let services = Services::new(store, clusters, clock, Arc::new(SystemRandom), settings.limits())
+            .with_protocol(Arc::new(protocol));
         tasks.spawn(keep_namespaces(services.clone(), cluster.clone(), stop.clone()));
         tasks.spawn(sweep(services.clone(), stop.clone()));
         match audit_key {
@@ -194,7 +198,11 @@ fn router(
         services: services.clone(),
         pages: pages.clone(),
         site: Arc::new(site),
-        options: WebOptions { secure: settings.secure(), max_form_bytes: 512 * 1024 },
+        options: WebOptions {
+            secure: settings.secure(),
+            max_form_bytes: 512 * 1024,
+            public_url: settings.public_url.clone(),
+        },
         stop: stop.clone(),
     });
     let api =

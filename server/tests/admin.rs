@@ -28,3 +28,11 @@ fn what_is_wrong_is_named_by_its_flag() {
     }
     assert!(admin(data.path(), &["create-token", "ops", "--read-only"]).unwrap().starts_with("berth_"));
 }
+
+#[test]
+fn passwords_are_switched_on_from_the_machine() {
+    let data = tempfile::tempdir().unwrap();
+    // Whether they were off or not: who is locked out does not ask.
+    let said = admin(data.path(), &["allow-local-accounts"]).unwrap();
+    assert_eq!(said, "passwords of local accounts are taken\n");
+}

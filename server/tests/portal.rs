@@ -92,7 +92,7 @@ impl Running {
     }
 
     async fn stream_status(&self, path: &str, cookie: Option<&str>) -> StatusCode {
-        let mut request = Request::builder().uri(path);
+        let mut request = Request::builder().uri(path).header(header::HOST, "127.0.0.1:8080");
         if let Some(cookie) = cookie {
             request = request.header(header::COOKIE, cookie);
         }
@@ -279,10 +279,18 @@ async fn streams_without_rights() {
         "/t/{tenant}/n/{namespace}/pods/{pod}/exec" => (401, 404, 403),
         // A file that a link of a page leads to: to sign in, or no such page.
         "/admin/audit/export" => (303, 404, 404),
+        // A form's target, which nobody reads.
+        "/auth/{provider}/start" => (405, 405, 405),
+        // An answer to nothing that this browser asked: back to where one signs in, or connects.
+        "/auth/{provider}/callback" => (303, 303, 303),
         other => panic!("{other} has no row in this test"),
     };
     for pattern in berth_web::STREAMS {
-        let path = pattern.replace("{tenant}", "shop").replace("{namespace}", "dev").replace("{pod}", "web-1");
+        let path = pattern
+            .replace("{tenant}", "shop")
+            .replace("{namespace}", "dev")
+            .replace("{pod}", "web-1")
+            .replace("{provider}", "corp");
         let absent = pattern.replace("{tenant}", "nowhere").replace("{namespace}", "dev").replace("{pod}", "web-1");
         let (nobody, other, member) = expected(pattern);
         assert_eq!(running.stream_status(&path, None).await, nobody, "{pattern} as nobody");

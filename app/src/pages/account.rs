@@ -29,7 +29,7 @@ use crate::{
 
 /// The pages of this area.
 pub const ENTRIES: &[Entry] = &[
-    Entry::page(paths::ACCOUNT, Access::SignedIn, |cx| async move { profile(&cx, Form::default()) }.boxed())
+    Entry::page(paths::ACCOUNT, Access::SignedIn, |cx| profile(cx, Form::default()).boxed())
         .form(|cx| change_password(cx).boxed()),
     Entry::page(paths::SESSIONS, Access::SignedIn, |cx| sessions(cx).boxed()).form(|cx| end_session(cx).boxed()),
     Entry::page(paths::TOKENS, Access::SignedIn, |cx| tokens(cx, Form::default(), None).boxed())
@@ -45,15 +45,18 @@ pub struct Profile {
     pub name: UserName,
     /// Role on the platform, in words.
     pub platform: Option<&'static str>,
+    /// Whether they have a password, and passwords are taken.
+    pub password: bool,
 }
 
-fn profile(cx: &Cx, form: Form) -> Result<Answer> {
+async fn profile(cx: Cx, form: Form) -> Result<Answer> {
     let status = form.status();
     let person = cx.ctx.person().ok_or_else(Error::unauthenticated)?;
     let model = Profile {
         display_name: person.display_name.to_string(),
         name: person.name.clone(),
         platform: person.platform_role.map(|r| super::admin::platform_role_name(cx.lang(), r)),
+        password: cx.services.has_password(&cx.ctx).await?,
     };
     let view = profile_view(cx.ui(), model, form);
     Ok(Page::new(tr::common::account(cx.lang()), Place::Home(HomeNav::Account), view).status(status).into())
@@ -62,14 +65,20 @@ fn profile(cx: &Cx, form: Form) -> Result<Answer> {
 /// Profile and password.
 pub fn profile_view(ui: Ui, m: Profile, form: Form) -> impl IntoView + 'static {
     let l = ui.lang;
-    let password = view! {
-        <form class="in" method="post">
-            {summary(ui, &form, &["current", "new", "again"])}
-            <input class="sr" type="text" name="username" autocomplete="username" value=m.name.to_string() tabindex="-1" aria-hidden="true" readonly />
-            {password_fields(ui, &form, false)}
-            <div class="actions">{button(Button::Go, None, tr::session::set_password(l), None)}</div>
-        </form>
-    };
+    let password = m.password.then(|| {
+        let form = view! {
+            <form class="in" method="post">
+                {summary(ui, &form, &["current", "new", "again"])}
+                <input class="sr" type="text" name="username" autocomplete="username" value=m.name.to_string() tabindex="-1" aria-hidden="true" readonly />
+                {password_fields(ui, &form, false)}
+                <div class="actions">{button(Button::Go, None, tr::session::set_password(l), None)}</div>
+            </form>
+        };
+        view! { <div class="narrow-wrap">{card(tr::shell::change_password(l), None, form.into_any())}</div> }
+    });
+    let without = (!m.password).then(|| {
+        view! { <p>{tr::sign_in::no_password(l)}" "<a href=paths::CONNECTIONS>{tr::sign_in::ways(l)}</a></p> }
+    });
     view! {
         <div class="head"><h1>{m.display_name}</h1>{m.platform.map(tag)}</div>
         <div class="card narrow in">
@@ -77,14 +86,15 @@ pub fn profile_view(ui: Ui, m: Profile, form: Form) -> impl IntoView + 'static {
                 <dt>{tr::shell::user_name(l)}</dt><dd class="mono">{m.name.to_string()}</dd>
             </dl>
         </div>
-        <div class="narrow-wrap">{card(tr::shell::change_password(l), None, password.into_any())}</div>
+        {password}
+        {without}
     }
 }
 
 async fn change_password(cx: Cx) -> Result<Answer> {
     match set_password(&cx, paths::ACCOUNT).await? {
         Ok(changed) => Ok(changed),
-        Err(form) => profile(&cx, form),
+        Err(form) => profile(cx, form).await,
     }
 }
 

@@ -25,6 +25,7 @@ use crate::{
 mod audit;
 mod people;
 mod plans;
+mod providers;
 mod tenants;
 
 /// The pages of this area.
@@ -45,6 +46,12 @@ pub const ENTRIES: &[Entry] = &[
         .form(|cx| plans::create(cx).boxed()),
     Entry::page("/admin/plans/{plan}", Access::Platform, |cx| plans::one(cx, None, None).boxed())
         .form(|cx| plans::change(cx).boxed()),
+    Entry::page(paths::ADMIN_SIGN_IN, Access::Platform, |cx| providers::list(cx, None).boxed())
+        .form(|cx| providers::set_local(cx).boxed()),
+    Entry::page(paths::ADMIN_PROVIDER_NEW, Access::Platform, |cx| providers::new(cx, None).boxed())
+        .form(|cx| providers::create(cx).boxed()),
+    Entry::page("/admin/sign-in/{provider}", Access::Platform, |cx| providers::one(cx, None).boxed())
+        .form(|cx| providers::change(cx).boxed()),
     Entry::page(paths::ADMIN_AUDIT, Access::Platform, |cx| audit::list(cx).boxed()),
     Entry::page("/admin/audit/{entry}", Access::Platform, |cx| audit::one(cx).boxed()),
 ];

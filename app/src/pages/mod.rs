@@ -5,6 +5,7 @@ use crate::router::Entry;
 pub mod account;
 pub mod admin;
 pub mod apps;
+pub mod connections;
 pub mod errors;
 pub mod home;
 pub mod namespace;
@@ -18,6 +19,7 @@ pub const AREAS: &[&[Entry]] = &[
     home::ENTRIES,
     session::ENTRIES,
     account::ENTRIES,
+    connections::ENTRIES,
     search::ENTRIES,
     admin::ENTRIES,
     quotas::ENTRIES,

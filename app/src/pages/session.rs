@@ -2,9 +2,13 @@
 
 use berth_core::{
     Result,
-    ports::pages::{Access, Language, PageResponse, SessionChange, Theme},
+    ports::{
+        pages::{Access, Language, PageResponse, SessionChange, Theme},
+        sign_in::Refused,
+    },
+    services::sign_in::WaysIn,
 };
-use berth_types::ErrorCode;
+use berth_types::{ErrorCode, FieldError};
 use futures::FutureExt;
 use leptos::prelude::*;
 use secrecy::SecretString;
@@ -27,8 +31,7 @@ use crate::{
 
 /// The rows of this area.
 pub const ENTRIES: &[Entry] = &[
-    Entry::page(paths::SIGN_IN, Access::Public, |cx| async move { Ok(sign_in_page(&cx)) }.boxed())
-        .form(|cx| sign_in(cx).boxed()),
+    Entry::page(paths::SIGN_IN, Access::Public, |cx| sign_in_page(cx).boxed()).form(|cx| sign_in(cx).boxed()),
     Entry::action(paths::SIGN_OUT, Access::Public, |cx| sign_out(cx).boxed()),
     Entry::page(paths::PASSWORD, Access::SignedIn, |cx| async move { Ok(password_page(&cx, Form::default())) }.boxed())
         .form(|cx| change_password(cx).boxed()),
@@ -70,21 +73,66 @@ pub fn ended(ui: Ui, path: &str, fields: &[(String, String)]) -> Page {
     Page::new(tr::session::ended(lang), Place::Nowhere, view).status(401)
 }
 
-fn sign_in_page(cx: &Cx) -> Answer {
+async fn sign_in_page(cx: Cx) -> Result<Answer> {
     if cx.ctx.person().is_some() {
-        return PageResponse::redirect(next(cx)).into();
+        return Ok(PageResponse::redirect(next(&cx)).into());
     }
-    sign_in_form(cx, Form::default())
+    sign_in_form(&cx, Form::default()).await
 }
 
-fn sign_in_form(cx: &Cx, form: Form) -> Answer {
+async fn sign_in_form(cx: &Cx, mut form: Form) -> Result<Answer> {
     let status = form.status();
-    let view = sign_in_view(cx.ui(), form, next(cx).to_owned());
-    Page::new(tr::session::sign_in(cx.lang()), Place::Nowhere, view).status(status).into()
+    let ways = cx.services.ways_in().await?;
+    form.message = form.message.or_else(|| refused(cx));
+    let view = sign_in_view(cx.ui(), form, next(cx).to_owned(), ways);
+    Ok(Page::new(tr::session::sign_in(cx.lang()), Place::Nowhere, view).status(status).into())
 }
 
-/// The sign-in form.
-pub fn sign_in_view(ui: Ui, form: Form, next: String) -> impl IntoView + 'static {
+/// Why a sign-in by a provider came to nothing: `web` sends people back with the reason in the query.
+#[must_use]
+pub fn refused(cx: &Cx) -> Option<String> {
+    let why = Refused::from_code(cx.query("refused"))?;
+    Some(tr::field_error(cx.lang(), &FieldError::new("provider", why.code(), why.message())))
+}
+
+/// Where one signs in: with name and password, or by a provider.
+pub fn sign_in_view(ui: Ui, form: Form, next: String, ways: WaysIn) -> impl IntoView + 'static {
+    let lang = ui.lang;
+    let nowhere = (!ways.local_accounts && ways.providers.is_empty())
+        .then(|| note(Tone::Warn, tr::sign_in::nowhere(lang).into_any()));
+    // What went wrong stands where one tries again.
+    let trouble = (!ways.local_accounts).then(|| summary(ui, &form, &[]));
+    let or = (ways.local_accounts && !ways.providers.is_empty())
+        .then(|| view! { <p class="muted">{tr::sign_in::or(lang)}</p> });
+    let providers: Vec<_> = ways
+        .providers
+        .into_iter()
+        .map(|(name, called)| {
+            view! {
+                <form method="post" action=paths::auth_start(name) class="in">
+                    {hidden("next", next.clone())}
+                    {button(Button::Plain, Some(Icon::Lock), tr::sign_in::by(lang, called), None)}
+                </form>
+            }
+        })
+        .collect();
+    let local = ways.local_accounts.then(|| local_form(ui, form, next));
+    view! {
+        <section class="door">
+            <div class="mark">{brand_mark()}</div>
+            <h1>{tr::session::sign_in_to(lang)}</h1>
+            {nowhere}
+            {trouble}
+            {local}
+            {or}
+            {providers}
+            {ways.local_accounts.then(|| view! { <p class="small muted">{tr::session::no_account(lang)}</p> })}
+        </section>
+    }
+}
+
+/// The form with name and password.
+fn local_form(ui: Ui, form: Form, next: String) -> impl IntoView + 'static {
     let lang = ui.lang;
     let mut name = Field::text("name", tr::session::name(lang)).required().autocomplete("username").max(40);
     let mut password = Field::password("password", tr::session::password(lang), "current-password").required();
@@ -95,18 +143,13 @@ pub fn sign_in_view(ui: Ui, form: Form, next: String) -> impl IntoView + 'static
         password = password.focus();
     }
     view! {
-        <section class="door">
-            <div class="mark">{brand_mark()}</div>
-            <h1>{tr::session::sign_in_to(lang)}</h1>
-            <form method="post" action=paths::SIGN_IN class="card in">
-                {summary(ui, &form, &["name", "password"])}
-                {hidden("next", next)}
-                {field(ui, &form, name)}
-                {field(ui, &form, password)}
-                {button(Button::Go, None, tr::session::sign_in(lang), None)}
-            </form>
-            <p class="small muted">{tr::session::no_account(lang)}</p>
-        </section>
+        <form method="post" action=paths::SIGN_IN class="card in">
+            {summary(ui, &form, &["name", "password"])}
+            {hidden("next", next)}
+            {field(ui, &form, name)}
+            {field(ui, &form, password)}
+            {button(Button::Go, None, tr::session::sign_in(lang), None)}
+        </form>
     }
 }
 
@@ -119,16 +162,18 @@ async fn sign_in(cx: Cx) -> Result<Answer> {
             } else {
                 next(&cx).to_owned()
             };
-            let session = SessionChange::Begin { secret: signed_in.secret, expires_at: signed_in.expires_at };
-            Ok(PageResponse { session, ..PageResponse::redirect(to) }.into())
+            Ok(PageResponse::begin(signed_in, to).into())
         }
         Err(e) if matches!(e.code(), ErrorCode::Unauthenticated | ErrorCode::RateLimited) => {
             let mut form = Form::sent(&cx, &["password"]);
-            let wrong = e.code() == ErrorCode::Unauthenticated;
-            let text = if wrong { tr::session::wrong(cx.lang()).to_owned() } else { explain(&cx, &e) };
+            let text = match (e.code(), e.fields().first()) {
+                (ErrorCode::Unauthenticated, Some(why)) => tr::field_error(cx.lang(), why),
+                (ErrorCode::Unauthenticated, None) => tr::session::wrong(cx.lang()).to_owned(),
+                _ => explain(&cx, &e),
+            };
             form.message = Some(text);
             form.code = Some(e.code());
-            let mut answer = sign_in_form(&cx, form);
+            let mut answer = sign_in_form(&cx, form).await?;
             if let Answer::Page(page) = &mut answer {
                 page.retry_after = e.wait().map(|wait| wait.as_secs().max(1));
             }
@@ -193,15 +238,14 @@ pub async fn set_password(cx: &Cx, to: &str) -> Result<Result<Answer, Form>> {
     if cx.field("new") != cx.field("again") {
         let mut form = Form::sent(cx, SECRET);
         let message = "the two do not agree";
-        form.errors.push(berth_types::FieldError::new("again", "password_differs", message));
+        form.errors.push(FieldError::new("again", "password_differs", message));
         return Ok(Err(form));
     }
     let (current, new) = (SecretString::from(cx.field("current")), SecretString::from(cx.field("new")));
     match cx.services.change_password(&cx.ctx, &current, &new, &cx.request.user_agent).await {
         Ok(begun) => {
-            let session = SessionChange::Begin { secret: begun.secret, expires_at: begun.expires_at };
             let flash = Some(tr::session::password_set(cx.lang()).to_owned());
-            Ok(Ok(PageResponse { session, flash, ..PageResponse::redirect(to) }.into()))
+            Ok(Ok(PageResponse { flash, ..PageResponse::begin(begun, to) }.into()))
         }
         Err(e) => Ok(Err(Form::refused(cx, SECRET, e)?)),
     }

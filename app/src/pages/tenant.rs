@@ -269,11 +269,14 @@ fn member_row(ui: Ui, m: &Members, member: &Member) -> AnyView {
             </form>
         }
     });
+    let by_rule = member.provider.as_ref().map(|provider| {
+        view! { " "<span class="muted small">{tr::sign_in::by_rule(l, provider)}</span> }
+    });
     view! {
         <tr>
             <td class="name">{member.display_name.clone()}</td>
             <td class="mono muted">{member.user.to_string()}</td>
-            <td>{role_name(l, member.role)}</td>
+            <td>{role_name(l, member.role)}{by_rule}</td>
             <td class="muted hide">{on(member.created_at)}</td>
             <td class="act">{change}</td>
         </tr>

@@ -169,6 +169,10 @@ name!(
     PlanName, max 30, reserved ["new"]
 );
 name!(
+    /// The handle of an identity provider.
+    ProviderName, max 30, reserved ["new"]
+);
+name!(
     /// What a person signs in as.
     UserName, max 40, reserved ["new", "anonymous", "system"]
 );

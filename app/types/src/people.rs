@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    names::{ClusterId, NamespaceName, TenantName, UserName},
+    names::{ClusterId, NamespaceName, ProviderName, TenantName, UserName},
     role::{PlatformRole, TenantRole},
 };
 
@@ -139,6 +139,9 @@ dto! {
         pub display_name: String,
         /// The role.
         pub role: TenantRole,
+        /// The identity provider by whose rule for a group they are a member; none: a person added them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub provider: Option<ProviderName>,
         /// Since when.
         pub created_at: Timestamp,
     }

@@ -67,6 +67,8 @@ words!(
         Platform = "platform",
         /// People and their platform roles.
         User = "user",
+        /// A provider by which people sign in, what its groups mean, and whether passwords are taken.
+        SignIn = "sign-in",
         /// The platform's audit log.
         Audit = "audit",
         /// A tenant.

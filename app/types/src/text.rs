@@ -101,6 +101,13 @@ pub fn schedule_reason(message: &str) -> &str {
     message.trim().trim_end_matches('.')
 }
 
+/// `text` if it is the path of a page of ours (with its query), not the address of another site.
+#[must_use]
+pub fn own_path(text: &str) -> Option<&str> {
+    let ours = text.starts_with('/') && !text.starts_with("//") && !text.contains(['\\', '\n', '\r', '\t']);
+    (ours && text.len() <= 500).then_some(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

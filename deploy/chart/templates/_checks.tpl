@@ -29,7 +29,7 @@
 {{- if and (not .Values.ingress.enabled) .Values.ingress.host -}}
 {{- $wrong = append $wrong "ingress.host is set, but ingress.enabled is not: set it to true, or leave the host out" -}}
 {{- end -}}
-{{- range list "listen" "data" "database" "database_connections" "kubeconfig" "identities" "sim" "nodes" "site" "secure" "trusted_proxies" -}}
+{{- range list "listen" "data" "database" "database_connections" "kubeconfig" "identities" "sim" "nodes" "site" "secure" "trusted_proxies" "provider_secrets" -}}
 {{- if hasKey $.Values.settings . -}}
 {{- $wrong = append $wrong (printf "settings.%s is set by the chart: leave it out, and use the chart's own value for it, if there is one" .) -}}
 {{- end -}}

@@ -20,7 +20,8 @@ use utoipa::{
 use crate::{
     examples,
     handlers::{
-        admin, app_actions, apps, audit, me, members, namespaces, preflight::PREFLIGHT, quotas, tenants, workloads,
+        admin, app_actions, apps, audit, me, members, namespaces, preflight::PREFLIGHT, providers, quotas, tenants,
+        workloads,
     },
     logs,
     problem::PROBLEM_JSON,
@@ -85,19 +86,24 @@ const LISTS: &[(&str, &Columns)] = &[
     ("list_pods", &workloads::PODS),
     ("list_events", &workloads::EVENT_COLUMNS),
     ("list_users", &admin::USERS),
+    ("list_providers", &providers::PROVIDERS),
+    ("list_group_rules", &providers::RULES),
     ("list_audit", &admin::AUDIT),
     ("list_checkpoints", &audit::CHECKPOINTS),
 ];
 /// Operations that can be watched.
 const WATCHED: &[&str] = &["list_apps", "get_app", "list_pods", "list_events"];
 /// Changes that honour `If-Match`.
-const VERSIONED: &[&str] = &["update_tenant", "replace_plan", "replace_app", "patch_app", "delete_app"];
+const VERSIONED: &[&str] =
+    &["update_tenant", "replace_plan", "replace_provider", "replace_app", "patch_app", "delete_app"];
 /// Operations whose replies carry the version as `ETag`, besides all GETs.
 const TAGGED: &[&str] = &[
     "create_tenant",
     "update_tenant",
     "create_plan",
     "replace_plan",
+    "create_provider",
+    "replace_provider",
     "create_app",
     "replace_app",
     "patch_app",
@@ -382,6 +388,8 @@ fn path_parameters(path: &str) -> Vec<Parameter> {
                 "app" => ("The app's name.", name(40), json!("checkout")),
                 "user" => ("What the person signs in as.", name(40), json!("alice")),
                 "plan" => ("The plan's name.", name(30), json!("small")),
+                "provider" => ("The provider's name.", name(30), json!("corp")),
+                "rule" => ("The rule's id.", string(), json!("0193f0a0-0000-7000-8000-000000000009")),
                 "pod" => ("The pod's name.", string(), json!("checkout-5d4f8c7b9-x2x7k")),
                 "token" => ("The token's id.", string(), json!("0193f0a0-0000-7000-8000-000000000001")),
                 _ => ("Its number.", ObjectBuilder::new().schema_type(Type::Integer), json!(3)),

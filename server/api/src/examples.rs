@@ -11,6 +11,7 @@ use berth_types::{
     headroom::HeadroomRow,
     list::ListFreshness,
     people::{ApiToken, AuditEntry, Member, Namespace, TokenScope, User},
+    provider::{GroupRule, IdentityProvider, SignInSettings, SigningAlgorithm},
     quota::{ContainerDefaults, NamespaceQuota, Plan, PlanEffect, PlanRow, QuotaRow, TenantPressure, TenantQuota},
     rows::{AppRow, AppView, EventRow, LogLine, PodPhase, PodRow, RevisionRow, UsageRow},
 };
@@ -353,6 +354,7 @@ pub(crate) fn of(schema: &str) -> Option<Value> {
             user: named("alice")?,
             display_name: "Alice Archer".to_owned(),
             role: TenantRole::Owner,
+            provider: None,
             created_at: at(-500),
         }),
         "Namespace" => to_value(Namespace {
@@ -399,6 +401,15 @@ pub(crate) fn of(schema: &str) -> Option<Value> {
         "AuditEntry" => to_value(audit()?),
         "AuditCheckpoint" => to_value(checkpoint()),
         "Plan" => to_value(plan()?),
+        "IdentityProvider" => to_value(provider()?),
+        "GroupRule" => to_value(GroupRule {
+            id: id(9),
+            group: "team-a".to_owned(),
+            tenant: named("shop")?,
+            role: TenantRole::Developer,
+            created_at: at(0),
+        }),
+        "SignInSettings" => to_value(SignInSettings { local_accounts: true }),
         "PlanRow" => to_value(PlanRow { plan: plan()?, tenants: 4 }),
         "PlanEffect" => to_value(PlanEffect { tenant: named("shop")?, cluster: named("local")?, problems: Vec::new() }),
         "TenantQuota" => to_value(TenantQuota {
@@ -425,6 +436,24 @@ pub(crate) fn of(schema: &str) -> Option<Value> {
 fn amounts(pairs: &[(&str, &str)]) -> Resources {
     let written = pairs.iter().map(|(key, amount)| ((*key).to_owned(), (*amount).to_owned())).collect();
     Resources::read("resources", &written).unwrap_or_default()
+}
+
+fn provider() -> Option<IdentityProvider> {
+    Some(IdentityProvider {
+        id: id(8),
+        name: named("corp")?,
+        display_name: "Corp".to_owned(),
+        issuer: "https://id.example.com/realms/corp".to_owned(),
+        client_id: "berth".to_owned(),
+        secret: Some("corp".to_owned()),
+        scopes: ["profile", "email", "groups"].map(str::to_owned).to_vec(),
+        algorithms: SigningAlgorithm::DEFAULT.to_vec(),
+        group_claim: "groups".to_owned(),
+        allowed_groups: Vec::new(),
+        enabled: true,
+        created_at: at(0),
+        version: 1,
+    })
 }
 
 fn plan() -> Option<Plan> {
@@ -478,6 +507,16 @@ fn request(schema: &str) -> Option<Value> {
         "PlanReplacement" => {
             json!({ "displayName": "Small", "resources": { "requests.cpu": "6", "requests.memory": "8Gi" } })
         }
+        "NewProvider" => json!({
+            "name": "corp", "displayName": "Corp", "issuer": "https://id.example.com/realms/corp", "clientId": "berth",
+            "secret": "corp", "scopes": ["profile", "email", "groups"], "allowedGroups": ["staff"],
+        }),
+        "ProviderReplacement" => json!({
+            "displayName": "Corp", "issuer": "https://id.example.com/realms/corp", "clientId": "berth", "secret": "corp",
+            "scopes": ["profile", "email", "groups"], "enabled": false,
+        }),
+        "NewRule" => json!({ "group": "team-a", "tenant": "shop", "role": "developer" }),
+        "SignInReplacement" => json!({ "localAccounts": false }),
         "QuotaReplacement" => json!({ "cluster": "local", "plan": "small" }),
         "ShareReplacement" => json!({ "resources": { "requests.cpu": "2", "requests.memory": "4Gi", "pods": "20" } }),
         "QuotaMove" => json!({ "from": "staging", "to": "prod", "resources": { "requests.cpu": "500m" } }),

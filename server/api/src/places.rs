@@ -5,7 +5,7 @@ use axum::{
     http::request::Parts,
 };
 use berth_core::Error;
-use berth_types::{AppName, NamespaceName, PlanName, TenantName, UserName};
+use berth_types::{AppName, NamespaceName, PlanName, ProviderName, TenantName, UserName};
 use serde::{Deserialize, de::DeserializeOwned};
 use uuid::Uuid;
 
@@ -96,6 +96,17 @@ pub(crate) struct OfUser {
 #[derive(Deserialize)]
 pub(crate) struct OfPlan {
     pub plan: PlanName,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct OfProvider {
+    pub provider: ProviderName,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct OfRule {
+    pub provider: ProviderName,
+    pub rule: Uuid,
 }
 
 #[derive(Deserialize)]

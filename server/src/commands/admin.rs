@@ -41,6 +41,11 @@ pub enum Command {
         #[command(flatten)]
         at: Place,
     },
+    /// Take passwords again, when nobody can sign in by an identity provider any more.
+    AllowLocalAccounts {
+        #[command(flatten)]
+        at: Place,
+    },
     /// Make an API token for a person; prints it once.
     CreateToken {
         /// Whose.
@@ -142,6 +147,11 @@ pub async fn run(command: Command) -> anyhow::Result<()> {
             let password =
                 services.reset_password(&ctx, &user(&name)?).await.map_err(|e| explain(&e, &name, "name"))?;
             println!("{name}\none-time password: {}", password.expose_secret());
+        }
+        Command::AllowLocalAccounts { at } => {
+            let (services, ctx) = open(&at).await?;
+            services.set_local_accounts(&ctx, true).await?;
+            println!("passwords of local accounts are taken");
         }
         Command::CreateToken { name, label, days, read_only, tenant, namespace, at } => {
             let (services, ctx) = open(&at).await?;

@@ -20,6 +20,7 @@ mod migrations;
 mod people;
 mod postgres;
 mod quotas;
+mod sign_in;
 mod sqlite;
 mod store;
 mod tenants;

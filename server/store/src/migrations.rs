@@ -76,6 +76,7 @@ const ALL: &[Migration] = &[
     migration!(5, "attempts", "0005_attempts"),
     migration!(6, "audit_chain", "0006_audit_chain", Some(Work::ChainAudit)),
     migration!(7, "quotas", "0007_quotas"),
+    migration!(8, "sign_in", "0008_sign_in"),
 ];
 
 /// The version that this program wants.

@@ -25,6 +25,7 @@ macro_rules! user_columns {
         "u.id, u.name, u.display_name, u.platform_role, u.disabled, u.must_change_password, u.created_at"
     };
 }
+pub(crate) use user_columns;
 
 macro_rules! session_columns {
     () => {
@@ -51,7 +52,7 @@ fn user(row: &mut Reader<'_>) -> Result<User> {
 }
 
 /// Reads `user_columns!()` and `u.password_hash`.
-fn account(row: &mut Reader<'_>) -> Result<Account> {
+pub(crate) fn account(row: &mut Reader<'_>) -> Result<Account> {
     Ok(Account { user: user(row)?, password_hash: row.text_or_null()? })
 }
 
@@ -112,6 +113,28 @@ static USERS: Listing<User> = Listing {
     read: user,
 };
 
+/// A new account.
+pub(crate) fn insert_user(account: &Account) -> Statement {
+    const SQL: &str = "INSERT INTO users (id, name, display_name, search, platform_role, password_hash, disabled, \
+                       must_change_password, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    let Account { user, password_hash } = account;
+    sql(SQL)
+        .bind(user.id)
+        .bind(user.name.as_str())
+        .bind(user.display_name.as_str())
+        .bind(search_text(&user.name, &user.display_name).as_str())
+        .bind(user.platform_role.map(PlatformRole::as_str))
+        .bind(password_hash.as_deref())
+        .bind(user.disabled)
+        .bind(user.must_change_password)
+        .bind(user.created_at)
+}
+
+/// Says that the account's name is taken, where [`insert_user`] found so.
+pub(crate) fn name_taken(account: &Account) -> impl FnOnce(Error) -> Error {
+    taken("name", || format!("a person called “{}” exists already", account.user.name))
+}
+
 /// Ends all of a person's sessions but `keep`.
 fn ending_sessions(user: Uuid, keep: Option<Uuid>) -> Statement {
     // The nil id is nobody's session.
@@ -139,21 +162,7 @@ impl<E: Engine> People for SqlStore<E> {
     }
 
     async fn create_user(&self, account: &Account) -> Result<()> {
-        const SQL: &str = "INSERT INTO users (id, name, display_name, search, platform_role, password_hash, disabled, \
-                           must_change_password, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
-        let Account { user, password_hash } = account;
-        let statement = sql(SQL)
-            .bind(user.id)
-            .bind(user.name.as_str())
-            .bind(user.display_name.as_str())
-            .bind(search_text(&user.name, &user.display_name).as_str())
-            .bind(user.platform_role.map(PlatformRole::as_str))
-            .bind(password_hash.as_deref())
-            .bind(user.disabled)
-            .bind(user.must_change_password)
-            .bind(user.created_at);
-        let named = taken("name", || format!("a person called “{}” exists already", user.name));
-        self.engine.execute(statement).await.map(drop).map_err(named)
+        self.engine.execute(insert_user(account)).await.map(drop).map_err(name_taken(account))
     }
 
     async fn update_user(&self, _: &Grant<PlatformRef>, user: &User) -> Result<()> {
@@ -316,6 +325,7 @@ impl<E: Engine> People for SqlStore<E> {
             "DELETE FROM tokens WHERE expires_at < $1",
             "DELETE FROM sign_in_failures WHERE last_at < $1",
             "DELETE FROM idempotency_keys WHERE created_at < $1",
+            "DELETE FROM sign_in_attempts WHERE expires_at < $1",
         ] {
             rows += self.engine.execute(sql(text).bind(before)).await?;
         }

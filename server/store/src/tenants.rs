@@ -200,14 +200,16 @@ impl<E: Engine> Tenants for SqlStore<E> {
     }
 
     async fn list_members(&self, grant: &Grant<TenantRef>) -> Result<Vec<Member>> {
-        const SQL: &str = "SELECT u.name, u.display_name, m.role, m.created_at FROM memberships m \
-                           JOIN users u ON u.id = m.user_id WHERE m.tenant_id = $1";
+        const SQL: &str = "SELECT u.name, u.display_name, m.role, p.name, m.created_at FROM memberships m \
+                           JOIN users u ON u.id = m.user_id LEFT JOIN identity_providers p ON p.id = m.provider_id \
+                           WHERE m.tenant_id = $1";
         let mut members = self
             .all(sql(SQL).bind(grant.id), |row| {
                 Ok(Member {
                     user: row.parsed()?,
                     display_name: row.text()?,
                     role: row.word(TenantRole::from_word)?,
+                    provider: row.parsed_or_null()?,
                     created_at: row.time()?,
                 })
             })
@@ -224,7 +226,8 @@ impl<E: Engine> Tenants for SqlStore<E> {
         now: Timestamp,
     ) -> Result<()> {
         const SQL: &str = "INSERT INTO memberships (tenant_id, user_id, role, created_at) VALUES ($1, $2, $3, $4) \
-                           ON CONFLICT (tenant_id, user_id) DO UPDATE SET role = excluded.role";
+                           ON CONFLICT (tenant_id, user_id) DO UPDATE SET role = excluded.role, \
+                           provider_id = NULL";
         let mut transaction = self.engine.begin().await?;
         let place = locked_place(&mut transaction, grant, user).await?;
         if place.role == Some(TenantRole::Owner) && role != TenantRole::Owner {

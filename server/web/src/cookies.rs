@@ -11,6 +11,12 @@ pub fn session_name(secure: bool) -> &'static str {
     if secure { "__Host-berth" } else { "berth-plain" }
 }
 
+/// The name of the cookie with the secret of a sign-in by a provider that is under way.
+#[must_use]
+pub fn attempt_name(secure: bool) -> &'static str {
+    if secure { "__Host-berth-sign-in" } else { "berth-plain-sign-in" }
+}
+
 const FLASH: &str = "berth-flash";
 const LANGUAGE: &str = "berth-language";
 const THEME: &str = "berth-theme";
@@ -79,6 +85,18 @@ pub fn set_session(secret: &str, now: Timestamp, expires_at: Timestamp, secure: 
 #[must_use]
 pub fn end_session(secure: bool) -> Option<HeaderValue> {
     cookie(session_name(secure), "", 0, secure, false)
+}
+
+/// Sets the cookie of a sign-in under way. `Lax`: the browser comes back from another site, and brings it along.
+#[must_use]
+pub fn set_attempt(secret: &str, now: Timestamp, expires_at: Timestamp, secure: bool) -> Option<HeaderValue> {
+    cookie(attempt_name(secure), secret, expires_at.as_second() - now.as_second(), secure, false)
+}
+
+/// Removes it.
+#[must_use]
+pub fn end_attempt(secure: bool) -> Option<HeaderValue> {
+    cookie(attempt_name(secure), "", 0, secure, false)
 }
 
 /// Says something on the next page.

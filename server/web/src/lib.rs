@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use axum::{Router, middleware, routing::get};
+use axum::{
+    Router, middleware,
+    routing::{get, post},
+};
 use berth_core::{Services, ports::pages::SharedPages};
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +19,7 @@ mod logs;
 mod origin;
 mod pages;
 mod session;
+mod sign_in;
 mod terminal;
 
 pub use assets::Site;
@@ -28,6 +32,8 @@ pub struct WebOptions {
     pub secure: bool,
     /// Most bytes of a form.
     pub max_form_bytes: usize,
+    /// The address that browsers use, where it is not what they send as `Host`: identity providers send people back there.
+    pub public_url: Option<String>,
 }
 
 /// What every handler of this crate sees.
@@ -51,6 +57,8 @@ pub const STREAMS: &[&str] = &[
     "/t/{tenant}/n/{namespace}/logs/stream",
     "/t/{tenant}/n/{namespace}/pods/{pod}/exec",
     "/admin/audit/export",
+    "/auth/{provider}/start",
+    "/auth/{provider}/callback",
 ];
 
 /// The browser's side. Everything that nobody else answers is a page.
@@ -58,6 +66,8 @@ pub fn router(state: WebState) -> Router {
     let streams = Router::new()
         .route("/live", get(live::live))
         .route("/admin/audit/export", get(export::export))
+        .route("/auth/{provider}/start", post(sign_in::start))
+        .route("/auth/{provider}/callback", get(sign_in::callback))
         .route("/t/{tenant}/n/{namespace}/logs/stream", get(logs::stream))
         .route("/t/{tenant}/n/{namespace}/pods/{pod}/exec", get(terminal::exec));
     Router::new()

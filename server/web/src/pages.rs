@@ -55,6 +55,12 @@ pub fn page_request(uri: &Uri, headers: &HeaderMap, nonce: Option<&Nonce>) -> Pa
     }
 }
 
+/// An error page for a request that is known to be `ctx`'s.
+pub async fn error(state: &WebState, ctx: &OpCtx, asked: PageRequest, error: Error) -> Response {
+    let answer = state.pages.error(ctx, asked, error).await;
+    into_response(state, ctx, answer, false, false)
+}
+
 /// Every path that nobody else answers.
 pub async fn page(State(state): State<WebState>, request: Request) -> Response {
     let Some(ctx) = request.extensions().get::<OpCtx>().cloned() else {
@@ -103,7 +109,11 @@ pub async fn refusal(state: &WebState, request: Request, error: Error) -> Respon
     into_response(state, &ctx, answer, false, false)
 }
 
-async fn read_form(state: &WebState, request: Request) -> Result<Vec<(String, String)>, Error> {
+/// The fields of a form.
+///
+/// # Errors
+/// Not a form, too large, or not whole.
+pub async fn read_form(state: &WebState, request: Request) -> Result<Vec<(String, String)>, Error> {
     let form = HeaderValue::from_static("application/x-www-form-urlencoded");
     let is_form = request
         .headers()
@@ -132,7 +142,8 @@ async fn read_form(state: &WebState, request: Request) -> Result<Vec<(String, St
     }
 }
 
-fn into_response(state: &WebState, ctx: &OpCtx, answer: PageResponse, had_flash: bool, head: bool) -> Response {
+/// The answer as HTTP has it; `had_flash`: what was to be said once was said.
+pub fn into_response(state: &WebState, ctx: &OpCtx, answer: PageResponse, had_flash: bool, head: bool) -> Response {
     let secure = state.options.secure;
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut cookies_set = Vec::new();

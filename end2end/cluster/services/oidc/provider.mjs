@@ -2,9 +2,11 @@
 // All is in memory; the signing key is new at each start.
 //
 // Usage: node provider.mjs --issuer URL --certificate FILE --key FILE --client ID --secret SECRET
+// Without certificate and key it speaks plain HTTP, for tests on loopback.
 
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { createServer as createPlainServer } from 'node:http';
 import { createServer } from 'node:https';
 import { text } from 'node:stream/consumers';
 import { parseArgs } from 'node:util';
@@ -16,7 +18,8 @@ import * as pages from './pages.mjs';
 const accounts = JSON.parse(readFileSync(new URL('accounts.json', import.meta.url)));
 const names = ['issuer', 'certificate', 'key', 'client', 'secret'];
 const { values: given } = parseArgs({ options: Object.fromEntries(names.map((name) => [name, { type: 'string' }])) });
-const missing = names.filter((name) => !given[name]);
+const missing = names.filter((name) => !given[name] && !['certificate', 'key'].includes(name));
+if (Boolean(given.certificate) !== Boolean(given.key)) missing.push(given.key ? 'certificate' : 'key');
 if (missing.length) {
   console.error(`missing: ${missing.map((name) => `--${name}`).join(', ')}`);
   process.exit(2);
@@ -130,5 +133,7 @@ for (const event of ['authorization.error', 'grant.error', 'end_session.error'])
 }
 
 const { hostname, port } = new URL(given.issuer);
-createServer({ cert: readFileSync(given.certificate), key: readFileSync(given.key) }, provider.callback())
-  .listen(Number(port), hostname, () => console.log(`listening at ${given.issuer}`));
+const server = given.key
+  ? createServer({ cert: readFileSync(given.certificate), key: readFileSync(given.key) }, provider.callback())
+  : createPlainServer(provider.callback());
+server.listen(Number(port), hostname, () => console.log(`listening at ${given.issuer}`));

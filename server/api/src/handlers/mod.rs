@@ -12,6 +12,7 @@ pub(crate) mod me;
 pub(crate) mod members;
 pub(crate) mod namespaces;
 pub(crate) mod preflight;
+pub(crate) mod providers;
 pub(crate) mod quotas;
 pub(crate) mod search;
 pub(crate) mod tenants;
@@ -31,6 +32,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         workloads::routes(),
         search::routes(),
         admin::routes(),
+        providers::routes(),
         audit::routes(),
     ]
     .into_iter()

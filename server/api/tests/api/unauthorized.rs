@@ -5,8 +5,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 use berth_core::{
     authz::{Grant, PlatformRef, matrix::allows},
-    ports::store::{Account, People as _, Tenants as _},
-    services::plans::PlanText,
+    ports::{
+        sign_in::{NewGroupRule, SignIns as _},
+        store::{Account, People as _, Tenants as _},
+    },
+    services::{plans::PlanText, providers::ProviderText},
 };
 use berth_types::{Action, PlatformRole, Resource, TenantRole, people::TokenScope};
 use serde_json::{Value, json};
@@ -63,7 +66,7 @@ impl Case {
 fn cases() -> Vec<Case> {
     use Action::{Create, Delete, Read, Update};
     use Need::{Browser, Known, Namespace, Platform, SignedIn, Tenant};
-    use Resource::{App, Audit, Log, Membership, User, Workload};
+    use Resource::{App, Audit, Log, Membership, SignIn, User, Workload};
     let app = spec("a:1");
     vec![
         case("get_me", Known),
@@ -126,6 +129,19 @@ fn cases() -> Vec<Case> {
         case("update_user", Platform(User, Update))
             .body(json!({ "displayName": "x", "platformRole": null, "disabled": false })),
         case("reset_password", Platform(User, Update)),
+        case("list_providers", Platform(SignIn, Read)),
+        case("create_provider", Platform(SignIn, Create))
+            .body(json!({ "name": "other", "issuer": "https://other.example.com", "clientId": "berth" })),
+        case("get_provider", Platform(SignIn, Read)),
+        case("replace_provider", Platform(SignIn, Update))
+            .body(json!({ "issuer": "https://id.example.com", "clientId": "berth" })),
+        case("delete_provider", Platform(SignIn, Delete)),
+        case("list_group_rules", Platform(SignIn, Read)),
+        case("create_group_rule", Platform(SignIn, Create))
+            .body(json!({ "group": "leads", "tenant": "shop", "role": "admin" })),
+        case("delete_group_rule", Platform(SignIn, Delete)),
+        case("get_sign_in_settings", Platform(SignIn, Read)),
+        case("set_sign_in_settings", Platform(SignIn, Update)).body(json!({ "localAccounts": true })),
         case("list_audit", Platform(Audit, Read)),
         case("get_audit_entry", Platform(Audit, Read)),
         case("export_audit", Platform(Audit, Read)),
@@ -311,6 +327,22 @@ async fn platform() -> Site {
     let amounts = |text: &str| [("secrets".to_owned(), text.to_owned())].into();
     let small = PlanText { resources: amounts("9"), ..PlanText::default() };
     site.world.services.create_plan(&root, "small", &small).await.unwrap();
+    let corp = ProviderText {
+        issuer: "https://id.example.com".to_owned(),
+        client_id: "berth".to_owned(),
+        enabled: true,
+        ..ProviderText::default()
+    };
+    let corp = site.world.services.create_provider(&root, "corp", &corp).await.unwrap();
+    let rule = NewGroupRule {
+        id: uuid::Uuid::from_u128(2),
+        group: "team-a".to_owned(),
+        tenant: "shop".parse().unwrap(),
+        role: TenantRole::Viewer,
+        created_at: site.world.system().now(),
+    };
+    let grant = Grant::unchecked(PlatformRef, Resource::SignIn, Action::Create);
+    site.world.store.create_group_rule(&grant, corp.id, &rule).await.unwrap();
     for namespace in ["prod", "staging"] {
         let (tenant, namespace) = ("shop".parse().unwrap(), namespace.parse().unwrap());
         site.world.services.set_share(&root, &tenant, &namespace, Some(&amounts("2"))).await.unwrap();
@@ -327,6 +359,8 @@ fn uri(path: &str) -> String {
         ("{revision}", "1"),
         ("{entry}", "1"),
         ("{plan}", "small"),
+        ("{provider}", "corp"),
+        ("{rule}", "00000000-0000-0000-0000-000000000002"),
         ("{token}", "00000000-0000-0000-0000-000000000001"),
     ]
     .iter()

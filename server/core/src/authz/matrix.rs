@@ -31,6 +31,8 @@ pub const fn rule_for(resource: Resource, action: Action) -> Rule {
     match (resource, action) {
         (Resource::Platform | Resource::User, Read) => rule(None, true, true),
         (Resource::Platform | Resource::User, Create | Update | Delete) => rule(None, true, false),
+        (Resource::SignIn, Read) => rule(None, true, true),
+        (Resource::SignIn, Create | Update | Delete) => rule(None, true, false),
         (Resource::Audit, Read) => rule(None, true, true),
         (Resource::Audit, Create | Update | Delete) => rule(None, false, false),
         (Resource::Tenant, Read) => rule(Some(Viewer), true, true),

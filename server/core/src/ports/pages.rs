@@ -10,7 +10,7 @@ use futures::stream::BoxStream;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use crate::{ctx::OpCtx, error::Result};
+use crate::{ctx::OpCtx, error::Result, services::identity::SignedIn};
 
 /// Languages of the pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -161,6 +161,13 @@ impl PageResponse {
     #[must_use]
     pub fn redirect(to: impl Into<String>) -> Self {
         Self { status: 303, redirect: Some(to.into()), ..Self::default() }
+    }
+
+    /// A session begins; then go elsewhere.
+    #[must_use]
+    pub fn begin(signed_in: SignedIn, to: impl Into<String>) -> Self {
+        let session = SessionChange::Begin { secret: signed_in.secret, expires_at: signed_in.expires_at };
+        Self { session, ..Self::redirect(to) }
     }
 }
 

@@ -59,7 +59,9 @@ fn ended<T>(attempt: NewAudit, result: &Result<Done<T>>) -> NewAudit {
         Err(e) => {
             let code = e.code();
             let denied = matches!(code, ErrorCode::Unauthenticated | ErrorCode::Forbidden | ErrorCode::NotFound);
-            let detail = (!denied).then(|| serde_json::json!({ "message": e.message() }));
+            // Of what is denied, why: for who signs in by a provider there are many reasons.
+            let why = e.fields().first().filter(|_| denied).map(|field| serde_json::json!({ "why": field.code }));
+            let detail = if denied { why } else { Some(serde_json::json!({ "message": e.message() })) };
             let outcome = if denied { "denied" } else { "failed" };
             NewAudit { outcome, reason: Some(code.to_string()), detail, ..attempt }
         }

@@ -23,7 +23,10 @@ use crate::{
     ctx::{Actor, OpCtx, Person, Via},
     env::Random,
     error::{Error, Result},
-    ports::store::{Account, Digest, NewSession, NewToken},
+    ports::{
+        sign_in::{Refused, refusal},
+        store::{Account, Digest, NewSession, NewToken},
+    },
 };
 
 /// Shortest password.
@@ -163,7 +166,7 @@ fn before(now: Timestamp, span: Duration) -> Timestamp {
     SignedDuration::try_from(span).ok().and_then(|d| now.checked_sub(d).ok()).unwrap_or(Timestamp::MIN)
 }
 
-fn after(now: Timestamp, span: Duration) -> Timestamp {
+pub(super) fn after(now: Timestamp, span: Duration) -> Timestamp {
     SignedDuration::try_from(span).ok().and_then(|d| now.checked_add(d).ok()).unwrap_or(Timestamp::MAX)
 }
 
@@ -211,7 +214,8 @@ impl Services {
     /// Signs in with name and password.
     ///
     /// # Errors
-    /// `Unauthenticated` for a wrong name, a wrong password and a disabled account alike; `RateLimited` with a time.
+    /// `Unauthenticated` for a wrong name, a wrong password and a disabled account alike; `RateLimited` with a time; a refusal
+    /// where passwords are not taken.
     pub async fn sign_in(
         &self,
         ctx: &OpCtx,
@@ -220,6 +224,9 @@ impl Services {
         user_agent: &str,
     ) -> Result<SignedIn> {
         let attempt = async {
+            if !self.store.local_accounts().await? {
+                return Err(refusal(Refused::Local));
+            }
             let now = ctx.now();
             let keys = [
                 (format!("account:{}", name.to_lowercase()), FREE_FAILURES),
@@ -258,7 +265,7 @@ impl Services {
         self.audited(ctx, "session.begin", name.chars().take(60).collect(), None, attempt).await
     }
 
-    async fn begin_session(&self, ctx: &OpCtx, account: &Account, user_agent: &str) -> Result<SignedIn> {
+    pub(super) async fn begin_session(&self, ctx: &OpCtx, account: &Account, user_agent: &str) -> Result<SignedIn> {
         let now = ctx.now();
         let secret = new_secret(&*self.random)?;
         let session = NewSession {

@@ -5,7 +5,11 @@ use std::sync::Arc;
 use crate::{
     authz::Authz,
     env::{Clock, Random},
-    ports::{cluster::Clusters, store::Store},
+    ports::{
+        cluster::Clusters,
+        sign_in::{NoProtocol, Protocol},
+        store::Store,
+    },
 };
 
 pub mod apps;
@@ -18,11 +22,15 @@ pub mod people;
 pub mod plans;
 pub mod preflight;
 pub mod preview;
+pub mod providers;
 #[cfg(test)]
 mod quota_tests;
 pub mod quotas;
 pub mod revisions;
 pub mod search;
+pub mod sign_in;
+#[cfg(test)]
+mod sign_in_tests;
 pub mod tenants;
 
 pub(crate) use audit::Done;
@@ -37,6 +45,8 @@ pub struct Services {
     pub(crate) limits: identity::Limits,
     authz: Authz,
     passwords: Arc<identity::Passwords>,
+    /// Spoken with identity providers: see [`Services::with_protocol`].
+    protocol: Arc<dyn Protocol>,
     /// Apps are written without a look at quota and policies: see [`Services::without_preflight`].
     skips_preflight: bool,
 }
@@ -53,7 +63,14 @@ impl Services {
     ) -> Self {
         let authz = Authz::new(store.clone());
         let passwords = Arc::new(identity::Passwords::new(&limits));
-        Self { store, clusters, clock, random, limits, authz, passwords, skips_preflight: false }
+        let protocol = Arc::new(NoProtocol);
+        Self { store, clusters, clock, random, limits, authz, passwords, protocol, skips_preflight: false }
+    }
+
+    /// The same, which signs people in by identity providers with which it speaks so.
+    #[must_use]
+    pub fn with_protocol(self, protocol: Arc<dyn Protocol>) -> Self {
+        Self { protocol, ..self }
     }
 
     /// The same, for who knows better than the preflight: whether what an app needs can be had is left to the cluster.

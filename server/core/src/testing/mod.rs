@@ -30,9 +30,11 @@ mod app;
 mod cluster;
 mod lists;
 mod quotas;
+mod sign_in;
 mod store;
 
 pub use cluster::FakeCluster;
+pub use sign_in::FakeProtocol;
 pub use store::FakeStore;
 
 /// Where a [`World`]'s clock begins.
@@ -48,6 +50,8 @@ pub struct World {
     pub cluster: Arc<FakeCluster>,
     /// Their clock, which stands until it is moved.
     pub clock: Arc<ManualClock>,
+    /// What identity providers say.
+    pub protocol: Arc<FakeProtocol>,
 }
 
 impl Default for World {
@@ -77,7 +81,9 @@ impl World {
             // A hash that costs nothing: what it protects is made up.
             Limits { argon2_memory_kib: 64, argon2_passes: 1, ..Limits::default() },
         );
-        Self { services, store, cluster, clock }
+        let protocol = Arc::new(FakeProtocol::default());
+        let services = services.with_protocol(protocol.clone());
+        Self { services, store, cluster, clock, protocol }
     }
 
     /// A context of Berth's own.

@@ -43,9 +43,10 @@ pub(super) struct Rows {
     tokens: Vec<(NewToken, Option<Timestamp>)>,
     failures: HashMap<String, Failures>,
     pub(super) tenants: Vec<Tenant>,
-    members: Vec<Membership>,
+    pub(super) members: Vec<Membership>,
     pub(super) namespaces: Vec<(Uuid, Namespace)>,
     pub(super) quotas: super::quotas::Rows,
+    pub(super) sign_in: super::sign_in::Rows,
     audit: Vec<AuditEntry>,
     checkpoints: Vec<AuditCheckpoint>,
     attempts: Vec<NewAudit>,
@@ -53,11 +54,13 @@ pub(super) struct Rows {
     down: bool,
 }
 
-struct Membership {
-    tenant: Uuid,
-    user: Uuid,
-    role: TenantRole,
-    since: Timestamp,
+pub(super) struct Membership {
+    pub(super) tenant: Uuid,
+    pub(super) user: Uuid,
+    pub(super) role: TenantRole,
+    pub(super) since: Timestamp,
+    /// Whose rule made it.
+    pub(super) provider: Option<Uuid>,
 }
 
 impl FakeStore {
@@ -115,7 +118,7 @@ impl Rows {
         Ok(())
     }
 
-    fn account(&self, id: Uuid) -> Option<&Account> {
+    pub(super) fn account(&self, id: Uuid) -> Option<&Account> {
         self.accounts.iter().find(|a| a.user.id == id)
     }
 
@@ -123,7 +126,7 @@ impl Rows {
         self.accounts.iter().find(|a| a.user.name == *name).map(|a| a.user.id).ok_or_else(Error::not_found)
     }
 
-    fn tenant(&self, id: Uuid) -> Result<&Tenant> {
+    pub(super) fn tenant(&self, id: Uuid) -> Result<&Tenant> {
         self.tenants.iter().find(|t| t.id == id).ok_or_else(Error::not_found)
     }
 
@@ -324,12 +327,14 @@ impl People for FakeStore {
 
     async fn sweep(&self, before: Timestamp) -> Result<u64> {
         let mut rows = self.rows()?;
-        let count = |r: &Rows| r.sessions.len() + r.tokens.len() + r.failures.len() + r.keys.len();
+        let count =
+            |r: &Rows| r.sessions.len() + r.tokens.len() + r.failures.len() + r.keys.len() + r.sign_in.attempts.len();
         let had = count(&rows);
         rows.sessions.retain(|(s, _)| s.expires_at >= before);
         rows.tokens.retain(|(t, _)| t.expires_at >= before);
         rows.failures.retain(|_, f| f.last_at >= before);
         rows.keys.retain(|_, claim| claim.claimed_at >= before);
+        rows.sign_in.attempts.retain(|attempt| attempt.expires_at >= before);
         Ok((had - count(&rows)) as u64)
     }
 }
@@ -397,7 +402,13 @@ impl Tenants for FakeStore {
         rows.account(owner).ok_or_else(|| Error::internal("the owner must exist"))?;
         rows.tenants.push(tenant.clone());
         let since = tenant.created_at;
-        rows.members.push(Membership { tenant: tenant.id, user: owner, role: TenantRole::Owner, since });
+        rows.members.push(Membership {
+            tenant: tenant.id,
+            user: owner,
+            role: TenantRole::Owner,
+            since,
+            provider: None,
+        });
         Ok(())
     }
 
@@ -425,6 +436,7 @@ impl Tenants for FakeStore {
                     user: user.name.clone(),
                     display_name: user.display_name.clone(),
                     role: m.role,
+                    provider: rows.sign_in.provider_name(m.provider),
                     created_at: m.since,
                 })
             })
@@ -447,8 +459,8 @@ impl Tenants for FakeStore {
             rows.keep_an_owner(grant.id, user)?;
         }
         match rows.members.iter_mut().find(|m| m.tenant == grant.id && m.user == user) {
-            Some(member) => member.role = role,
-            None => rows.members.push(Membership { tenant: grant.id, user, role, since: now }),
+            Some(member) => (member.role, member.provider) = (role, None),
+            None => rows.members.push(Membership { tenant: grant.id, user, role, since: now, provider: None }),
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ mod chain;
 mod fixture;
 mod journal;
 mod people;
+mod providers;
 mod quotas;
 mod sign_in;
 mod tenants;
@@ -67,6 +68,12 @@ suite! {
         sign_in::failures,
         sign_in::failures_at_once,
         sign_in::sweep,
+        providers::providers,
+        providers::attempts_are_taken_once,
+        providers::identities,
+        providers::the_last_way_in_stays,
+        providers::rules_of_groups,
+        providers::passwords_can_be_switched_off,
         tenants::tenants,
         tenants::tenant_versions,
         tenants::members,

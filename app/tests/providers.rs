@@ -1,0 +1,164 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+//! The pages of identity providers, asked as `web` asks them, over services whose providers say what the test wants.
+
+use berth_app::{AppPages, Assets};
+use berth_core::{
+    OpCtx,
+    ports::{
+        pages::{Language, PageRequest, PageResponse, Pages},
+        sign_in::{Answer, Claims},
+    },
+    services::sign_in::Purpose,
+    testing::World,
+};
+use berth_types::{PlatformRole, TenantRole};
+use secrecy::ExposeSecret;
+
+fn pairs(text: &str) -> Vec<(String, String)> {
+    let pair = |p: &str| p.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned())).unwrap();
+    text.split('&').filter(|p| !p.is_empty()).map(pair).collect()
+}
+
+async fn ask(world: &World, ctx: &OpCtx, url: &str, form: Option<&str>, language: Language) -> PageResponse {
+    let (path, query) = url.split_once('?').unwrap_or((url, ""));
+    let (path, query, form) = (path.into(), pairs(query), form.map(pairs));
+    let pages = AppPages::new(world.services.clone(), Assets::default());
+    pages.respond(ctx, PageRequest { path, query, form, language, ..PageRequest::default() }).await
+}
+
+async fn get(world: &World, ctx: &OpCtx, url: &str) -> PageResponse {
+    ask(world, ctx, url, None, Language::En).await
+}
+
+async fn post(world: &World, ctx: &OpCtx, url: &str, form: &str) -> PageResponse {
+    ask(world, ctx, url, Some(form), Language::En).await
+}
+
+fn nobody(world: &World) -> OpCtx {
+    OpCtx::anonymous(world.clock.clone(), "request-1", "192.0.2.1")
+}
+
+#[track_caller]
+fn to(response: &PageResponse) -> &str {
+    assert_eq!(response.status, 303, "{}", response.html);
+    response.redirect.as_deref().unwrap()
+}
+
+const CORP: &str = "name=corp&displayName=Corp&issuer=https://id.example.com&clientId=berth&secret=corp&scopes=profile groups\
+                    &algorithms=RS256&groupClaim=groups&allowedGroups=&enabled=on";
+
+#[tokio::test]
+async fn a_provider_is_added_changed_and_removed() {
+    let world = World::new();
+    world.person("root", Some(PlatformRole::Admin)).await;
+    world.tenant("shop", &[("root", TenantRole::Owner)]).await;
+    let root = world.ctx("root").await;
+    let none = get(&world, &root, "/admin/sign-in").await;
+    assert!(none.html.contains("No identity provider yet") && none.html.contains("Switch passwords off"));
+
+    let wrong = "name=My Corp&issuer=http://id.example.com&clientId=&secret=../audit.key&algorithms=HS256&enabled=on";
+    let wrong = post(&world, &root, "/admin/sign-in/new", wrong).await;
+    assert_eq!(wrong.status, 422);
+    for part in [
+        "Use a–z, 0–9 and - only",
+        "An https:// address",
+        "This is needed",
+        "Not the secret itself",
+        "Use: RS256, ES256, EdDSA",
+        r#"value="../audit.key""#,
+        r#"value="http://id.example.com""#,
+    ] {
+        assert!(wrong.html.contains(part), "{part}: {}", wrong.html);
+    }
+
+    assert_eq!(to(&post(&world, &root, "/admin/sign-in/new", CORP).await), "/admin/sign-in/corp");
+    let taken = post(&world, &root, "/admin/sign-in/new", &CORP.replace("name=corp", "name=other")).await;
+    assert_eq!(taken.status, 422);
+    let page = get(&world, &root, "/admin/sign-in/corp").await;
+    assert!(page.html.contains("/auth/corp/callback") && page.html.contains("No group has a role yet"));
+
+    let rule = "do=rule&group=team a&tenant=shop&role=developer";
+    assert_eq!(to(&post(&world, &root, "/admin/sign-in/corp", rule).await), "/admin/sign-in/corp");
+    let again = post(&world, &root, "/admin/sign-in/corp", rule).await;
+    assert_eq!(again.status, 422);
+    assert!(again.html.contains(r#"value="team a""#), "what was typed stays: {}", again.html);
+    assert!(again.html.contains(r#"value="https://id.example.com""#), "the other form shows what is");
+    let owner = post(&world, &root, "/admin/sign-in/corp", "do=rule&group=g&tenant=nowhere&role=owner").await;
+    assert!(owner.html.contains("Use: admin, developer, viewer"), "{}", owner.html);
+    let gone = post(&world, &root, "/admin/sign-in/corp", "do=unrule&rule=x").await;
+    assert_eq!(gone.status, 404);
+
+    let saved = format!("{}&version=1", CORP.replace("&enabled=on", ""));
+    assert_eq!(to(&post(&world, &root, "/admin/sign-in/corp", &saved).await), "/admin/sign-in/corp");
+    let late = post(&world, &root, "/admin/sign-in/corp", &saved).await;
+    assert_eq!(late.status, 422, "somebody else saved meanwhile");
+    assert!(!get(&world, &nobody(&world), "/sign-in").await.html.contains("Sign in with Corp"), "it is switched off");
+    assert_eq!(to(&post(&world, &root, "/admin/sign-in/corp", "do=delete").await), "/admin/sign-in");
+    assert_eq!(get(&world, &root, "/admin/sign-in/corp").await.status, 404);
+}
+
+#[tokio::test]
+async fn who_may_not_keep_providers() {
+    let world = World::new();
+    for (name, role) in [("root", Some(PlatformRole::Admin)), ("audrey", Some(PlatformRole::Auditor)), ("bob", None)] {
+        world.person(name, role).await;
+    }
+    let (root, auditor, bob) = (world.ctx("root").await, world.ctx("audrey").await, world.ctx("bob").await);
+    to(&post(&world, &root, "/admin/sign-in/new", CORP).await);
+    for url in ["/admin/sign-in", "/admin/sign-in/corp"] {
+        let seen = get(&world, &auditor, url).await;
+        assert_eq!(seen.status, 200);
+        assert!(!seen.html.contains(r#"class="btn danger""#), "an auditor is offered no change: {}", seen.html);
+        assert_eq!(get(&world, &bob, url).await.status, 404);
+    }
+    assert_eq!(get(&world, &auditor, "/admin/sign-in/new").await.status, 403);
+    assert_eq!(post(&world, &auditor, "/admin/sign-in/new", CORP).await.status, 403);
+    assert_eq!(post(&world, &auditor, "/admin/sign-in", "do=forbid").await.status, 403);
+    assert_eq!(post(&world, &auditor, "/admin/sign-in/corp", "do=delete").await.status, 403);
+}
+
+#[tokio::test]
+async fn where_one_signs_in() {
+    let world = World::new();
+    world.person("root", Some(PlatformRole::Admin)).await;
+    let (root, nobody) = (world.ctx("root").await, nobody(&world));
+    let plain = get(&world, &nobody, "/sign-in").await;
+    assert!(plain.html.contains(r#"name="password""#) && !plain.html.contains("/auth/"));
+    to(&post(&world, &root, "/admin/sign-in/new", CORP).await);
+    let page = get(&world, &nobody, "/sign-in?next=/t/shop&refused=sign_in_expired").await;
+    assert_eq!(page.status, 200);
+    assert!(page.html.contains(r#"action="/auth/corp/start""#) && page.html.contains("Sign in with Corp"));
+    assert!(page.html.contains("more than ten minutes") && page.html.contains(r#"value="/t/shop""#), "{}", page.html);
+    let foreign = get(&world, &nobody, "/sign-in?refused=You are hacked").await;
+    let alerts = |page: &PageResponse| page.html.matches(r#"role="alert""#).count();
+    assert!(alerts(&page) > alerts(&plain), "{}", page.html);
+    assert_eq!(alerts(&foreign), alerts(&plain), "only reasons of ours are told");
+    let chinese = ask(&world, &nobody, "/sign-in?refused=sign_in_group", None, Language::ZhCn).await;
+    assert!(chinese.html.contains("用 Corp 登录") && chinese.html.contains("请联系平台管理员"), "{}", chinese.html);
+}
+
+#[tokio::test]
+async fn ways_into_one_s_account() {
+    let world = World::new();
+    world.person("root", Some(PlatformRole::Admin)).await;
+    let root = world.ctx("root").await;
+    to(&post(&world, &root, "/admin/sign-in/new", CORP).await);
+    let none = get(&world, &root, "/account/connections").await;
+    assert!(none.html.contains("No provider is connected") && none.html.contains("Connect Corp"), "{}", none.html);
+
+    world.protocol.says(Some(Claims { subject: "boss-1".to_owned(), ..Claims::default() }));
+    let begun =
+        world.services.begin_sign_in(&root, "corp", "https://b/auth/corp/callback", "/", Purpose::Connect).await;
+    let begun = begun.unwrap();
+    let state = begun.address.split_once("state=").unwrap().1.to_owned();
+    let answer = Answer { state, code: Some("code".to_owned()), ..Answer::default() };
+    let secret = Some(begun.secret.expose_secret());
+    let back = "https://b/auth/corp/callback";
+    world.services.finish_sign_in(&root, "corp", back, secret, &answer, "Firefox").await.unwrap();
+    let one = get(&world, &root, "/account/connections").await;
+    assert!(one.html.contains("boss-1") && one.html.contains("https://id.example.com"), "{}", one.html);
+    let id = world.services.my_identities(&root).await.unwrap()[0].id;
+    let last = post(&world, &root, "/account/connections", &format!("do=disconnect&identity={id}")).await;
+    assert_eq!(last.status, 422);
+    assert!(last.html.contains("your only way in"), "{}", last.html);
+}

@@ -1,0 +1,241 @@
+//! Signing in by an identity provider that is none of ours: npm's certified oidc-provider as its own process, the portal whole over
+//! its router, a browser's cookies and redirects between them.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+#[path = "support/provider.rs"]
+mod provider;
+
+use berth::{config, serve::Portal};
+use berth_core::{
+    OpCtx,
+    services::{people::NewUser, providers::ProviderText},
+};
+use berth_types::{PlatformRole, TenantRole, UserName};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use provider::{Browser, CLIENT, PORTAL, Provider, SECRET, to};
+use secrecy::ExposeSecret as _;
+
+const SESSION: &str = "berth-plain";
+const ATTEMPT: &str = "berth-plain-sign-in";
+
+/// The portal with `root`, the tenant `shop` of theirs, and the provider `corp`.
+struct Scene {
+    portal: Portal,
+    provider: Provider,
+    root: OpCtx,
+    root_cookie: String,
+    data: tempfile::TempDir,
+}
+
+impl Scene {
+    async fn start() -> Option<Self> {
+        let provider = Provider::start()?;
+        let data = tempfile::tempdir().unwrap();
+        let secrets = data.path().join("secrets");
+        std::fs::create_dir(&secrets).unwrap();
+        std::fs::write(secrets.join("corp"), format!("{SECRET}\n")).unwrap();
+        let flags = config::Flags {
+            data: Some(data.path().to_owned()),
+            sim: Some(true),
+            provider_secrets: Some(secrets),
+            ..config::Flags::default()
+        };
+        let settings = config::load(&flags).unwrap();
+        let metrics = PrometheusBuilder::new().build_recorder().handle();
+        let portal = Portal::start(&settings, metrics).await.unwrap();
+        let services = &portal.services;
+        let system = OpCtx::system(services.clock().clone(), "test");
+        let new = NewUser {
+            name: "root".into(),
+            display_name: String::new(),
+            platform_role: Some(PlatformRole::Admin),
+            password: None,
+        };
+        let (_, password) = services.create_user(&system, &new).await.unwrap();
+        let nobody = OpCtx::anonymous(services.clock().clone(), "test", "192.0.2.1");
+        let first = services.sign_in(&nobody, "root", &password, "test").await.unwrap();
+        let own = services.as_person(&nobody, first.person);
+        services.change_password(&own, &password, &"correct horse battery".into(), "test").await.unwrap();
+        let session = services.sign_in(&nobody, "root", &"correct horse battery".into(), "test").await.unwrap();
+        let root_cookie = session.secret.expose_secret().to_owned();
+        let root = services.as_person(&nobody, session.person);
+        services.create_tenant(&root, "shop", "Shop", None).await.unwrap();
+        let text = ProviderText {
+            display_name: "Corp".to_owned(),
+            issuer: provider.issuer.clone(),
+            client_id: CLIENT.to_owned(),
+            secret: "corp".to_owned(),
+            scopes: ["profile", "email", "groups"].map(str::to_owned).to_vec(),
+            enabled: true,
+            ..ProviderText::default()
+        };
+        services.create_provider(&root, "corp", &text).await.unwrap();
+        Some(Self { portal, provider, root, root_cookie, data })
+    }
+
+    fn browser(&self) -> Browser {
+        Browser::new(&self.portal.router)
+    }
+
+    async fn role(&self, user: &str) -> Option<TenantRole> {
+        let user: UserName = user.parse().unwrap();
+        let user = self.portal.services.store().find_account(&user).await.unwrap().unwrap().user;
+        let shop = "shop".parse().unwrap();
+        self.portal.services.store().find_tenant_access(user.id, &shop).await.unwrap().unwrap().role
+    }
+
+    /// Who is in, according to a page of the portal.
+    async fn is_in(&self, browser: &mut Browser, name: &str) -> bool {
+        let account = browser.get(&format!("{PORTAL}/account")).await;
+        account.status == 200 && account.text.contains(&format!("<dd class=\"mono\">{name}</dd>"))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_come_in_with_their_groups() {
+    let Some(scene) = Scene::start().await else { return };
+    let services = scene.portal.services.clone();
+    let corp = "corp".parse().unwrap();
+    services.create_group_rule(&scene.root, &corp, "team-a", "shop", "developer").await.unwrap();
+
+    let mut ada = scene.browser();
+    let page = ada.get(&format!("{PORTAL}/sign-in?next=/t/shop")).await;
+    assert!(
+        page.text.contains("Sign in with Corp") && page.text.contains("action=\"/auth/corp/start\""),
+        "{}",
+        page.text
+    );
+    let answer = ada.sign_in("ada", &[("next", "/t/shop")]).await;
+    assert_eq!(to(&answer), "/t/shop");
+    assert!(ada.cookie(SESSION).is_some() && ada.cookie(ATTEMPT).is_none());
+    assert!(scene.is_in(&mut ada, "ada").await);
+    assert_eq!(ada.get(&format!("{PORTAL}/t/shop")).await.status, 200);
+    assert_eq!(scene.role("ada").await, Some(TenantRole::Developer));
+
+    // The answer was used; it is worth nothing here nor elsewhere.
+    let used = answer.url.clone();
+    assert_eq!(to(&ada.get(&used).await), "/account/connections?refused=sign_in_state");
+    assert_eq!(to(&scene.browser().get(&used).await), "/sign-in?refused=sign_in_state");
+
+    // Whoever has the same address is somebody else, and has another name.
+    let mut mallory = scene.browser();
+    to(&mallory.sign_in("mallory", &[]).await);
+    assert!(scene.is_in(&mut mallory, "mallory").await);
+    assert_eq!(scene.role("mallory").await, None);
+
+    // The rule goes, and with the next sign-in what it gave.
+    let rule = services.list_group_rules(&scene.root, &corp).await.unwrap().remove(0);
+    services.delete_group_rule(&scene.root, &corp, rule.id).await.unwrap();
+    assert_eq!(scene.role("ada").await, Some(TenantRole::Developer));
+    let mut again = scene.browser();
+    assert_eq!(to(&again.sign_in("ada", &[("next", "https://evil.example")]).await), "/");
+    assert!(scene.is_in(&mut again, "ada").await, "the same account");
+    assert_eq!(scene.role("ada").await, None);
+
+    // Suspended here, whatever the provider says.
+    services.update_user(&scene.root, &"ada".parse().unwrap(), "Ada", None, true).await.unwrap();
+    let mut out = scene.browser();
+    assert_eq!(to(&out.sign_in("ada", &[]).await), "/sign-in?refused=sign_in_suspended");
+    assert!(out.cookie(SESSION).is_none());
+    let page = out.get(&format!("{PORTAL}/sign-in?refused=sign_in_suspended")).await;
+    assert!(page.text.contains("This account is suspended"), "{}", page.text);
+    scene.portal.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_do_not_hold() {
+    let Some(scene) = Scene::start().await else { return };
+    // The answer to one browser in another that has begun, too.
+    let (mut one, mut other) = (scene.browser(), scene.browser());
+    let address = one.start(&[]).await;
+    let back = one.at_provider(&address, "ada").await;
+    other.start(&[]).await;
+    let kept = other.cookie(ATTEMPT).map(str::to_owned);
+    assert_eq!(to(&other.get(&back).await), "/sign-in?refused=sign_in_state");
+    assert_eq!(other.cookie(ATTEMPT).map(str::to_owned), kept, "what it began may go on");
+    // Somebody's code under one's own state: PKCE and the nonce are the other browser's.
+    let stolen = url::Url::parse(&back).unwrap();
+    let code = stolen.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned();
+    let mut mine = scene.browser();
+    let own = url::Url::parse(&mine.start(&[]).await).unwrap();
+    let state = own.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+    let issuer = scene.provider.issuer.clone();
+    let with = |pairs: &[(&str, &str)]| {
+        let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        format!("{PORTAL}/auth/corp/callback?{query}")
+    };
+    let injected = mine.get(&with(&[("code", &code), ("state", &state), ("iss", &issuer)])).await;
+    assert_eq!(to(&injected), "/sign-in?refused=sign_in_answer");
+    assert!(mine.cookie(SESSION).is_none() && mine.cookie(ATTEMPT).is_none());
+
+    // Another provider's answer (RFC 9207), none at all, and a refusal.
+    for (pairs, why) in [
+        (vec![("code", "x"), ("iss", "https://evil.example")], "sign_in_answer"),
+        (vec![("code", "x")], "sign_in_answer"),
+        (vec![("error", "access_denied"), ("iss", issuer.as_str())], "sign_in_denied"),
+    ] {
+        let mut browser = scene.browser();
+        let own = url::Url::parse(&browser.start(&[]).await).unwrap();
+        let state = own.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+        let pairs = [vec![("state", state.as_str())], pairs].concat();
+        assert_eq!(to(&browser.get(&with(&pairs)).await), format!("/sign-in?refused={why}"));
+    }
+
+    // Providers that there are not; another account without being signed in; a form of another site.
+    let unknown = scene.browser().post(&format!("{PORTAL}/auth/none/start"), &[]).await;
+    assert_eq!(to(&unknown), "/sign-in?refused=sign_in_unknown");
+    let connect = scene.browser().post(&format!("{PORTAL}/auth/corp/start"), &[("do", "connect")]).await;
+    assert_eq!(to(&connect), "/sign-in?next=/account/connections");
+
+    // The client secret is no more the one that the provider knows.
+    std::fs::write(scene.data.path().join("secrets/corp"), "another").unwrap();
+    let mut browser = scene.browser();
+    assert_eq!(to(&browser.sign_in("ada", &[]).await), "/sign-in?refused=sign_in_answer");
+    std::fs::remove_file(scene.data.path().join("secrets/corp")).unwrap();
+    let mut browser = scene.browser();
+    assert_eq!(to(&browser.sign_in("ada", &[]).await), "/sign-in?refused=sign_in_away");
+    let ada: UserName = "ada".parse().unwrap();
+    assert!(scene.portal.services.store().find_account(&ada).await.unwrap().is_none(), "nobody was made");
+    scene.portal.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_admin_connects_and_closes_the_other_door() {
+    let Some(scene) = Scene::start().await else { return };
+    let mut root = scene.browser();
+    root.set_cookie(SESSION, &scene.root_cookie);
+    let url = |path: &str| format!("{PORTAL}{path}");
+    let early = root.post(&url("/admin/sign-in"), &[("do", "forbid")]).await;
+    assert_eq!(early.status, 422);
+    assert!(early.text.contains("Connect your own account"), "{}", early.text);
+
+    let form = [("do", "connect"), ("next", "/account/connections")];
+    assert_eq!(to(&root.sign_in("grace", &form).await), "/account/connections");
+    let page = root.get(&url("/account/connections")).await;
+    assert!(page.text.contains(&scene.provider.issuer) && page.text.contains("grace"), "{}", page.text);
+    assert_eq!(to(&root.post(&url("/admin/sign-in"), &[("do", "forbid")]).await), "/admin/sign-in");
+
+    let mut browser = scene.browser();
+    let page = browser.get(&url("/sign-in")).await;
+    assert!(page.text.contains("Sign in with Corp") && !page.text.contains("name=\"password\""), "{}", page.text);
+    let password = [("name", "root"), ("password", "correct horse battery")];
+    let refused = browser.post(&url("/sign-in"), &password).await;
+    assert_eq!(refused.status, 422);
+    assert!(refused.text.contains("Passwords are switched off"), "{}", refused.text);
+    // Grace of Corp is root here.
+    to(&browser.sign_in("grace", &[]).await);
+    assert!(scene.is_in(&mut browser, "root").await);
+
+    // Neither the last way into the account nor the last one into the portal goes.
+    let identity = scene.portal.services.my_identities(&scene.root).await.unwrap().remove(0).id.to_string();
+    let last = root.post(&url("/account/connections"), &[("do", "disconnect"), ("identity", &identity)]).await;
+    assert_eq!(last.status, 422);
+    assert!(last.text.contains("your only way in"), "{}", last.text);
+    let last = root.post(&url("/admin/sign-in/corp"), &[("do", "delete")]).await;
+    assert_eq!(last.status, 422);
+    assert!(last.text.contains("nobody could sign in any more"), "{}", last.text);
+
+    assert_eq!(to(&root.post(&url("/admin/sign-in"), &[("do", "allow")]).await), "/admin/sign-in");
+    assert_eq!(to(&root.post(&url("/admin/sign-in/corp"), &[("do", "delete")]).await), "/admin/sign-in");
+    scene.portal.stop().await;
+}
