@@ -199,6 +199,8 @@ pub enum AdminNav {
     Tenants,
     /// Plans.
     Plans,
+    /// Requests for another quota.
+    Requests,
     /// Audit log.
     Audit,
 }

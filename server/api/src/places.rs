@@ -99,6 +99,12 @@ pub(crate) struct OfPlan {
 }
 
 #[derive(Deserialize)]
+pub(crate) struct OfRequest {
+    pub tenant: TenantName,
+    pub request: Uuid,
+}
+
+#[derive(Deserialize)]
 pub(crate) struct OfToken {
     pub token: Uuid,
 }

@@ -20,6 +20,7 @@ mod migrations;
 mod people;
 mod postgres;
 mod quotas;
+mod requests;
 mod sqlite;
 mod store;
 mod tenants;

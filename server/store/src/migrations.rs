@@ -76,6 +76,7 @@ const ALL: &[Migration] = &[
     migration!(5, "attempts", "0005_attempts"),
     migration!(6, "audit_chain", "0006_audit_chain", Some(Work::ChainAudit)),
     migration!(7, "quotas", "0007_quotas"),
+    migration!(9, "requests", "0009_requests"),
 ];
 
 /// The version that this program wants.

@@ -4,4 +4,5 @@ pub mod audit;
 pub mod cluster;
 pub mod pages;
 pub mod quotas;
+pub mod requests;
 pub mod store;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use crate::{
     authz::Authz,
     env::{Clock, Random},
+    notices::{Notices, Silent},
     ports::{cluster::Clusters, store::Store},
+    quota::rules::Rules,
 };
 
 pub mod apps;
@@ -21,6 +23,9 @@ pub mod preview;
 #[cfg(test)]
 mod quota_tests;
 pub mod quotas;
+#[cfg(test)]
+mod request_tests;
+pub mod requests;
 pub mod revisions;
 pub mod search;
 pub mod tenants;
@@ -39,6 +44,8 @@ pub struct Services {
     passwords: Arc<identity::Passwords>,
     /// Apps are written without a look at quota and policies: see [`Services::without_preflight`].
     skips_preflight: bool,
+    rules: Rules,
+    notices: Arc<dyn Notices>,
 }
 
 impl Services {
@@ -53,13 +60,26 @@ impl Services {
     ) -> Self {
         let authz = Authz::new(store.clone());
         let passwords = Arc::new(identity::Passwords::new(&limits));
-        Self { store, clusters, clock, random, limits, authz, passwords, skips_preflight: false }
+        let (rules, notices) = (Rules::default(), Arc::new(Silent));
+        Self { store, clusters, clock, random, limits, authz, passwords, skips_preflight: false, rules, notices }
     }
 
     /// The same, for who knows better than the preflight: whether what an app needs can be had is left to the cluster.
     #[must_use]
     pub fn without_preflight(&self) -> Self {
         Self { skips_preflight: true, ..self.clone() }
+    }
+
+    /// The same, with other rules for requests that nobody need decide about.
+    #[must_use]
+    pub fn with_rules(&self, rules: Rules) -> Self {
+        Self { rules, ..self.clone() }
+    }
+
+    /// The same, with somebody to be told what happened.
+    #[must_use]
+    pub fn with_notices(&self, notices: Arc<dyn Notices>) -> Self {
+        Self { notices, ..self.clone() }
     }
 
     /// The checks.

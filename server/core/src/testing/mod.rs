@@ -30,6 +30,7 @@ mod app;
 mod cluster;
 mod lists;
 mod quotas;
+mod requests;
 mod store;
 
 pub use cluster::FakeCluster;

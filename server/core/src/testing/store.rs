@@ -46,6 +46,7 @@ pub(super) struct Rows {
     members: Vec<Membership>,
     pub(super) namespaces: Vec<(Uuid, Namespace)>,
     pub(super) quotas: super::quotas::Rows,
+    pub(super) requests: super::requests::Rows,
     audit: Vec<AuditEntry>,
     checkpoints: Vec<AuditCheckpoint>,
     attempts: Vec<NewAudit>,
