@@ -55,6 +55,8 @@ test('from the first sign-in to an app that is deployed, watched, mended, change
     await expect(page).toHaveURL(`${here}/apps/web`);
     await eventually((within) => expect(main).toContainText('2 of 2 ready', within));
     await eventually((within) => expect(main.locator('#app-state')).toContainText('Ready', within));
+    // The page was made before there was a pod to read from.
+    await eventually((within) => expect(main.getByLabel('Last lines')).toContainText(/\d\d:\d\d:\d\d/, within));
   });
 
   await test.step('look at a pod, its events and its log', async () => {

@@ -63,6 +63,7 @@ for (const [name, path] of Object.entries(PAGES)) {
     const answer = await page.goto(path(shop));
     expect(answer.status()).toBe(200);
     await expect(page.locator('h1')).toHaveCount(1);
+    await expectNoSideways(page, `${name}, wide`);
     for (const colorScheme of ['light', 'dark']) {
       await page.emulateMedia({ colorScheme });
       await expectAccessible(page, `${name}, ${colorScheme}`);

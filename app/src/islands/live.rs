@@ -9,7 +9,7 @@ use js_sys::{Array, Function, Object, Promise, Reflect, encode_uri_component};
 use wasm_bindgen::{JsCast, JsValue, closure::Closure};
 use web_sys::{BroadcastChannel, Element, EventSource, MessageEvent};
 
-use super::{dom, morph, small};
+use super::{dom, log_view, morph, small};
 
 /// Name of the lock and of the channel.
 const NAME: &str = "berth-live";
@@ -258,6 +258,7 @@ fn swap(data: &JsValue) {
             morph::morph(&element, &html);
         }
     }
+    log_view::sweep();
     small::times();
 }
 

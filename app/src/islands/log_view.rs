@@ -4,7 +4,11 @@
 //! With `data-last=N` only the last N lines are shown, without the bar: a glance beside other things. Such a stream is
 //! closed while nobody looks, since a browser opens only six connections to a site.
 
-use std::{cell::RefCell, collections::VecDeque, rc::Rc};
+use std::{
+    cell::RefCell,
+    collections::VecDeque,
+    rc::{Rc, Weak},
+};
 
 use js_sys::Array;
 use wasm_bindgen::{JsCast, JsValue};
@@ -53,6 +57,34 @@ struct Bar {
 
 type Shared = Rc<RefCell<View>>;
 
+thread_local! {
+    /// Those whose streams may be open.
+    static ATTACHED: RefCell<Vec<Weak<RefCell<View>>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Closes the streams of lines that the page shows no more: a browser has few connections to a server.
+pub fn sweep() {
+    ATTACHED.with_borrow_mut(|all| {
+        all.retain(|view| {
+            let Some(view) = view.upgrade() else { return false };
+            let shown = view.borrow().island.is_connected();
+            if !shown {
+                close(&view);
+            }
+            shown
+        });
+    });
+}
+
+/// Attaches what `element` is or holds, which has just come into the page.
+pub fn attach_within(element: &Element) {
+    let is_one = element.get_attribute("data-island").as_deref() == Some("log");
+    let found = if is_one { Some(element.clone()) } else { dom::first(element, "[data-island='log']") };
+    if let Some(island) = found {
+        attach(&island);
+    }
+}
+
 pub fn attach(island: &Element) -> Option<()> {
     let section = island.closest("section").ok()??;
     // The lines of a run that has ended do not grow.
@@ -86,6 +118,7 @@ pub fn attach(island: &Element) -> Option<()> {
         bar: None,
     }));
     open(&view)?;
+    ATTACHED.with_borrow_mut(|all| all.push(Rc::downgrade(&view)));
     if last.is_some() {
         let it = view;
         dom::on(dom::document()?.as_ref(), "visibilitychange", move |_| {

@@ -57,6 +57,9 @@ fn children(old: &Node, new: &Node) {
             }
             None => {
                 let _ = old.insert_before(&want, at.as_ref());
+                if let Some(element) = want.dyn_ref::<Element>() {
+                    log_view::attach_within(element);
+                }
             }
         }
     }

@@ -416,15 +416,7 @@ impl Headroom {
 #[must_use]
 pub fn print(resource: &str, amount: Quantity) -> String {
     let bytes = resource.ends_with("memory") || resource.ends_with("storage");
-    let units = amount.as_units();
-    if bytes && amount.is_whole() && units != 0 {
-        for (suffix, shift) in [("Gi", 30), ("Mi", 20), ("Ki", 10)] {
-            if units % (1_i64 << shift) == 0 {
-                return format!("{}{suffix}", units >> shift);
-            }
-        }
-    }
-    amount.to_string()
+    if bytes { amount.binary() } else { amount.to_string() }
 }
 
 /// [`Headroom`] on the wire. All amounts are quantities in the resource's unit: cores, bytes, or a count.

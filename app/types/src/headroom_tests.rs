@@ -203,6 +203,7 @@ fn amounts_are_printed_as_people_write_them() {
     for (resource, amount, text) in [
         ("requests.memory", "256Mi", "256Mi"),
         ("requests.memory", "1024Mi", "1Gi"),
+        ("requests.storage", "2048Gi", "2Ti"),
         ("limits.memory", "100M", "100000000"),
         ("requests.storage", "-512Ki", "-512Ki"),
         ("requests.memory", "0", "0"),

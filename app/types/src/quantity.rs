@@ -132,6 +132,16 @@ impl Quantity {
         text.trim_end_matches('0').trim_end_matches('.').to_owned()
     }
 
+    /// As bytes in the largest binary unit of Kubernetes that divides it, so that it says exactly the same: `512Mi`, `1536Ki`.
+    #[must_use]
+    pub fn binary(self) -> String {
+        let bytes = self.milli / 1000;
+        let fit = [(60, "Ei"), (50, "Pi"), (40, "Ti"), (30, "Gi"), (20, "Mi"), (10, "Ki")]
+            .into_iter()
+            .find(|(bits, _)| self.is_whole() && bytes != 0 && bytes % (1_i128 << bits) == 0);
+        fit.map_or_else(|| self.to_string(), |(bits, unit)| format!("{}{unit}", bytes >> bits))
+    }
+
     /// As bytes in the largest binary unit that keeps it readable: `512 MiB`, `1.5 GiB`.
     #[must_use]
     pub fn bytes(self) -> String {

@@ -134,14 +134,7 @@ impl QuotaKey {
     /// `amount` as people write it for this key: `500m`, `16Gi`, `20`. Says exactly the same.
     #[must_use]
     pub fn write(&self, amount: Quantity) -> String {
-        if self.measure() != Measure::Bytes || !amount.is_whole() {
-            return amount.to_string();
-        }
-        let bytes = amount.as_units();
-        let fit = [(60, "Ei"), (50, "Pi"), (40, "Ti"), (30, "Gi"), (20, "Mi"), (10, "Ki")]
-            .into_iter()
-            .find(|(bits, _)| bytes != 0 && bytes % (1_i64 << bits) == 0);
-        fit.map_or_else(|| bytes.to_string(), |(bits, unit)| format!("{}{unit}", bytes >> bits))
+        if self.measure() == Measure::Bytes { amount.binary() } else { amount.to_string() }
     }
 
     fn rank(&self) -> usize {
@@ -385,6 +378,25 @@ fn read_amount(at: &str, key: &QuotaKey, text: &str) -> Result<Quantity, FieldEr
         return Err(said.param("example", example));
     }
     Ok(amount)
+}
+
+/// Apps have `Resources`, too: of a container.
+#[cfg(feature = "schema")]
+impl utoipa::ToSchema for Resources {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "QuotaAmounts".into()
+    }
+}
+
+#[cfg(feature = "schema")]
+impl utoipa::PartialSchema for Resources {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        utoipa::openapi::ObjectBuilder::new()
+            .description(Some("Quantities by key of Kubernetes' ResourceQuota."))
+            .additional_properties(Some(String::schema()))
+            .examples([serde_json::json!({ "requests.cpu": "8", "requests.memory": "16Gi" })])
+            .into()
+    }
 }
 
 impl Serialize for Resources {

@@ -53,13 +53,19 @@ fn is_foreign(namespace: &Value, desired: &DesiredNamespace, own: Option<&str>, 
 /// Server-side apply of what is not so yet; whether something had to change.
 async fn ensure(rest: &Rest, kind: Kind, namespace: &str, wanted: &Value) -> Result<bool> {
     let name = wanted["metadata"]["name"].as_str().unwrap_or_default();
-    let target = Target::new(kind.kind, name);
     let have = find(rest, kind, namespace, name).await?;
-    if have.as_ref().is_some_and(|have| agrees(wanted, have)) {
+    ensure_from(have.as_ref(), rest, kind, namespace, wanted).await
+}
+
+/// The same, where what the cluster has was read already.
+async fn ensure_from(have: Option<&Value>, rest: &Rest, kind: Kind, namespace: &str, wanted: &Value) -> Result<bool> {
+    let name = wanted["metadata"]["name"].as_str().unwrap_or_default();
+    let target = Target::new(kind.kind, name);
+    if have.is_some_and(|have| agrees(wanted, have)) {
         return Ok(false);
     }
     // A binding's role cannot be changed: it is made anew.
-    if kind == Kind::ROLE_BINDING && have.as_ref().is_some_and(|have| have["roleRef"] != wanted["roleRef"]) {
+    if kind == Kind::ROLE_BINDING && have.is_some_and(|have| have["roleRef"] != wanted["roleRef"]) {
         rest.delete(&target, &kind.at(namespace, name), &json!({})).await?;
     }
     rest.apply(&target, &applied(kind, namespace, name), wanted).await?;
@@ -100,7 +106,8 @@ impl KubeCluster {
 
     pub(crate) async fn keep_namespace(&self, desired: &DesiredNamespace) -> Result<bool> {
         let rest = self.controller_rest();
-        if self.is_foreign(desired).await? {
+        let have = find(&rest, Kind::NAMESPACE, "", &desired.kube_name).await?;
+        if have.as_ref().is_some_and(|have| is_foreign(have, desired, self.installation(), self.leads())) {
             let message = "the cluster has a namespace of that name which is not Berth's; it was not touched";
             return Err(Error::new(ErrorCode::AlreadyExists, message));
         }
@@ -116,33 +123,45 @@ impl KubeCluster {
         if let Some(own) = self.installation() {
             namespace["metadata"]["annotations"] = json!({ meta::INSTALLATION: own });
         }
-        let mut changed = ensure(&rest, Kind::NAMESPACE, "", &namespace).await?;
+        let mut changed = ensure_from(have.as_ref(), &rest, Kind::NAMESPACE, "", &namespace).await?;
         let bindings: Vec<Value> =
             desired.bindings.iter().map(|(group, role)| binding(&desired.kube_name, group, role)).collect();
-        for binding in &bindings {
-            changed |= ensure(&rest, Kind::ROLE_BINDING, &desired.kube_name, binding).await?;
-        }
-        changed |= remove_other_bindings(&rest, &desired.kube_name, &bindings).await?;
+        changed |= keep_bindings(&rest, &desired.kube_name, &bindings).await?;
         changed |= keep_quota(&rest, &desired.kube_name, desired.quota.as_ref()).await?;
         Ok(changed)
     }
 }
 
-/// Removes bindings of Berth's that are not wanted any more.
-async fn remove_other_bindings(rest: &Rest, namespace: &str, wanted: &[Value]) -> Result<bool> {
+/// Makes the bindings that are wanted, and removes those of Berth's that are not any more.
+async fn keep_bindings(rest: &Rest, namespace: &str, wanted: &[Value]) -> Result<bool> {
+    let kind = Kind::ROLE_BINDING;
     let selector = format!("{}={}", meta::MANAGED_BY, meta::BERTH);
     let target = Target::new("the role bindings of", namespace);
-    let path = query(&Kind::ROLE_BINDING.within(namespace), &[("labelSelector", &selector)]);
-    let list: Value = rest.get(&target, &path).await?;
+    let mut list: Value = rest.get(&target, &query(&kind.within(namespace), &[("labelSelector", &selector)])).await?;
+    let mut have = list.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take).unwrap_or_default();
+    for item in have.iter_mut().filter_map(Value::as_object_mut) {
+        // Items of a list do not say what they are.
+        item.insert("apiVersion".to_owned(), json!(kind.api_version));
+        item.insert("kind".to_owned(), json!(kind.kind));
+    }
     let mut changed = false;
-    for item in list["items"].as_array().into_iter().flatten() {
+    for binding in wanted {
+        changed |= match called(&have, &binding["metadata"]["name"]) {
+            // Not there, or somebody took Berth's label away.
+            None => ensure(rest, kind, namespace, binding).await?,
+            known => ensure_from(known, rest, kind, namespace, binding).await?,
+        };
+    }
+    for item in have.iter().filter(|item| called(wanted, &item["metadata"]["name"]).is_none()) {
         let name = item["metadata"]["name"].as_str().unwrap_or_default();
-        if !wanted.iter().any(|w| w["metadata"]["name"] == name) {
-            rest.delete(&target, &Kind::ROLE_BINDING.at(namespace, name), &json!({})).await?;
-            changed = true;
-        }
+        rest.delete(&target, &kind.at(namespace, name), &json!({})).await?;
+        changed = true;
     }
     Ok(changed)
+}
+
+fn called<'a>(objects: &'a [Value], name: &Value) -> Option<&'a Value> {
+    objects.iter().find(|one| one["metadata"]["name"] == *name)
 }
 
 #[cfg(test)]

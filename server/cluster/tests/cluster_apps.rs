@@ -305,3 +305,42 @@ async fn namespaces_of_others_are_left_alone() {
     assert_eq!(bindings["items"], json!([]), "and no rights");
     harbour.send("DELETE", &path, "application/json", &json!({})).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_did_to_bindings_is_mended() {
+    const RBAC: &str = "rbac.authorization.k8s.io/v1";
+    const MERGE: &str = "application/merge-patch+json";
+    let harbour = Harbour::new().await;
+    let row =
+        berth_types::people::Namespace { kube_name: harbour.namespace.kube_name.to_string(), ..row("shop", "dev") };
+    let ensure = async || harbour.cluster.ensure_namespace(&harbour.berth(), &desired(&row)).await.unwrap();
+    let path = |name: &str| harbour.path(RBAC, &format!("rolebindings/{name}"));
+    let all = async || {
+        let list = harbour.get(&harbour.path(RBAC, "rolebindings")).await.unwrap();
+        let one = |b: &Value| json!([b["metadata"]["name"], b["metadata"]["labels"], b["roleRef"], b["subjects"]]);
+        let mut all: Vec<String> = list["items"].as_array().unwrap().iter().map(|b| one(b).to_string()).collect();
+        all.sort();
+        all
+    };
+    let made = |name: &str, role: &str| {
+        json!({"apiVersion": RBAC, "kind": "RoleBinding",
+            "metadata": {"name": name, "labels": {"app.kubernetes.io/managed-by": "berth"}},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role}, "subjects": []})
+    };
+    let before = all().await;
+    assert!(before.len() >= 4, "{before:?}");
+
+    // One gone, one for somebody else, one without Berth's label, one with another role, one too many.
+    harbour.send("DELETE", &path("berth-viewer"), "application/json", &json!({})).await;
+    let subjects =
+        json!({"subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "strangers"}]});
+    harbour.send("PATCH", &path("berth-developer"), MERGE, &subjects).await;
+    harbour.send("PATCH", &path("berth-admin"), MERGE, &json!({"metadata": {"labels": null}})).await;
+    harbour.send("DELETE", &path("berth-owner"), "application/json", &json!({})).await;
+    for binding in [made("berth-owner", "berth-viewer"), made("stray", "berth-owner")] {
+        harbour.send("POST", &harbour.path(RBAC, "rolebindings"), "application/json", &binding).await;
+    }
+    assert!(ensure().await, "mended");
+    assert_eq!(all().await, before);
+    assert!(!ensure().await, "nothing left to do");
+}

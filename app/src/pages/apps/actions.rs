@@ -17,6 +17,18 @@ use crate::{
     ui::Ui,
 };
 
+/// What a form does, and the way back to the app.
+fn fixes(ui: Ui, head: &Head, how: Button, mark: Icon, label: &'static str) -> AnyView {
+    let back = head.spot.app_url(&head.app.name);
+    view! {
+        <div class="fixes">
+            {button(how, Some(mark), label, None)}
+            {link_button(Button::Quiet, None, tr::apps::cancel(ui.lang), back)}
+        </div>
+    }
+    .into_any()
+}
+
 /// GET `…/scale`.
 pub async fn scale_page(cx: Cx) -> Result<Answer> {
     let (head, found) = head::find(&cx).await?;
@@ -127,10 +139,7 @@ pub fn scale_view(ui: Ui, head: &Head, form: &Form, outlook: &Outlook) -> AnyVie
                     {summary(ui, form, if components.len() > 1 { &["component", "replicas"] } else { &["replicas"] })}
                     {which}
                     {field(ui, form, Field::number("replicas", tr::apps::replicas(l)).hint(hint).required().focus())}
-                    <div class="fixes">
-                        {button(Button::Go, Some(Icon::Scale), tr::apps::scale(l), None)}
-                        {link_button(Button::Quiet, None, tr::apps::cancel(l), head.spot.app_url(&head.app.name))}
-                    </div>
+                    {fixes(ui, head, Button::Go, Icon::Scale, tr::apps::scale(l))}
                 </div>
             </section>
             {headroom::panel(ui, outlook)}
@@ -166,10 +175,7 @@ pub fn suspend_view(ui: Ui, head: &Head) -> AnyView {
             <header><h2>{tr::apps::suspend_title(l, name)}</h2></header>
             <div class="in">
                 <p>{tr::apps::suspend_hint(l, desired)}</p>
-                <div class="fixes">
-                    {button(Button::Go, Some(Icon::Pause), tr::apps::suspend(l), None)}
-                    {link_button(Button::Quiet, None, tr::apps::cancel(l), head.spot.app_url(name))}
-                </div>
+                {fixes(ui, head, Button::Go, Icon::Pause, tr::apps::suspend(l))}
             </div>
         </form>
     }
@@ -237,10 +243,7 @@ pub fn resume_view(ui: Ui, head: &Head, form: &Form, outlook: &Outlook) -> AnyVi
                 <div class="in">
                     {summary(ui, form, &[])}
                     <p>{tr::headroom::resume_hint(l)}</p>
-                    <div class="fixes">
-                        {button(Button::Go, Some(Icon::Play), tr::apps::resume(l), None)}
-                        {link_button(Button::Quiet, None, tr::apps::cancel(l), head.spot.app_url(name))}
-                    </div>
+                    {fixes(ui, head, Button::Go, Icon::Play, tr::apps::resume(l))}
                 </div>
             </section>
             {headroom::panel(ui, outlook)}
@@ -296,10 +299,7 @@ pub fn delete_view(ui: Ui, head: &Head, form: &Form) -> AnyView {
                 {summary(ui, form, &["name"])}
                 <p>{tr::apps::delete_hint(l, desired)}</p>
                 {field(ui, form, confirm)}
-                <div class="fixes">
-                    {button(Button::Danger, Some(Icon::Bin), tr::apps::delete_app(l), None)}
-                    {link_button(Button::Quiet, None, tr::apps::cancel(l), head.spot.app_url(&name))}
-                </div>
+                {fixes(ui, head, Button::Danger, Icon::Bin, tr::apps::delete_app(l))}
             </div>
         </form>
     }

@@ -88,7 +88,6 @@ dto! {
     /// What a quota shall be.
     pub struct Terms {
         /// The limit of each key that changes. Without an end it is the limit apart from loans, with one the limit as a whole.
-        #[cfg_attr(feature = "schema", schema(value_type = std::collections::BTreeMap<String, String>))]
         pub resources: Resources,
         /// What is more than before is lent until then; what is less, is less from then on. Absent: for good.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -107,7 +106,6 @@ dto! {
         /// Limit, shares and use of each key.
         pub resources: Vec<QuotaRow>,
         /// What was lacking where the request was begun: as the form that was refused said it.
-        #[cfg_attr(feature = "schema", schema(value_type = std::collections::BTreeMap<String, String>))]
         pub lacking: Resources,
     }
 }
@@ -196,7 +194,6 @@ dto! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub namespace: Option<NamespaceName>,
         /// How much is not given back yet.
-        #[cfg_attr(feature = "schema", schema(value_type = std::collections::BTreeMap<String, String>))]
         pub resources: Resources,
         /// When it ends.
         pub ends_at: Timestamp,

@@ -89,7 +89,6 @@ dto! {
         /// What people call it.
         pub display_name: String,
         /// How much of each key; what it does not name is not limited.
-        #[cfg_attr(feature = "schema", schema(value_type = std::collections::BTreeMap<String, String>))]
         pub resources: Resources,
         /// What containers get that do not say themselves.
         pub defaults: ContainerDefaults,
@@ -136,14 +135,11 @@ dto! {
         /// The namespace.
         pub namespace: NamespaceName,
         /// What it was given; absent when it was given nothing.
-        #[cfg_attr(feature = "schema", schema(value_type = Option<std::collections::BTreeMap<String, String>>))]
         pub share: Option<Resources>,
         /// What the cluster enforces: the share, and nothing of each key that the tenant's quota limits besides; absent when
         /// nothing is limited.
-        #[cfg_attr(feature = "schema", schema(value_type = Option<std::collections::BTreeMap<String, String>>))]
         pub enforced: Option<Resources>,
         /// What is used of it, as the cluster counts.
-        #[cfg_attr(feature = "schema", schema(value_type = std::collections::BTreeMap<String, String>))]
         pub used: Resources,
     }
 }

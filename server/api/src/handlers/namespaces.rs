@@ -5,7 +5,9 @@ use berth_core::{
     listing::{Column, Listing},
     services::namespaces::NamespaceOverview,
 };
-use berth_types::{ClusterId, NamespaceName, Page, TenantName, people::Namespace, quota::Written, rows::UsageRow};
+use berth_types::{
+    ClusterId, NamespaceName, Page, Resources, TenantName, people::Namespace, quota::Written, rows::UsageRow,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -117,6 +119,7 @@ pub(crate) struct NewNamespace {
     /// The cluster it shall be on (default: the first that Berth knows).
     pub cluster: Option<ClusterId>,
     /// Its share of the tenant's quota, as quantities (default: nothing of what that limits).
+    #[schema(value_type = Option<Resources>)]
     pub share: Option<Written>,
 }
 

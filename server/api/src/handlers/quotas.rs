@@ -10,7 +10,7 @@ use berth_core::{
     },
 };
 use berth_types::{
-    ClusterId, FieldError, Page,
+    ClusterId, FieldError, Page, Resources,
     quota::{ContainerDefaults, NamespaceQuota, Plan, PlanEffect, PlanRow, TenantPressure, TenantQuota, Written},
 };
 use serde::Deserialize;
@@ -113,6 +113,7 @@ pub(crate) struct NewPlan {
     #[serde(default)]
     pub display_name: String,
     /// How much of each key of Kubernetes' ResourceQuota, as quantities; what is not named is not limited.
+    #[schema(value_type = Resources)]
     pub resources: Written,
     /// What containers get that do not say themselves.
     #[serde(default)]
@@ -129,6 +130,7 @@ pub(crate) struct PlanReplacement {
     #[serde(default)]
     pub display_name: String,
     /// How much of each key of Kubernetes' ResourceQuota, as quantities; what is not named is not limited.
+    #[schema(value_type = Resources)]
     pub resources: Written,
     /// What containers get that do not say themselves.
     #[serde(default)]
@@ -153,6 +155,7 @@ pub(crate) struct QuotaReplacement {
     /// As much as this plan gives, also when that changes.
     pub plan: Option<String>,
     /// So much of each key of Kubernetes' ResourceQuota, as quantities; what is not named is not limited.
+    #[schema(value_type = Option<Resources>)]
     pub resources: Option<Written>,
     /// As much as it likes.
     #[serde(default)]
@@ -166,6 +169,7 @@ impl Input for QuotaReplacement {}
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct ShareReplacement {
     /// How much of each key, as quantities.
+    #[schema(value_type = Resources)]
     pub resources: Written,
 }
 
@@ -180,6 +184,7 @@ pub(crate) struct QuotaMove {
     /// Whose share grows.
     pub to: String,
     /// How much of each key, as quantities.
+    #[schema(value_type = Resources)]
     pub resources: Written,
 }
 

@@ -34,6 +34,15 @@ fn the_committed_document_is_current() {
 }
 
 #[test]
+fn schemas_have_names_of_their_own() {
+    let document = document();
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    for collection in ["BTreeMap", "HashMap", "Vec", "String", "Object"] {
+        assert!(!schemas.contains_key(collection), "{collection}: say with `value_type` what it holds");
+    }
+}
+
+#[test]
 fn every_operation_is_documented_to_the_end() {
     let document = document();
     assert_eq!(document["openapi"], "3.1.0");
