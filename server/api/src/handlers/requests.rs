@@ -6,7 +6,7 @@ use berth_core::{
     services::requests::{Decision, Deed, NewAsk},
 };
 use berth_types::{
-    ClusterId, Page,
+    ClusterId, Page, Resources,
     quota::{Written, request::QuotaRequest},
 };
 use serde::Deserialize;
@@ -70,6 +70,7 @@ pub(crate) struct NewQuotaRequest {
     pub namespace: Option<String>,
     /// The limit of each key that shall be another, as quantities. Without `until` the limit apart from loans, with it the limit
     /// as a whole.
+    #[schema(value_type = Resources)]
     pub resources: Written,
     /// Until when: RFC 3339, or a day, at most 90 days ahead. What is more is lent until then, what is less is less from then
     /// on. Default: for good.
@@ -78,6 +79,7 @@ pub(crate) struct NewQuotaRequest {
     pub reason: String,
     /// What was lacking where it failed; kept as evidence.
     #[serde(default)]
+    #[schema(value_type = Resources)]
     pub lacking: Written,
 }
 
@@ -101,6 +103,7 @@ impl Input for RequestComment {}
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct RequestOffer {
     /// The limit of each key, as quantities.
+    #[schema(value_type = Resources)]
     pub resources: Written,
     /// Until when; default: for good.
     pub until: Option<String>,

@@ -216,7 +216,7 @@ impl Services {
     ///
     /// # Errors
     /// `Invalid` at `cluster`, `namespace`, `until`, `reason` or each key: what nothing limits, what is so already, what is less
-    /// than is shared out; `RateLimited` while too many of the tenant's requests wait; forbidden.
+    /// than is shared out; at `resources` while too many of the tenant's requests wait; forbidden.
     pub async fn request_quota(&self, ctx: &OpCtx, tenant: &TenantName, new: &NewAsk) -> Result<QuotaRequest> {
         let work = async {
             let grant = self.authz.tenant(ctx, tenant, Resource::Request, Action::Create).await?;
@@ -228,7 +228,8 @@ impl Services {
             let earlier = self.store.list_requests(&grant).await?;
             if earlier.iter().filter(|request| request.state.is_open()).count() >= MAX_OPEN {
                 let message = format!("{MAX_OPEN} requests of this tenant wait already: withdraw one first");
-                return Err(Error::new(ErrorCode::RateLimited, message));
+                let many = FieldError::new(RESOURCES, "request_many", message).param("max", MAX_OPEN);
+                return Err(Error::field(many));
             }
             let may_share = self.authz.could(ctx, &grant, Resource::Share, Action::Update);
             let judged = self.judge(&book, &ask.terms, &earlier, may_share, ctx.now());

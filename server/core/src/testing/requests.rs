@@ -47,7 +47,7 @@ impl AllRows {
 
 fn newest_first<'a>(rows: impl DoubleEndedIterator<Item = &'a (Uuid, QuotaRequest)>) -> Vec<QuotaRequest> {
     let mut all: Vec<QuotaRequest> = rows.map(|(_, request)| request.clone()).collect();
-    all.sort_by(|a, b| (b.created_at, b.id).cmp(&(a.created_at, a.id)));
+    all.sort_by_key(|request| std::cmp::Reverse((request.created_at, request.id)));
     all
 }
 
