@@ -49,6 +49,8 @@ pub struct Frame {
     pub namespaces: Vec<NamespaceName>,
     /// The apps and pods of the namespace one is in, at a glance.
     pub summary: NamespaceSummary,
+    /// In the admin console: how many requests wait for an admin, where any does.
+    pub requests: Option<usize>,
     /// Whether a live stream follows the page.
     pub live: bool,
 }
@@ -95,6 +97,7 @@ async fn load(cx: &PageCx, place: &Place, live: bool) -> Frame {
         tenants: places.tenants,
         namespaces: places.namespaces,
         summary: places.summary,
+        requests: places.requests,
         live,
     }
 }
@@ -104,6 +107,7 @@ struct Places {
     tenants: Vec<(TenantName, Arc<str>)>,
     namespaces: Vec<NamespaceName>,
     summary: NamespaceSummary,
+    requests: Option<usize>,
 }
 
 /// Where one may go from here: one question to the store, and none where no switcher is shown.
@@ -111,7 +115,12 @@ async fn places(cx: &PageCx, place: &Place) -> Result<Places> {
     let (tenant, namespace) = match place {
         Place::Tenant(tenant, _) => (tenant, None),
         Place::Namespace(tenant, namespace, _) => (tenant, Some(namespace)),
-        Place::Nowhere | Place::Home(_) | Place::Admin(_) => return Ok(Places::default()),
+        Place::Admin(_) => {
+            let waiting = cx.services.count_open_requests(&cx.ctx).await?;
+            let requests = usize::try_from(waiting).ok().filter(|n| *n > 0);
+            return Ok(Places { requests, ..Places::default() });
+        }
+        Place::Nowhere | Place::Home(_) => return Ok(Places::default()),
     };
     let (tenants, namespaces) = cx.services.authz().visible_places(&cx.ctx, tenant).await?;
     let here = namespaces.iter().find(|n| Some(&n.name) == namespace);
@@ -120,6 +129,7 @@ async fn places(cx: &PageCx, place: &Place) -> Result<Places> {
         tenants: tenants.iter().map(|t| (t.name.clone(), t.display_name.clone())).collect(),
         namespaces: namespaces.iter().map(|n| n.name.clone()).collect(),
         summary: summary.unwrap_or_default(),
+        requests: None,
     })
 }
 
@@ -464,6 +474,10 @@ fn navigation(frame: &Frame, place: &Place) -> Option<AnyView> {
                 entry(Icon::Gauge, tr::common::overview(lang), paths::ADMIN, *at == AdminNav::Overview),
                 entry(Icon::Tenant, tr::common::tenants(lang), paths::ADMIN_TENANTS, *at == AdminNav::Tenants),
                 entry(Icon::Box, tr::quotas::plans(lang), paths::ADMIN_PLANS, *at == AdminNav::Plans),
+                Entry {
+                    count: frame.requests,
+                    ..entry(Icon::Lines, tr::requests::requests(lang), paths::ADMIN_REQUESTS, *at == AdminNav::Requests)
+                },
                 entry(Icon::People, tr::common::people(lang), paths::ADMIN_PEOPLE, *at == AdminNav::People),
                 entry(Icon::Lock, tr::sign_in::nav(lang), paths::ADMIN_SIGN_IN, *at == AdminNav::SignIn),
                 entry(Icon::Journal, tr::common::audit(lang), paths::ADMIN_AUDIT, *at == AdminNav::Audit),

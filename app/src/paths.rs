@@ -69,6 +69,8 @@ pub const ADMIN_PLAN_NEW: &str = "/admin/plans/new";
 pub const ADMIN_SIGN_IN: &str = "/admin/sign-in";
 /// A new identity provider.
 pub const ADMIN_PROVIDER_NEW: &str = "/admin/sign-in/new";
+/// Requests for another quota, of all tenants.
+pub const ADMIN_REQUESTS: &str = "/admin/requests";
 /// The audit log.
 pub const ADMIN_AUDIT: &str = "/admin/audit";
 /// The audit log as a file (served by `web`); takes the filters of its page, and `format`.
@@ -128,6 +130,24 @@ pub fn admin_tenant_quota(tenant: impl Display) -> String {
 #[must_use]
 pub fn tenant_quota(tenant: impl Display) -> String {
     format!("/t/{tenant}/quota")
+}
+
+/// A tenant's requests for another quota.
+#[must_use]
+pub fn quota_requests(tenant: impl Display) -> String {
+    format!("/t/{tenant}/quota/requests")
+}
+
+/// Asking for another quota; takes `cluster`, `namespace` and `lacking[KEY]`.
+#[must_use]
+pub fn quota_request_new(tenant: impl Display) -> String {
+    format!("/t/{tenant}/quota/requests/new")
+}
+
+/// A request for another quota.
+#[must_use]
+pub fn quota_request(tenant: impl Display, request: impl Display) -> String {
+    format!("/t/{tenant}/quota/requests/{request}")
 }
 
 /// Moving quota between a tenant's namespaces.

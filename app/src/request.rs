@@ -203,6 +203,8 @@ pub enum AdminNav {
     Plans,
     /// Identity providers.
     SignIn,
+    /// Requests for another quota.
+    Requests,
     /// Audit log.
     Audit,
 }

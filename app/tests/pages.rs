@@ -248,6 +248,7 @@ async fn nothing_opens_without_rights() {
             .replace("{pod}", "web-1")
             .replace("{plan}", "small")
             .replace("{provider}", "corp")
+            .replace("{request}", "00000000-0000-0000-0000-000000000007")
             .replace("{user}", "olga")
             .replace("{entry}", "1");
         assert!(!path.contains('{'), "{path}: say here what its parameter is");

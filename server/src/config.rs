@@ -4,6 +4,7 @@
 use std::{fmt::Write as _, net::SocketAddr, path::PathBuf};
 
 use anyhow::{Context, bail};
+use berth_core::quota::rules::Rules;
 use clap::Args;
 use figment::{
     Figment,
@@ -99,6 +100,14 @@ settings! {
     session_max_hours: u64 = Some(168), "168";
     /// Longest life of an API token, in days.
     token_max_days: u64 = Some(366), "366";
+    /// Requests for more quota: per cent of a limit that must be in use for a rule to approve a step up.
+    quota_step_use: u16 = Some(85), "85";
+    /// The same for storage.
+    quota_step_storage_use: u16 = Some(80), "80";
+    /// How many per cent more than the limit a step is; 0: admins decide about every increase.
+    quota_step_size: u16 = Some(100), "100";
+    /// Days between two steps of the same limit.
+    quota_step_days: u16 = Some(30), "30";
     /// Logs as text or json.
     log_format: LogFormat = Some(LogFormat::Text), "text";
     /// Which log entries: error, warn, info, debug, or a filter such as info,berth_cluster=debug.
@@ -199,7 +208,28 @@ impl Settings {
                 bail!("{name} is not between 1 and 87600");
             }
         }
+        for (name, value, most) in [
+            ("quota_step_use", self.quota_step_use, 100),
+            ("quota_step_storage_use", self.quota_step_storage_use, 100),
+            ("quota_step_size", self.quota_step_size, 1_000),
+            ("quota_step_days", self.quota_step_days, 3_650),
+        ] {
+            if !value.is_some_and(|v| v <= most) {
+                bail!("{name} is not between 0 and {most}");
+            }
+        }
         Ok(())
+    }
+
+    /// Which requests for more quota are approved by themselves.
+    pub fn rules(&self) -> Rules {
+        let defaults = Rules::default();
+        Rules {
+            use_percent: self.quota_step_use.unwrap_or(defaults.use_percent),
+            storage_percent: self.quota_step_storage_use.unwrap_or(defaults.storage_percent),
+            step_percent: self.quota_step_size.unwrap_or(defaults.step_percent),
+            rest_days: self.quota_step_days.unwrap_or(defaults.rest_days),
+        }
     }
 
     /// Where to listen.
@@ -299,6 +329,15 @@ mod tests {
         ] {
             assert!(load(&flags).unwrap_err().to_string().contains("is not between 1 and"), "{flags:?}");
         }
+    }
+
+    #[test]
+    fn rules_are_settings() {
+        let flags = Flags { quota_step_use: Some(50), quota_step_size: Some(0), ..Flags::default() };
+        let rules = load(&flags).unwrap().rules();
+        assert_eq!(rules, Rules { use_percent: 50, step_percent: 0, ..Rules::default() });
+        let beyond = Flags { quota_step_storage_use: Some(101), ..Flags::default() };
+        assert!(load(&beyond).unwrap_err().to_string().contains("quota_step_storage_use is not between 0 and 100"));
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod embedded;
 mod http;
 mod listen;
 mod logging;
+mod notices;
 pub mod serve;
 
 /// A self-service PaaS portal on Kubernetes.

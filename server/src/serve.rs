@@ -30,7 +30,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     audit_key,
     config::{LogFormat, Settings},
-    embedded, http, listen, logging,
+    embedded, http, listen, logging, notices,
 };
 
 /// How often rows and clusters are made to agree where nothing says that they differ.
@@ -111,7 +111,10 @@ impl Portal {
         let options = berth_oidc::Options { secrets: settings.provider_secrets.clone() };
         let protocol = Oidc::new(clock.clone(), options).context("the way to identity providers")?;
         let services = Services::new(store, clusters, clock, Arc::new(SystemRandom), settings.limits())
-            .with_protocol(Arc::new(protocol));
+            .with_protocol(Arc::new(protocol))
+            .with_rules(settings.rules())
+            .with_notices(Arc::new(notices::Logged));
+        tasks.spawn(keep_loans(services.clone(), cluster.clone(), stop.clone()));
         tasks.spawn(keep_namespaces(services.clone(), cluster.clone(), stop.clone()));
         tasks.spawn(sweep(services.clone(), stop.clone()));
         match audit_key {
@@ -295,6 +298,23 @@ async fn keep_namespaces(services: Services, cluster: Arc<KubeCluster>, stop: Ca
         }
     };
     until_stopped(&*clock, &stop, work, "namespaces could not be reconciled").await;
+}
+
+/// Warns of loans that end, and takes back what is free of those that have.
+async fn keep_loans(services: Services, cluster: Arc<KubeCluster>, stop: CancellationToken) {
+    let clock = services.clock().clone();
+    let work = || {
+        let (services, cluster) = (services.clone(), cluster.clone());
+        async move {
+            cluster.led().await;
+            let changed = services.keep_loans().await?;
+            if changed > 0 {
+                tracing::info!(changed, "loans looked after");
+            }
+            Ok(())
+        }
+    };
+    until_stopped(&*clock, &stop, work, "loans could not be looked after").await;
 }
 
 /// Does it every [`RECONCILE`], sooner after a failure, until told to stop.

@@ -10,6 +10,7 @@ pub mod errors;
 pub mod home;
 pub mod namespace;
 pub mod quotas;
+pub mod requests;
 pub mod search;
 pub mod session;
 pub mod tenant;
@@ -23,6 +24,7 @@ pub const AREAS: &[&[Entry]] = &[
     search::ENTRIES,
     admin::ENTRIES,
     quotas::ENTRIES,
+    requests::ENTRIES,
     apps::ENTRIES,
     namespace::ENTRIES,
     tenant::ENTRIES,

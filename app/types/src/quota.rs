@@ -12,6 +12,7 @@ use crate::{
     quantity::{Quantity, QuantityError},
 };
 
+pub mod request;
 #[cfg(test)]
 mod tests;
 mod view;

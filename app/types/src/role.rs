@@ -83,6 +83,8 @@ words!(
         Quota = "quota",
         /// What a namespace has of its tenant's quota.
         Share = "share",
+        /// A tenant's request for another quota.
+        Request = "request",
         /// An app and its revisions.
         App = "app",
         /// Pods, events and what else the cluster makes of an app.

@@ -30,6 +30,10 @@ use crate::handlers::{
     tenants::{TenantSummary, TenantView},
 };
 
+mod requests;
+
+use requests::{loan, quota_request};
+
 const IMAGE: &str = "registry.example.com/checkout:1.4.2";
 const POD: &str = "checkout-5d4f8c7b9-x2x7k";
 const CAUSE: &str = "The image registry.example.com/checkout:1.4.2 cannot be pulled: not found.";
@@ -416,10 +420,13 @@ pub(crate) fn of(schema: &str) -> Option<Value> {
             cluster: named("local")?,
             limited: true,
             plan: named("small"),
+            origin: None,
             resources: vec![quota_row()],
+            loans: vec![loan()?],
             namespaces: vec![namespace_quota()?],
         }),
         "NamespaceQuota" => to_value(namespace_quota()?),
+        "QuotaRequest" => to_value(quota_request()?),
         "TenantPressure" => to_value(TenantPressure {
             tenant: named("shop")?,
             display_name: "Web shop".to_owned(),
@@ -472,6 +479,7 @@ fn quota_row() -> QuotaRow {
     QuotaRow {
         resource: "requests.cpu".to_owned(),
         limit: Some("4".to_owned()),
+        lent: Some("1".to_owned()),
         shared: "3500m".to_owned(),
         left: Some("500m".to_owned()),
         used: Some("3".to_owned()),
@@ -519,6 +527,14 @@ fn request(schema: &str) -> Option<Value> {
         "SignInReplacement" => json!({ "localAccounts": false }),
         "QuotaReplacement" => json!({ "cluster": "local", "plan": "small" }),
         "ShareReplacement" => json!({ "resources": { "requests.cpu": "2", "requests.memory": "4Gi", "pods": "20" } }),
+        "NewQuotaRequest" => json!({
+            "resources": { "requests.cpu": "6" }, "until": "2027-01-03", "namespace": "prod",
+            "reason": "The sale begins on Friday", "lacking": { "requests.cpu": "1500m" }
+        }),
+        "RequestComment" => json!({ "comment": "Until the sale ends", "version": 1 }),
+        "RequestOffer" => {
+            json!({ "resources": { "requests.cpu": "5" }, "until": "2026-12-15", "comment": "As much as is free", "version": 1 })
+        }
         "QuotaMove" => json!({ "from": "staging", "to": "prod", "resources": { "requests.cpu": "500m" } }),
         "NewToken" => {
             json!({ "name": "deploy pipeline", "expiresInDays": 90, "scope": { "readOnly": false, "tenant": "shop" } })
@@ -535,7 +551,7 @@ mod tests {
     use super::*;
     use crate::{
         body::Input,
-        handlers::{admin, app_actions, apps, me, members, namespaces, preflight, quotas, tenants},
+        handlers::{admin, app_actions, apps, me, members, namespaces, preflight, quotas, requests, tenants},
     };
 
     fn read<T: Input>(name: &str) {
@@ -561,6 +577,9 @@ mod tests {
         read::<quotas::QuotaReplacement>("QuotaReplacement");
         read::<quotas::ShareReplacement>("ShareReplacement");
         read::<quotas::QuotaMove>("QuotaMove");
+        read::<requests::NewQuotaRequest>("NewQuotaRequest");
+        read::<requests::RequestComment>("RequestComment");
+        read::<requests::RequestOffer>("RequestOffer");
         read::<me::NewToken>("NewToken");
         read::<admin::NewUser>("NewUser");
         read::<admin::UserReplacement>("UserReplacement");

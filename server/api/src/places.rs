@@ -110,6 +110,12 @@ pub(crate) struct OfRule {
 }
 
 #[derive(Deserialize)]
+pub(crate) struct OfRequest {
+    pub tenant: TenantName,
+    pub request: Uuid,
+}
+
+#[derive(Deserialize)]
 pub(crate) struct OfToken {
     pub token: Uuid,
 }

@@ -4,7 +4,10 @@
 use berth_types::{
     ClusterId, ErrorCode, FieldError, NamespaceName, PlanName, Quantity, QuotaKey, Resource, Resources, TenantName,
     people::Namespace,
-    quota::{ContainerDefaults, field},
+    quota::{
+        ContainerDefaults, field,
+        request::{LoanStage, QuotaLoan},
+    },
 };
 use uuid::Uuid;
 
@@ -13,6 +16,8 @@ use crate::{
     error::Error,
 };
 
+pub mod requests;
+pub mod rules;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +29,8 @@ pub const RESOURCES: &str = "resources";
 pub struct Limit {
     /// The plan that says so; none: amounts of its own.
     pub plan: Option<PlanName>,
+    /// The plan from which amounts of its own were made.
+    pub origin: Option<PlanName>,
     /// How much of each key; what it does not name is not limited.
     pub resources: Resources,
     /// What containers get that do not say themselves.
@@ -50,8 +57,10 @@ pub struct Book {
     pub display_name: String,
     /// The cluster.
     pub cluster: ClusterId,
-    /// None: unlimited.
+    /// None: unlimited. Loans come on top of it.
     pub limit: Option<Limit>,
+    /// What is lent and not given back yet, by when it ends.
+    pub loans: Vec<QuotaLoan>,
     /// By name.
     pub shares: Vec<Share>,
 }
@@ -128,6 +137,8 @@ pub enum Lack {
         /// Which.
         namespace: NamespaceName,
     },
+    /// Nothing limits the tenant in this: its limit can become neither more nor less.
+    Free(QuotaKey),
     /// The sum cannot be counted.
     Overflow(QuotaKey),
 }
@@ -172,6 +183,10 @@ impl Lack {
             Self::Unlimited { key, namespace } => {
                 let message = format!("{namespace} is not limited in {key}: there is nothing to move");
                 FieldError::new(at(key), "quota_unlimited", message).param("namespace", namespace).param("key", key)
+            }
+            Self::Free(key) => {
+                let message = format!("nothing limits the tenant in {key}: there is nothing to ask for");
+                FieldError::new(at(key), "request_unlimited", message).param("key", key)
             }
             Self::Overflow(key) => FieldError::new(at(key), "quantity_range", "the sum is too large"),
         }
@@ -231,6 +246,7 @@ impl Book {
             display_name: tenant.display_name.to_string(),
             cluster: cluster.clone(),
             limit: None,
+            loans: Vec::new(),
             shares: Vec::new(),
         }
     }
@@ -262,10 +278,28 @@ impl Book {
         self.limit.as_ref().map(|limit| limit.defaults.clone()).unwrap_or_default()
     }
 
-    /// What the tenant may have of `key`; `None`: as much as it likes.
+    /// What the tenant may have of `key`, loans included; `None`: as much as it likes.
     #[must_use]
     pub fn limit_of(&self, key: &QuotaKey) -> Option<Quantity> {
+        self.base_of(key).map(|base| base.plus(self.lent(key)))
+    }
+
+    /// What the tenant may have of `key` apart from loans.
+    #[must_use]
+    pub fn base_of(&self, key: &QuotaKey) -> Option<Quantity> {
         self.limit.as_ref().filter(|limit| limit.resources.has(key)).map(|limit| limit.resources.of(key))
+    }
+
+    /// How much of `key` is lent.
+    #[must_use]
+    pub fn lent(&self, key: &QuotaKey) -> Quantity {
+        self.loans.iter().fold(Quantity::ZERO, |sum, loan| sum.plus(loan.resources.of(key)))
+    }
+
+    /// How much of `key` was lent until a time that has passed.
+    fn overdue(&self, key: &QuotaKey) -> Quantity {
+        let overdue = self.loans.iter().filter(|loan| loan.stage == LoanStage::Overdue);
+        overdue.fold(Quantity::ZERO, |sum, loan| sum.plus(loan.resources.of(key)))
     }
 
     /// What its namespaces have of `key` together; `None` when that cannot be counted.
@@ -295,10 +329,12 @@ impl Book {
     #[must_use]
     pub fn lacks(&self) -> Vec<Lack> {
         let Some(limit) = &self.limit else { return Vec::new() };
-        let lack = |(key, limit): (&QuotaKey, Quantity)| match self.shared(key) {
-            None => Some(Lack::Overflow(key.clone())),
-            Some(sum) if sum > limit => Some(Lack::Shared { key: key.clone(), limit, shares: self.holders(key) }),
-            Some(_) => None,
+        let lack = |(key, base): (&QuotaKey, Quantity)| match (self.shared(key), base.plus(self.lent(key))) {
+            (None, _) => Some(Lack::Overflow(key.clone())),
+            (Some(sum), limit) if sum > limit => {
+                Some(Lack::Shared { key: key.clone(), limit, shares: self.holders(key) })
+            }
+            (Some(_), _) => None,
         };
         limit.resources.iter().filter_map(lack).collect()
     }
@@ -341,7 +377,11 @@ impl Book {
                 lacks.push(Lack::Overflow(key.clone()));
                 continue;
             };
-            let Some(limit) = after.limit_of(key) else { continue };
+            let Some(mut limit) = after.limit_of(key) else { continue };
+            if self.shared(key).is_some_and(|before| sum > before) {
+                // What becomes free of an overdue loan is given back, not shared out again.
+                limit = limit.minus(after.overdue(key));
+            }
             let wants = asked(after, key);
             if sum > limit && wants > asked(self, key) {
                 let others = sum.minus(wants);

@@ -20,6 +20,7 @@ mod migrations;
 mod people;
 mod postgres;
 mod quotas;
+mod requests;
 mod sign_in;
 mod sqlite;
 mod store;

@@ -77,6 +77,7 @@ const ALL: &[Migration] = &[
     migration!(6, "audit_chain", "0006_audit_chain", Some(Work::ChainAudit)),
     migration!(7, "quotas", "0007_quotas"),
     migration!(8, "sign_in", "0008_sign_in"),
+    migration!(9, "requests", "0009_requests"),
 ];
 
 /// The version that this program wants.

@@ -24,6 +24,7 @@ use uuid::Uuid;
 
 use crate::{
     engine::{Columns, Engine, Reader, Statement, Transaction, sql},
+    requests::{loan, loans},
     store::{SqlStore, decoded, found, taken},
     tenants::{insert_namespace, lock_tenant, namespace, namespace_columns},
 };
@@ -37,7 +38,7 @@ macro_rules! plan_columns {
 
 const FIND_PLAN: &str = concat!("SELECT ", plan_columns!(), " FROM plans p WHERE p.name = $1");
 
-fn text(value: &impl Serialize) -> Result<String> {
+pub(crate) fn text(value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(Error::internal)
 }
 
@@ -58,7 +59,8 @@ fn limits(tenant: Option<Uuid>) -> Statement {
     macro_rules! limits {
         ($which:literal) => {
             concat!(
-                "SELECT t.id, t.name, t.display_name, q.cluster, p.name, COALESCE(p.resources, q.resources), p.defaults \
+                "SELECT t.id, t.name, t.display_name, q.cluster, p.name, q.origin, COALESCE(p.resources, q.resources), \
+                 COALESCE(p.defaults, q.defaults) \
                  FROM tenant_quotas q JOIN tenants t ON t.id = q.tenant_id LEFT JOIN plans p ON p.id = q.plan_id",
                 $which
             )
@@ -90,8 +92,8 @@ fn shares(tenant: Option<Uuid>) -> Statement {
     }
 }
 
-/// Books from the rows of [`limits`] and [`shares`].
-fn books(limits: &[impl Columns], shares: &[impl Columns]) -> Result<Vec<Book>> {
+/// Books from the rows of [`limits`], [`shares`] and [`loans`].
+fn books(limits: &[impl Columns], shares: &[impl Columns], loans: &[impl Columns]) -> Result<Vec<Book>> {
     let mut books: BTreeMap<(TenantName, ClusterId), Book> = BTreeMap::new();
     let empty = |id: Uuid, called: String, (tenant, cluster): &(TenantName, ClusterId)| Book {
         tenant: tenant.clone(),
@@ -99,14 +101,15 @@ fn books(limits: &[impl Columns], shares: &[impl Columns]) -> Result<Vec<Book>> 
         display_name: called,
         cluster: cluster.clone(),
         limit: None,
+        loans: Vec::new(),
         shares: Vec::new(),
     };
     for (id, tenant, called, cluster, limit) in decoded(limits, |row| {
         let (id, tenant, called, cluster) = (row.parsed()?, row.parsed()?, row.text()?, row.parsed()?);
-        let plan = row.parsed_or_null()?;
+        let (plan, origin) = (row.parsed_or_null()?, row.parsed_or_null()?);
         let resources = row.json()?;
         let defaults: Option<ContainerDefaults> = row.json_or_null()?;
-        Ok((id, tenant, called, cluster, Limit { plan, resources, defaults: defaults.unwrap_or_default() }))
+        Ok((id, tenant, called, cluster, Limit { plan, origin, resources, defaults: defaults.unwrap_or_default() }))
     })? {
         books.entry((tenant, cluster)).or_insert_with_key(|at| empty(id, called, at)).limit = Some(limit);
     }
@@ -118,6 +121,12 @@ fn books(limits: &[impl Columns], shares: &[impl Columns]) -> Result<Vec<Book>> 
         let at = (share.namespace.tenant.clone(), share.namespace.cluster.clone());
         books.entry(at).or_insert_with_key(|at| empty(id, called, at)).shares.push(share);
     }
+    // What is lent comes on top of a limit: where there is none any more, so is the loan.
+    for (place, loan) in decoded(loans, |row| Ok(((row.parsed()?, row.parsed()?), loan(row)?)))? {
+        if let Some(book) = books.get_mut(&place) {
+            book.loans.push(loan);
+        }
+    }
     Ok(books.into_values().collect())
 }
 
@@ -125,7 +134,37 @@ fn books(limits: &[impl Columns], shares: &[impl Columns]) -> Result<Vec<Book>> 
 async fn books_of(transaction: &mut impl Transaction, tenant: Uuid) -> Result<Vec<Book>> {
     let limits = transaction.fetch(limits(Some(tenant))).await?;
     let shares = transaction.fetch(shares(Some(tenant))).await?;
-    books(&limits, &shares)
+    let loans = transaction.fetch(loans(Some(tenant))).await?;
+    books(&limits, &shares, &loans)
+}
+
+/// The book of a tenant on a cluster, which nobody else changes until the transaction ends.
+pub(crate) async fn locked_book(
+    transaction: &mut impl Transaction,
+    tenant: &TenantRef,
+    cluster: &ClusterId,
+) -> Result<Book> {
+    lock_tenant(transaction, tenant.id).await?;
+    let known = books_of(transaction, tenant.id).await?.into_iter().find(|book| book.cluster == *cluster);
+    Ok(known.unwrap_or_else(|| Book::empty(tenant, cluster)))
+}
+
+/// Writes what is otherwise in `after`, but for loans. A limit that changes is the tenant's own.
+pub(crate) async fn write_difference(
+    transaction: &mut impl Transaction,
+    before: &Book,
+    after: &Book,
+    now: Timestamp,
+) -> Result<()> {
+    if after.limit != before.limit {
+        write_limit(transaction, after, None, now).await?;
+    }
+    for (share, old) in after.shares.iter().zip(&before.shares) {
+        if share != old {
+            write_share(transaction, share, now).await?;
+        }
+    }
+    Ok(())
 }
 
 /// The plan called `name`, which stays as it is until the transaction ends.
@@ -147,7 +186,7 @@ async fn tenants_of(transaction: &mut impl Transaction, plan: Uuid) -> Result<Ve
 }
 
 /// Commits what was done, or undoes it at once, so that nobody waits for its locks.
-async fn finish<T>(transaction: impl Transaction, done: Result<T>) -> Result<T> {
+pub(crate) async fn finish<T>(transaction: impl Transaction, done: Result<T>) -> Result<T> {
     match done {
         Ok(value) => transaction.commit().await.map(|()| value),
         Err(error) => {
@@ -169,13 +208,11 @@ async fn change(
         Change::Limit(Some(Limit { plan: Some(name), .. })) => {
             let Plan { id, resources, defaults, .. } =
                 locked_plan(transaction, name).await?.ok_or_else(|| plan_unknown(name.as_str()))?;
-            (Change::Limit(Some(Limit { plan: Some(name.clone()), resources, defaults })), Some(id))
+            (Change::Limit(Some(Limit { plan: Some(name.clone()), origin: None, resources, defaults })), Some(id))
         }
         other => (other.clone(), None),
     };
-    lock_tenant(transaction, tenant.id).await?;
-    let known = books_of(transaction, tenant.id).await?.into_iter().find(|book| book.cluster == *cluster);
-    let before = known.unwrap_or_else(|| Book::empty(tenant, cluster));
+    let before = locked_book(transaction, tenant, cluster).await?;
     let after = before.after(&change).map_err(|lacks| refusal(&lacks))?;
     if matches!(change, Change::Limit(_)) {
         write_limit(transaction, &after, plan_id, now).await?;
@@ -194,16 +231,20 @@ async fn write_limit(
     plan: Option<Uuid>,
     now: Timestamp,
 ) -> Result<()> {
-    const SET: &str = "INSERT INTO tenant_quotas (tenant_id, cluster, plan_id, resources, updated_at) \
-                       VALUES ($1, $2, $3, $4, $5) ON CONFLICT (tenant_id, cluster) DO UPDATE \
-                       SET plan_id = excluded.plan_id, resources = excluded.resources, updated_at = excluded.updated_at";
+    const SET: &str = "INSERT INTO tenant_quotas (tenant_id, cluster, plan_id, resources, updated_at, origin, defaults) \
+                       VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (tenant_id, cluster) DO UPDATE \
+                       SET plan_id = excluded.plan_id, resources = excluded.resources, updated_at = excluded.updated_at, \
+                       origin = excluded.origin, defaults = excluded.defaults";
     const CLEAR: &str = "DELETE FROM tenant_quotas WHERE tenant_id = $1 AND cluster = $2";
     let statement = match &book.limit {
         Some(limit) => {
             let own = if plan.is_none() { Some(text(&limit.resources)?) } else { None };
+            // A plan says itself what containers get.
+            let defaults = if plan.is_none() { Some(text(&limit.defaults)?) } else { None };
             let plan = plan.map(|id| id.to_string());
             let set = sql(SET).bind(book.tenant_id).bind(book.cluster.as_str());
-            set.bind(plan.as_deref()).bind(own.as_deref()).bind(now)
+            let set = set.bind(plan.as_deref()).bind(own.as_deref()).bind(now);
+            set.bind(limit.origin.as_ref().map(PlanName::as_str)).bind(defaults.as_deref())
         }
         None => sql(CLEAR).bind(book.tenant_id).bind(book.cluster.as_str()),
     };
@@ -298,12 +339,14 @@ impl<E: Engine> Quotas for SqlStore<E> {
 
     async fn list_books(&self, tenant: &TenantRef) -> Result<Vec<Book>> {
         let limits = self.engine.read(limits(Some(tenant.id))).await?;
-        books(&limits, &self.engine.read(shares(Some(tenant.id))).await?)
+        let shares = self.engine.read(shares(Some(tenant.id))).await?;
+        books(&limits, &shares, &self.engine.read(loans(Some(tenant.id))).await?)
     }
 
     async fn list_all_books(&self, _: &Grant<PlatformRef>) -> Result<Vec<Book>> {
         let limits = self.engine.read(limits(None)).await?;
-        books(&limits, &self.engine.read(shares(None)).await?)
+        let shares = self.engine.read(shares(None)).await?;
+        books(&limits, &shares, &self.engine.read(loans(None)).await?)
     }
 
     async fn change_book(

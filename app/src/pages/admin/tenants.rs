@@ -6,7 +6,7 @@ use berth_core::{
     services::quotas::{BEYOND, Wanted},
 };
 use berth_types::{
-    Action, ClusterId, PlanName, Quantity, Resource, TenantName,
+    Action, ClusterId, PlanName, Quantity, QuotaKey, Resource, TenantName,
     quota::{QuotaRow, TenantPressure, TenantQuota},
 };
 use leptos::prelude::*;
@@ -182,7 +182,14 @@ fn first(now: Option<&TenantQuota>) -> Form {
         _ => UNLIMITED,
     };
     let rows = now.iter().flat_map(|quota| &quota.resources);
-    let own = rows.filter_map(|row| Some((row.resource.clone(), row.limit.clone()?))).collect();
+    // What is lent comes on top of what is set here.
+    let base = |row: &QuotaRow| {
+        let (limit, lent) = (row.limit.as_ref()?, row.lent.as_ref());
+        let Some(lent) = lent else { return Some(limit.clone()) };
+        let key: QuotaKey = row.resource.parse().ok()?;
+        Some(key.write(limit.parse::<Quantity>().ok()?.minus(lent.parse().ok()?)))
+    };
+    let own = rows.filter_map(|row| Some((row.resource.clone(), base(row)?))).collect();
     let mut values = fields::values(&own, &common());
     values.push(("plan".to_owned(), plan.to_owned()));
     Form { values, ..Form::default() }

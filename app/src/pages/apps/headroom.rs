@@ -12,13 +12,14 @@ use berth_core::{
     },
     services::preflight::{Depth, Policy, Preflight},
 };
-use berth_types::{AppName, FieldError, Quantity, headroom::Headroom};
+use berth_types::{AppName, FieldError, Quantity, QuotaKey, headroom::Headroom};
 use leptos::prelude::*;
 use serde_json::Value;
 
 use super::Spot;
 use crate::{
     components::{Icon, ago, icon},
+    paths,
     request::{Answer, Cx},
     tr,
     ui::Ui,
@@ -32,8 +33,8 @@ pub const CHECK: &str = "check";
 /// What the panel shows.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outlook {
-    /// What was found.
-    Found(Box<Preflight>),
+    /// What was found, and where one asks for the quota that is lacking, where any is.
+    Found(Box<Preflight>, Option<String>),
     /// What was typed cannot be read yet.
     Unreadable,
 }
@@ -48,10 +49,33 @@ pub async fn look(cx: &Cx, spot: &Spot, app: Option<&AppName>, spec: &Value, dep
         None => cx.services.preflight_new_app(&cx.ctx, spot.path(), spec, depth).await,
     };
     match found {
-        Ok(found) => Ok(Outlook::Found(Box::new(found))),
+        Ok(found) => {
+            let ask = ask_for(spot, &found);
+            Ok(Outlook::Found(Box::new(found), ask))
+        }
         Err(e) if e.code() == berth_types::ErrorCode::Invalid => Ok(Outlook::Unreadable),
         Err(e) => Err(e),
     }
+}
+
+/// The form that asks for what is lacking at rest, with the amounts; none where nothing is.
+fn ask_for(spot: &Spot, found: &Preflight) -> Option<String> {
+    let keys = if found.suspended { &found.resumed } else { &found.headroom };
+    let lacks = keys.iter().filter_map(|key| {
+        let left = key.left(key.rest);
+        // An old name of the same.
+        let name = match key.resource.as_str() {
+            "cpu" | "memory" => format!("requests.{}", key.resource),
+            other => other.to_owned(),
+        };
+        let parsed: QuotaKey = name.parse().ok()?;
+        left.is_negative().then(|| (format!("lacking[{name}]"), parsed.write(Quantity::ZERO.minus(left))))
+    });
+    let lacks: Vec<(String, String)> = lacks.collect();
+    let pairs = lacks.iter().map(|(name, amount)| (name.as_str(), amount.as_str()));
+    let namespace = [("namespace", spot.namespace.as_str())];
+    (!lacks.is_empty())
+        .then(|| paths::with_query(&paths::quota_request_new(&spot.tenant), namespace.into_iter().chain(pairs)))
 }
 
 /// How much of a check a form asked for.
@@ -65,7 +89,7 @@ impl Outlook {
     #[must_use]
     pub fn errors(&self) -> &[FieldError] {
         match self {
-            Self::Found(found) => &found.errors,
+            Self::Found(found, _) => &found.errors,
             Self::Unreadable => &[],
         }
     }
@@ -116,8 +140,8 @@ fn instead(text: impl Into<String>) -> AnyView {
 
 fn inside(ui: Ui, outlook: &Outlook) -> AnyView {
     let l = ui.lang;
-    let found = match outlook {
-        Outlook::Found(found) => found,
+    let (found, ask) = match outlook {
+        Outlook::Found(found, ask) => (found, ask.clone()),
         Outlook::Unreadable => return instead(tr::headroom::unreadable(l)),
     };
     if found.freshness.as_of.is_none() {
@@ -150,6 +174,10 @@ fn inside(ui: Ui, outlook: &Outlook) -> AnyView {
     view! {
         {stale}
         {summary(ui, found)}
+        {ask.map(|href| view! {
+            // Elsewhere, so that nothing of what was typed is lost.
+            <p class="small"><a href=href target="_blank" rel="noopener">{tr::headroom::ask(l)}</a></p>
+        })}
         {suspended}
         {rows}
         {warnings}

@@ -7,7 +7,10 @@ use berth_core::{
 };
 use berth_types::{
     Action, Quantity, QuotaKey, Resource, Resources, TenantName,
-    quota::{NamespaceQuota, QuotaRow, TenantQuota},
+    quota::{
+        NamespaceQuota, QuotaRow, TenantQuota,
+        request::{QuotaLoan, QuotaRequest},
+    },
     rows::UsageRow,
 };
 use futures::FutureExt;
@@ -15,6 +18,7 @@ use leptos::prelude::*;
 
 use crate::{
     components::{Button, Column, Form, Meter, Tone, card, link_button, meter, note, table, tag},
+    pages::requests,
     paths,
     request::{Answer, Cx, Page, Place, TenantNav},
     router::Entry,
@@ -48,6 +52,10 @@ pub struct Model {
     pub may_share: bool,
     /// Whether the reader may set it.
     pub may_set: bool,
+    /// Whether the reader may ask for another one.
+    pub may_ask: bool,
+    /// Requests that somebody is to decide.
+    pub open: Vec<QuotaRequest>,
 }
 
 fn stalest(quotas: &[QuotaOverview]) -> Option<Freshness> {
@@ -58,12 +66,15 @@ async fn page(cx: Cx) -> Result<Answer> {
     let (grant, _) = cx.services.get_tenant(&cx.ctx, &cx.tenant()?).await?;
     let overviews = cx.services.tenant_quota(&cx.ctx, &grant.name).await?;
     let could = |resource| cx.services.authz().could(&cx.ctx, &grant, resource, Action::Update);
+    let requests = cx.services.list_requests(&cx.ctx, &grant.name).await?;
     let freshness = stalest(&overviews);
     let model = Model {
         tenant: grant.name.clone(),
         quotas: overviews.into_iter().map(|overview| overview.quota).collect(),
         may_share: could(Resource::Share),
         may_set: could(Resource::Quota),
+        may_ask: cx.services.authz().could(&cx.ctx, &grant, Resource::Request, Action::Create),
+        open: requests.into_iter().filter(|request| request.state.is_open()).collect(),
     };
     let place = Place::Tenant(grant.name.clone(), TenantNav::Quota);
     let mut page = Page::new(tr::quotas::quota(cx.lang()), place, view(cx.ui(), model));
@@ -81,6 +92,14 @@ pub fn view(ui: Ui, m: Model) -> impl IntoView + 'static {
         .may_set
         .then(|| link_button(Button::Plain, None, tr::quotas::set_quota(l), paths::admin_tenant_quota(&m.tenant)));
     let several = m.quotas.len() > 1;
+    let loans: Vec<(String, QuotaLoan)> = m
+        .quotas
+        .iter()
+        .flat_map(|quota| quota.loans.iter().map(move |loan| (quota.cluster.to_string(), loan.clone())))
+        .collect();
+    // Where nothing is limited there is nothing to ask for.
+    let asked = m.quotas.iter().any(|quota| quota.limited) || !m.open.is_empty();
+    let requests = asked.then(|| requests::on_quota_page(ui, &m.tenant, &m.open, &loans, m.may_ask));
     let clusters: Vec<_> = m.quotas.iter().map(|quota| cluster(ui, &m, quota, several)).collect();
     view! {
         <div class="head">
@@ -89,6 +108,7 @@ pub fn view(ui: Ui, m: Model) -> impl IntoView + 'static {
             <div class="do">{moving}{set}</div>
         </div>
         {clusters}
+        {requests}
     }
 }
 
@@ -98,6 +118,9 @@ fn cluster(ui: Ui, m: &Model, quota: &TenantQuota, several: bool) -> AnyView {
     let title = if several { quota.cluster.to_string() } else { tr::quotas::limits(l).to_owned() };
     let plan = match (&quota.plan, quota.limited) {
         (Some(plan), _) => tr::quotas::by_plan(l, plan),
+        (None, true) if quota.origin.is_some() => {
+            tr::requests::own_of_plan(l, quota.origin.as_ref().map(ToString::to_string).unwrap_or_default())
+        }
         (None, true) => tr::quotas::own(l).to_owned(),
         (None, false) => tr::quotas::unlimited(l).to_owned(),
     };
@@ -129,7 +152,13 @@ pub fn limits(ui: Ui, rows: &[QuotaRow]) -> AnyView {
                     " "
                     <span class="muted small mono">{row.resource.clone()}</span>
                 </td>
-                <td class="num">{amount(&row.limit).unwrap_or_else(|| tr::quotas::unlimited(l).to_owned())}</td>
+                <td class="num">
+                    {amount(&row.limit).unwrap_or_else(|| tr::quotas::unlimited(l).to_owned())}
+                    {amount(&row.lent).map(|lent| view! {
+                        " "
+                        <span class="muted small">{tr::requests::of_it_lent(l, lent)}</span>
+                    })}
+                </td>
                 <td class="num">{words::amount(&row.resource, &row.shared)}</td>
                 <td class="num">{or_none(amount(&row.left))}</td>
                 <td class="num">{or_none(amount(&row.used))}</td>

@@ -35,6 +35,7 @@ fn bars_are_as_full_as_the_numbers_say() {
     let row = |limit: Option<&str>, shared: &str, used: Option<&str>| QuotaRow {
         resource: "pods".into(),
         limit: limit.map(str::to_owned),
+        lent: None,
         shared: shared.into(),
         left: None,
         used: used.map(str::to_owned),

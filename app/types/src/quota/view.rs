@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{QuotaKey, Resources, read_amount};
+use super::{QuotaKey, Resources, read_amount, request::QuotaLoan};
 use crate::{
     error::FieldError,
     names::{ClusterId, NamespaceName, PlanName, TenantName},
@@ -115,8 +115,11 @@ dto! {
     pub struct QuotaRow {
         /// `requests.cpu`, `pods`, …
         pub resource: String,
-        /// What the tenant may have; absent when nothing limits it.
+        /// What the tenant may have, loans included; absent when nothing limits it.
         pub limit: Option<String>,
+        /// How much of the limit is lent; absent when nothing is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub lent: Option<String>,
         /// What its namespaces have of it.
         pub shared: String,
         /// What is left to share out; absent when nothing limits it.
@@ -150,8 +153,14 @@ dto! {
         pub limited: bool,
         /// The plan that gives it; absent when it has amounts of its own, or none.
         pub plan: Option<PlanName>,
+        /// The plan that it had before a request gave it amounts of its own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub origin: Option<PlanName>,
         /// Key by key.
         pub resources: Vec<QuotaRow>,
+        /// What is lent and not given back yet, by when it ends.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pub loans: Vec<QuotaLoan>,
         /// Its namespaces there, by name.
         pub namespaces: Vec<NamespaceQuota>,
     }

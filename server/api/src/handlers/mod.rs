@@ -14,6 +14,7 @@ pub(crate) mod namespaces;
 pub(crate) mod preflight;
 pub(crate) mod providers;
 pub(crate) mod quotas;
+pub(crate) mod requests;
 pub(crate) mod search;
 pub(crate) mod tenants;
 pub(crate) mod workloads;
@@ -26,6 +27,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         members::routes(),
         namespaces::routes(),
         quotas::routes(),
+        requests::routes(),
         apps::routes(),
         app_actions::routes(),
         preflight::routes(),

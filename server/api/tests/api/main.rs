@@ -12,5 +12,6 @@ mod main_job;
 mod preflight;
 mod problems;
 mod quotas;
+mod requests;
 mod unauthorized;
 mod watches;

@@ -6,12 +6,13 @@ use std::{collections::BTreeMap, time::Duration};
 use berth_core::{
     authz::{Grant, PlatformRef, matrix::allows},
     ports::{
+        requests::Requests as _,
         sign_in::{NewGroupRule, SignIns as _},
         store::{Account, People as _, Tenants as _},
     },
-    services::{plans::PlanText, providers::ProviderText},
+    services::{plans::PlanText, providers::ProviderText, quotas::Wanted},
 };
-use berth_types::{Action, PlatformRole, Resource, TenantRole, people::TokenScope};
+use berth_types::{Action, PlatformRole, Resource, TenantRole, people::TokenScope, quota::request::QuotaRequest};
 use serde_json::{Value, json};
 
 use crate::{
@@ -100,6 +101,16 @@ fn cases() -> Vec<Case> {
         case("get_namespace_quota", Namespace(Resource::Share, Read)),
         case("set_namespace_quota", Tenant(Resource::Share, Update)).body(json!({ "resources": { "pods": "5" } })),
         case("clear_namespace_quota", Tenant(Resource::Share, Delete)),
+        case("list_requests", Tenant(Resource::Request, Read)),
+        case("create_request", Tenant(Resource::Request, Create))
+            .body(json!({ "resources": { "secrets": "20" }, "reason": "x" })),
+        case("get_request", Tenant(Resource::Request, Read)),
+        case("approve_request", Tenant(Resource::Quota, Update)),
+        case("refuse_request", Tenant(Resource::Quota, Update)).body(json!({ "comment": "x" })),
+        case("offer_request", Tenant(Resource::Quota, Update)).body(json!({ "resources": { "secrets": "12" } })),
+        case("accept_request", Tenant(Resource::Request, Update)),
+        case("withdraw_request", Tenant(Resource::Request, Update)),
+        case("list_all_requests", Platform(Resource::Request, Read)),
         case("list_pressure", Platform(Resource::Platform, Read)),
         case("list_apps", Namespace(App, Read)).stream(),
         case("create_app", Namespace(App, Create)).body(json!({ "name": "web", "spec": app })),
@@ -347,8 +358,30 @@ async fn platform() -> Site {
         let (tenant, namespace) = ("shop".parse().unwrap(), namespace.parse().unwrap());
         site.world.services.set_share(&root, &tenant, &namespace, Some(&amounts("2"))).await.unwrap();
     }
+    let limit = Wanted::Own(amounts("9"));
+    site.world.services.set_tenant_quota(&root, &site.shop.name, None, &limit).await.unwrap();
+    let grant = Grant::unchecked(site.shop.clone(), Resource::Request, Action::Create);
+    site.world.store.create_request(&grant, &offered(), None).await.unwrap();
     site
 }
+
+/// A request of the developer's, with an offer: whatever may be done to a request can be done to it.
+fn offered() -> QuotaRequest {
+    let terms = json!({ "resources": { "secrets": "12" } });
+    let at = "2026-11-20T08:00:00Z";
+    let step = |by, what| json!({ "at": at, "by": by, "what": what, "comment": "", "terms": terms });
+    let request = json!({
+        "id": REQUEST, "tenant": "shop", "cluster": "local", "state": "offered", "createdAt": at, "version": 1,
+        "ask": {
+            "by": "developer", "terms": terms, "reason": "x",
+            "evidence": { "asOf": null, "resources": [], "lacking": {} },
+        },
+        "steps": [step("developer", "ask"), step("root", "offer")],
+    });
+    serde_json::from_value(request).unwrap()
+}
+
+const REQUEST: &str = "00000000-0000-0000-0000-000000000007";
 
 fn uri(path: &str) -> String {
     let uri = [
@@ -361,6 +394,7 @@ fn uri(path: &str) -> String {
         ("{plan}", "small"),
         ("{provider}", "corp"),
         ("{rule}", "00000000-0000-0000-0000-000000000002"),
+        ("{request}", REQUEST),
         ("{token}", "00000000-0000-0000-0000-000000000001"),
     ]
     .iter()

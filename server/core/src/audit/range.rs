@@ -50,7 +50,7 @@ impl Range {
 }
 
 /// `2026-11-21T14:00:00Z` with any offset; a day, or a day and a time (what a form's field sends), are taken as UTC.
-fn moment(field: &str, text: &str) -> Result<Timestamp> {
+pub(crate) fn moment(field: &str, text: &str) -> Result<Timestamp> {
     let text = text.trim();
     let utc = |local: civil::DateTime| local.to_zoned(TimeZone::UTC).map(|zoned| zoned.timestamp());
     let read = text

@@ -50,6 +50,11 @@ pub const fn rule_for(resource: Resource, action: Action) -> Rule {
         (Resource::Quota, Create | Update | Delete) => rule(None, true, false),
         (Resource::Share, Read) => rule(Some(Viewer), true, true),
         (Resource::Share, Create | Update | Delete) => rule(Some(Admin), true, false),
+        // Who deploys meets the quota, and asks for more; it is decided by who may change a quota. Changing a request is taking it
+        // back or taking an offer.
+        (Resource::Request, Read) => rule(Some(Viewer), true, true),
+        (Resource::Request, Create | Update) => rule(Some(Developer), false, false),
+        (Resource::Request, Delete) => rule(None, false, false),
         (Resource::App | Resource::Workload, Read) => rule(Some(Viewer), true, true),
         (Resource::App, Create | Update | Delete) => rule(Some(Developer), false, false),
         (Resource::Workload, Create | Update | Delete) => rule(Some(Developer), false, false),

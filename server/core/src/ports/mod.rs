@@ -4,5 +4,6 @@ pub mod audit;
 pub mod cluster;
 pub mod pages;
 pub mod quotas;
+pub mod requests;
 pub mod sign_in;
 pub mod store;

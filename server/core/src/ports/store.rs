@@ -15,7 +15,7 @@ pub use super::audit::{AuditChain, Slice};
 use crate::{
     authz::{Grant, PlatformRef, TenantRef},
     error::{Error, Result},
-    ports::{quotas::Quotas, sign_in::SignIns},
+    ports::{quotas::Quotas, requests::Requests, sign_in::SignIns},
 };
 
 /// A SHA-256 of a secret that is too random to be guessed: what stands in the database instead of it.
@@ -294,5 +294,5 @@ pub trait Database: Send + Sync {
 }
 
 /// All of it.
-pub trait Store: People + SignIns + Tenants + Quotas + Journal + AuditChain + Database {}
-impl<T: People + SignIns + Tenants + Quotas + Journal + AuditChain + Database> Store for T {}
+pub trait Store: People + SignIns + Tenants + Quotas + Requests + Journal + AuditChain + Database {}
+impl<T: People + SignIns + Tenants + Quotas + Requests + Journal + AuditChain + Database> Store for T {}

@@ -3,7 +3,7 @@ use berth_types::quota::Written;
 
 use super::*;
 
-fn amounts(text: &str) -> Resources {
+pub(super) fn amounts(text: &str) -> Resources {
     let pairs = text.split_whitespace().map(|pair| pair.split_once('=').unwrap());
     let written: Written = pairs.map(|(key, amount)| (key.to_owned(), amount.to_owned())).collect();
     Resources::read(RESOURCES, &written).unwrap()
@@ -14,11 +14,11 @@ fn name(text: &str) -> NamespaceName {
 }
 
 fn limit(text: &str) -> Option<Limit> {
-    Some(Limit { plan: None, resources: amounts(text), defaults: ContainerDefaults::default() })
+    Some(Limit { plan: None, origin: None, resources: amounts(text), defaults: ContainerDefaults::default() })
 }
 
 /// `limit`: none is unlimited. `shares`: name and amounts; none was given nothing.
-fn book(limit_text: Option<&str>, shares: &[(&str, Option<&str>)]) -> Book {
+pub(super) fn book(limit_text: Option<&str>, shares: &[(&str, Option<&str>)]) -> Book {
     let share = |(called, resources): &(&str, Option<&str>)| Share {
         namespace: Namespace {
             id: Uuid::nil(),
@@ -37,6 +37,7 @@ fn book(limit_text: Option<&str>, shares: &[(&str, Option<&str>)]) -> Book {
         display_name: "Shop".into(),
         cluster: ClusterId::local(),
         limit: limit_text.and_then(limit),
+        loans: Vec::new(),
         shares: shares.iter().map(share).collect(),
     }
 }
@@ -187,6 +188,7 @@ fn nothing_that_is_admitted_passes_the_limit() {
                 0 => Change::Limit(None),
                 1 | 2 => Change::Limit(Some(Limit {
                     plan: None,
+                    origin: None,
                     resources: dice.amounts(60),
                     defaults: ContainerDefaults::default(),
                 })),
@@ -216,7 +218,7 @@ fn nothing_that_is_admitted_passes_the_limit() {
                                 assert!(shares.iter().fold(Quantity::ZERO, |sum, (_, has)| sum.plus(*has)) > limit);
                             }
                             Lack::Unlimited { .. } => {}
-                            Lack::Absent(_) | Lack::Overflow(_) => panic!("{lack:?}"),
+                            Lack::Absent(_) | Lack::Free(_) | Lack::Overflow(_) => panic!("{lack:?}"),
                         }
                     }
                     refused += 1;

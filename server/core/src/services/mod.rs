@@ -5,11 +5,13 @@ use std::sync::Arc;
 use crate::{
     authz::Authz,
     env::{Clock, Random},
+    notices::{Notices, Silent},
     ports::{
         cluster::Clusters,
         sign_in::{NoProtocol, Protocol},
         store::Store,
     },
+    quota::rules::Rules,
 };
 
 pub mod apps;
@@ -26,6 +28,9 @@ pub mod providers;
 #[cfg(test)]
 mod quota_tests;
 pub mod quotas;
+#[cfg(test)]
+mod request_tests;
+pub mod requests;
 pub mod revisions;
 pub mod search;
 pub mod sign_in;
@@ -49,6 +54,8 @@ pub struct Services {
     protocol: Arc<dyn Protocol>,
     /// Apps are written without a look at quota and policies: see [`Services::without_preflight`].
     skips_preflight: bool,
+    rules: Rules,
+    notices: Arc<dyn Notices>,
 }
 
 impl Services {
@@ -63,8 +70,9 @@ impl Services {
     ) -> Self {
         let authz = Authz::new(store.clone());
         let passwords = Arc::new(identity::Passwords::new(&limits));
-        let protocol = Arc::new(NoProtocol);
-        Self { store, clusters, clock, random, limits, authz, passwords, protocol, skips_preflight: false }
+        let (protocol, rules, notices) = (Arc::new(NoProtocol), Rules::default(), Arc::new(Silent));
+        let skips_preflight = false;
+        Self { store, clusters, clock, random, limits, authz, passwords, protocol, skips_preflight, rules, notices }
     }
 
     /// The same, which signs people in by identity providers with which it speaks so.
@@ -77,6 +85,18 @@ impl Services {
     #[must_use]
     pub fn without_preflight(&self) -> Self {
         Self { skips_preflight: true, ..self.clone() }
+    }
+
+    /// The same, with other rules for requests that nobody need decide about.
+    #[must_use]
+    pub fn with_rules(&self, rules: Rules) -> Self {
+        Self { rules, ..self.clone() }
+    }
+
+    /// The same, with somebody to be told what happened.
+    #[must_use]
+    pub fn with_notices(&self, notices: Arc<dyn Notices>) -> Self {
+        Self { notices, ..self.clone() }
     }
 
     /// The checks.

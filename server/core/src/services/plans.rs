@@ -164,6 +164,7 @@ impl Services {
         let effect = |before: Book| {
             let limit = Limit {
                 plan: Some(plan.name.clone()),
+                origin: None,
                 resources: plan.resources.clone(),
                 defaults: plan.defaults.clone(),
             };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use berth_types::{
     Action, ClusterId, ErrorCode, FieldError, NamespaceName, Quantity, QuotaKey, Resource, Resources, TenantName,
-    quota::{NamespaceQuota, QuotaRow, TenantPressure, TenantQuota, Written, field},
+    quota::{NamespaceQuota, Plan, QuotaRow, TenantPressure, TenantQuota, Written, field},
 };
 use serde_json::json;
 
@@ -98,7 +98,8 @@ impl Services {
                         Err(_) => None,
                     };
                     let plan = known.ok_or_else(|| plan_unknown(name))?;
-                    Some(Limit { plan: Some(plan.name), resources: plan.resources, defaults: plan.defaults })
+                    let Plan { name, resources, defaults, .. } = plan;
+                    Some(Limit { plan: Some(name), origin: None, resources, defaults })
                 }
                 Wanted::Own(written) => {
                     let resources = Resources::read(RESOURCES, written).map_err(Error::invalid)?;
@@ -106,7 +107,7 @@ impl Services {
                         let message = "limit at least one key, or say that the tenant is not limited";
                         return Err(Error::field(FieldError::new(RESOURCES, "quota_empty", message)));
                     }
-                    Some(Limit { plan: None, resources, defaults: Default::default() })
+                    Some(Limit { plan: None, origin: None, resources, defaults: Default::default() })
                 }
             };
             let changed = self.change_book(&grant, &cluster, &Change::Limit(limit), ctx).await?;
@@ -225,8 +226,8 @@ impl Services {
     fn pressure(&self, book: &Book) -> TenantPressure {
         let quota = self.quota_overview(book).quota;
         let used = used_in(&quota.namespaces);
-        let limits = book.limit.iter().flat_map(|limit| limit.resources.iter());
-        let fullest = limits.filter_map(|(key, limit)| pressure(*used.get(key)?, limit)).max();
+        let limits = book.limit.iter().flat_map(|limit| limit.resources.keys());
+        let fullest = limits.filter_map(|key| pressure(*used.get(key)?, book.limit_of(key)?)).max();
         TenantPressure {
             tenant: book.tenant.clone(),
             display_name: book.display_name.clone(),
@@ -305,7 +306,7 @@ impl Services {
 
     /// Makes the cluster enforce at once what a change says; what shrinks first, so that the sum in the cluster never passes the
     /// limit either. What fails is made by the reconciler.
-    async fn follow(&self, tenant: &TenantRef, changed: &Changed) {
+    pub(super) async fn follow(&self, tenant: &TenantRef, changed: &Changed) {
         let enforced = |book: &Book, name: &NamespaceName| book.share(name).and_then(|share| book.enforced(share));
         let other_defaults = changed.before.defaults() != changed.after.defaults();
         let differs =
@@ -342,7 +343,7 @@ impl Services {
         all.into_iter().find(|row| row.name == *namespace).map(|row| row.cluster).ok_or_else(Error::not_found)
     }
 
-    fn quota_overview(&self, book: &Book) -> QuotaOverview {
+    pub(super) fn quota_overview(&self, book: &Book) -> QuotaOverview {
         let namespaces: Vec<_> = book.shares.iter().map(|share| self.shown(book, share)).collect();
         let used = used_in(&namespaces);
         let row = |key: &QuotaKey| {
@@ -351,6 +352,7 @@ impl Services {
             QuotaRow {
                 resource: key.to_string(),
                 limit: limit.map(|limit| key.write(limit)),
+                lent: Some(book.lent(key)).filter(|lent| *lent > Quantity::ZERO).map(|lent| key.write(lent)),
                 shared: key.write(shared),
                 left: left.map(|left| key.write(left)),
                 used: used.get(key).map(|used| key.write(*used)),
@@ -363,6 +365,8 @@ impl Services {
                 cluster: book.cluster.clone(),
                 limited: book.limit.is_some(),
                 plan: book.limit.as_ref().and_then(|limit| limit.plan.clone()),
+                origin: book.limit.as_ref().and_then(|limit| limit.origin.clone()),
+                loans: book.loans.clone(),
                 resources: book.keys().iter().map(row).collect(),
                 namespaces,
             },
@@ -386,13 +390,13 @@ pub(crate) fn desired_quota(book: &Book, share: &Share) -> Option<DesiredQuota> 
 }
 
 /// What a namespace uses of each key that the cluster counts.
-fn counted(cluster: &dyn Cluster, book: &Book, share: &Share) -> Resources {
+pub(super) fn counted(cluster: &dyn Cluster, book: &Book, share: &Share) -> Resources {
     let rows = cluster.usage(&book.namespace(share));
     rows.iter().filter_map(|row| Some((row.resource.parse().ok()?, row.used.parse().ok()?))).collect()
 }
 
 /// What namespaces use together of each key that the cluster counts.
-fn used_in(namespaces: &[NamespaceQuota]) -> BTreeMap<QuotaKey, Quantity> {
+pub(super) fn used_in(namespaces: &[NamespaceQuota]) -> BTreeMap<QuotaKey, Quantity> {
     let mut sum = BTreeMap::new();
     for (key, used) in namespaces.iter().flat_map(|namespace| namespace.used.iter()) {
         let total = sum.entry(key.clone()).or_insert(Quantity::ZERO);

@@ -30,6 +30,7 @@ mod app;
 mod cluster;
 mod lists;
 mod quotas;
+mod requests;
 mod sign_in;
 mod store;
 

@@ -6,7 +6,10 @@ use async_trait::async_trait;
 use berth_types::{
     ClusterId, PlanName, Resources,
     people::Namespace,
-    quota::{Plan, PlanRow},
+    quota::{
+        Plan, PlanRow,
+        request::{LoanStage, QuotaLoan},
+    },
 };
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -30,7 +33,7 @@ pub(super) struct Rows {
 }
 
 impl AllRows {
-    fn books(&self, only: Option<Uuid>) -> Vec<Book> {
+    pub(super) fn books(&self, only: Option<Uuid>) -> Vec<Book> {
         let mut books = Vec::new();
         let mut tenants: Vec<_> = self.tenants.iter().filter(|t| only.is_none_or(|only| only == t.id)).collect();
         tenants.sort_by(|a, b| a.name.cmp(&b.name));
@@ -45,12 +48,19 @@ impl AllRows {
                 let mut shares: Vec<Share> = theirs().filter(|n| n.cluster == *cluster).map(share).collect();
                 shares.sort_by(|a, b| a.namespace.name.cmp(&b.namespace.name));
                 let limit = self.quotas.limits.get(&(tenant.id, cluster.clone()));
+                let lent = |(owner, place, loan): &&(Uuid, ClusterId, QuotaLoan)| {
+                    *owner == tenant.id && *place == *cluster && loan.stage != LoanStage::Ended
+                };
+                let mut loans: Vec<QuotaLoan> =
+                    self.requests.loans.iter().filter(lent).map(|(_, _, loan)| loan.clone()).collect();
+                loans.sort_by_key(|loan| (loan.ends_at, loan.request));
                 books.push(Book {
                     tenant: tenant.name.clone(),
                     tenant_id: tenant.id,
                     display_name: tenant.display_name.clone(),
                     cluster: cluster.clone(),
                     limit: limit.map(|limit| self.quotas.given(limit)),
+                    loans,
                     shares,
                 });
             }
@@ -69,18 +79,23 @@ impl AllRows {
             other => other.clone(),
         };
         let after = before.after(&change).map_err(|lacks| refusal(&lacks))?;
-        let place = (tenant.id, cluster.clone());
-        match &after.limit {
+        self.write_book(&after);
+        Ok(Changed { before, after })
+    }
+
+    /// Writes limit and shares.
+    pub(super) fn write_book(&mut self, book: &Book) {
+        let place = (book.tenant_id, book.cluster.clone());
+        match &book.limit {
             Some(limit) => drop(self.quotas.limits.insert(place, limit.clone())),
             None => drop(self.quotas.limits.remove(&place)),
         }
-        for share in &after.shares {
+        for share in &book.shares {
             match &share.resources {
                 Some(own) => drop(self.quotas.shares.insert(share.namespace.id, own.clone())),
                 None => drop(self.quotas.shares.remove(&share.namespace.id)),
             }
         }
-        Ok(Changed { before, after })
     }
 }
 
@@ -97,7 +112,12 @@ impl Rows {
 }
 
 fn limit_of(plan: &Plan) -> Limit {
-    Limit { plan: Some(plan.name.clone()), resources: plan.resources.clone(), defaults: plan.defaults.clone() }
+    Limit {
+        plan: Some(plan.name.clone()),
+        origin: None,
+        resources: plan.resources.clone(),
+        defaults: plan.defaults.clone(),
+    }
 }
 
 #[async_trait]

@@ -8,6 +8,7 @@ mod journal;
 mod people;
 mod providers;
 mod quotas;
+mod requests;
 mod sign_in;
 mod tenants;
 mod upkeep;
@@ -90,6 +91,10 @@ suite! {
         quotas::a_namespace_comes_with_its_share_or_not_at_all,
         quotas::the_last_of_a_quota_is_given_once,
         quotas::limits_and_shares_at_once,
+        requests::requests_and_what_is_done_to_them,
+        requests::what_is_granted_comes_with_the_decision,
+        requests::loans_end_once,
+        requests::deciders_at_once,
         journal::audit,
         journal::attempts_end,
         journal::audit_is_filtered,

@@ -29,12 +29,12 @@ fn called(text: &str) -> NamespaceName {
 
 fn own(text: &str) -> Change {
     let (plan, resources, defaults) = (None, amounts(text), ContainerDefaults::default());
-    Change::Limit(Some(Limit { plan, resources, defaults }))
+    Change::Limit(Some(Limit { plan, origin: None, resources, defaults }))
 }
 
 fn by_plan(name: &str) -> Change {
     let (plan, resources, defaults) = (Some(name.parse().unwrap()), Resources::default(), ContainerDefaults::default());
-    Change::Limit(Some(Limit { plan, resources, defaults }))
+    Change::Limit(Some(Limit { plan, origin: None, resources, defaults }))
 }
 
 fn share(namespace: &str, text: &str) -> Change {

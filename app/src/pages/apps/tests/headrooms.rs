@@ -43,9 +43,9 @@ fn the_panel_says_what_is_left() {
 #[test]
 fn it_says_what_it_does_not_know() {
     let found = |change: fn(&mut Preflight)| {
-        let Outlook::Found(mut found) = outlook(&spec(1, "1"), None) else { panic!("found") };
+        let Outlook::Found(mut found, _) = outlook(&spec(1, "1"), None) else { panic!("found") };
         change(&mut found);
-        shown(EN, &Outlook::Found(found))
+        shown(EN, &Outlook::Found(found, None))
     };
     for (html, words) in [
         (shown(EN, &Outlook::Unreadable), "counted again once every field can be read"),
@@ -94,6 +94,7 @@ fn every_form_counts_again_and_refuses_what_cannot_fit() {
             "4 pods need 4 of pods, and 3 of 40 is free for them. 3 fit.",
             "value=\"replicas=3\"",
             "peaks at 42 of 40",
+            "/t/payments/quota/requests/new?namespace=staging&amp;lacking%5Bpods%5D=1",
         ] {
             assert!(refused.html.contains(part), "{to}: {part} is not in {}", refused.html);
         }

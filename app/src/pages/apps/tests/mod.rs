@@ -287,13 +287,16 @@ fn outlook(spec: &serde_json::Value, before: Option<&serde_json::Value>) -> Outl
         let limit = row.limit.unwrap().parse().unwrap();
         Headroom::new(&row.resource, limit, row.used.parse().unwrap(), &now, &footprint)
     });
-    Outlook::Found(Box::new(Preflight {
-        suspended: spec.suspended,
-        headroom: keys.collect(),
-        resumed: Vec::new(),
-        errors: Vec::new(),
-        warnings: Vec::new(),
-        policy: Policy::Unasked,
-        freshness: Freshness { state: CacheState::Live, as_of: Some(at("14:02:11")), idle_since: None },
-    }))
+    Outlook::Found(
+        Box::new(Preflight {
+            suspended: spec.suspended,
+            headroom: keys.collect(),
+            resumed: Vec::new(),
+            errors: Vec::new(),
+            warnings: Vec::new(),
+            policy: Policy::Unasked,
+            freshness: Freshness { state: CacheState::Live, as_of: Some(at("14:02:11")), idle_since: None },
+        }),
+        None,
+    )
 }
