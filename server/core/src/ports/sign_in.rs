@@ -324,13 +324,15 @@ mod tests {
     use super::*;
 
     type Roles<'a> = &'a [(Uuid, TenantRole)];
+    /// Name, what they are, what the rules want; what is set and what is left.
+    type Case<'a> = (&'a str, &'a [Standing], Roles<'a>, Roles<'a>, &'a [Uuid]);
 
     #[test]
     fn memberships_by_rule() {
         let [ours, other] = [1, 2].map(Uuid::from_u128);
         let [a, b] = [10, 20].map(Uuid::from_u128);
         let by = |tenant, role, provider| Standing { tenant, role, provider };
-        let cases: &[(&str, &[Standing], Roles<'_>, Roles<'_>, &[Uuid])] = &[
+        let cases: &[Case<'_>] = &[
             ("nothing", &[], &[], &[], &[]),
             ("a new one", &[], &[(a, Viewer)], &[(a, Viewer)], &[]),
             ("the strongest of several", &[], &[(a, Viewer), (a, Admin), (a, Developer)], &[(a, Admin)], &[]),
