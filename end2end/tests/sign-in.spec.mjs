@@ -63,10 +63,10 @@ test('an admin adds a provider, its people come in with their groups, and passwo
     await expect(account(ada.page, 'Ada Lovelace')).toBeVisible();
     await ada.page.goto('/account/connections');
     await expect(ada.page.getByRole('main')).toContainText(provider.issuer);
-    await expectAccessible(ada.page, 'ways to sign in');
 
     // The captain connects, and closes the other door.
     await page.goto('/account/connections');
+    await expectAccessible(page, 'ways to sign in');
     await button('Connect Corp').click();
     await page.getByLabel('Name').fill('grace');
     await page.getByLabel('Password').fill('grace-for-tests');
