@@ -409,7 +409,7 @@ fn account(frame: &Frame) -> Option<AnyView> {
     Some(
         view! {
             <details class="menu end" data-island="menu">
-                <summary class="avatar" aria-label=tr::common::account_of(lang, &name)><span aria-hidden="true">{initials(&name)}</span></summary>
+                <summary class="avatar" aria-label=tr::common::account_of(lang, &name)><span data-initials=initials(&name)></span></summary>
                 <div class="sheet">
                     <p class="who">{name}</p>
                     <ul>

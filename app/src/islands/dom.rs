@@ -19,7 +19,7 @@ pub fn all(selector: &str) -> Vec<Element> {
 }
 
 /// All elements below `root` that fit a selector; `root` is an element or the document.
-fn within(root: &JsValue, selector: &str) -> Vec<Element> {
+pub fn within(root: &JsValue, selector: &str) -> Vec<Element> {
     let list = root
         .dyn_ref::<Document>()
         .map(|d| d.query_selector_all(selector))

@@ -15,6 +15,11 @@ pub fn start() -> Option<()> {
     let panel = dom::all("[data-island='headroom']").into_iter().next()?;
     let form = panel.closest("form").ok()??;
     let (timer, asked) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0_u32)));
+    // What was typed before this ran, or brought back by the browser, is counted, too.
+    let typed = |field: &Element| dom::text(field, "value") != dom::text(field, "defaultValue");
+    if dom::within(form.as_ref(), "input:not([type=checkbox], [type=radio]), textarea").iter().any(typed) {
+        ask(&form, &panel, &asked);
+    }
     let target = form.clone();
     dom::on(&target, "input", move |_| {
         dom::cancel(timer.get());
