@@ -253,6 +253,7 @@ fn wasm(session: &mut Session<'_>) -> Result<Count> {
 
 fn rust(session: &mut Session<'_>) -> Result<Count> {
     needs::postgres()?;
+    needs::node_modules(session.workspace, needs::PROVIDER)?;
     session.build()?;
     let mut cargo = session.workspace.cargo();
     cargo.args(["test", "--workspace", "--all-targets", "--no-fail-fast"]).args(session.arguments);
@@ -295,7 +296,8 @@ fn browser(session: &mut Session<'_>) -> Result<Count> {
 fn playwright(workspace: &Workspace, arguments: &[String], environment: &[(&str, OsString)]) -> Result<Count> {
     let npm = needs::npm()?;
     let chromium = needs::chromium()?;
-    needs::node_modules(workspace)?;
+    needs::node_modules(workspace, needs::BROWSER)?;
+    needs::node_modules(workspace, needs::PROVIDER)?;
     let site = site::build(workspace, Profile::Dev)?;
     let report = workspace.target("browser-tests.json");
     if report.exists() {

@@ -77,22 +77,27 @@ pub fn npm() -> Result<PathBuf> {
     install_unless(|| which("node").and_then(|_| which("npm")), "Node.js with npm", &["nodejs", "npm"])
 }
 
-/// The browser tests' packages, as their lock file has them.
+/// The browser tests' packages.
+pub const BROWSER: &str = "end2end";
+/// Those of the identity provider that people sign in by in tests.
+pub const PROVIDER: &str = "end2end/cluster/services/oidc";
+
+/// The packages of a folder, as its lock file has them.
 ///
 /// # Errors
 /// npm fails.
-pub fn node_modules(workspace: &Workspace) -> Result<()> {
-    let lock = workspace.path("end2end/package-lock.json");
-    let mark = workspace.path("end2end/node_modules/.berth-lock");
+pub fn node_modules(workspace: &Workspace, folder: &str) -> Result<()> {
+    let place = workspace.path(folder);
+    let (lock, mark) = (place.join("package-lock.json"), place.join("node_modules/.berth-lock"));
     let wanted = fs::read(&lock).with_context(|| format!("cannot read {}", lock.display()))?;
     if fs::read(&mark).is_ok_and(|have| have == wanted) {
         return Ok(());
     }
-    say("Installing the browser tests' packages: npm ci (in end2end/)");
+    say(&format!("Installing npm's packages: npm ci (in {folder}/)"));
     let mut command = workspace.command(npm()?);
-    command.current_dir(workspace.path("end2end")).args(["ci", "--no-audit", "--no-fund"]);
-    // Debian's Chromium is used: nothing but packages comes from the registry.
-    run(command.env("PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD", "1"))?;
+    // What the registry sends runs when a test says so: Debian's Chromium is used, and no package needs to build anything.
+    command.current_dir(place).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
+    run(&mut command)?;
     fs::write(&mark, wanted).with_context(|| format!("cannot write {}", mark.display()))
 }
 
