@@ -5,10 +5,10 @@ import { join } from 'node:path';
 
 import { account, collectErrors, expect, expectAccessible, expectNoSideways, signInFirst, test } from '../support/fixtures.mjs';
 import { Portal } from '../support/portal.mjs';
-import { CLIENT, packages, Provider, SECRET } from '../support/provider.mjs';
+import { CLIENT, installed, Provider, SECRET } from '../support/provider.mjs';
 
 test('an admin adds a provider, its people come in with their groups, and passwords go', async ({ browser }, info) => {
-  test.skip(!(await packages()), 'no packages of the provider: npm ci --ignore-scripts in end2end/cluster/services/oidc');
+  test.skip(!installed(), 'no packages of the provider: npm ci --ignore-scripts in end2end/cluster/services/oidc');
   const secrets = join(tmpdir(), `berth-secrets-${process.pid}-${info.project.name}`);
   await mkdir(secrets, { recursive: true });
   await writeFile(join(secrets, 'corp'), SECRET);

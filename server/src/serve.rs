@@ -114,8 +114,20 @@ impl Portal {
             .with_protocol(Arc::new(protocol))
             .with_rules(settings.rules())
             .with_notices(Arc::new(notices::Logged));
-        tasks.spawn(keep_loans(services.clone(), cluster.clone(), stop.clone()));
-        tasks.spawn(keep_namespaces(services.clone(), cluster.clone(), stop.clone()));
+        tasks.spawn(keep(
+            services.clone(),
+            cluster.clone(),
+            stop.clone(),
+            |services| async move { services.keep_loans().await },
+            ("loans looked after", "loans could not be looked after"),
+        ));
+        tasks.spawn(keep(
+            services.clone(),
+            cluster.clone(),
+            stop.clone(),
+            |services| async move { services.reconcile_namespaces().await },
+            ("namespaces reconciled", "namespaces could not be reconciled"),
+        ));
         tasks.spawn(sweep(services.clone(), stop.clone()));
         match audit_key {
             Some(key) => {
@@ -283,38 +295,29 @@ async fn keep_roles(cluster: Arc<KubeCluster>, clock: Arc<dyn Clock>, stop: Canc
     until_stopped(&*clock, &stop, work, "the roles could not be made").await;
 }
 
-/// Keeps namespaces in the clusters as the rows want them.
-async fn keep_namespaces(services: Services, cluster: Arc<KubeCluster>, stop: CancellationToken) {
+/// Looks after something while this replica leads; `work` says how much of it changed.
+async fn keep<F>(
+    services: Services,
+    cluster: Arc<KubeCluster>,
+    stop: CancellationToken,
+    work: impl Fn(Services) -> F,
+    (done, trouble): (&str, &str),
+) where
+    F: Future<Output = berth_core::Result<usize>>,
+{
     let clock = services.clock().clone();
     let work = || {
-        let (services, cluster) = (services.clone(), cluster.clone());
+        let (cluster, work) = (cluster.clone(), work(services.clone()));
         async move {
             cluster.led().await;
-            let changed = services.reconcile_namespaces().await?;
+            let changed = work.await?;
             if changed > 0 {
-                tracing::info!(changed, "namespaces reconciled");
+                tracing::info!(changed, "{done}");
             }
             Ok(())
         }
     };
-    until_stopped(&*clock, &stop, work, "namespaces could not be reconciled").await;
-}
-
-/// Warns of loans that end, and takes back what is free of those that have.
-async fn keep_loans(services: Services, cluster: Arc<KubeCluster>, stop: CancellationToken) {
-    let clock = services.clock().clone();
-    let work = || {
-        let (services, cluster) = (services.clone(), cluster.clone());
-        async move {
-            cluster.led().await;
-            let changed = services.keep_loans().await?;
-            if changed > 0 {
-                tracing::info!(changed, "loans looked after");
-            }
-            Ok(())
-        }
-    };
-    until_stopped(&*clock, &stop, work, "loans could not be looked after").await;
+    until_stopped(&*clock, &stop, work, trouble).await;
 }
 
 /// Does it every [`RECONCILE`], sooner after a failure, until told to stop.

@@ -2,6 +2,7 @@
 
 use berth_types::{
     AppName, FieldError, NameError, NamespaceName, Quantity, QuantityError, TenantName, UserName, image::ImageRef,
+    names::hyphenated,
 };
 use wasm_bindgen::JsCast;
 use web_sys::Element;
@@ -40,14 +41,7 @@ fn name<T: std::str::FromStr<Err = NameError>>(text: &str, max: usize) -> Option
 
 /// The name that was likely meant: `My App` is `my-app`.
 fn suggestion(text: &str, max: usize) -> String {
-    let mut out = String::new();
-    for c in text.to_ascii_lowercase().chars() {
-        match c {
-            'a'..='z' | '0'..='9' => out.push(c),
-            _ if !out.is_empty() && !out.ends_with('-') => out.push('-'),
-            _ => {}
-        }
-    }
+    let out = hyphenated(text.chars().map(|c| c.to_ascii_lowercase()));
     let out: String = out.trim_start_matches(|c: char| !c.is_ascii_lowercase()).chars().take(max).collect();
     out.trim_end_matches('-').to_owned()
 }

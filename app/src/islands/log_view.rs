@@ -222,10 +222,6 @@ fn say(view: &Shared, text: &str) {
 
 fn receive(view: &Shared, data: &JsValue) {
     let island = view.borrow().island.clone();
-    if !island.is_connected() {
-        // The page has gone on to other lines.
-        return close(view);
-    }
     let several = view.borrow().several;
     let mut fresh = Vec::new();
     for item in Array::from(data).iter() {

@@ -51,6 +51,18 @@ impl NameError {
     }
 }
 
+/// The letters a–z and digits of `chars`, with one hyphen for all else between them; one may be left at the end.
+pub fn hyphenated(chars: impl Iterator<Item = char>) -> String {
+    chars.fold(String::new(), |mut out, c| {
+        match c {
+            'a'..='z' | '0'..='9' => out.push(c),
+            _ if out.is_empty() || out.ends_with('-') => {}
+            _ => out.push('-'),
+        }
+        out
+    })
+}
+
 /// Checks an RFC 1123 label that begins with a letter (Services demand that, RFC 1035) and has at most `max` characters.
 ///
 /// # Errors

@@ -15,7 +15,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use berth_core::{Error, RequestMeta};
+use berth_core::{Error, RequestMeta, error::causes};
 use berth_types::{ErrorCode, Problem};
 
 use crate::Api;
@@ -102,13 +102,7 @@ fn note(error: &Error, what: &str, request_id: &str) {
     if error.code().status() < 500 {
         return;
     }
-    let mut causes = String::new();
-    let mut cause = std::error::Error::source(error);
-    while let Some(one) = cause {
-        causes.push_str(if causes.is_empty() { "" } else { ": " });
-        causes.push_str(&one.to_string());
-        cause = one.source();
-    }
+    let causes = std::error::Error::source(error).map(causes).unwrap_or_default();
     tracing::error!(request_id, what, code = %error.code(), error = %error, causes, "a request failed");
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use berth_core::Error;
+pub(crate) use berth_core::error::causes;
 use berth_types::{Action, ErrorCode, FieldError, Resource};
 use kube::core::Status;
 
@@ -29,20 +30,6 @@ impl<'a> Target<'a> {
     pub(crate) const fn of(what: &'a str, name: &'a str, right: (Resource, Action)) -> Self {
         Self { what, name, right: Some(right) }
     }
-}
-
-/// An error with all that lies below it, each said once: what a connection failed at stands at the bottom.
-pub(crate) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut below = error.source();
-    while let Some(cause) = below {
-        let said = cause.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
-        }
-        below = cause.source();
-    }
-    text
 }
 
 /// The cluster cannot be reached or does not answer.

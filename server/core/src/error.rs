@@ -18,6 +18,21 @@ pub struct Error {
     cause: Option<Box<dyn StdError + Send + Sync>>,
 }
 
+/// An error with all that lies below it, each said once: what a connection failed at stands at the bottom.
+#[must_use]
+pub fn causes(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut below = error.source();
+    while let Some(cause) = below {
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        below = cause.source();
+    }
+    text
+}
+
 impl Error {
     /// An error with a public message.
     pub fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {

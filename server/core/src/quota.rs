@@ -432,16 +432,20 @@ impl Book {
         Ok(())
     }
 
-    /// A namespace of it, for looking at what it uses.
-    pub(crate) fn namespace(&self, share: &Share) -> Grant<NamespaceRef> {
-        let tenant = TenantRef {
+    /// Whose it is, in nobody's eyes.
+    pub(crate) fn tenant_ref(&self) -> TenantRef {
+        TenantRef {
             id: self.tenant_id,
             name: self.tenant.clone(),
             display_name: self.display_name.as_str().into(),
             role: None,
-        };
+        }
+    }
+
+    /// A namespace of it, for looking at what it uses.
+    pub(crate) fn namespace(&self, share: &Share) -> Grant<NamespaceRef> {
         let namespace = NamespaceRef {
-            tenant,
+            tenant: self.tenant_ref(),
             id: share.namespace.id,
             name: share.namespace.name.clone(),
             cluster: share.namespace.cluster.clone(),

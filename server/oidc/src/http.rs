@@ -3,6 +3,7 @@
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use berth_core::{error::causes, ports::sign_in};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
@@ -50,16 +51,9 @@ impl<'c> AsyncHttpClient<'c> for Way {
     }
 }
 
-/// Whether a provider may be there: nobody on the way reads or changes what is said.
+/// Whether a provider may be there.
 pub(crate) fn is_private(uri: &Uri) -> bool {
-    let host = uri.host().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
-    let loopback = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
-    match uri.scheme_str() {
-        Some("https") => !host.is_empty(),
-        Some("http") => loopback,
-        _ => false,
-    }
+    sign_in::is_private(uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default())
 }
 
 /// HTTP as it is: no redirects, no cookies, no proxy. Trusts whom the system trusts (`SSL_CERT_FILE` names others), or, where there is
@@ -105,18 +99,6 @@ impl Fetch for Http {
         let late = |_| Trouble(format!("{to} did not answer within {} s", TIME.as_secs()));
         tokio::time::timeout(TIME, asked).await.map_err(late)?
     }
-}
-
-/// An error with what caused it, as one line.
-pub(crate) fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -2,13 +2,13 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use berth_core::env::Clock;
+use berth_core::{env::Clock, error::causes};
 use jiff::{SignedDuration, Timestamp};
 use openidconnect::IssuerUrl;
 use parking_lot::Mutex;
 
 use crate::{
-    http::{Trouble, Way, causes, is_private},
+    http::{Trouble, Way, is_private},
     types::{Keys, Metadata},
 };
 

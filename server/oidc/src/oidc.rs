@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use berth_core::{
     Error, Result,
     env::Clock,
+    error::causes,
     ports::sign_in::{Answer, Challenge, Claims, Protocol, Refused, refusal},
 };
 use berth_types::{
@@ -22,7 +23,7 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 
 use crate::{
-    http::{Fetch, Http, Trouble, Way, causes},
+    http::{Fetch, Http, Trouble, Way},
     known::{Issuers, Known},
     token::{Bad, add, allows, check, said},
     types::{Client, Tokens},

@@ -40,15 +40,9 @@ impl Drop for Provider {
     }
 }
 
-/// Where the provider's packages are: beside its source, or where `cargo xtask cluster` installed them.
+/// Where `cargo xtask test` installs the provider's packages, if they are there.
 fn packages(source: &Path) -> Option<PathBuf> {
-    let named = std::env::var_os("BERTH_CACHE").map(PathBuf::from);
-    let cache = named.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/berth")))?;
-    let kept = fs::read_dir(cache.join("cluster")).into_iter().flatten().flatten();
-    let services = kept.filter(|entry| entry.file_name().to_string_lossy().starts_with("service-oidc-"));
-    let mut places: Vec<PathBuf> = services.map(|entry| entry.path().join("node_modules")).collect();
-    places.insert(0, source.join("node_modules"));
-    places.into_iter().find(|place| place.join("oidc-provider").exists())
+    Some(source.join("node_modules")).filter(|place| place.join("oidc-provider").exists())
 }
 
 impl Provider {

@@ -15,6 +15,19 @@ use crate::{
     error::{Error, Result},
 };
 
+/// Whether a provider may be at such an address: nobody on the way reads or changes what is said. IPv6 addresses in brackets or
+/// without.
+#[must_use]
+pub fn is_private(scheme: &str, host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    let loopback = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
+    match scheme {
+        "https" => !host.is_empty(),
+        "http" => loopback,
+        _ => false,
+    }
+}
+
 /// A sign-in that was begun: what is kept until the browser comes back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {

@@ -4,8 +4,9 @@ use berth_types::{
     Action, FieldError, ProviderName, Resource, TenantName, TenantRole,
     provider::{GroupRule, IdentityProvider, SigningAlgorithm},
 };
+use jiff::Timestamp;
 use serde_json::json;
-use url::{Host, Url};
+use url::Url;
 use uuid::Uuid;
 
 use super::{
@@ -16,7 +17,7 @@ use super::{
 use crate::{
     ctx::{Actor, OpCtx},
     error::{Error, Result},
-    ports::sign_in::NewGroupRule,
+    ports::sign_in::{NewGroupRule, is_private},
 };
 
 /// What is to be true of a provider.
@@ -50,13 +51,7 @@ fn issuer(text: &str) -> Result<String, FieldError> {
     };
     let text = text.trim();
     let url = Url::parse(text).map_err(|_| wrong())?;
-    let loopback = match url.host() {
-        Some(Host::Domain(domain)) => domain == "localhost",
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
-    };
-    let schemed = url.scheme() == "https" || (url.scheme() == "http" && loopback);
+    let schemed = is_private(url.scheme(), url.host_str().unwrap_or_default());
     let plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
     if !schemed || !plain || url.password().is_some() || text.len() > 500 {
         return Err(wrong());
@@ -118,6 +113,25 @@ fn visible(c: char) -> bool {
 
 fn line(c: char) -> bool {
     !c.is_control()
+}
+
+/// A provider of which only the name is known yet.
+fn blank(name: ProviderName, now: Timestamp) -> IdentityProvider {
+    IdentityProvider {
+        id: Uuid::nil(),
+        name,
+        display_name: String::new(),
+        issuer: String::new(),
+        client_id: String::new(),
+        secret: None,
+        scopes: Vec::new(),
+        algorithms: Vec::new(),
+        group_claim: String::new(),
+        allowed_groups: Vec::new(),
+        enabled: true,
+        created_at: now,
+        version: 1,
+    }
 }
 
 impl ProviderText {
@@ -215,26 +229,11 @@ impl Services {
             let grant = self.authz.platform(ctx, Resource::SignIn, Action::Create)?;
             let parsed = name::<ProviderName>("name", called, ProviderName::MAX);
             let now = ctx.now();
-            let before = |name| IdentityProvider {
-                id: Uuid::nil(),
-                name,
-                display_name: String::new(),
-                issuer: String::new(),
-                client_id: String::new(),
-                secret: None,
-                scopes: Vec::new(),
-                algorithms: Vec::new(),
-                group_claim: String::new(),
-                allowed_groups: Vec::new(),
-                enabled: true,
-                created_at: now,
-                version: 1,
-            };
             let mut provider = match parsed {
-                Ok(name) => text.read(before(name))?,
+                Ok(name) => text.read(blank(name, now))?,
                 Err(wrong) => {
                     // What is wrong with the rest is said at once, too; its name does not matter for that.
-                    let rest = "x".parse().map(|name| text.read(before(name))).map_err(Error::internal)?;
+                    let rest = "x".parse().map(|name| text.read(blank(name, now))).map_err(Error::internal)?;
                     let all = [Some(wrong), rest.err()].into_iter().flatten();
                     return Err(Error::invalid(all.flat_map(|e| e.fields().to_vec()).collect()));
                 }
@@ -458,21 +457,7 @@ mod tests {
 
     #[test]
     fn all_that_is_wrong_is_said_at_once() {
-        let before = IdentityProvider {
-            id: Uuid::nil(),
-            name: "corp".parse().unwrap_or_else(|_| unreachable!()),
-            display_name: String::new(),
-            issuer: String::new(),
-            client_id: String::new(),
-            secret: None,
-            scopes: Vec::new(),
-            algorithms: Vec::new(),
-            group_claim: String::new(),
-            allowed_groups: Vec::new(),
-            enabled: true,
-            created_at: jiff::Timestamp::UNIX_EPOCH,
-            version: 1,
-        };
+        let before = blank("corp".parse().unwrap_or_else(|_| unreachable!()), Timestamp::UNIX_EPOCH);
         let bad = ProviderText {
             display_name: "a\nb".to_owned(),
             issuer: "http://id.example.com".to_owned(),

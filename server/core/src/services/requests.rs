@@ -485,13 +485,7 @@ impl Services {
         if book.giving_back(loan.request, &used).loans == *before {
             return Ok(false);
         }
-        let tenant = TenantRef {
-            id: book.tenant_id,
-            name: book.tenant.clone(),
-            display_name: book.display_name.as_str().into(),
-            role: None,
-        };
-        let grant = Grant::new(tenant, Resource::Quota, Action::Update);
+        let grant = Grant::new(book.tenant_ref(), Resource::Quota, Action::Update);
         let work = async {
             let changed = self.store.give_back(&grant, &book.cluster, loan.request, &used, ctx.now()).await?;
             self.follow(&grant, &changed).await;

@@ -9,6 +9,7 @@ use std::{sync::Arc, time::Duration};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use berth_types::{
     ErrorCode, ProviderName, UserName,
+    names::hyphenated,
     provider::{Identity, IdentityProvider},
     text::own_path,
 };
@@ -92,14 +93,7 @@ fn challenge(secret: &str, redirect_uri: &str) -> Challenge {
 fn base_name(claims: &Claims) -> String {
     let wish = [&claims.preferred_username, &claims.email, &claims.name].into_iter().flatten().next();
     let wish = wish.map_or("", |wish| wish.split('@').next().unwrap_or_default());
-    let mut name = String::new();
-    for c in wish.chars().flat_map(char::to_lowercase) {
-        match c {
-            'a'..='z' | '0'..='9' => name.push(c),
-            _ if name.is_empty() || name.ends_with('-') => {}
-            _ => name.push('-'),
-        }
-    }
+    let mut name = hyphenated(wish.chars().flat_map(char::to_lowercase));
     if !name.starts_with(|c: char| c.is_ascii_lowercase()) {
         name.insert_str(0, if name.is_empty() { "person" } else { "u" });
     }

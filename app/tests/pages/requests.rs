@@ -1,31 +1,20 @@
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 //! From a form that does not fit to another quota, page by page, as a browser without scripts walks.
 
 use std::time::Duration;
 
-use berth_app::{AppPages, Assets};
 use berth_core::{
-    OpCtx,
     authz::NamespaceRef,
-    ports::pages::{Language, PageRequest, PageResponse, Pages},
+    ports::pages::{Language, PageResponse},
     services::quotas::Wanted,
     testing::World,
 };
 use berth_types::{PlatformRole, TenantRole, quota::Written, rows::UsageRow};
 
+use crate::common::{self, to};
+
 fn amounts(text: &str) -> Written {
     let pairs = text.split_whitespace().map(|pair| pair.split_once('=').unwrap());
     pairs.map(|(key, amount)| (key.to_owned(), amount.to_owned())).collect()
-}
-
-fn pairs(text: &str) -> Vec<(String, String)> {
-    let pair = |p: &str| p.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned())).unwrap();
-    text.split('&').filter(|p| !p.is_empty()).map(pair).collect()
-}
-
-fn to(response: &PageResponse) -> &str {
-    assert_eq!(response.status, 303, "{}", response.html);
-    response.redirect.as_deref().unwrap()
 }
 
 /// Tenant `shop` of `olga` with `dev`, limited to 10 pods of which `dev` has 8; `dave` develops, `root` and `rita` keep the
@@ -60,14 +49,8 @@ impl Scene {
         self.world.cluster.set_usage(&self.dev, vec![row]);
     }
 
-    async fn ask(&self, who: &str, request: PageRequest) -> PageResponse {
-        let ctx: OpCtx = self.world.ctx(who).await;
-        AppPages::new(self.world.services.clone(), Assets::default()).respond(&ctx, request).await
-    }
-
     async fn get(&self, who: &str, url: &str) -> PageResponse {
-        let (path, query) = url.split_once('?').unwrap_or((url, ""));
-        self.ask(who, PageRequest { path: path.into(), query: pairs(query), ..PageRequest::default() }).await
+        common::get(&self.world, &self.world.ctx(who).await, url).await
     }
 
     async fn page(&self, who: &str, url: &str) -> String {
@@ -77,7 +60,7 @@ impl Scene {
     }
 
     async fn post(&self, who: &str, path: &str, form: &str) -> PageResponse {
-        self.ask(who, PageRequest { path: path.into(), form: Some(pairs(form)), ..PageRequest::default() }).await
+        common::post(&self.world, &self.world.ctx(who).await, path, form).await
     }
 
     /// A request of `who`; its page.
@@ -212,8 +195,8 @@ async fn a_rule_approves_at_once_and_every_page_speaks_chinese() {
     assert!(scene.page("olga", &request).await.contains("by rule: one step up"));
     for url in [NEW, LIST, request.as_str(), "/t/shop/quota", "/admin/requests"] {
         let who = if url.starts_with("/admin") { "root" } else { "olga" };
-        let asked = PageRequest { path: url.into(), language: Language::ZhCn, ..PageRequest::default() };
-        let page = scene.ask(who, asked).await;
+        let ctx = scene.world.ctx(who).await;
+        let page = common::ask(&scene.world, &ctx, url, None, Language::ZhCn).await;
         assert!(page.status == 200 && page.html.contains("配额"), "{url}: {}", page.html);
     }
 }

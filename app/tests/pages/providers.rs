@@ -1,11 +1,8 @@
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 //! The pages of identity providers, asked as `web` asks them, over services whose providers say what the test wants.
 
-use berth_app::{AppPages, Assets};
 use berth_core::{
-    OpCtx,
     ports::{
-        pages::{Language, PageRequest, PageResponse, Pages},
+        pages::Language,
         sign_in::{Answer, Claims},
     },
     services::sign_in::Purpose,
@@ -14,35 +11,7 @@ use berth_core::{
 use berth_types::{PlatformRole, TenantRole};
 use secrecy::ExposeSecret;
 
-fn pairs(text: &str) -> Vec<(String, String)> {
-    let pair = |p: &str| p.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned())).unwrap();
-    text.split('&').filter(|p| !p.is_empty()).map(pair).collect()
-}
-
-async fn ask(world: &World, ctx: &OpCtx, url: &str, form: Option<&str>, language: Language) -> PageResponse {
-    let (path, query) = url.split_once('?').unwrap_or((url, ""));
-    let (path, query, form) = (path.into(), pairs(query), form.map(pairs));
-    let pages = AppPages::new(world.services.clone(), Assets::default());
-    pages.respond(ctx, PageRequest { path, query, form, language, ..PageRequest::default() }).await
-}
-
-async fn get(world: &World, ctx: &OpCtx, url: &str) -> PageResponse {
-    ask(world, ctx, url, None, Language::En).await
-}
-
-async fn post(world: &World, ctx: &OpCtx, url: &str, form: &str) -> PageResponse {
-    ask(world, ctx, url, Some(form), Language::En).await
-}
-
-fn nobody(world: &World) -> OpCtx {
-    OpCtx::anonymous(world.clock.clone(), "request-1", "192.0.2.1")
-}
-
-#[track_caller]
-fn to(response: &PageResponse) -> &str {
-    assert_eq!(response.status, 303, "{}", response.html);
-    response.redirect.as_deref().unwrap()
-}
+use crate::common::{ask, get, nobody, post, to};
 
 const CORP: &str = "name=corp&displayName=Corp&issuer=https://id.example.com&clientId=berth&secret=corp&scopes=profile groups\
                     &algorithms=RS256&groupClaim=groups&allowedGroups=&enabled=on";

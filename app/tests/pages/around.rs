@@ -1,12 +1,10 @@
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 //! The pages around the apps, asked as `web` asks them, over services that keep everything in memory.
 
-use berth_app::{AppPages, Assets};
 use berth_core::{
-    Actor, OpCtx,
+    Actor,
     ports::{
         cluster::CacheState,
-        pages::{Access, Language, PageRequest, PageResponse, Pages, SessionChange, Theme},
+        pages::{Access, Language, PageRequest, Pages, SessionChange, Theme},
     },
     services::people::NewUser,
     testing::World,
@@ -14,34 +12,7 @@ use berth_core::{
 use berth_types::{PlatformRole, TenantRole};
 use secrecy::ExposeSecret;
 
-fn pages(world: &World) -> AppPages {
-    AppPages::new(world.services.clone(), Assets::default())
-}
-
-fn pairs(text: &str) -> Vec<(String, String)> {
-    let pair = |p: &str| p.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned())).unwrap();
-    text.split('&').filter(|p| !p.is_empty()).map(pair).collect()
-}
-
-async fn get(world: &World, ctx: &OpCtx, url: &str) -> PageResponse {
-    let (path, query) = url.split_once('?').unwrap_or((url, ""));
-    pages(world).respond(ctx, PageRequest { path: path.into(), query: pairs(query), ..PageRequest::default() }).await
-}
-
-async fn post(world: &World, ctx: &OpCtx, path: &str, form: &str) -> PageResponse {
-    pages(world)
-        .respond(ctx, PageRequest { path: path.into(), form: Some(pairs(form)), ..PageRequest::default() })
-        .await
-}
-
-fn nobody(world: &World) -> OpCtx {
-    OpCtx::anonymous(world.clock.clone(), "request-1", "192.0.2.1")
-}
-
-fn to(response: &PageResponse) -> &str {
-    assert_eq!(response.status, 303, "{}", response.html);
-    response.redirect.as_deref().unwrap()
-}
+use crate::common::{get, nobody, pages, pairs, post, to};
 
 #[tokio::test]
 async fn a_one_time_password_opens_the_door_once() {
