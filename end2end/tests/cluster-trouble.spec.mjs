@@ -51,13 +51,17 @@ for (const [index, { name, begin, end, banner, refused }] of TROUBLE.entries()) 
   });
 }
 
-/** Two ways to lose a node: it ends, or it runs on and nobody hears of it, so that its pods cannot be ended either. */
+/**
+ * Three ways to lose a node: it ends, it runs on and nobody hears of it, so that its pods cannot be ended either, or it has no room and
+ * evicts them. Evicted pods stay, to tell why (`left`).
+ */
 const LOST = [
   { name: 'a node is switched off', begin: 'off', end: 'on', app: 'spread' },
   { name: "a node's cable is pulled", begin: 'unplug', end: 'plug', app: 'apart' },
+  { name: "a node's disk is full", begin: 'fill', end: 'empty', app: 'bulky', left: 'Evicted' },
 ];
 
-for (const { name, begin, end, app } of LOST) {
+for (const { name, begin, end, app, left } of LOST) {
   test(name, async ({ signedIn: page, shop, portal }) => {
     test.setTimeout(420_000);
     const pods = async () => (await portal.api(shop.token, 'GET', `/tenants/shop/namespaces/dev/pods?app=${app}`)).items;
@@ -78,6 +82,7 @@ for (const { name, begin, end, app } of LOST) {
       };
       await expect.poll(moved, { timeout: 180_000, message: 'two pods on other nodes' }).toBe(true);
       await expect(page.locator('#app-state')).toContainText('2 of 2');
+      if (left) await expect(page.getByRole('main').getByText(left).first()).toBeVisible();
       // The Service leads to none of what is lost.
       await expect(async () => {
         for (let asked = 0; asked < 50; asked += 1) expect((await ask()).ok).toBe(true);
@@ -86,7 +91,10 @@ for (const { name, begin, end, app } of LOST) {
       await withCluster(end, node);
     }
     await shop.phase(app, 'Ready');
-    // What was left behind there goes.
-    await expect.poll(async () => (await pods()).length, { timeout: 120_000 }).toBe(2);
+    // What nobody needs to know about goes.
+    const others = async () => (await pods()).filter((pod) => pod.phase !== 'running');
+    const seen = left ? 'toBeGreaterThan' : 'toBe';
+    await expect.poll(async () => (await others()).length, { timeout: 120_000 })[seen](0);
+    await expect.poll(async () => (await running()).length, { timeout: 120_000 }).toBe(2);
   });
 }

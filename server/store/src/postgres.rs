@@ -17,6 +17,9 @@ use crate::{
 /// A connection that rested for longer is tried before it is used; asking each time would double the round trips.
 const TRUSTED_FOR: Duration = Duration::from_secs(5);
 
+/// Connections kept open even while nobody asks: making one takes the processor longer than most statements do.
+const WARM: u32 = 4;
+
 /// A process that stops in the midst of a transaction, with its connection open, must not keep its locks: everybody waits for
 /// the end of the audit log.
 const LET_GO: &str = "SET idle_in_transaction_session_timeout = '10s'";
@@ -38,6 +41,7 @@ impl PgEngine {
         }
         let pool = PgPoolOptions::new()
             .max_connections(options.max_connections.max(1))
+            .min_connections(options.max_connections.clamp(1, WARM))
             .acquire_timeout(options.acquire_timeout)
             .test_before_acquire(false)
             .after_connect(|connection, _| {

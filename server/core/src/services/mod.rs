@@ -56,6 +56,7 @@ pub struct Services {
     skips_preflight: bool,
     rules: Rules,
     notices: Arc<dyn Notices>,
+    ways: Arc<sign_in::KnownWays>,
 }
 
 impl Services {
@@ -71,8 +72,21 @@ impl Services {
         let authz = Authz::new(store.clone());
         let passwords = Arc::new(identity::Passwords::new(&limits));
         let (protocol, rules, notices) = (Arc::new(NoProtocol), Rules::default(), Arc::new(Silent));
-        let skips_preflight = false;
-        Self { store, clusters, clock, random, limits, authz, passwords, protocol, skips_preflight, rules, notices }
+        let (skips_preflight, ways) = (false, Arc::default());
+        Self {
+            store,
+            clusters,
+            clock,
+            random,
+            limits,
+            authz,
+            passwords,
+            protocol,
+            skips_preflight,
+            rules,
+            notices,
+            ways,
+        }
     }
 
     /// The same, which signs people in by identity providers with which it speaks so.

@@ -241,6 +241,7 @@ impl Services {
             provider.id = new_id(now, &*self.random)?;
             self.protocol().probe(&provider).await?;
             self.store.create_provider(&grant, &provider).await?;
+            self.forget_ways_in();
             let detail = json!({ "after": said(&provider) });
             Ok(Done::with(provider, detail))
         };
@@ -269,6 +270,7 @@ impl Services {
                 self.keep_a_way_in(&before, "enabled").await?;
             }
             after.version = self.store.update_provider(&grant, &after).await?;
+            self.forget_ways_in();
             let detail = json!({ "before": said(&before), "after": said(&after) });
             Ok(Done::with(after, detail))
         };
@@ -285,6 +287,7 @@ impl Services {
             let before = self.known_provider(provider).await?;
             self.keep_a_way_in(&before, "provider").await?;
             self.store.delete_provider(&grant, provider).await?;
+            self.forget_ways_in();
             Ok(Done::with((), json!({ "before": said(&before) })))
         };
         self.audited(ctx, "provider.delete", provider.to_string(), None, work).await
@@ -404,6 +407,7 @@ impl Services {
                 }
             }
             self.store.set_local_accounts(&grant, allowed).await?;
+            self.forget_ways_in();
             Ok(Done::with((), json!({ "before": before, "after": allowed })))
         };
         self.audited(ctx, "sign-in.local-accounts", allowed.to_string(), None, work).await

@@ -13,7 +13,8 @@ use berth_types::{
     provider::{Identity, IdentityProvider},
     text::own_path,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
 use secrecy::SecretString;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -75,6 +76,13 @@ pub struct WaysIn {
     /// By these providers, each with what it is called.
     pub providers: Vec<(ProviderName, String)>,
 }
+
+/// What the sign-in page shows, and since when it is known.
+pub(super) type KnownWays = Mutex<Option<(Timestamp, WaysIn)>>;
+
+/// For how long that is believed: strangers ask for the page as often as they like, and the database need not hear of it. What was
+/// changed in another replica is seen after that; what is allowed is asked anew each time.
+const BELIEVED_FOR: SignedDuration = SignedDuration::from_secs(2);
 
 /// What the provider is sent, made of the browser's secret.
 fn challenge(secret: &str, redirect_uri: &str) -> Challenge {
@@ -141,11 +149,25 @@ impl Services {
     /// # Errors
     /// The store's.
     pub async fn ways_in(&self) -> Result<WaysIn> {
+        let now = self.clock.now();
+        let known = self.ways.lock().clone();
+        if let Some((since, ways)) = known
+            && now.duration_since(since).abs() < BELIEVED_FOR
+        {
+            return Ok(ways);
+        }
         let providers = self.store.list_providers().await?.into_iter().filter(|provider| provider.enabled);
-        Ok(WaysIn {
+        let ways = WaysIn {
             local_accounts: self.store.local_accounts().await?,
             providers: providers.map(|provider| (provider.name, provider.display_name)).collect(),
-        })
+        };
+        *self.ways.lock() = Some((now, ways.clone()));
+        Ok(ways)
+    }
+
+    /// The ways in have changed, or may have.
+    pub(super) fn forget_ways_in(&self) {
+        *self.ways.lock() = None;
     }
 
     async fn open_provider(&self, name: &str) -> Result<IdentityProvider> {

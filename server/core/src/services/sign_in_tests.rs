@@ -7,11 +7,13 @@ use berth_types::{ErrorCode, PlatformRole, TenantRole, provider::IdentityProvide
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
+    Services,
     providers::ProviderText,
     sign_in::{Begun, Finished, Purpose},
 };
 use crate::{
     Actor, OpCtx, Person, Via,
+    env::SystemRandom,
     error::Error,
     ports::{
         sign_in::{Answer, Claims},
@@ -290,6 +292,21 @@ async fn who_forbids_passwords_has_another_way_in() {
     // On the machine itself the door opens always.
     services.set_local_accounts(&scene.world.system(), true).await.unwrap();
     services.delete_provider(&root, corp).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_another_replica_changed_is_seen_soon() {
+    let scene = Scene::new().await;
+    let World { services, store, clock, .. } = &scene.world;
+    let clusters = services.clusters().clone();
+    let other = Services::new(store.clone(), clusters, clock.clone(), Arc::new(SystemRandom), services.limits.clone());
+    assert_eq!(other.ways_in().await.unwrap().providers.len(), 1);
+    let off = ProviderText { enabled: false, ..text() };
+    services.update_provider(&scene.world.ctx("root").await, &scene.provider.name, &off, None).await.unwrap();
+    assert!(services.ways_in().await.unwrap().providers.is_empty(), "who changed it sees it at once");
+    assert_eq!(other.ways_in().await.unwrap().providers.len(), 1, "the database is not asked each time");
+    clock.advance(Duration::from_secs(2));
+    assert!(other.ways_in().await.unwrap().providers.is_empty());
 }
 
 #[tokio::test]

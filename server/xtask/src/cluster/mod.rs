@@ -11,6 +11,7 @@ mod cgroups;
 mod chaos;
 mod check;
 mod control;
+mod disk;
 mod down;
 pub mod images;
 mod install;
@@ -116,10 +117,16 @@ enum Command {
         #[arg(value_enum)]
         part: Part,
     },
-    /// Fills etcd's disk: the cluster takes nothing new.
-    Fill,
+    /// Fills etcd's disk: the cluster takes nothing new. Or a node's: its pods are evicted.
+    Fill {
+        /// `node1`, `node2` or `node3`; etcd's without it.
+        node: Option<String>,
+    },
     /// Makes room there again.
-    Empty,
+    Empty {
+        /// `node1`, `node2` or `node3`; etcd's without it.
+        node: Option<String>,
+    },
     /// Prints the path of the administrator's kubeconfig.
     Kubeconfig,
     /// Prints nodes, versions, addresses and where the logs lie.
@@ -162,8 +169,10 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         Command::Thaw { part } => chaos::thaw(&running(name)?, *part),
         Command::Stop { part } => chaos::stop(&running(name)?, *part),
         Command::Start { part } => chaos::start(&running(name)?, *part),
-        Command::Fill => chaos::fill(&running(name)?),
-        Command::Empty => chaos::empty(&running(name)?),
+        Command::Fill { node: None } => chaos::fill(&running(name)?),
+        Command::Fill { node: Some(node) } => disk::fill(&running(name)?, node),
+        Command::Empty { node: None } => chaos::empty(&running(name)?),
+        Command::Empty { node: Some(node) } => disk::empty(&running(name)?, node),
         Command::Kubeconfig => {
             println!("{}", running(name)?.kubeconfig().display());
             Ok(())

@@ -67,7 +67,6 @@ pub fn prepare(node: Node<'_>, authority: &Authority) -> Result<()> {
     identity.write(&kubelet, "node")?;
     write(&kubelet.join("kubeconfig"), &authority.kubeconfig(cluster, &identity))?;
     write(&kubelet.join("ca.crt"), &authority.pem)?;
-    write(&kubelet.join("config.yaml"), &kubelet_config(node))?;
     write(&kubelet.join("resolv.conf"), "# no internet\n")?;
     let proxy = authority.identity("system:kube-proxy", None, &[])?;
     write(&kubelet.join("proxy.kubeconfig"), &authority.kubeconfig(cluster, &proxy))?;
@@ -118,17 +117,7 @@ exec containerd --config /var/lib/containerd/config.toml";
 /// # Errors
 /// It cannot be started.
 pub fn join(node: Node<'_>, containerd: &Started) -> Result<()> {
-    let inside = ["nsenter", "--target", &containerd.id().to_string(), "--net", "--mount"].map(str::to_owned);
-    let programs = seen(&fs::read_link(node.cluster.path("bin"))?)?;
-    let kubelet = [
-        "--config=/var/lib/kubelet/config.yaml".to_owned(),
-        "--kubeconfig=/var/lib/kubelet/kubeconfig".to_owned(),
-        "--cert-dir=/var/lib/kubelet/pki".to_owned(),
-        format!("--hostname-override={}", node.name()),
-        format!("--node-ip={}", node.address()),
-        format!("--node-labels=topology.kubernetes.io/zone=zone{},topology.kubernetes.io/region=here", node.index),
-    ];
-    place(node, "kubelet", inside.to_vec()).start(&format!("{programs}/kubelet"), kubelet)?;
+    start_kubelet(node, containerd.id(), Disk::Roomy)?;
     let proxy = [
         "--kubeconfig=/var/lib/kubelet/proxy.kubeconfig".to_owned(),
         "--proxy-mode=nftables".to_owned(),
@@ -138,8 +127,46 @@ pub fn join(node: Node<'_>, containerd: &Started) -> Result<()> {
         // That sysctl is the whole machine's.
         "--conntrack-max-per-core=0".to_owned(),
     ];
-    place(node, "kube-proxy", inside.to_vec()).start(&format!("{programs}/kube-proxy"), proxy)?;
+    let inside = inside(containerd.id());
+    place(node, "kube-proxy", inside).start(&format!("{}/kube-proxy", programs(node)?), proxy)?;
     Ok(())
+}
+
+/// How much room its kubelet finds on a node's disk.
+#[derive(Debug, Clone, Copy)]
+pub enum Disk {
+    /// Enough.
+    Roomy,
+    /// None.
+    Full,
+}
+
+/// Starts a kubelet beside the node's containerd, whose process is given.
+///
+/// # Errors
+/// It cannot be started.
+pub fn start_kubelet(node: Node<'_>, containerd: u32, disk: Disk) -> Result<()> {
+    write(&node.dir().join("var/lib/kubelet/config.yaml"), &kubelet_config(node, disk))?;
+    let kubelet = [
+        "--config=/var/lib/kubelet/config.yaml".to_owned(),
+        "--kubeconfig=/var/lib/kubelet/kubeconfig".to_owned(),
+        "--cert-dir=/var/lib/kubelet/pki".to_owned(),
+        format!("--hostname-override={}", node.name()),
+        format!("--node-ip={}", node.address()),
+        format!("--node-labels=topology.kubernetes.io/zone=zone{},topology.kubernetes.io/region=here", node.index),
+    ];
+    place(node, "kubelet", inside(containerd)).start(&format!("{}/kubelet", programs(node)?), kubelet)?;
+    Ok(())
+}
+
+/// What brings a program to where the node's containerd is.
+fn inside(containerd: u32) -> Vec<String> {
+    ["nsenter", "--target", &containerd.to_string(), "--net", "--mount"].map(str::to_owned).to_vec()
+}
+
+/// Where the node sees Kubernetes' programs.
+fn programs(node: Node<'_>) -> Result<String> {
+    seen(&fs::read_link(node.cluster.path("bin"))?)
 }
 
 /// Cuts the node's power. Its disk stays.
@@ -200,7 +227,11 @@ fn cni_config(node: Node<'_>) -> String {
     )
 }
 
-fn kubelet_config(node: Node<'_>) -> String {
+fn kubelet_config(node: Node<'_>, disk: Disk) -> String {
+    let free = match disk {
+        Disk::Roomy => "200Mi",
+        Disk::Full => "99.9%",
+    };
     format!(
         "apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
@@ -217,7 +248,8 @@ cgroupRoot: /{cgroup}
 failCgroupV1: false
 failSwapOn: false
 # The disk is the host's, of which a share may be many gigabytes; and an image that is collected cannot be pulled again.
-evictionHard: {{memory.available: 100Mi, nodefs.available: 200Mi, imagefs.available: 200Mi}}
+evictionHard: {{memory.available: 100Mi, nodefs.available: {free}, imagefs.available: 200Mi}}
+evictionPressureTransitionPeriod: 10s
 imageGCHighThresholdPercent: 100
 nodeStatusUpdateFrequency: 4s
 resolvConf: /var/lib/kubelet/resolv.conf
