@@ -274,7 +274,7 @@ fn rust_on_cluster(session: &mut Session<'_>) -> Result<Count> {
 }
 
 fn install(session: &mut Session<'_>) -> Result<Count> {
-    one(cluster::install_check(session.workspace, TESTBED, None))
+    one(cluster::install_check(session.workspace, TESTBED, None, Profile::Dev))
 }
 
 fn check_generated(session: &mut Session<'_>) -> Result<Count> {

@@ -154,7 +154,8 @@ impl<R: Record> Watcher<R> {
                 let pause = Duration::from_millis(100 << (failures - 1).min(5)).min(MAX_BACKOFF);
                 tokio::select! {
                     () = super::pause(pause) => {}
-                    () = watch.recovered() => {}
+                    // What made it wait is over: a server that has just come back refuses for moments, not for seconds.
+                    () = watch.recovered() => failures = 0,
                 }
             }
         }

@@ -31,6 +31,11 @@ impl Request {
         Self::text("GET", path, &[("accept-encoding", "br, gzip"), ("authorization", &token)], "")
     }
 
+    /// A GET of the cluster, through `kubectl proxy`.
+    pub fn of_cluster(path: &str) -> Self {
+        Self::text("GET", path, &[], "")
+    }
+
     /// An event stream as a browser opens it.
     pub fn events(path: &str, cookie: &str) -> Self {
         Self::text("GET", path, &[("accept", "text/event-stream"), ("cookie", cookie)], "")

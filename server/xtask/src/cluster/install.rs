@@ -56,10 +56,10 @@ const PATIENCE: Duration = Duration::from_secs(300);
 ///
 /// # Errors
 /// The chart or what it installs does not do what it should.
-pub fn run(workspace: &Workspace, cluster: &Cluster, image: Option<&Path>) -> Result<()> {
+pub fn run(workspace: &Workspace, cluster: &Cluster, image: Option<&Path>, profile: Profile) -> Result<()> {
     let archive = image.map_or_else(|| workspace.target("image/install-check.tar"), Path::to_path_buf);
     if image.is_none() {
-        image::build(workspace, Profile::Dev, &[image::VERSION, NEXT], &archive)?;
+        image::build(workspace, profile, &[image::VERSION, NEXT], &archive)?;
     }
     let release = Release::new(workspace, cluster, CHART, RELEASE, NAMESPACE)?;
     step("Bringing the image onto the nodes", || images::spread(cluster, &archive).map(drop))?;

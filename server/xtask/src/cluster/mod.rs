@@ -38,7 +38,7 @@ use anyhow::{Result, bail};
 use crate::{
     cluster::{layout::Cluster, with::Extra},
     shell::NotHere,
-    workspace::Workspace,
+    workspace::{Profile, Workspace},
 };
 
 /// What `cargo xtask cluster` takes.
@@ -142,6 +142,9 @@ enum Command {
         /// Berth's image under its version and as `next`, where it is not to be built.
         #[arg(long, value_name = "FILE.tar")]
         image: Option<PathBuf>,
+        /// Build the image for speed (takes longer), as it is shipped.
+        #[arg(long, conflicts_with = "image")]
+        release: bool,
     },
 }
 
@@ -179,17 +182,19 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         }
         Command::Status => status::print(&running(name)?),
         Command::Check { with } => check::run(workspace, with),
-        Command::InstallCheck { image } => install_check(workspace, name, image.as_deref()),
+        Command::InstallCheck { image, release } => {
+            install_check(workspace, name, image.as_deref(), Profile::of(*release))
+        }
     }
 }
 
-/// Installs Berth's chart on the cluster of that name and tries what it promises.
+/// Installs Berth's chart on the cluster of that name and tries what it promises, with that image, or one that is built so.
 ///
 /// # Errors
 /// [`NotHere`] where this machine cannot run a cluster; otherwise what went wrong.
-pub fn install_check(workspace: &Workspace, name: &str, image: Option<&Path>) -> Result<()> {
+pub fn install_check(workspace: &Workspace, name: &str, image: Option<&Path>, profile: Profile) -> Result<()> {
     testbed(workspace, name, install::NEEDS)?;
-    install::run(workspace, &running(name)?, image)
+    install::run(workspace, &running(name)?, image, profile)
 }
 
 /// A cluster that tests run on.

@@ -1,0 +1,68 @@
+//! A portal as its users have it: a process of its own, asked over TCP.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    process::{Child, Command, Stdio},
+};
+
+pub const BERTH: &str = env!("CARGO_BIN_EXE_berth");
+
+/// Ends with us, as a crash ends it.
+pub struct Server {
+    child: Child,
+    pub address: String,
+}
+
+impl Server {
+    /// Starts `berth` so that it listens on a free port.
+    pub fn start<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> Self {
+        let mut child = Command::new(BERTH)
+            .args(arguments)
+            .args(["--listen", "127.0.0.1:0", "--log", "error"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let first = lines.next().expect("it says where it listens").unwrap();
+        let address = first.split("http://").nth(1).map(str::to_owned);
+        // Read to the end, so that it never blocks on what nobody reads.
+        std::thread::spawn(move || for _ in lines {});
+        Self { child, address: address.expect(&first) }
+    }
+
+    /// Status and answer, head and all.
+    pub fn ask(&self, method: &str, path: &str, token: &str, body: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nhost: berth\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let status = answer.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
+        (status, answer)
+    }
+
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What `berth admin …` prints.
+pub fn admin(arguments: &[&str], database: &[&str]) -> String {
+    let out = Command::new(BERTH).arg("admin").args(arguments).args(database).output().unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).unwrap()
+}
