@@ -5,8 +5,6 @@
 mod process;
 
 use std::{
-    io::{Read, Write},
-    net::TcpStream,
     path::Path,
     time::{Duration, Instant},
 };
@@ -17,47 +15,23 @@ fn start(data: &Path) -> Server {
     Server::start(["serve", "--sim", "--data", data.to_str().unwrap()])
 }
 
-/// Sends a form that must be answered by a redirect; the session cookie that it sets.
-fn form(server: &Server, path: &str, cookie: &str, body: &str) -> String {
-    let mut stream = TcpStream::connect(&server.address).unwrap();
-    write!(
-        stream,
-        "POST {path} HTTP/1.1\r\nhost: berth\r\nconnection: close\r\ncookie: {cookie}\r\n\
-         content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 303"), "{path}: {answer}");
-    let set = answer.lines().find_map(|line| line.strip_prefix("set-cookie: berth-plain="));
-    set.and_then(|value| value.split(';').next()).map(|value| format!("berth-plain={value}")).unwrap_or_default()
-}
-
 #[test]
 fn nothing_confirmed_is_lost() {
     let data = tempfile::tempdir().unwrap();
     let admin = |args: &[&str]| admin(args, &["--data", data.path().to_str().unwrap()]);
     let made = admin(&["create-user", "ops", "--platform-admin"]);
-    let password = made.trim().rsplit(' ').next().unwrap().to_owned();
     let token = admin(&["create-token", "ops"]).trim().to_owned();
     let spec = r#"{"components":[{"name":"main","image":"registry.example.com/shop/web:1"}]}"#;
 
     let server = start(data.path());
-    let cookie = form(&server, "/sign-in", "", &format!("name=ops&password={password}"));
-    form(
-        &server,
-        "/password",
-        &cookie,
-        &format!("current={password}&new=correct+horse+battery&again=correct+horse+battery"),
-    );
-    server.kill();
+    server.choose_password("ops", &made);
+    drop(server);
     let server = start(data.path());
     assert_eq!(server.ask("POST", "/api/v1/tenants", &token, r#"{"name":"shop"}"#).0, 201);
-    server.kill();
+    drop(server);
     let server = start(data.path());
     assert_eq!(server.ask("POST", "/api/v1/tenants/shop/namespaces", &token, r#"{"name":"dev"}"#).0, 201);
-    server.kill();
+    drop(server);
     let apps = "/api/v1/tenants/shop/namespaces/dev/apps";
     for round in 0..4 {
         let server = start(data.path());
@@ -67,7 +41,7 @@ fn nothing_confirmed_is_lost() {
         while server.ask("POST", apps, &token, &body).0 != 201 {
             assert!(begun.elapsed() < Duration::from_secs(30), "an app can be made");
         }
-        server.kill();
+        drop(server);
     }
     let server = start(data.path());
     let begun = Instant::now();

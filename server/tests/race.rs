@@ -88,11 +88,12 @@ async fn the_last_of_a_quota_is_given_once() {
         thread::yield_now();
     }
     let place = ["--database", database.as_str(), "--data", data.to_str().unwrap()];
-    admin(&["create-user", "root", "--platform-admin"], &place);
+    let made = admin(&["create-user", "root", "--platform-admin"], &place);
     let token = admin(&["create-token", "root"], &place).trim().to_owned();
     let serve = || Server::start(["serve", "--kubeconfig", kubeconfig.to_str().unwrap()].into_iter().chain(place));
     let portals = Portals { servers: [serve(), serve()], token };
 
+    portals.servers[0].choose_password("root", &made);
     portals.done("POST", "", &json!({"name": "race"}));
     let limit = |pods: u64| json!({"cluster": "local", "resources": {"pods": pods.to_string()}});
     let mut pods = NAMESPACES as u64;

@@ -8,7 +8,7 @@ use std::{
 
 pub const BERTH: &str = env!("CARGO_BIN_EXE_berth");
 
-/// Ends with us, as a crash ends it.
+/// Dropping it is `kill -9`.
 pub struct Server {
     child: Child,
     pub address: String,
@@ -34,22 +34,42 @@ impl Server {
     /// Status and answer, head and all.
     pub fn ask(&self, method: &str, path: &str, token: &str, body: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
-        write!(
-            stream,
+        let request = format!(
             "{method} {path} HTTP/1.1\r\nhost: berth\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\
              content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
-        )
-        .unwrap();
+        );
+        // Whole, as clients send it.
+        stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let status = answer.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
         (status, answer)
     }
 
-    pub fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+    /// Sends a form that must be answered by a redirect; the session cookie that it sets.
+    fn form(&self, path: &str, cookie: &str, body: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        write!(
+            stream,
+            "POST {path} HTTP/1.1\r\nhost: berth\r\nconnection: close\r\ncookie: {cookie}\r\n\
+             content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 303"), "{path}: {answer}");
+        let set = answer.lines().find_map(|line| line.strip_prefix("set-cookie: berth-plain="));
+        set.and_then(|value| value.split(';').next()).map(|value| format!("berth-plain={value}")).unwrap_or_default()
+    }
+
+    /// Chooses a password for the account `name`; `made` is what making it printed, which ends with a one-time password.
+    pub fn choose_password(&self, name: &str, made: &str) {
+        let password = made.trim().rsplit(' ').next().unwrap();
+        let cookie = self.form("/sign-in", "", &format!("name={name}&password={password}"));
+        let new = format!("current={password}&new=correct+horse+battery&again=correct+horse+battery");
+        self.form("/password", &cookie, &new);
     }
 }
 
