@@ -516,13 +516,19 @@ fn navigation(frame: &Frame, place: &Place) -> Option<AnyView> {
                 &paths::namespace(tenant, namespace),
                 *at == NamespaceNav::Overview,
             );
+            let network = entry(
+                Icon::Network,
+                tr::network::network(lang),
+                &paths::namespace_network(tenant, namespace),
+                *at == NamespaceNav::Network,
+            );
             let members = entry(Icon::People, tr::common::members(lang), &paths::members(tenant), false);
             let here = *at == NamespaceNav::Quota;
             let quota = entry(Icon::Gauge, tr::quotas::quota(lang), &paths::tenant_quota(tenant), here);
             (
                 tr::common::namespace(lang),
                 vec![
-                    (tr::common::namespace(lang), vec![overview, apps, pods]),
+                    (tr::common::namespace(lang), vec![overview, apps, pods, network]),
                     (tr::common::tenant(lang), vec![members, quota]),
                 ],
             )

@@ -162,6 +162,12 @@ pub fn namespace_quota(tenant: impl Display, namespace: impl Display) -> String 
     format!("/t/{tenant}/n/{namespace}/quota")
 }
 
+/// What a namespace's pods reach, and who reaches them.
+#[must_use]
+pub fn namespace_network(tenant: impl Display, namespace: impl Display) -> String {
+    format!("/t/{tenant}/n/{namespace}/network")
+}
+
 /// A tenant.
 #[must_use]
 pub fn tenant(tenant: impl Display) -> String {

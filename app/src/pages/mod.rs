@@ -9,6 +9,7 @@ pub mod connections;
 pub mod errors;
 pub mod home;
 pub mod namespace;
+pub mod network;
 pub mod quotas;
 pub mod requests;
 pub mod search;
@@ -26,6 +27,7 @@ pub const AREAS: &[&[Entry]] = &[
     quotas::ENTRIES,
     requests::ENTRIES,
     apps::ENTRIES,
+    network::ENTRIES,
     namespace::ENTRIES,
     tenant::ENTRIES,
 ];

@@ -12,6 +12,7 @@ pub mod headroom;
 pub mod image;
 pub mod list;
 pub mod names;
+pub mod network;
 pub mod people;
 pub mod provider;
 pub mod quantity;

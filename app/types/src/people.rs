@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     names::{ClusterId, NamespaceName, ProviderName, TenantName, UserName},
+    network::Egress,
     role::{PlatformRole, TenantRole},
 };
 
@@ -123,6 +124,8 @@ dto! {
         pub cluster: ClusterId,
         /// Its name in the cluster.
         pub kube_name: String,
+        /// What its pods may reach outside of the tenant.
+        pub egress: Egress,
         /// When it was made.
         pub created_at: Timestamp,
         /// Counts changes, for `If-Match`.

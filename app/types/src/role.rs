@@ -83,6 +83,8 @@ words!(
         Quota = "quota",
         /// What a namespace has of its tenant's quota.
         Share = "share",
+        /// What a namespace's pods may reach, and who reaches them.
+        Network = "network",
         /// A tenant's request for another quota.
         Request = "request",
         /// An app and its revisions.

@@ -30,8 +30,10 @@ use crate::handlers::{
     tenants::{TenantSummary, TenantView},
 };
 
+mod places;
 mod requests;
 
+use places::{egress, network, network_replacement};
 use requests::{loan, quota_request};
 
 const IMAGE: &str = "registry.example.com/checkout:1.4.2";
@@ -367,6 +369,7 @@ pub(crate) fn of(schema: &str) -> Option<Value> {
             tenant: named("shop")?,
             cluster: named("local")?,
             kube_name: "shop-prod".to_owned(),
+            egress: egress()?,
             created_at: at(-400),
             version: 1,
         }),
@@ -379,6 +382,7 @@ pub(crate) fn of(schema: &str) -> Option<Value> {
             apps: AppCounts { degraded: 1, progressing: 0, ready: 11, suspended: 2 },
             pods: 37,
         }),
+        "NetworkView" => to_value(network()?),
         "PreflightReport" => to_value(preflight()),
         "HeadroomRow" => to_value(preflight().headroom.first()),
         "Me" => to_value(Me {
@@ -535,6 +539,7 @@ fn request(schema: &str) -> Option<Value> {
         "RequestOffer" => {
             json!({ "resources": { "requests.cpu": "5" }, "until": "2026-12-15", "comment": "As much as is free", "version": 1 })
         }
+        "NetworkReplacement" => network_replacement(),
         "QuotaMove" => json!({ "from": "staging", "to": "prod", "resources": { "requests.cpu": "500m" } }),
         "NewToken" => {
             json!({ "name": "deploy pipeline", "expiresInDays": 90, "scope": { "readOnly": false, "tenant": "shop" } })
@@ -551,7 +556,7 @@ mod tests {
     use super::*;
     use crate::{
         body::Input,
-        handlers::{admin, app_actions, apps, me, members, namespaces, preflight, quotas, requests, tenants},
+        handlers::{admin, app_actions, apps, me, members, namespaces, network, preflight, quotas, requests, tenants},
     };
 
     fn read<T: Input>(name: &str) {
@@ -577,6 +582,7 @@ mod tests {
         read::<quotas::QuotaReplacement>("QuotaReplacement");
         read::<quotas::ShareReplacement>("ShareReplacement");
         read::<quotas::QuotaMove>("QuotaMove");
+        read::<network::NetworkReplacement>("NetworkReplacement");
         read::<requests::NewQuotaRequest>("NewQuotaRequest");
         read::<requests::RequestComment>("RequestComment");
         read::<requests::RequestOffer>("RequestOffer");

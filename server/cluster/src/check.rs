@@ -45,6 +45,8 @@ const CONTROLLER: &[Right] = &[
     ("patch", "autoscaling", "horizontalpodautoscalers"),
     ("patch", "", "resourcequotas"),
     ("patch", "", "limitranges"),
+    ("patch", "networking.k8s.io", "networkpolicies"),
+    ("patch", "", "serviceaccounts"),
     ("list", "", "pods"),
     ("get", "", "pods/log"),
     ("patch", "", "namespaces"),
@@ -169,6 +171,7 @@ fn narrowest(resource: &str) -> (&'static str, &'static str) {
         "leases" => (lease::NAMESPACE, lease::NAME),
         "clusterroles" => ("", PLATFORM_READER),
         "customresourcedefinitions" => ("", APPS),
+        "serviceaccounts" => ("", "default"),
         _ => ("", ""),
     }
 }

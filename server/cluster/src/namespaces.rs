@@ -1,4 +1,4 @@
-//! What Berth keeps in a cluster for its tenants: namespaces with their labels, role bindings and quotas, and the roles themselves.
+//! What Berth keeps in a cluster for its tenants: namespaces with their labels, role bindings, network policies and quotas, and the roles themselves.
 //! Level-triggered: looked at again and again, written only when something differs.
 
 use berth_core::{
@@ -12,6 +12,7 @@ use crate::{
     KubeCluster,
     error::Target,
     meta,
+    network::{keep_account, keep_policies},
     quotas::keep_quota,
     rest::{Kind, Rest, query},
     roles::cluster_roles,
@@ -127,6 +128,8 @@ impl KubeCluster {
         let bindings: Vec<Value> =
             desired.bindings.iter().map(|(group, role)| binding(&desired.kube_name, group, role)).collect();
         changed |= keep_bindings(&rest, &desired.kube_name, &bindings).await?;
+        changed |= keep_policies(&rest, desired).await?;
+        changed |= keep_account(&rest, &desired.kube_name).await?;
         changed |= keep_quota(&rest, &desired.kube_name, desired.quota.as_ref()).await?;
         Ok(changed)
     }
@@ -192,6 +195,7 @@ mod tests {
             labels: Vec::new(),
             bindings: Vec::new(),
             quota: None,
+            network: Default::default(),
         };
         let namespace = |tenant: &str, installation: Option<&str>| {
             json!({"metadata": {

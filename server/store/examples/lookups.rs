@@ -98,6 +98,7 @@ async fn fill(store: &dyn Store) -> Result<(), Failure> {
                 tenant: name.clone(),
                 cluster: ClusterId::local(),
                 kube_name: format!("{name}-{stage}"),
+                egress: Default::default(),
                 created_at: start(),
                 version: 1,
             };

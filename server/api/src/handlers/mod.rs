@@ -11,6 +11,7 @@ pub(crate) mod audit;
 pub(crate) mod me;
 pub(crate) mod members;
 pub(crate) mod namespaces;
+pub(crate) mod network;
 pub(crate) mod preflight;
 pub(crate) mod providers;
 pub(crate) mod quotas;
@@ -26,6 +27,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         tenants::routes(),
         members::routes(),
         namespaces::routes(),
+        network::routes(),
         quotas::routes(),
         requests::routes(),
         apps::routes(),

@@ -86,6 +86,8 @@ fn cases() -> Vec<Case> {
         case("create_namespace", Tenant(Resource::Namespace, Create)).body(json!({ "name": "dev" })),
         case("get_namespace", Namespace(Resource::Namespace, Read)),
         case("get_usage", Namespace(Resource::Namespace, Read)),
+        case("get_network", Namespace(Resource::Network, Read)),
+        case("set_network", Namespace(Resource::Network, Update)).body(json!({ "egress": { "mode": "none" } })),
         case("list_plans", Platform(Resource::Plan, Read)),
         case("create_plan", Platform(Resource::Plan, Create))
             .body(json!({ "name": "big", "resources": { "pods": "9" } })),

@@ -5,6 +5,7 @@ mod apps;
 mod common;
 mod headroom;
 mod leader;
+mod network;
 mod outage;
 mod quotas;
 mod trials;

@@ -50,6 +50,10 @@ pub const fn rule_for(resource: Resource, action: Action) -> Rule {
         (Resource::Quota, Create | Update | Delete) => rule(None, true, false),
         (Resource::Share, Read) => rule(Some(Viewer), true, true),
         (Resource::Share, Create | Update | Delete) => rule(Some(Admin), true, false),
+        // There is one of it a namespace, and it is only ever changed.
+        (Resource::Network, Read) => rule(Some(Viewer), true, true),
+        (Resource::Network, Update) => rule(Some(Admin), true, false),
+        (Resource::Network, Create | Delete) => rule(None, false, false),
         // Who deploys meets the quota, and asks for more; it is decided by who may change a quota. Changing a request is taking it
         // back or taking an offer.
         (Resource::Request, Read) => rule(Some(Viewer), true, true),

@@ -10,6 +10,7 @@ use berth_types::{
     AppSpec, ClusterId, ErrorCode, FieldError, ListQuery, Page, Resources, TenantRole,
     headroom::{Amounts, LimitDefaults},
     names::component_object,
+    network::Egress,
     quota::ContainerDefaults,
     rows::{AppRow, AppView, EventRow, LogLine, PodRow, RevisionRow, UsageRow},
 };
@@ -23,6 +24,7 @@ use crate::{
     authz::{AppRef, Grant, NamespaceRef},
     ctx::OpCtx,
     error::{Error, Result},
+    network::Surroundings,
 };
 
 /// How fresh the cache is.
@@ -219,6 +221,17 @@ pub struct DesiredNamespace {
     pub bindings: Vec<(String, String)>,
     /// What its pods may take together; none: nothing limits them.
     pub quota: Option<DesiredQuota>,
+    /// Who reaches its pods, and what they reach.
+    pub network: DesiredNetwork,
+}
+
+/// Who reaches a namespace's pods, and what they reach. Its own tenant's namespaces and names in DNS they always do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DesiredNetwork {
+    /// What its pods reach outside of the tenant.
+    pub egress: Egress,
+    /// What is so for every tenant.
+    pub surroundings: Arc<Surroundings>,
 }
 
 /// What a namespace is limited to: a ResourceQuota, and a LimitRange where containers need defaults for it.

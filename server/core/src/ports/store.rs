@@ -6,6 +6,7 @@
 use async_trait::async_trait;
 use berth_types::{
     FieldError, ListQuery, NamespaceName, Page, TenantName, TenantRole, UserName,
+    network::Egress,
     people::{ApiToken, AuditEntry, Member, Namespace, Session, Tenant, TokenScope, User},
 };
 use jiff::Timestamp;
@@ -13,7 +14,7 @@ use uuid::Uuid;
 
 pub use super::audit::{AuditChain, Slice};
 use crate::{
-    authz::{Grant, PlatformRef, TenantRef},
+    authz::{Grant, NamespaceRef, PlatformRef, TenantRef},
     error::{Error, Result},
     ports::{quotas::Quotas, requests::Requests, sign_in::SignIns},
 };
@@ -254,6 +255,8 @@ pub trait Tenants: Send + Sync {
     async fn list_namespaces(&self, tenant: &TenantRef) -> Result<Vec<Namespace>>;
     /// A new namespace. `AlreadyExists` when the name, or its name in the cluster, is taken.
     async fn create_namespace(&self, grant: &Grant<TenantRef>, namespace: &Namespace) -> Result<()>;
+    /// Sets what its pods may reach, if its version is still `version` (when given); the new version. `Conflict` otherwise.
+    async fn set_egress(&self, grant: &Grant<NamespaceRef>, egress: &Egress, version: Option<i64>) -> Result<i64>;
 }
 
 /// What was done, and replies that may be asked for again.

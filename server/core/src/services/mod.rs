@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::{
     authz::Authz,
     env::{Clock, Random},
+    network::Surroundings,
     notices::{Notices, Silent},
     ports::{
         cluster::Clusters,
@@ -20,6 +21,7 @@ pub mod audit_log;
 mod claims;
 pub mod identity;
 pub mod namespaces;
+pub mod network;
 pub mod people;
 pub mod plans;
 pub mod preflight;
@@ -56,6 +58,7 @@ pub struct Services {
     skips_preflight: bool,
     rules: Rules,
     notices: Arc<dyn Notices>,
+    pub(crate) surroundings: Arc<Surroundings>,
 }
 
 impl Services {
@@ -70,9 +73,20 @@ impl Services {
     ) -> Self {
         let authz = Authz::new(store.clone());
         let passwords = Arc::new(identity::Passwords::new(&limits));
-        let (protocol, rules, notices) = (Arc::new(NoProtocol), Rules::default(), Arc::new(Silent));
-        let skips_preflight = false;
-        Self { store, clusters, clock, random, limits, authz, passwords, protocol, skips_preflight, rules, notices }
+        Self {
+            store,
+            clusters,
+            clock,
+            random,
+            limits,
+            authz,
+            passwords,
+            protocol: Arc::new(NoProtocol),
+            skips_preflight: false,
+            rules: Rules::default(),
+            notices: Arc::new(Silent),
+            surroundings: Arc::default(),
+        }
     }
 
     /// The same, which signs people in by identity providers with which it speaks so.
@@ -97,6 +111,12 @@ impl Services {
     #[must_use]
     pub fn with_notices(&self, notices: Arc<dyn Notices>) -> Self {
         Self { notices, ..self.clone() }
+    }
+
+    /// The same, in clusters where the network is like this.
+    #[must_use]
+    pub fn with_surroundings(&self, surroundings: Surroundings) -> Self {
+        Self { surroundings: Arc::new(surroundings), ..self.clone() }
     }
 
     /// The checks.

@@ -168,6 +168,7 @@ impl World {
         let row = Namespace {
             id: self.id(),
             kube_name: kube_namespace(&tenant.name, &name),
+            egress: Default::default(),
             name,
             tenant: tenant.name.clone(),
             cluster: ClusterId::local(),

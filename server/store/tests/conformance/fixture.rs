@@ -119,6 +119,7 @@ pub fn namespace(number: u128, tenant: &str, called: &str) -> Namespace {
         tenant: tenant.parse().unwrap(),
         cluster: "local".parse().unwrap(),
         kube_name: format!("{tenant}-{called}"),
+        egress: Default::default(),
         created_at: at(0),
         version: 1,
     }

@@ -82,6 +82,7 @@ suite! {
         tenants::last_owner_stays,
         tenants::last_two_owners_cannot_both_go,
         tenants::namespaces,
+        tenants::egress,
         tenants::places,
         tenants::namespace_names_are_unique,
         quotas::plans,

@@ -1,0 +1,31 @@
+//! Namespaces and what stands around them.
+
+use berth_types::network::{Egress, EgressMode, EgressRange};
+use serde_json::{Value, json};
+
+use crate::handlers::network::NetworkView;
+
+pub(super) fn egress() -> Option<Egress> {
+    let range = EgressRange {
+        cidr: "203.0.113.0/24".parse().ok()?,
+        ports: vec!["443/TCP".parse().ok()?],
+        name: "payments".to_owned(),
+    };
+    Some(Egress { mode: EgressMode::Named, ranges: vec![range] })
+}
+
+pub(super) fn network() -> Option<NetworkView> {
+    Some(NetworkView {
+        egress: egress()?,
+        reached_from: vec!["berth".to_owned(), "ingress-nginx".to_owned()],
+        never_reached: vec!["169.254.0.0/16".to_owned(), "10.42.0.0/16".to_owned()],
+        version: 3,
+    })
+}
+
+pub(super) fn network_replacement() -> Value {
+    json!({ "egress": { "mode": "named", "ranges": [
+        { "cidr": "203.0.113.0/24", "ports": ["443", "8000-8100/UDP"], "name": "payments" },
+        { "cidr": "2001:db8::/32" },
+    ] } })
+}
