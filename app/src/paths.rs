@@ -186,6 +186,18 @@ pub fn tenant_settings(tenant: impl Display) -> String {
     format!("/t/{tenant}/settings")
 }
 
+/// A question before a tenant's life goes on otherwise: `suspend`, `resume`, `remove`, `restore`.
+#[must_use]
+pub fn tenant_step(tenant: impl Display, step: &str) -> String {
+    format!("/t/{tenant}/{step}")
+}
+
+/// The same for a namespace: `remove`, `restore`.
+#[must_use]
+pub fn namespace_step(tenant: impl Display, namespace: impl Display, step: &str) -> String {
+    format!("/t/{tenant}/n/{namespace}/{step}")
+}
+
 /// A new namespace.
 #[must_use]
 pub fn namespace_new(tenant: impl Display) -> String {

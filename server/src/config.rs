@@ -112,6 +112,8 @@ settings! {
     tenants_reached_from: String = Some(berth_core::network::USUAL.to_owned()), "ingress,ingress-nginx,traefik,monitoring,kube-system";
     /// The cluster's own address ranges (pods, Services, nodes): tenants reach them by no egress list.
     cluster_ranges: String = None, "";
+    /// Days for which a tenant or a namespace that was removed can be taken back; meanwhile it is suspended.
+    deletion_grace_days: u16 = Some(7), "7";
     /// Logs as text or json.
     log_format: LogFormat = Some(LogFormat::Text), "text";
     /// Which log entries: error, warn, info, debug, or a filter such as info,berth_cluster=debug.
@@ -217,6 +219,7 @@ impl Settings {
             ("quota_step_storage_use", self.quota_step_storage_use, 100),
             ("quota_step_size", self.quota_step_size, 1_000),
             ("quota_step_days", self.quota_step_days, 3_650),
+            ("deletion_grace_days", self.deletion_grace_days, 365),
         ] {
             if !value.is_some_and(|v| v <= most) {
                 bail!("{name} is not between 0 and {most}");
@@ -245,6 +248,11 @@ impl Settings {
         let cluster = self.cluster_ranges.as_deref().unwrap_or_default();
         Surroundings::read(reachers, cluster, own)
             .map_err(|e| anyhow::anyhow!("tenants_reached_from, cluster_ranges: {e}"))
+    }
+
+    /// How long what is removed can be taken back.
+    pub fn grace(&self) -> jiff::SignedDuration {
+        jiff::SignedDuration::from_hours(24 * i64::from(self.deletion_grace_days.unwrap_or(7)))
     }
 
     /// Where to listen.

@@ -119,6 +119,7 @@ impl Portal {
         let services = Services::new(store, clusters, clock, Arc::new(SystemRandom), settings.limits())
             .with_protocol(Arc::new(protocol))
             .with_rules(settings.rules())
+            .with_grace(settings.grace())
             .with_surroundings(settings.surroundings(link.own_namespace.as_deref())?)
             .with_notices(Arc::new(notices::Logged));
         tasks.spawn(keep(
@@ -127,6 +128,13 @@ impl Portal {
             stop.clone(),
             |services| async move { services.keep_loans().await },
             ("loans looked after", "loans could not be looked after"),
+        ));
+        tasks.spawn(keep(
+            services.clone(),
+            cluster.clone(),
+            stop.clone(),
+            |services| async move { services.keep_lives().await },
+            ("steps made to remove tenants and namespaces", "tenants and namespaces could not be removed"),
         ));
         tasks.spawn(keep(
             services.clone(),

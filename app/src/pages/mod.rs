@@ -8,6 +8,7 @@ pub mod apps;
 pub mod connections;
 pub mod errors;
 pub mod home;
+pub mod life;
 pub mod namespace;
 pub mod network;
 pub mod quotas;
@@ -27,6 +28,7 @@ pub const AREAS: &[&[Entry]] = &[
     quotas::ENTRIES,
     requests::ENTRIES,
     apps::ENTRIES,
+    life::ENTRIES,
     network::ENTRIES,
     namespace::ENTRIES,
     tenant::ENTRIES,

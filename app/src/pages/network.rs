@@ -78,7 +78,7 @@ fn refused(cx: &PageCx, error: berth_core::Error) -> Result<Form> {
 async fn page(cx: Cx, refused: Option<Form>) -> Result<Answer> {
     let (tenant, namespace) = (cx.tenant()?, cx.namespace()?);
     let overview = cx.services.get_network(&cx.ctx, &tenant, &namespace).await?;
-    let may = cx.services.authz().could(&cx.ctx, &overview.namespace.tenant, Resource::Network, Action::Update);
+    let may = cx.services.authz().could_in(&cx.ctx, &overview.namespace, Resource::Network, Action::Update);
     let status = refused.as_ref().map_or(200, Form::status);
     let form = refused.unwrap_or_else(|| values(&overview));
     let title = tr::network::network(cx.lang());

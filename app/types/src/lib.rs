@@ -10,6 +10,7 @@ pub mod audit;
 pub mod error;
 pub mod headroom;
 pub mod image;
+pub mod life;
 pub mod list;
 pub mod names;
 pub mod network;

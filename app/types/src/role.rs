@@ -73,6 +73,8 @@ words!(
         Audit = "audit",
         /// A tenant.
         Tenant = "tenant",
+        /// That a tenant is put to rest by the platform.
+        Suspension = "suspension",
         /// A person's role in a tenant.
         Membership = "membership",
         /// A namespace of a tenant.

@@ -33,7 +33,7 @@ use crate::handlers::{
 mod places;
 mod requests;
 
-use places::{egress, network, network_replacement};
+use places::{egress, leaving, network, network_replacement, suspended};
 use requests::{loan, quota_request};
 
 const IMAGE: &str = "registry.example.com/checkout:1.4.2";
@@ -353,6 +353,7 @@ pub(crate) fn of(schema: &str) -> Option<Value> {
             name: named("shop")?,
             display_name: "Web shop".to_owned(),
             created_at: at(-500),
+            halt: suspended(),
             version: 2,
             role: Some(TenantRole::Owner),
         }),
@@ -370,6 +371,7 @@ pub(crate) fn of(schema: &str) -> Option<Value> {
             cluster: named("local")?,
             kube_name: "shop-prod".to_owned(),
             egress: egress()?,
+            halt: None,
             created_at: at(-400),
             version: 1,
         }),
@@ -379,9 +381,11 @@ pub(crate) fn of(schema: &str) -> Option<Value> {
             tenant: named("shop")?,
             cluster: named("local")?,
             kube_name: "shop-prod".to_owned(),
+            halt: None,
             apps: AppCounts { degraded: 1, progressing: 0, ready: 11, suspended: 2 },
             pods: 37,
         }),
+        "Mark" => to_value(leaving()),
         "NetworkView" => to_value(network()?),
         "PreflightReport" => to_value(preflight()),
         "HeadroomRow" => to_value(preflight().headroom.first()),
@@ -439,6 +443,7 @@ pub(crate) fn of(schema: &str) -> Option<Value> {
             plan: named("small"),
             pressure: Some(750),
             resources: vec![quota_row()],
+            halt: None,
         }),
         other => request(other),
     }
@@ -539,6 +544,7 @@ fn request(schema: &str) -> Option<Value> {
         "RequestOffer" => {
             json!({ "resources": { "requests.cpu": "5" }, "until": "2026-12-15", "comment": "As much as is free", "version": 1 })
         }
+        "Suspension" => json!({ "reason": "No contact for a year" }),
         "NetworkReplacement" => network_replacement(),
         "QuotaMove" => json!({ "from": "staging", "to": "prod", "resources": { "requests.cpu": "500m" } }),
         "NewToken" => {
@@ -556,7 +562,9 @@ mod tests {
     use super::*;
     use crate::{
         body::Input,
-        handlers::{admin, app_actions, apps, me, members, namespaces, network, preflight, quotas, requests, tenants},
+        handlers::{
+            admin, app_actions, apps, life, me, members, namespaces, network, preflight, quotas, requests, tenants,
+        },
     };
 
     fn read<T: Input>(name: &str) {
@@ -583,6 +591,7 @@ mod tests {
         read::<quotas::ShareReplacement>("ShareReplacement");
         read::<quotas::QuotaMove>("QuotaMove");
         read::<network::NetworkReplacement>("NetworkReplacement");
+        read::<life::Suspension>("Suspension");
         read::<requests::NewQuotaRequest>("NewQuotaRequest");
         read::<requests::RequestComment>("RequestComment");
         read::<requests::RequestOffer>("RequestOffer");

@@ -50,6 +50,8 @@ const CONTROLLER: &[Right] = &[
     ("list", "", "pods"),
     ("get", "", "pods/log"),
     ("patch", "", "namespaces"),
+    ("watch", "", "namespaces"),
+    ("delete", "", "namespaces"),
     ("patch", "rbac.authorization.k8s.io", "rolebindings"),
     ("bind", "rbac.authorization.k8s.io", "clusterroles"),
     ("escalate", "rbac.authorization.k8s.io", "clusterroles"),

@@ -234,6 +234,7 @@ mod tests {
             bindings: Vec::new(),
             quota: None,
             network: DesiredNetwork { egress, surroundings: Arc::new(surroundings) },
+            suspended: false,
         }
     }
 

@@ -8,6 +8,7 @@ use berth_core::{
 };
 use berth_types::{
     ErrorCode, NamespaceName, TenantName, TenantRole, UserName,
+    life::Halt,
     network::Egress,
     people::{Member, Namespace, Tenant},
 };
@@ -23,14 +24,14 @@ use crate::{
 /// The columns that [`access`] reads, from `tenants t` and `memberships m`.
 macro_rules! access_columns {
     () => {
-        "t.id, t.name, t.display_name, t.created_at, t.version, m.role"
+        "t.id, t.name, t.display_name, t.created_at, t.suspended, t.leaving, t.version, m.role"
     };
 }
 
 /// The columns that [`namespace`] reads, from `namespaces n` and `tenants t`.
 macro_rules! namespace_columns {
     () => {
-        "n.id, n.name, t.name, n.cluster, n.kube_name, n.egress, n.created_at, n.version"
+        "n.id, n.name, t.name, n.cluster, n.kube_name, n.egress, t.suspended, t.leaving, n.leaving, n.created_at, n.version"
     };
 }
 
@@ -43,6 +44,7 @@ fn access(row: &mut Reader<'_>) -> Result<TenantAccess> {
             name: row.parsed()?,
             display_name: row.text()?,
             created_at: row.time()?,
+            halt: Halt::of(row.json_or_null()?, row.json_or_null()?, None),
             version: row.int()?,
         },
         role: row.word_or_null(TenantRole::from_word)?,
@@ -65,6 +67,7 @@ fn namespace_or_null(row: &mut Reader<'_>) -> Result<Option<Namespace>> {
         cluster: row.parsed()?,
         kube_name: row.text()?,
         egress: row.json_or_null()?.unwrap_or_default(),
+        halt: Halt::of(row.json_or_null()?, row.json_or_null()?, row.json_or_null()?),
         created_at: row.time()?,
         version: row.int()?,
     }))

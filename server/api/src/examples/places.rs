@@ -1,8 +1,12 @@
 //! Namespaces and what stands around them.
 
-use berth_types::network::{Egress, EgressMode, EgressRange};
+use berth_types::{
+    life::{Halt, HaltKind, Mark},
+    network::{Egress, EgressMode, EgressRange},
+};
 use serde_json::{Value, json};
 
+use super::at;
 use crate::handlers::network::NetworkView;
 
 pub(super) fn egress() -> Option<Egress> {
@@ -28,4 +32,13 @@ pub(super) fn network_replacement() -> Value {
         { "cidr": "203.0.113.0/24", "ports": ["443", "8000-8100/UDP"], "name": "payments" },
         { "cidr": "2001:db8::/32" },
     ] } })
+}
+
+pub(super) fn suspended() -> Option<Halt> {
+    let mark = Mark { at: at(-60), by: "root".to_owned(), reason: "No contact for a year".to_owned(), until: None };
+    Some(Halt { kind: HaltKind::Suspended, mark })
+}
+
+pub(super) fn leaving() -> Mark {
+    Mark { at: at(-60), by: "alice".to_owned(), reason: String::new(), until: Some(at(7 * 24 * 60 - 60)) }
 }

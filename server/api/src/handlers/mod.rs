@@ -8,6 +8,7 @@ pub(crate) mod admin;
 pub(crate) mod app_actions;
 pub(crate) mod apps;
 pub(crate) mod audit;
+pub(crate) mod life;
 pub(crate) mod me;
 pub(crate) mod members;
 pub(crate) mod namespaces;
@@ -27,6 +28,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         tenants::routes(),
         members::routes(),
         namespaces::routes(),
+        life::routes(),
         network::routes(),
         quotas::routes(),
         requests::routes(),

@@ -121,6 +121,7 @@ pub fn row(tenant: &str, name: &str) -> Namespace {
         cluster: ClusterId::local(),
         kube_name: format!("{tenant}-{name}"),
         egress: Default::default(),
+        halt: None,
         created_at: jiff::Timestamp::UNIX_EPOCH,
         version: 1,
     }
@@ -173,6 +174,7 @@ impl Harbour {
             name: "shop".parse().unwrap(),
             display_name: "Shop".into(),
             role: Some(TenantRole::Developer),
+            halt: None,
         };
         let namespace = NamespaceRef {
             tenant,
@@ -181,6 +183,7 @@ impl Harbour {
             cluster: ClusterId::local(),
             // A real cluster is shared with tests before and beside this one.
             kube_name: real.as_ref().map_or("shop-dev".into(), |_| format!("shop-dev-{}", unique()).into()),
+            halt: None,
         };
         let shutdown = CancellationToken::new();
         let harbour = Self { cluster, namespace, cut, admin, shutdown, _sim: sim, real };

@@ -5,6 +5,7 @@ mod apps;
 mod common;
 mod headroom;
 mod leader;
+mod life;
 mod network;
 mod outage;
 mod quotas;

@@ -39,6 +39,10 @@ pub const fn rule_for(resource: Resource, action: Action) -> Rule {
         (Resource::Tenant, Create) => rule(None, true, false),
         (Resource::Tenant, Update) => rule(Some(Admin), true, false),
         (Resource::Tenant, Delete) => rule(Some(Owner), true, false),
+        // Whose tenant rests sees why; only the platform puts to rest.
+        (Resource::Suspension, Read) => rule(Some(Viewer), true, true),
+        (Resource::Suspension, Create | Delete) => rule(None, true, false),
+        (Resource::Suspension, Update) => rule(None, false, false),
         (Resource::Membership, Read) => rule(Some(Viewer), true, true),
         (Resource::Membership, Create | Update | Delete) => rule(Some(Admin), true, false),
         (Resource::Namespace, Read) => rule(Some(Viewer), true, true),

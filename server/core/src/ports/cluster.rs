@@ -223,6 +223,19 @@ pub struct DesiredNamespace {
     pub quota: Option<DesiredQuota>,
     /// Who reaches its pods, and what they reach.
     pub network: DesiredNetwork,
+    /// Its apps are scaled to zero, whatever they say themselves.
+    pub suspended: bool,
+}
+
+/// How far a namespace is on its way out of a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// It is there.
+    There,
+    /// It is being removed.
+    Going,
+    /// It is not there.
+    Gone,
 }
 
 /// Who reaches a namespace's pods, and what they reach. Its own tenant's namespaces and names in DNS they always do.
@@ -371,6 +384,13 @@ pub trait Cluster: Send + Sync {
     /// Whether the cluster has a namespace of that name that is not this tenant's: made by hand, by a tool, for another tenant.
     /// Only Berth itself calls this.
     async fn namespace_taken(&self, desired: &DesiredNamespace) -> Result<bool>;
+    /// How far a namespace is on its way out. One that is not this tenant's is gone.
+    async fn namespace_stage(&self, desired: &DesiredNamespace) -> Result<Stage>;
+    /// Begins to remove a namespace with all that is in it. Only Berth itself calls this.
+    ///
+    /// # Errors
+    /// `Conflict` when it is not this tenant's any more, or was made anew meanwhile.
+    async fn delete_namespace(&self, ctx: &OpCtx, desired: &DesiredNamespace) -> Result<()>;
     /// Makes a namespace agree with its row; whether something had to change. Only Berth itself calls this.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ pub use super::audit::{AuditChain, Slice};
 use crate::{
     authz::{Grant, NamespaceRef, PlatformRef, TenantRef},
     error::{Error, Result},
-    ports::{quotas::Quotas, requests::Requests, sign_in::SignIns},
+    ports::{life::Lives, quotas::Quotas, requests::Requests, sign_in::SignIns},
 };
 
 /// A SHA-256 of a secret that is too random to be guessed: what stands in the database instead of it.
@@ -297,5 +297,5 @@ pub trait Database: Send + Sync {
 }
 
 /// All of it.
-pub trait Store: People + SignIns + Tenants + Quotas + Requests + Journal + AuditChain + Database {}
-impl<T: People + SignIns + Tenants + Quotas + Requests + Journal + AuditChain + Database> Store for T {}
+pub trait Store: People + SignIns + Tenants + Lives + Quotas + Requests + Journal + AuditChain + Database {}
+impl<T: People + SignIns + Tenants + Lives + Quotas + Requests + Journal + AuditChain + Database> Store for T {}

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use jiff::SignedDuration;
+
 use crate::{
     authz::Authz,
     env::{Clock, Random},
@@ -20,6 +22,9 @@ mod audit;
 pub mod audit_log;
 mod claims;
 pub mod identity;
+pub mod life;
+#[cfg(test)]
+mod life_tests;
 pub mod namespaces;
 pub mod network;
 pub mod people;
@@ -59,6 +64,8 @@ pub struct Services {
     rules: Rules,
     notices: Arc<dyn Notices>,
     pub(crate) surroundings: Arc<Surroundings>,
+    /// How long what is removed can be taken back.
+    pub(crate) grace: SignedDuration,
 }
 
 impl Services {
@@ -86,6 +93,7 @@ impl Services {
             rules: Rules::default(),
             notices: Arc::new(Silent),
             surroundings: Arc::default(),
+            grace: SignedDuration::from_hours(7 * 24),
         }
     }
 
@@ -117,6 +125,12 @@ impl Services {
     #[must_use]
     pub fn with_surroundings(&self, surroundings: Surroundings) -> Self {
         Self { surroundings: Arc::new(surroundings), ..self.clone() }
+    }
+
+    /// The same, where what is removed can be taken back for so long.
+    #[must_use]
+    pub fn with_grace(&self, grace: SignedDuration) -> Self {
+        Self { grace, ..self.clone() }
     }
 
     /// The checks.

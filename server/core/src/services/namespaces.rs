@@ -122,6 +122,7 @@ impl Services {
                 tenant: tenant.clone(),
                 cluster,
                 egress: Egress::default(),
+                halt: None,
                 created_at: now,
                 version: 1,
             };
@@ -163,6 +164,10 @@ impl Services {
         for book in self.store.list_all_books(&grant).await? {
             for share in &book.shares {
                 let row = &share.namespace;
+                // What goes is not made again.
+                if row.halt.as_ref().is_some_and(|halt| halt.is_due(ctx.now())) {
+                    continue;
+                }
                 let done = match self.clusters.get(&row.cluster) {
                     Ok(cluster) if !cluster.leads() => continue,
                     Ok(cluster) => self.reconcile_namespace(&cluster, row, desired_quota(&book, share)).await,
@@ -237,5 +242,6 @@ pub fn desired(row: &Namespace) -> DesiredNamespace {
         bindings: tenant_roles.chain(platform_roles).collect(),
         quota: None,
         network: DesiredNetwork { egress: row.egress.clone(), ..DesiredNetwork::default() },
+        suspended: row.halt.is_some(),
     }
 }

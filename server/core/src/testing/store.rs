@@ -47,6 +47,7 @@ pub(super) struct Rows {
     pub(super) members: Vec<Membership>,
     pub(super) namespaces: Vec<(Uuid, Namespace)>,
     pub(super) quotas: super::quotas::Rows,
+    pub(super) lives: super::life::Rows,
     pub(super) sign_in: super::sign_in::Rows,
     pub(super) requests: super::requests::Rows,
     audit: Vec<AuditEntry>,

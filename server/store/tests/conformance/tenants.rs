@@ -186,7 +186,7 @@ pub async fn egress(store: Arc<dyn Store>) {
     let dev = |tenant: &Grant<TenantRef>, number| {
         let row = namespace(number, tenant.name.as_str(), "dev");
         let (tenant, kube_name) = ((**tenant).clone(), row.kube_name.as_str().into());
-        let place = NamespaceRef { tenant, id: row.id, name: row.name, cluster: row.cluster, kube_name };
+        let place = NamespaceRef { tenant, id: row.id, name: row.name, cluster: row.cluster, kube_name, halt: None };
         Grant::unchecked(place, Resource::Network, Action::Update)
     };
     let range = EgressRange {
