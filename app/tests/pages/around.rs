@@ -1,7 +1,7 @@
 //! The pages around the apps, asked as `web` asks them, over services that keep everything in memory.
 
 use berth_core::{
-    Actor,
+    Actor, OpCtx,
     ports::{
         cluster::CacheState,
         pages::{Access, Language, PageRequest, Pages, SessionChange, Theme},

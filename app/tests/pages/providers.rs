@@ -2,7 +2,7 @@
 
 use berth_core::{
     ports::{
-        pages::Language,
+        pages::{Language, PageResponse},
         sign_in::{Answer, Claims},
     },
     services::sign_in::Purpose,

@@ -24,7 +24,6 @@ use crate::handlers::{
     admin::{MadeUser, OneTimePassword},
     app_actions::RevisionDiff,
     me::{MadeToken, Me},
-    namespaces::{AppCounts, NamespaceView},
     preflight::PreflightReport,
     search::SearchHit,
     tenants::{TenantSummary, TenantView},
@@ -33,7 +32,7 @@ use crate::handlers::{
 mod places;
 mod requests;
 
-use places::{egress, leaving, network, network_replacement, suspended};
+use places::{egress, leaving, namespace_view, network, network_replacement, suspended};
 use requests::{loan, quota_request};
 
 const IMAGE: &str = "registry.example.com/checkout:1.4.2";
@@ -375,16 +374,7 @@ pub(crate) fn of(schema: &str) -> Option<Value> {
             created_at: at(-400),
             version: 1,
         }),
-        "NamespaceView" => to_value(NamespaceView {
-            id: id(4),
-            name: named("prod")?,
-            tenant: named("shop")?,
-            cluster: named("local")?,
-            kube_name: "shop-prod".to_owned(),
-            halt: None,
-            apps: AppCounts { degraded: 1, progressing: 0, ready: 11, suspended: 2 },
-            pods: 37,
-        }),
+        "NamespaceView" => to_value(namespace_view()?),
         "Mark" => to_value(leaving()),
         "NetworkView" => to_value(network()?),
         "PreflightReport" => to_value(preflight()),

@@ -6,8 +6,11 @@ use berth_types::{
 };
 use serde_json::{Value, json};
 
-use super::at;
-use crate::handlers::network::NetworkView;
+use super::{at, id, named};
+use crate::handlers::{
+    namespaces::{AppCounts, NamespaceView},
+    network::NetworkView,
+};
 
 pub(super) fn egress() -> Option<Egress> {
     let range = EgressRange {
@@ -41,4 +44,17 @@ pub(super) fn suspended() -> Option<Halt> {
 
 pub(super) fn leaving() -> Mark {
     Mark { at: at(-60), by: "alice".to_owned(), reason: String::new(), until: Some(at(7 * 24 * 60 - 60)) }
+}
+
+pub(super) fn namespace_view() -> Option<NamespaceView> {
+    Some(NamespaceView {
+        id: id(4),
+        name: named("prod")?,
+        tenant: named("shop")?,
+        cluster: named("local")?,
+        kube_name: "shop-prod".to_owned(),
+        halt: None,
+        apps: AppCounts { degraded: 1, progressing: 0, ready: 11, suspended: 2 },
+        pods: 37,
+    })
 }
