@@ -9,7 +9,7 @@ use berth_core::{
         pages::{Language, PageResponse, Theme},
     },
 };
-use berth_types::{NamespaceName, TenantName};
+use berth_types::{NamespaceName, TenantName, life::Halt};
 use leptos::prelude::*;
 
 use crate::{
@@ -20,6 +20,7 @@ use crate::{
         note,
         status::{Tone, status},
     },
+    pages::life,
     paths,
     request::{AdminNav, Cx, HomeNav, NamespaceNav, Page, PageCx, Place, TenantNav},
     tr,
@@ -49,6 +50,8 @@ pub struct Frame {
     pub namespaces: Vec<NamespaceName>,
     /// The apps and pods of the namespace one is in, at a glance.
     pub summary: NamespaceSummary,
+    /// Why nothing can be changed where one is.
+    pub halt: Option<Halt>,
     /// In the admin console: how many requests wait for an admin, where any does.
     pub requests: Option<usize>,
     /// Whether a live stream follows the page.
@@ -97,6 +100,7 @@ async fn load(cx: &PageCx, place: &Place, live: bool) -> Frame {
         tenants: places.tenants,
         namespaces: places.namespaces,
         summary: places.summary,
+        halt: places.halt,
         requests: places.requests,
         live,
     }
@@ -107,6 +111,7 @@ struct Places {
     tenants: Vec<(TenantName, Arc<str>)>,
     namespaces: Vec<NamespaceName>,
     summary: NamespaceSummary,
+    halt: Option<Halt>,
     requests: Option<usize>,
 }
 
@@ -125,7 +130,12 @@ async fn places(cx: &PageCx, place: &Place) -> Result<Places> {
     let (tenants, namespaces) = cx.services.authz().visible_places(&cx.ctx, tenant).await?;
     let here = namespaces.iter().find(|n| Some(&n.name) == namespace);
     let summary = here.and_then(|n| Some(cx.services.clusters().get(&n.cluster).ok()?.summary(n)));
+    let halt = match here {
+        Some(here) => here.halt.clone(),
+        None => tenants.iter().find(|t| t.name == *tenant).and_then(|t| t.halt.clone()),
+    };
     Ok(Places {
+        halt,
         tenants: tenants.iter().map(|t| (t.name.clone(), t.display_name.clone())).collect(),
         namespaces: namespaces.iter().map(|n| n.name.clone()).collect(),
         summary: summary.unwrap_or_default(),
@@ -141,6 +151,7 @@ pub fn document(frame: Frame, page: Page) -> String {
     let theme = (frame.theme != Theme::System).then(|| frame.theme.as_str());
     let bare = frame.person.is_none();
     let stale = freshness.as_ref().and_then(|f| stale_banner(lang, f));
+    let halt = frame.halt.as_ref().map(|halt| life::banner(frame.ui, halt));
     let live = live_badge(&frame, freshness.as_ref());
     let nav = (!bare).then(|| navigation(&frame, &place)).flatten();
     let class = if nav.is_some() { "with-nav" } else { "" };
@@ -167,6 +178,7 @@ pub fn document(frame: Frame, page: Page) -> String {
                 {nav}
                 <main id="main" tabindex="-1">
                     {flash}
+                    {halt}
                     <div id="stale">{stale}</div>
                     {body}
                     {live}
@@ -516,13 +528,19 @@ fn navigation(frame: &Frame, place: &Place) -> Option<AnyView> {
                 &paths::namespace(tenant, namespace),
                 *at == NamespaceNav::Overview,
             );
+            let network = entry(
+                Icon::Network,
+                tr::network::network(lang),
+                &paths::namespace_network(tenant, namespace),
+                *at == NamespaceNav::Network,
+            );
             let members = entry(Icon::People, tr::common::members(lang), &paths::members(tenant), false);
             let here = *at == NamespaceNav::Quota;
             let quota = entry(Icon::Gauge, tr::quotas::quota(lang), &paths::tenant_quota(tenant), here);
             (
                 tr::common::namespace(lang),
                 vec![
-                    (tr::common::namespace(lang), vec![overview, apps, pods]),
+                    (tr::common::namespace(lang), vec![overview, apps, pods, network]),
                     (tr::common::tenant(lang), vec![members, quota]),
                 ],
             )

@@ -162,6 +162,12 @@ pub fn namespace_quota(tenant: impl Display, namespace: impl Display) -> String 
     format!("/t/{tenant}/n/{namespace}/quota")
 }
 
+/// What a namespace's pods reach, and who reaches them.
+#[must_use]
+pub fn namespace_network(tenant: impl Display, namespace: impl Display) -> String {
+    format!("/t/{tenant}/n/{namespace}/network")
+}
+
 /// A tenant.
 #[must_use]
 pub fn tenant(tenant: impl Display) -> String {
@@ -178,6 +184,18 @@ pub fn members(tenant: impl Display) -> String {
 #[must_use]
 pub fn tenant_settings(tenant: impl Display) -> String {
     format!("/t/{tenant}/settings")
+}
+
+/// A question before a tenant's life goes on otherwise: `suspend`, `resume`, `remove`, `restore`.
+#[must_use]
+pub fn tenant_step(tenant: impl Display, step: &str) -> String {
+    format!("/t/{tenant}/{step}")
+}
+
+/// The same for a namespace: `remove`, `restore`.
+#[must_use]
+pub fn namespace_step(tenant: impl Display, namespace: impl Display, step: &str) -> String {
+    format!("/t/{tenant}/n/{namespace}/{step}")
 }
 
 /// A new namespace.

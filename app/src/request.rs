@@ -231,6 +231,8 @@ pub enum NamespaceNav {
     Apps,
     /// Pods.
     Pods,
+    /// What its pods reach, and who reaches them.
+    Network,
     /// Its share of the tenant's quota.
     Quota,
 }

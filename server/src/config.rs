@@ -4,7 +4,7 @@
 use std::{fmt::Write as _, net::SocketAddr, path::PathBuf};
 
 use anyhow::{Context, bail};
-use berth_core::quota::rules::Rules;
+use berth_core::{network::Surroundings, quota::rules::Rules};
 use clap::Args;
 use figment::{
     Figment,
@@ -108,6 +108,12 @@ settings! {
     quota_step_size: u16 = Some(100), "100";
     /// Days between two steps of the same limit.
     quota_step_days: u16 = Some(30), "30";
+    /// Namespaces, and address ranges of what is no pod, that reach all tenants' pods: ingress controllers, monitoring, operators. Berth's own namespace always does.
+    tenants_reached_from: String = Some(berth_core::network::USUAL.to_owned()), "ingress,ingress-nginx,traefik,monitoring,kube-system";
+    /// The cluster's own address ranges (pods, Services, nodes): tenants reach them by no egress list.
+    cluster_ranges: String = None, "";
+    /// Days for which a tenant or a namespace that was removed can be taken back; meanwhile it is suspended.
+    deletion_grace_days: u16 = Some(7), "7";
     /// Logs as text or json.
     log_format: LogFormat = Some(LogFormat::Text), "text";
     /// Which log entries: error, warn, info, debug, or a filter such as info,berth_cluster=debug.
@@ -213,12 +219,13 @@ impl Settings {
             ("quota_step_storage_use", self.quota_step_storage_use, 100),
             ("quota_step_size", self.quota_step_size, 1_000),
             ("quota_step_days", self.quota_step_days, 3_650),
+            ("deletion_grace_days", self.deletion_grace_days, 365),
         ] {
             if !value.is_some_and(|v| v <= most) {
                 bail!("{name} is not between 0 and {most}");
             }
         }
-        Ok(())
+        self.surroundings(None).map(drop)
     }
 
     /// Which requests for more quota are approved by themselves.
@@ -230,6 +237,22 @@ impl Settings {
             step_percent: self.quota_step_size.unwrap_or(defaults.step_percent),
             rest_days: self.quota_step_days.unwrap_or(defaults.rest_days),
         }
+    }
+
+    /// Who of the platform reaches tenants' pods, and which addresses are the cluster's; `own` is the namespace Berth runs in.
+    ///
+    /// # Errors
+    /// The word that is neither a namespace nor a range.
+    pub fn surroundings(&self, own: Option<&str>) -> anyhow::Result<Surroundings> {
+        let reachers = self.tenants_reached_from.as_deref().unwrap_or_default();
+        let cluster = self.cluster_ranges.as_deref().unwrap_or_default();
+        Surroundings::read(reachers, cluster, own)
+            .map_err(|e| anyhow::anyhow!("tenants_reached_from, cluster_ranges: {e}"))
+    }
+
+    /// How long what is removed can be taken back.
+    pub fn grace(&self) -> jiff::SignedDuration {
+        jiff::SignedDuration::from_hours(24 * i64::from(self.deletion_grace_days.unwrap_or(7)))
     }
 
     /// Where to listen.
@@ -338,6 +361,18 @@ mod tests {
         assert_eq!(rules, Rules { use_percent: 50, step_percent: 0, ..Rules::default() });
         let beyond = Flags { quota_step_storage_use: Some(101), ..Flags::default() };
         assert!(load(&beyond).unwrap_err().to_string().contains("quota_step_storage_use is not between 0 and 100"));
+    }
+
+    #[test]
+    fn the_network_is_a_setting() {
+        let flags = Flags { cluster_ranges: Some("10.42.0.0/16,10.43.0.0/16".to_owned()), ..Flags::default() };
+        let around = load(&flags).unwrap().surroundings(Some("berth")).unwrap();
+        assert!(
+            around.namespaces.contains(&"berth".to_owned()) && around.namespaces.contains(&"ingress-nginx".to_owned())
+        );
+        assert_eq!(around.cluster.len(), 2);
+        let slip = Flags { tenants_reached_from: Some("Ingress".to_owned()), ..Flags::default() };
+        assert!(load(&slip).unwrap_err().to_string().contains("“Ingress” is not the name of a namespace"));
     }
 
     #[test]

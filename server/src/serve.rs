@@ -48,6 +48,8 @@ pub struct Link {
     pub connection: Connection,
     /// Kept as long as it is used.
     pub sim: Option<Sim>,
+    /// The namespace in which Berth runs, where it runs in the cluster.
+    pub own_namespace: Option<String>,
 }
 
 /// Finds the cluster that the settings name.
@@ -58,16 +60,20 @@ pub async fn connection(settings: &Settings) -> anyhow::Result<Link> {
     if settings.sim == Some(true) {
         let sim = embedded::start(settings)?;
         let client = kube::Client::new(sim.service(), "default");
-        return Ok(Link { connection: Connection::single(client), sim: Some(sim) });
+        return Ok(Link { connection: Connection::single(client), sim: Some(sim), own_namespace: None });
     }
-    let connection = if let Some(path) = &settings.kubeconfig {
-        Connection::from_kubeconfig(path).await?
-    } else if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
+    if let Some(path) = &settings.kubeconfig {
+        let connection = Connection::from_kubeconfig(path).await?;
+        return Ok(Link { connection, sim: None, own_namespace: None });
+    }
+    let connection = if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
         Connection::in_cluster(settings.identities.as_deref()).context("the pod's own cluster")?
     } else {
         bail!("no cluster: name one with --kubeconfig FILE, or use the embedded one with --sim");
     };
-    Ok(Link { connection, sim: None })
+    // Where a pod's account is mounted, its namespace is that of its clients.
+    let own_namespace = Some(connection.controller.default_namespace().to_owned());
+    Ok(Link { connection, sim: None, own_namespace })
 }
 
 /// The portal with all its parts, running but not yet listening.
@@ -113,6 +119,8 @@ impl Portal {
         let services = Services::new(store, clusters, clock, Arc::new(SystemRandom), settings.limits())
             .with_protocol(Arc::new(protocol))
             .with_rules(settings.rules())
+            .with_grace(settings.grace())
+            .with_surroundings(settings.surroundings(link.own_namespace.as_deref())?)
             .with_notices(Arc::new(notices::Logged));
         tasks.spawn(keep(
             services.clone(),
@@ -120,6 +128,13 @@ impl Portal {
             stop.clone(),
             |services| async move { services.keep_loans().await },
             ("loans looked after", "loans could not be looked after"),
+        ));
+        tasks.spawn(keep(
+            services.clone(),
+            cluster.clone(),
+            stop.clone(),
+            |services| async move { services.keep_lives().await },
+            ("steps made to remove tenants and namespaces", "tenants and namespaces could not be removed"),
         ));
         tasks.spawn(keep(
             services.clone(),

@@ -40,7 +40,11 @@ pub async fn page(cx: &PageCx, error: &Error) -> Page {
     let place = place(cx).await;
     let specific = matches!(
         error.code(),
-        ErrorCode::ClusterRefused | ErrorCode::QuotaExceeded | ErrorCode::Malformed | ErrorCode::Invalid
+        ErrorCode::ClusterRefused
+            | ErrorCode::QuotaExceeded
+            | ErrorCode::Suspended
+            | ErrorCode::Malformed
+            | ErrorCode::Invalid
     );
     let model = Model {
         code: error.code(),

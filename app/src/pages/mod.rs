@@ -8,7 +8,9 @@ pub mod apps;
 pub mod connections;
 pub mod errors;
 pub mod home;
+pub mod life;
 pub mod namespace;
+pub mod network;
 pub mod quotas;
 pub mod requests;
 pub mod search;
@@ -26,6 +28,8 @@ pub const AREAS: &[&[Entry]] = &[
     quotas::ENTRIES,
     requests::ENTRIES,
     apps::ENTRIES,
+    life::ENTRIES,
+    network::ENTRIES,
     namespace::ENTRIES,
     tenant::ENTRIES,
 ];

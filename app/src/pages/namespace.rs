@@ -7,11 +7,11 @@ use berth_core::{
         pages::{Access, Fragment},
     },
 };
-use berth_types::{Action, AppPhase, ListQuery, Resource, rows::AppRow};
+use berth_types::{Action, AppPhase, ListQuery, Resource, life::Halt, rows::AppRow};
 use futures::FutureExt;
 use leptos::prelude::*;
 
-use super::{apps::words, home::glance, quotas::usage};
+use super::{apps::words, home::glance, life, quotas::usage};
 use crate::{
     components::{Button, Column, Icon, ago, app_status, empty, fill, link_button, table},
     layout::stale_banner,
@@ -46,6 +46,10 @@ pub struct Model {
     pub apps: Vec<AppRow>,
     /// Whether the reader may deploy.
     pub may_create: bool,
+    /// Whether the reader may remove it, or take that back.
+    pub may_remove: bool,
+    /// Why nothing in it can be changed.
+    pub halt: Option<Halt>,
     /// How fresh that is.
     pub freshness: Freshness,
 }
@@ -60,7 +64,9 @@ async fn load(cx: &Cx) -> Result<Model> {
         tenant: tenant.to_string(),
         name: namespace.to_string(),
         kube_name: grant.kube_name.to_string(),
-        may_create: cx.services.authz().could(&cx.ctx, &grant.tenant, Resource::App, Action::Create),
+        may_create: cx.services.authz().could_in(&cx.ctx, grant, Resource::App, Action::Create),
+        may_remove: cx.services.authz().could_in(&cx.ctx, grant, Resource::Namespace, Action::Delete),
+        halt: grant.halt.clone(),
         summary: overview.summary,
         usage: overview.usage,
         apps,
@@ -92,6 +98,7 @@ pub fn view(ui: Ui, m: Model) -> impl IntoView + 'static {
     let l = ui.lang;
     let deploy = (m.may_create && !m.apps.is_empty())
         .then(|| link_button(Button::Go, Some(Icon::Plus), tr::shell::deploy(l), paths::app_new(&m.tenant, &m.name)));
+    let out = m.may_remove.then(|| life::of_namespace(ui, &m.tenant, &m.name, m.halt.as_ref()));
     let limits = m.usage.iter().any(|row| row.limit.is_some()).then(|| {
         let label = tr::apps::quota_of_namespace(l);
         view! { <section class="card strip" id="ns-quota" aria-label=label>{usage(ui, &m.usage)}</section> }
@@ -101,7 +108,7 @@ pub fn view(ui: Ui, m: Model) -> impl IntoView + 'static {
             <h1>{m.name.clone()}</h1>
             <span class="tag mono">{m.kube_name.clone()}</span>
             <span class="state" id="ns-state">{glance(ui, &m.summary)}</span>
-            <div class="do">{deploy}</div>
+            <div class="do">{out}{deploy}</div>
         </div>
         {limits}
         <section class="card" id="ns-apps" aria-label=tr::common::apps(l)>{apps(ui, &m)}</section>

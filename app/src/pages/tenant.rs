@@ -20,6 +20,7 @@ use leptos::prelude::*;
 use super::{
     errors::role_name,
     home::{glance, stalest},
+    life,
     quotas::{fields, words},
 };
 use crate::{
@@ -320,8 +321,13 @@ async fn settings(cx: Cx, refused: Option<Form>) -> Result<Answer> {
         Form::with([("displayName", tenant.display_name.clone()), ("version", tenant.version.to_string())])
     });
     let may = could(&cx, &grant, Resource::Tenant, Action::Update);
+    let stop = life::MayStop {
+        suspend: could(&cx, &grant, Resource::Suspension, Action::Create),
+        remove: could(&cx, &grant, Resource::Tenant, Action::Delete),
+    };
+    let stop = life::in_settings(cx.ui(), &grant.name, grant.halt.as_ref(), stop);
     let place = Place::Tenant(grant.name.clone(), TenantNav::Settings);
-    let view = settings_view(cx.ui(), tenant, form, may);
+    let view = view! { {settings_view(cx.ui(), tenant, form, may)} {stop} };
     Ok(Page::new(tr::common::settings(cx.lang()), place, view).status(status).into())
 }
 

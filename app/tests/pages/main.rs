@@ -3,5 +3,6 @@
 
 mod around;
 mod common;
+mod life;
 mod providers;
 mod requests;

@@ -39,6 +39,8 @@ words!(
         RateLimited = "rate-limited",
         /// An idempotency key was used before with another request.
         IdempotencyMismatch = "idempotency-mismatch",
+        /// The tenant is suspended or being removed: nothing in it can be changed. The message says by whom and why.
+        Suspended = "suspended",
         /// The cluster would pass its quota.
         QuotaExceeded = "quota-exceeded",
         /// The cluster refused, with its own reason.
@@ -61,7 +63,7 @@ impl ErrorCode {
         match self {
             Self::Malformed => 400,
             Self::Unauthenticated => 401,
-            Self::Forbidden | Self::QuotaExceeded => 403,
+            Self::Forbidden | Self::Suspended | Self::QuotaExceeded => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::NotAcceptable => 406,
@@ -97,6 +99,7 @@ impl ErrorCode {
             Self::UnsupportedMediaType => "Media type not understood",
             Self::RateLimited => "Too many tries",
             Self::IdempotencyMismatch => "Idempotency key was used for another request",
+            Self::Suspended => "At rest",
             Self::QuotaExceeded => "Not enough quota",
             Self::ClusterRefused => "The cluster refused",
             Self::ClusterUnavailable => "The cluster does not answer",

@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
+    life::Halt,
     names::{ClusterId, NamespaceName, ProviderName, TenantName, UserName},
+    network::Egress,
     role::{PlatformRole, TenantRole},
 };
 
@@ -105,6 +107,9 @@ dto! {
         pub display_name: String,
         /// When it was made.
         pub created_at: Timestamp,
+        /// Why nothing runs in it and nothing can be changed, where that is so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub halt: Option<Halt>,
         /// Counts changes, for `If-Match`.
         pub version: i64,
     }
@@ -123,6 +128,11 @@ dto! {
         pub cluster: ClusterId,
         /// Its name in the cluster.
         pub kube_name: String,
+        /// What its pods may reach outside of the tenant.
+        pub egress: Egress,
+        /// Why nothing runs in it and nothing can be changed, where that is so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub halt: Option<Halt>,
         /// When it was made.
         pub created_at: Timestamp,
         /// Counts changes, for `If-Match`.

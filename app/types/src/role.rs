@@ -73,6 +73,8 @@ words!(
         Audit = "audit",
         /// A tenant.
         Tenant = "tenant",
+        /// That a tenant is put to rest by the platform.
+        Suspension = "suspension",
         /// A person's role in a tenant.
         Membership = "membership",
         /// A namespace of a tenant.
@@ -83,6 +85,8 @@ words!(
         Quota = "quota",
         /// What a namespace has of its tenant's quota.
         Share = "share",
+        /// What a namespace's pods may reach, and who reaches them.
+        Network = "network",
         /// A tenant's request for another quota.
         Request = "request",
         /// An app and its revisions.

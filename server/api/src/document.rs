@@ -97,11 +97,12 @@ const LISTS: &[(&str, &Columns)] = &[
 const WATCHED: &[&str] = &["list_apps", "get_app", "list_pods", "list_events"];
 /// Changes that honour `If-Match`.
 const VERSIONED: &[&str] =
-    &["update_tenant", "replace_plan", "replace_provider", "replace_app", "patch_app", "delete_app"];
+    &["update_tenant", "set_network", "replace_plan", "replace_provider", "replace_app", "patch_app", "delete_app"];
 /// Operations whose replies carry the version as `ETag`, besides all GETs.
 const TAGGED: &[&str] = &[
     "create_tenant",
     "update_tenant",
+    "set_network",
     "create_plan",
     "replace_plan",
     "create_provider",

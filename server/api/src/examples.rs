@@ -24,14 +24,15 @@ use crate::handlers::{
     admin::{MadeUser, OneTimePassword},
     app_actions::RevisionDiff,
     me::{MadeToken, Me},
-    namespaces::{AppCounts, NamespaceView},
     preflight::PreflightReport,
     search::SearchHit,
     tenants::{TenantSummary, TenantView},
 };
 
+mod places;
 mod requests;
 
+use places::{egress, leaving, namespace_view, network, network_replacement, suspended};
 use requests::{loan, quota_request};
 
 const IMAGE: &str = "registry.example.com/checkout:1.4.2";
@@ -351,6 +352,7 @@ pub(crate) fn of(schema: &str) -> Option<Value> {
             name: named("shop")?,
             display_name: "Web shop".to_owned(),
             created_at: at(-500),
+            halt: suspended(),
             version: 2,
             role: Some(TenantRole::Owner),
         }),
@@ -367,18 +369,14 @@ pub(crate) fn of(schema: &str) -> Option<Value> {
             tenant: named("shop")?,
             cluster: named("local")?,
             kube_name: "shop-prod".to_owned(),
+            egress: egress()?,
+            halt: None,
             created_at: at(-400),
             version: 1,
         }),
-        "NamespaceView" => to_value(NamespaceView {
-            id: id(4),
-            name: named("prod")?,
-            tenant: named("shop")?,
-            cluster: named("local")?,
-            kube_name: "shop-prod".to_owned(),
-            apps: AppCounts { degraded: 1, progressing: 0, ready: 11, suspended: 2 },
-            pods: 37,
-        }),
+        "NamespaceView" => to_value(namespace_view()?),
+        "Mark" => to_value(leaving()),
+        "NetworkView" => to_value(network()?),
         "PreflightReport" => to_value(preflight()),
         "HeadroomRow" => to_value(preflight().headroom.first()),
         "Me" => to_value(Me {
@@ -435,6 +433,7 @@ pub(crate) fn of(schema: &str) -> Option<Value> {
             plan: named("small"),
             pressure: Some(750),
             resources: vec![quota_row()],
+            halt: None,
         }),
         other => request(other),
     }
@@ -535,6 +534,8 @@ fn request(schema: &str) -> Option<Value> {
         "RequestOffer" => {
             json!({ "resources": { "requests.cpu": "5" }, "until": "2026-12-15", "comment": "As much as is free", "version": 1 })
         }
+        "Suspension" => json!({ "reason": "No contact for a year" }),
+        "NetworkReplacement" => network_replacement(),
         "QuotaMove" => json!({ "from": "staging", "to": "prod", "resources": { "requests.cpu": "500m" } }),
         "NewToken" => {
             json!({ "name": "deploy pipeline", "expiresInDays": 90, "scope": { "readOnly": false, "tenant": "shop" } })
@@ -551,7 +552,9 @@ mod tests {
     use super::*;
     use crate::{
         body::Input,
-        handlers::{admin, app_actions, apps, me, members, namespaces, preflight, quotas, requests, tenants},
+        handlers::{
+            admin, app_actions, apps, life, me, members, namespaces, network, preflight, quotas, requests, tenants,
+        },
     };
 
     fn read<T: Input>(name: &str) {
@@ -577,6 +580,8 @@ mod tests {
         read::<quotas::QuotaReplacement>("QuotaReplacement");
         read::<quotas::ShareReplacement>("ShareReplacement");
         read::<quotas::QuotaMove>("QuotaMove");
+        read::<network::NetworkReplacement>("NetworkReplacement");
+        read::<life::Suspension>("Suspension");
         read::<requests::NewQuotaRequest>("NewQuotaRequest");
         read::<requests::RequestComment>("RequestComment");
         read::<requests::RequestOffer>("RequestOffer");

@@ -49,6 +49,16 @@ pub(crate) fn text(kind: &'static str, text: String) -> Response {
     typed(kind, text.into_bytes())
 }
 
+/// What has begun.
+///
+/// # Errors
+/// Internal.
+pub(crate) fn accepted(value: &impl Serialize) -> Result<Response> {
+    let mut response = json(value)?;
+    *response.status_mut() = StatusCode::ACCEPTED;
+    Ok(response)
+}
+
 /// What was made, with where it is.
 ///
 /// # Errors

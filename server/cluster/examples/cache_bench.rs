@@ -91,13 +91,15 @@ async fn main() {
     println!("{} pods in {took:.2?} (generating the JSON included)", cluster.pods_cached());
     println!("resident memory: {} bytes a pod, at the peak {}", live / pods, peak / pods);
 
-    let tenant = TenantRef { id: Uuid::nil(), name: "shop".parse().unwrap(), display_name: "".into(), role: None };
+    let tenant =
+        TenantRef { id: Uuid::nil(), name: "shop".parse().unwrap(), display_name: "".into(), role: None, halt: None };
     let namespace = NamespaceRef {
         tenant,
         id: Uuid::nil(),
         name: "dev".parse().unwrap(),
         cluster: ClusterId::local(),
         kube_name: "shop-0".into(),
+        halt: None,
     };
     let namespace = Grant::unchecked(namespace, Resource::Workload, Action::Read);
     let sorted = |sort: &str| ListQuery { sort: ListQuery::parse_sort(sort), ..ListQuery::default() };

@@ -45,9 +45,13 @@ const CONTROLLER: &[Right] = &[
     ("patch", "autoscaling", "horizontalpodautoscalers"),
     ("patch", "", "resourcequotas"),
     ("patch", "", "limitranges"),
+    ("patch", "networking.k8s.io", "networkpolicies"),
+    ("patch", "", "serviceaccounts"),
     ("list", "", "pods"),
     ("get", "", "pods/log"),
     ("patch", "", "namespaces"),
+    ("watch", "", "namespaces"),
+    ("delete", "", "namespaces"),
     ("patch", "rbac.authorization.k8s.io", "rolebindings"),
     ("bind", "rbac.authorization.k8s.io", "clusterroles"),
     ("escalate", "rbac.authorization.k8s.io", "clusterroles"),
@@ -169,6 +173,7 @@ fn narrowest(resource: &str) -> (&'static str, &'static str) {
         "leases" => (lease::NAMESPACE, lease::NAME),
         "clusterroles" => ("", PLATFORM_READER),
         "customresourcedefinitions" => ("", APPS),
+        "serviceaccounts" => ("", "default"),
         _ => ("", ""),
     }
 }

@@ -13,7 +13,7 @@ use berth_core::{
     env::Clock,
     ports::cluster::{
         AppClaims, AppObject, CacheState, Change, Cluster, Clusters, DesiredNamespace, ExecSession, Finding, Freshness,
-        LogQuery, NamespaceSummary, PodVerdict, Room,
+        LogQuery, NamespaceSummary, PodVerdict, Room, Stage,
     },
 };
 use berth_types::{
@@ -290,6 +290,14 @@ impl Cluster for KubeCluster {
 
     async fn namespace_taken(&self, desired: &DesiredNamespace) -> Result<bool> {
         self.is_foreign(desired).await
+    }
+
+    async fn namespace_stage(&self, desired: &DesiredNamespace) -> Result<Stage> {
+        self.stage(desired).await
+    }
+
+    async fn delete_namespace(&self, _: &OpCtx, desired: &DesiredNamespace) -> Result<()> {
+        self.begin_removal(desired).await
     }
 
     async fn ensure_namespace(&self, _: &OpCtx, desired: &DesiredNamespace) -> Result<bool> {

@@ -23,6 +23,7 @@ mod lease;
 mod logs;
 pub mod meta;
 mod namespaces;
+mod network;
 mod policy;
 mod quotas;
 mod rest;

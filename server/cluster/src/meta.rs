@@ -24,6 +24,10 @@ pub const BEGAN_AT: &str = "berth.dev/began-at";
 pub const TENANT: &str = "berth.dev/tenant";
 /// On a namespace: its name within the tenant.
 pub const NAMESPACE: &str = "berth.dev/namespace";
+/// On a namespace, `true`: its apps are scaled to zero, whatever they say themselves.
+pub const SUSPENDED: &str = "berth.dev/suspended";
+/// On pods of an app that has an address of its own to the outside: anybody may reach them.
+pub const OUTSIDE: &str = "berth.dev/outside";
 /// On a CustomResourceDefinition: the version of the schema, growing.
 pub const SCHEMA_VERSION: &str = "berth.dev/schema-version";
 /// On the Lease: the installation that its holder belongs to; on a namespace: the one that keeps it.

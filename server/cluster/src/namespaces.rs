@@ -1,9 +1,9 @@
-//! What Berth keeps in a cluster for its tenants: namespaces with their labels, role bindings and quotas, and the roles themselves.
+//! What Berth keeps in a cluster for its tenants: namespaces with their labels, role bindings, network policies and quotas, and the roles themselves.
 //! Level-triggered: looked at again and again, written only when something differs.
 
 use berth_core::{
     Error, Result,
-    ports::cluster::{Cluster as _, DesiredNamespace},
+    ports::cluster::{Cluster as _, DesiredNamespace, Stage},
 };
 use berth_types::ErrorCode;
 use serde_json::{Map, Value, json};
@@ -12,7 +12,8 @@ use crate::{
     KubeCluster,
     error::Target,
     meta,
-    quotas::keep_quota,
+    network::{keep_account, keep_policies},
+    quotas::{gone, keep_quota},
     rest::{Kind, Rest, query},
     roles::cluster_roles,
 };
@@ -104,6 +105,29 @@ impl KubeCluster {
         Ok(have.is_some_and(|have| is_foreign(&have, desired, self.installation(), self.leads())))
     }
 
+    pub(crate) async fn stage(&self, desired: &DesiredNamespace) -> Result<Stage> {
+        let have = find(&self.controller_rest(), Kind::NAMESPACE, "", &desired.kube_name).await?;
+        Ok(match have {
+            Some(have) if is_foreign(&have, desired, self.installation(), self.leads()) => Stage::Gone,
+            Some(have) if have["metadata"]["deletionTimestamp"].is_string() => Stage::Going,
+            Some(_) => Stage::There,
+            None => Stage::Gone,
+        })
+    }
+
+    /// Removes the namespace that was looked at, and no other of its name.
+    pub(crate) async fn begin_removal(&self, desired: &DesiredNamespace) -> Result<()> {
+        let rest = self.controller_rest();
+        let have = find(&rest, Kind::NAMESPACE, "", &desired.kube_name).await?;
+        let ours = have.filter(|have| !is_foreign(have, desired, self.installation(), self.leads()));
+        let Some(ours) = ours else {
+            return Err(Error::new(ErrorCode::Conflict, "the namespace in the cluster is not Berth's any more"));
+        };
+        let options = json!({ "preconditions": { "uid": ours["metadata"]["uid"] } });
+        let target = Target::new("Namespace", &desired.kube_name);
+        gone(rest.delete(&target, &Kind::NAMESPACE.at("", &desired.kube_name), &options).await).map(drop)
+    }
+
     pub(crate) async fn keep_namespace(&self, desired: &DesiredNamespace) -> Result<bool> {
         let rest = self.controller_rest();
         let have = find(&rest, Kind::NAMESPACE, "", &desired.kube_name).await?;
@@ -115,6 +139,15 @@ impl KubeCluster {
         labels.insert(meta::TENANT.to_owned(), json!(desired.tenant));
         labels.insert(meta::NAMESPACE.to_owned(), json!(desired.name));
         labels.insert(meta::MANAGED_BY.to_owned(), json!(meta::BERTH));
+        let marked = have.as_ref().is_some_and(|have| have["metadata"]["labels"].get(meta::SUSPENDED).is_some());
+        if desired.suspended {
+            labels.insert(meta::SUSPENDED.to_owned(), json!("true"));
+        } else if marked {
+            // Whoever put it there: an apply would take away only what it put there itself.
+            let none = json!({ "metadata": { "labels": { meta::SUSPENDED: null } } });
+            let path = Kind::NAMESPACE.at("", &desired.kube_name);
+            rest.merge(&Target::new("Namespace", &desired.kube_name), &path, &none).await?;
+        }
         let mut namespace = json!({
             "apiVersion": Kind::NAMESPACE.api_version,
             "kind": Kind::NAMESPACE.kind,
@@ -123,10 +156,13 @@ impl KubeCluster {
         if let Some(own) = self.installation() {
             namespace["metadata"]["annotations"] = json!({ meta::INSTALLATION: own });
         }
-        let mut changed = ensure_from(have.as_ref(), &rest, Kind::NAMESPACE, "", &namespace).await?;
+        let mut changed = marked && !desired.suspended;
+        changed |= ensure_from(have.as_ref(), &rest, Kind::NAMESPACE, "", &namespace).await?;
         let bindings: Vec<Value> =
             desired.bindings.iter().map(|(group, role)| binding(&desired.kube_name, group, role)).collect();
         changed |= keep_bindings(&rest, &desired.kube_name, &bindings).await?;
+        changed |= keep_policies(&rest, desired).await?;
+        changed |= keep_account(&rest, &desired.kube_name).await?;
         changed |= keep_quota(&rest, &desired.kube_name, desired.quota.as_ref()).await?;
         Ok(changed)
     }
@@ -192,6 +228,8 @@ mod tests {
             labels: Vec::new(),
             bindings: Vec::new(),
             quota: None,
+            network: Default::default(),
+            suspended: false,
         };
         let namespace = |tenant: &str, installation: Option<&str>| {
             json!({"metadata": {

@@ -101,7 +101,7 @@ async fn keep(rest: &Rest, kind: Kind, namespace: &str, wanted: Option<&Value>) 
     Ok(true)
 }
 
-fn gone(deleted: Result<Value>) -> Result<bool, Error> {
+pub(crate) fn gone(deleted: Result<Value>) -> Result<bool, Error> {
     match deleted {
         Ok(_) => Ok(true),
         Err(e) if e.code() == ErrorCode::NotFound => Ok(false),

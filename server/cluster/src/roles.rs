@@ -48,7 +48,7 @@ fn rules(tenant: Option<TenantRole>, platform: Option<PlatformRole>) -> Vec<Valu
             &see,
         ));
         rules.push(rule(&["batch"], &["jobs", "cronjobs"], &see));
-        rules.push(rule(&["networking.k8s.io"], &["ingresses"], &see));
+        rules.push(rule(&["networking.k8s.io"], &["ingresses", "networkpolicies"], &see));
         rules.push(rule(&["policy"], &["poddisruptionbudgets"], &see));
         rules.push(rule(&["autoscaling"], &["horizontalpodautoscalers"], &see));
         rules.push(rule(&["metrics.k8s.io"], &["pods"], &see));

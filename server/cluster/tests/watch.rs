@@ -78,13 +78,15 @@ async fn run(script: Vec<Answer>, wanted: &[&str]) -> Vec<String> {
     let cluster = KubeCluster::new(ClusterId::local(), connection, Arc::new(SystemClock));
     let shutdown = CancellationToken::new();
     tokio::spawn(cluster.clone().run(shutdown.clone()));
-    let tenant = TenantRef { id: Uuid::nil(), name: "shop".parse().unwrap(), display_name: "".into(), role: None };
+    let tenant =
+        TenantRef { id: Uuid::nil(), name: "shop".parse().unwrap(), display_name: "".into(), role: None, halt: None };
     let namespace = NamespaceRef {
         tenant,
         id: Uuid::nil(),
         name: "dev".parse().unwrap(),
         cluster: ClusterId::local(),
         kube_name: "shop-dev".into(),
+        halt: None,
     };
     let namespace = Grant::unchecked(namespace, Resource::Workload, Action::Read);
     let mut changes = cluster.subscribe();

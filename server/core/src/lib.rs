@@ -9,6 +9,7 @@ pub mod ctx;
 pub mod env;
 pub mod error;
 pub mod listing;
+pub mod network;
 pub mod notices;
 pub mod ports;
 pub mod quota;

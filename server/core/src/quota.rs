@@ -439,6 +439,7 @@ impl Book {
             name: self.tenant.clone(),
             display_name: self.display_name.as_str().into(),
             role: None,
+            halt: None,
         }
     }
 
@@ -450,6 +451,7 @@ impl Book {
             name: share.namespace.name.clone(),
             cluster: share.namespace.cluster.clone(),
             kube_name: share.namespace.kube_name.as_str().into(),
+            halt: share.namespace.halt.clone(),
         };
         Grant::new(namespace, Resource::Share, berth_types::Action::Read)
     }

@@ -77,6 +77,7 @@ async fn fill(store: &dyn Store) -> Result<(), Failure> {
             name: name.clone(),
             display_name: format!("Tenant {number}"),
             created_at: start(),
+            halt: None,
             version: 1,
         };
         store.create_tenant(&platform, &tenant, id(1, number * MEMBERS)).await?;
@@ -85,6 +86,7 @@ async fn fill(store: &dyn Store) -> Result<(), Failure> {
             name: name.clone(),
             display_name: tenant.display_name.into(),
             role: Some(TenantRole::Owner),
+            halt: None,
         };
         let grant = Grant::unchecked(tenant, Resource::Tenant, Action::Update);
         for member in 1..MEMBERS {
@@ -98,6 +100,8 @@ async fn fill(store: &dyn Store) -> Result<(), Failure> {
                 tenant: name.clone(),
                 cluster: ClusterId::local(),
                 kube_name: format!("{name}-{stage}"),
+                egress: Default::default(),
+                halt: None,
                 created_at: start(),
                 version: 1,
             };

@@ -15,6 +15,7 @@ use sqlx::postgres::PgConnectOptions;
 mod chain;
 mod engine;
 mod journal;
+mod life;
 mod list;
 mod migrations;
 mod people;

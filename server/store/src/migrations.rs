@@ -78,6 +78,7 @@ const ALL: &[Migration] = &[
     migration!(7, "quotas", "0007_quotas"),
     migration!(8, "sign_in", "0008_sign_in"),
     migration!(9, "requests", "0009_requests"),
+    migration!(10, "life", "0010_life"),
 ];
 
 /// The version that this program wants.

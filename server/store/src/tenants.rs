@@ -2,12 +2,14 @@
 
 use async_trait::async_trait;
 use berth_core::{
-    authz::{Grant, PlatformRef, TenantRef},
+    authz::{Grant, NamespaceRef, PlatformRef, TenantRef},
     error::{Error, Result},
     ports::store::{TenantAccess, TenantPlaces, Tenants, last_owner},
 };
 use berth_types::{
     ErrorCode, NamespaceName, TenantName, TenantRole, UserName,
+    life::Halt,
+    network::Egress,
     people::{Member, Namespace, Tenant},
 };
 use jiff::Timestamp;
@@ -15,20 +17,21 @@ use uuid::Uuid;
 
 use crate::{
     engine::{Engine, Reader, Statement, Transaction, sql},
+    quotas::text,
     store::{SqlStore, found, taken},
 };
 
 /// The columns that [`access`] reads, from `tenants t` and `memberships m`.
 macro_rules! access_columns {
     () => {
-        "t.id, t.name, t.display_name, t.created_at, t.version, m.role"
+        "t.id, t.name, t.display_name, t.created_at, t.suspended, t.leaving, t.version, m.role"
     };
 }
 
 /// The columns that [`namespace`] reads, from `namespaces n` and `tenants t`.
 macro_rules! namespace_columns {
     () => {
-        "n.id, n.name, t.name, n.cluster, n.kube_name, n.created_at, n.version"
+        "n.id, n.name, t.name, n.cluster, n.kube_name, n.egress, t.suspended, t.leaving, n.leaving, n.created_at, n.version"
     };
 }
 
@@ -41,6 +44,7 @@ fn access(row: &mut Reader<'_>) -> Result<TenantAccess> {
             name: row.parsed()?,
             display_name: row.text()?,
             created_at: row.time()?,
+            halt: Halt::of(row.json_or_null()?, row.json_or_null()?, None),
             version: row.int()?,
         },
         role: row.word_or_null(TenantRole::from_word)?,
@@ -62,6 +66,8 @@ fn namespace_or_null(row: &mut Reader<'_>) -> Result<Option<Namespace>> {
         tenant: row.parsed()?,
         cluster: row.parsed()?,
         kube_name: row.text()?,
+        egress: row.json_or_null()?.unwrap_or_default(),
+        halt: Halt::of(row.json_or_null()?, row.json_or_null()?, row.json_or_null()?),
         created_at: row.time()?,
         version: row.int()?,
     }))
@@ -100,8 +106,8 @@ async fn keep_an_owner(transaction: &mut impl Transaction, tenant: &TenantRef, u
 
 /// A new namespace of the tenant that was granted.
 pub(crate) fn insert_namespace(grant: &Grant<TenantRef>, namespace: &Namespace) -> Result<Statement> {
-    const SQL: &str = "INSERT INTO namespaces (id, tenant_id, name, cluster, kube_name, created_at, version) \
-                       VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    const SQL: &str = "INSERT INTO namespaces (id, tenant_id, name, cluster, kube_name, egress, created_at, version) \
+                       VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     if namespace.tenant != grant.name {
         return Err(Error::internal(format!("a namespace of {} granted for {}", namespace.tenant, grant.name)));
     }
@@ -111,6 +117,7 @@ pub(crate) fn insert_namespace(grant: &Grant<TenantRef>, namespace: &Namespace) 
         .bind(namespace.name.as_str())
         .bind(namespace.cluster.as_str())
         .bind(namespace.kube_name.as_str())
+        .bind(text(&namespace.egress)?.as_str())
         .bind(namespace.created_at)
         .bind(namespace.version))
 }
@@ -279,5 +286,16 @@ impl<E: Engine> Tenants for SqlStore<E> {
         let statement = insert_namespace(grant, namespace)?;
         let named = taken("name", || format!("a namespace called “{}” exists already", namespace.name));
         self.engine.execute(statement).await.map(drop).map_err(named)
+    }
+
+    async fn set_egress(&self, grant: &Grant<NamespaceRef>, egress: &Egress, version: Option<i64>) -> Result<i64> {
+        const SQL: &str = "UPDATE namespaces SET egress = $3, version = version + 1 \
+                           WHERE id = $1 AND tenant_id = $2 AND version = COALESCE($4, version) RETURNING version";
+        let statement = sql(SQL).bind(grant.id).bind(grant.tenant.id).bind(text(egress)?.as_str());
+        let rows = self.engine.write(statement.bind(version)).await?;
+        match rows.first() {
+            Some(row) => Reader::new(row).int(),
+            None => Err(Error::new(ErrorCode::Conflict, "the namespace has changed since it was read: read it again")),
+        }
     }
 }

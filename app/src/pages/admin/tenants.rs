@@ -7,6 +7,7 @@ use berth_core::{
 };
 use berth_types::{
     Action, ClusterId, PlanName, Quantity, QuotaKey, Resource, TenantName,
+    life::HaltKind,
     quota::{QuotaRow, TenantPressure, TenantQuota},
 };
 use leptos::prelude::*;
@@ -14,8 +15,12 @@ use leptos::prelude::*;
 use super::{may_change, plans::common};
 use crate::{
     components::{
-        Button, Column, Field, Form, Icon, List, button, card, empty, field, form::summary, hidden, link_button,
-        list::chip, table, tag,
+        Button, Column, Field, Form, Icon, List, button, card, empty, field,
+        form::summary,
+        hidden, link_button,
+        list::chip,
+        status::{Tone, tone_tag},
+        table, tag,
     },
     pages::quotas::{fields, limits},
     paths,
@@ -102,6 +107,13 @@ fn row(ui: Ui, t: &TenantPressure, several: bool, may_set: bool) -> AnyView {
         |part| if part >= BEYOND { ">100 %".to_owned() } else { format!("{} %", part / 10) },
     );
     let bars: Vec<_> = t.resources.iter().filter_map(|row| pressed(ui, row)).take(3).collect();
+    let halted = t.halt.as_ref().map(|halt| {
+        let (tone, label) = match halt.kind {
+            HaltKind::Suspended => (Tone::Warn, tr::life::suspended_tag(l)),
+            HaltKind::TenantLeaving | HaltKind::NamespaceLeaving => (Tone::Bad, tr::life::leaving_tag(l)),
+        };
+        view! { " " {tone_tag(tone, label)} }
+    });
     let set = may_set.then(|| {
         view! { <a class="btn sm quiet" href=paths::admin_tenant_quota(&t.tenant)>{tr::quotas::change_quota(l)}</a> }
     });
@@ -112,6 +124,7 @@ fn row(ui: Ui, t: &TenantPressure, several: bool, may_set: bool) -> AnyView {
                 " "
                 <span class="muted small mono">{t.tenant.to_string()}</span>
                 {cluster}
+                {halted}
             </td>
             <td>{quota}</td>
             <td class="num">{fullest}</td>
@@ -119,6 +132,7 @@ fn row(ui: Ui, t: &TenantPressure, several: bool, may_set: bool) -> AnyView {
             <td class="act">
                 {set}
                 <a class="btn sm quiet" href=paths::members(&t.tenant)>{tr::common::members(l)}</a>
+                <a class="btn sm quiet" href=paths::tenant_settings(&t.tenant)>{tr::common::settings(l)}</a>
             </td>
         </tr>
     }

@@ -158,7 +158,7 @@ pub struct May {
 
 impl May {
     fn of(cx: &Cx, namespace: &NamespaceRef) -> Self {
-        let could = |resource, action| cx.services.authz().could(&cx.ctx, &namespace.tenant, resource, action);
+        let could = |resource, action| cx.services.authz().could_in(&cx.ctx, namespace, resource, action);
         Self {
             create: could(Resource::App, Action::Create),
             update: could(Resource::App, Action::Update),

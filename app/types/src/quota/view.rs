@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::{QuotaKey, Resources, read_amount, request::QuotaLoan};
 use crate::{
     error::FieldError,
+    life::Halt,
     names::{ClusterId, NamespaceName, PlanName, TenantName},
     quantity::Quantity,
 };
@@ -183,6 +184,9 @@ dto! {
         pub pressure: Option<i64>,
         /// Key by key.
         pub resources: Vec<QuotaRow>,
+        /// Why nothing runs in the tenant and nothing can be changed, where that is so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub halt: Option<Halt>,
     }
 }
 

@@ -8,9 +8,11 @@ pub(crate) mod admin;
 pub(crate) mod app_actions;
 pub(crate) mod apps;
 pub(crate) mod audit;
+pub(crate) mod life;
 pub(crate) mod me;
 pub(crate) mod members;
 pub(crate) mod namespaces;
+pub(crate) mod network;
 pub(crate) mod preflight;
 pub(crate) mod providers;
 pub(crate) mod quotas;
@@ -26,6 +28,8 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         tenants::routes(),
         members::routes(),
         namespaces::routes(),
+        life::routes(),
+        network::routes(),
         quotas::routes(),
         requests::routes(),
         apps::routes(),

@@ -6,7 +6,8 @@ use berth_core::{
     services::namespaces::NamespaceOverview,
 };
 use berth_types::{
-    ClusterId, NamespaceName, Page, Resources, TenantName, people::Namespace, quota::Written, rows::UsageRow,
+    ClusterId, NamespaceName, Page, Resources, TenantName, life::Halt, people::Namespace, quota::Written,
+    rows::UsageRow,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -70,6 +71,9 @@ pub(crate) struct NamespaceView {
     pub cluster: ClusterId,
     /// Its name in the cluster.
     pub kube_name: String,
+    /// Why nothing runs in it and nothing can be changed, where that is so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub halt: Option<Halt>,
     /// Its apps.
     pub apps: AppCounts,
     /// Its pods.
@@ -99,6 +103,7 @@ impl NamespaceView {
             tenant: namespace.tenant.name.clone(),
             cluster: namespace.cluster.clone(),
             kube_name: namespace.kube_name.to_string(),
+            halt: namespace.halt.clone(),
             apps: AppCounts {
                 degraded: summary.degraded,
                 progressing: summary.progressing,

@@ -5,7 +5,7 @@ use berth_core::{
     authz::TenantRef,
     listing::{Column, Listing},
 };
-use berth_types::{Page, TenantName, TenantRole, UserName, people::Tenant};
+use berth_types::{Page, TenantName, TenantRole, UserName, life::Halt, people::Tenant};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -84,6 +84,9 @@ pub(crate) struct TenantView {
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
+    /// Why nothing runs in it and nothing can be changed, where that is so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub halt: Option<Halt>,
     /// Counts changes; its `ETag`.
     pub version: i64,
     /// Your role in it; absent when you see it by a role on the platform.
@@ -92,8 +95,8 @@ pub(crate) struct TenantView {
 
 impl TenantView {
     pub(crate) fn of(tenant: Tenant, role: Option<TenantRole>) -> Self {
-        let Tenant { id, name, display_name, created_at, version } = tenant;
-        Self { id, name, display_name, created_at, version, role }
+        let Tenant { id, name, display_name, created_at, halt, version } = tenant;
+        Self { id, name, display_name, created_at, halt, version, role }
     }
 }
 

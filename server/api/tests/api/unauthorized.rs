@@ -43,10 +43,20 @@ struct Case {
     body: Option<Value>,
     if_match: bool,
     stream: bool,
+    /// What somebody did before, where it is done.
+    before: Before,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Before {
+    Nothing,
+    TenantSuspended,
+    TenantRemoved,
+    NamespaceRemoved,
 }
 
 fn case(id: &'static str, need: Need) -> Case {
-    Case { id, need, body: None, if_match: false, stream: false }
+    Case { id, need, body: None, if_match: false, stream: false, before: Before::Nothing }
 }
 
 impl Case {
@@ -61,6 +71,22 @@ impl Case {
     fn stream(mut self) -> Self {
         self.stream = true;
         self
+    }
+    fn after(mut self, before: Before) -> Self {
+        self.before = before;
+        self
+    }
+    async fn prepare(&self, site: &Site) {
+        let (root, shop) = (site.world.ctx("root").await, &site.shop.name);
+        let services = &site.world.services;
+        match self.before {
+            Before::Nothing => {}
+            Before::TenantSuspended => drop(services.suspend_tenant(&root, shop, "x").await.unwrap()),
+            Before::TenantRemoved => drop(services.remove_tenant(&root, shop, "").await.unwrap()),
+            Before::NamespaceRemoved => {
+                drop(services.remove_namespace(&root, shop, &"prod".parse().unwrap(), "").await.unwrap());
+            }
+        }
     }
 }
 
@@ -78,6 +104,10 @@ fn cases() -> Vec<Case> {
         case("create_tenant", Platform(Resource::Tenant, Create)).body(json!({ "name": "games" })),
         case("get_tenant", Tenant(Resource::Tenant, Read)),
         case("update_tenant", Tenant(Resource::Tenant, Update)).body(json!({ "displayName": "x" })),
+        case("remove_tenant", Tenant(Resource::Tenant, Delete)),
+        case("restore_tenant", Tenant(Resource::Tenant, Delete)).after(Before::TenantRemoved),
+        case("suspend_tenant", Tenant(Resource::Suspension, Create)).body(json!({ "reason": "x" })),
+        case("resume_tenant", Tenant(Resource::Suspension, Delete)).after(Before::TenantSuspended),
         case("list_members", Tenant(Membership, Read)),
         case("put_member", Tenant(Membership, Update)).body(json!({ "role": "viewer" })),
         case("remove_member", Tenant(Membership, Delete)),
@@ -85,7 +115,11 @@ fn cases() -> Vec<Case> {
         case("list_namespaces", Tenant(Resource::Tenant, Read)),
         case("create_namespace", Tenant(Resource::Namespace, Create)).body(json!({ "name": "dev" })),
         case("get_namespace", Namespace(Resource::Namespace, Read)),
+        case("remove_namespace", Namespace(Resource::Namespace, Delete)),
+        case("restore_namespace", Namespace(Resource::Namespace, Delete)).after(Before::NamespaceRemoved),
         case("get_usage", Namespace(Resource::Namespace, Read)),
+        case("get_network", Namespace(Resource::Network, Read)),
+        case("set_network", Namespace(Resource::Network, Update)).body(json!({ "egress": { "mode": "none" } })),
         case("list_plans", Platform(Resource::Plan, Read)),
         case("create_plan", Platform(Resource::Plan, Create))
             .body(json!({ "name": "big", "resources": { "pods": "9" } })),
@@ -426,6 +460,9 @@ async fn every_operation_answers_everybody_as_the_matrix_says() {
         {
             let refusal = who.refusal(case.need);
             let own = if refusal.is_none() && method != "get" { Some(platform().await) } else { None };
+            if let Some(own) = &own {
+                case.prepare(own).await;
+            }
             let token = match &own {
                 Some(site) => who.token(site).await,
                 None => token.clone(),

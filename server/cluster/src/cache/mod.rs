@@ -19,6 +19,7 @@ pub(crate) mod health;
 pub(crate) mod pod;
 pub(crate) mod query;
 pub(crate) mod quota;
+pub(crate) mod resting;
 pub(crate) mod room;
 pub(crate) mod store;
 mod tally;
@@ -30,6 +31,7 @@ use event::EventRecord;
 use health::Health;
 use pod::PodRecord;
 use quota::QuotaRecord;
+use resting::RestingRecord;
 use room::RangeRecord;
 use store::{Changed, Record, Store};
 use watch::Watcher;
@@ -144,6 +146,8 @@ pub(crate) struct Cache {
     pub(crate) events: Arc<Store<EventRecord>>,
     pub(crate) quotas: Arc<Store<QuotaRecord>>,
     pub(crate) ranges: Arc<Store<RangeRecord>>,
+    /// Namespaces whose apps rest.
+    pub(crate) resting: Arc<Store<RestingRecord>>,
     /// What the controller made, by kind.
     pub(crate) children: [(Kind, Arc<Store<ChildRecord>>); 6],
     pub(crate) changes: Arc<Changes>,
@@ -161,6 +165,7 @@ impl Cache {
             events: Arc::default(),
             quotas: Arc::default(),
             ranges: Arc::default(),
+            resting: Arc::default(),
             children: child::KINDS.map(|kind| (kind, Arc::default())),
             changes,
             health: Health::new(clock, Box::new(move || told.tell(ChangeKind::Freshness, "".into(), None))),
@@ -226,14 +231,22 @@ impl Cache {
     /// Drops what only the controller needs.
     pub(crate) fn forget_children(&self) {
         self.health.forget(child::KINDS.map(|k| k.plural).as_slice());
+        self.health.forget(&[Kind::NAMESPACE.plural]);
+        self.resting.clear();
         for (_, store) in &self.children {
             store.clear();
         }
     }
 
-    /// Whether every kind of child has been listed once.
+    /// Whether the apps of a namespace rest.
+    pub(crate) fn rests(&self, namespace: &Arc<str>) -> bool {
+        self.resting.space(namespace).len() > 0
+    }
+
+    /// Whether every kind of child has been listed once, and so what rests: an app that should must not be started.
     pub(crate) fn children_synced(&self) -> bool {
         self.health.all_synced(child::KINDS.map(|k| k.plural).as_slice())
+            && self.health.all_synced(&[Kind::NAMESPACE.plural])
     }
 
     /// Watches what pages show, until `shutdown`.
@@ -281,7 +294,16 @@ impl Cache {
             let watcher = Watcher { shown: false, ..watcher };
             all.push(watcher.run(shutdown.clone()));
         }
-        futures::future::join_all(all).await;
+        let cache = self.clone();
+        let changed = Arc::new(move |(namespace, _): Changed| {
+            for (_, app) in cache.apps.names().into_iter().filter(|(at, _)| *at == namespace) {
+                cache.changes.push_child((namespace.clone(), Some(app)));
+            }
+        });
+        let controller = &connection.controller;
+        let resting = self.watcher(controller, Kind::NAMESPACE, resting::SELECTOR, &self.resting, changed);
+        let resting = Watcher { shown: false, ..resting };
+        tokio::join!(futures::future::join_all(all), resting.run(shutdown.clone()));
     }
 
     fn watcher<R: Record>(

@@ -154,7 +154,12 @@ fn deployment(wanted: &Wanted<'_>, component: &Component, name: &str, known: &Te
             json!({ "type": "RollingUpdate", "rollingUpdate": { "maxSurge": surge, "maxUnavailable": int_or_string(unavailable) } })
         }
     };
-    let own = Value::Object(labels(wanted.name, Some(&component.name)));
+    let mut own = labels(wanted.name, Some(&component.name));
+    if component.expose.as_ref().is_some_and(|e| e.kind == ExposeKind::LoadBalancer) {
+        // The namespace's policies let the outside through to these.
+        own.insert(meta::OUTSIDE.into(), "true".into());
+    }
+    let own = Value::Object(own);
     let mut template = template::template(component, &own, wanted.restarted_at);
     let template_digest = digest(&template);
     let revision = known(name).filter(|(known, _)| *known == template_digest).map_or(wanted.revision, |(_, r)| r);

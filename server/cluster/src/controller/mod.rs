@@ -176,6 +176,8 @@ impl Controller {
             return Ok(None);
         };
         let app = match App::read(namespace, name, &object) {
+            // Its spec stays as it is; what runs does not.
+            Ok(app) if self.cache.rests(namespace) => App { spec: AppSpec { suspended: true, ..app.spec }, ..app },
             Ok(app) => app,
             Err(e) => {
                 tracing::warn!(%namespace, app = %name, error = %e, "the spec of an app is none");

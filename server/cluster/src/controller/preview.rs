@@ -56,13 +56,20 @@ mod tests {
 
     #[test]
     fn people_see_what_they_asked_for() {
-        let tenant = TenantRef { id: Uuid::nil(), name: "shop".parse().unwrap(), display_name: "".into(), role: None };
+        let tenant = TenantRef {
+            id: Uuid::nil(),
+            name: "shop".parse().unwrap(),
+            display_name: "".into(),
+            role: None,
+            halt: None,
+        };
         let namespace = NamespaceRef {
             tenant,
             id: Uuid::nil(),
             name: "dev".parse().unwrap(),
             cluster: ClusterId::local(),
             kube_name: "shop-dev".into(),
+            halt: None,
         };
         let app = AppRef { namespace, name: "web".parse().unwrap() };
         let spec = json!({ "components": [{

@@ -120,9 +120,24 @@ pub fn row(tenant: &str, name: &str) -> Namespace {
         tenant: tenant.parse().unwrap(),
         cluster: ClusterId::local(),
         kube_name: format!("{tenant}-{name}"),
+        egress: Default::default(),
+        halt: None,
         created_at: jiff::Timestamp::UNIX_EPOCH,
         version: 1,
     }
+}
+
+/// Waits for a condition of the cluster, asked again and again.
+pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let found = async {
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, found).await.unwrap_or_else(|_| panic!("never: {what}"))
 }
 
 impl Harbour {
@@ -159,6 +174,7 @@ impl Harbour {
             name: "shop".parse().unwrap(),
             display_name: "Shop".into(),
             role: Some(TenantRole::Developer),
+            halt: None,
         };
         let namespace = NamespaceRef {
             tenant,
@@ -167,12 +183,17 @@ impl Harbour {
             cluster: ClusterId::local(),
             // A real cluster is shared with tests before and beside this one.
             kube_name: real.as_ref().map_or("shop-dev".into(), |_| format!("shop-dev-{}", unique()).into()),
+            halt: None,
         };
         let shutdown = CancellationToken::new();
         let harbour = Self { cluster, namespace, cut, admin, shutdown, _sim: sim, real };
         let row = Namespace { kube_name: harbour.namespace.kube_name.to_string(), ..row("shop", "dev") };
         let desired = berth_core::services::namespaces::desired(&row);
         assert!(harbour.cluster.ensure_namespace(&harbour.berth(), &desired).await.unwrap(), "made");
+        // The cluster gives it an account a moment later, of which Berth takes the token.
+        let account = harbour.path("v1", "serviceaccounts/default");
+        until("an account", async || harbour.get(&account).await).await;
+        harbour.cluster.ensure_namespace(&harbour.berth(), &desired).await.unwrap();
         assert!(!harbour.cluster.ensure_namespace(&harbour.berth(), &desired).await.unwrap(), "nothing left to do");
         tokio::spawn(harbour.cluster.clone().run(harbour.shutdown.clone()));
         assert!(harbour.cluster.wait_until_live(PATIENCE).await, "{:?}", harbour.cluster.freshness());

@@ -5,6 +5,8 @@ mod apps;
 mod common;
 mod headroom;
 mod leader;
+mod life;
+mod network;
 mod outage;
 mod quotas;
 mod trials;

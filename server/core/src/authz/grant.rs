@@ -2,7 +2,7 @@
 
 use std::{ops::Deref, sync::Arc};
 
-use berth_types::{Action, AppName, ClusterId, NamespaceName, Resource, TenantName, TenantRole};
+use berth_types::{Action, AppName, ClusterId, NamespaceName, Resource, TenantName, TenantRole, life::Halt};
 use uuid::Uuid;
 
 /// A thing that an actor was allowed to act on, with the right that was checked. Only [`super::Authz`] makes them.
@@ -59,6 +59,8 @@ pub struct TenantRef {
     pub display_name: Arc<str>,
     /// The actor's role in it; none for platform roles and Berth itself.
     pub role: Option<TenantRole>,
+    /// Why nothing in it can be changed, where that is so.
+    pub halt: Option<Halt>,
 }
 
 /// A namespace that the actor may know of.
@@ -74,6 +76,8 @@ pub struct NamespaceRef {
     pub cluster: ClusterId,
     /// Its name there.
     pub kube_name: Arc<str>,
+    /// Why nothing in it can be changed, where that is so; the tenant's reason counts, too.
+    pub halt: Option<Halt>,
 }
 
 /// An app, which may or may not exist, in a namespace that the actor may know of.

@@ -39,6 +39,10 @@ pub const fn rule_for(resource: Resource, action: Action) -> Rule {
         (Resource::Tenant, Create) => rule(None, true, false),
         (Resource::Tenant, Update) => rule(Some(Admin), true, false),
         (Resource::Tenant, Delete) => rule(Some(Owner), true, false),
+        // Whose tenant rests sees why; only the platform puts to rest.
+        (Resource::Suspension, Read) => rule(Some(Viewer), true, true),
+        (Resource::Suspension, Create | Delete) => rule(None, true, false),
+        (Resource::Suspension, Update) => rule(None, false, false),
         (Resource::Membership, Read) => rule(Some(Viewer), true, true),
         (Resource::Membership, Create | Update | Delete) => rule(Some(Admin), true, false),
         (Resource::Namespace, Read) => rule(Some(Viewer), true, true),
@@ -50,6 +54,10 @@ pub const fn rule_for(resource: Resource, action: Action) -> Rule {
         (Resource::Quota, Create | Update | Delete) => rule(None, true, false),
         (Resource::Share, Read) => rule(Some(Viewer), true, true),
         (Resource::Share, Create | Update | Delete) => rule(Some(Admin), true, false),
+        // There is one of it a namespace, and it is only ever changed.
+        (Resource::Network, Read) => rule(Some(Viewer), true, true),
+        (Resource::Network, Update) => rule(Some(Admin), true, false),
+        (Resource::Network, Create | Delete) => rule(None, false, false),
         // Who deploys meets the quota, and asks for more; it is decided by who may change a quota. Changing a request is taking it
         // back or taking an offer.
         (Resource::Request, Read) => rule(Some(Viewer), true, true),

@@ -4,7 +4,10 @@
 
 use std::sync::Arc;
 
-use berth_types::{Action, AppName, ErrorCode, NamespaceName, PlatformRole, Resource, TenantName, people::Namespace};
+use berth_types::{
+    Action, AppName, ErrorCode, NamespaceName, PlatformRole, Resource, TenantName, TenantRole, life::Halt,
+    people::Namespace,
+};
 
 use crate::{
     ctx::{Actor, OpCtx, Person},
@@ -13,6 +16,7 @@ use crate::{
 };
 
 pub mod grant;
+mod life;
 pub mod matrix;
 
 pub use grant::{AppRef, Grant, NamespaceRef, PlatformRef, TenantRef};
@@ -54,7 +58,7 @@ impl Authz {
         if person.platform_role.is_none() || person.scope.tenant.is_some() {
             return Err(Error::not_found());
         }
-        check(person, None, resource, action)?;
+        check(person, (None, None), resource, action)?;
         Ok(Grant::new(PlatformRef, resource, action))
     }
 
@@ -74,7 +78,7 @@ impl Authz {
             return Err(Error::forbidden(resource, action));
         }
         let tenant = self.find_tenant(person, tenant).await?;
-        check(person, tenant.role, resource, action)?;
+        check(person, (tenant.role, tenant.halt.as_ref()), resource, action)?;
         Ok(Grant::new(tenant, resource, action))
     }
 
@@ -100,7 +104,7 @@ impl Authz {
         let found = self.store.find_namespace_access(person.id, tenant, namespace).await?;
         let (access, found) = found.ok_or_else(Error::not_found)?;
         let tenant = known(person, access)?;
-        check(person, tenant.role, resource, action)?;
+        check(person, (tenant.role, found.halt.as_ref()), resource, action)?;
         Ok(Grant::new(namespace_ref(&tenant, found), resource, action))
     }
 
@@ -116,7 +120,7 @@ impl Authz {
         resource: Resource,
         action: Action,
     ) -> Result<Grant<NamespaceRef>> {
-        check(self.person(ctx)?, namespace.tenant.role, resource, action)?;
+        check(self.person(ctx)?, (namespace.tenant.role, namespace.halt.as_ref()), resource, action)?;
         Ok(Grant::new((**namespace).clone(), resource, action))
     }
 
@@ -197,7 +201,14 @@ impl Authz {
     /// when it is done.
     #[must_use]
     pub fn could(&self, ctx: &OpCtx, tenant: &TenantRef, resource: Resource, action: Action) -> bool {
-        ctx.person().is_some_and(|person| check(person, tenant.role, resource, action).is_ok())
+        ctx.person().is_some_and(|person| check(person, (tenant.role, tenant.halt.as_ref()), resource, action).is_ok())
+    }
+
+    /// The same in a namespace, which may be halted where its tenant is not.
+    #[must_use]
+    pub fn could_in(&self, ctx: &OpCtx, namespace: &NamespaceRef, resource: Resource, action: Action) -> bool {
+        let at = (namespace.tenant.role, namespace.halt.as_ref());
+        ctx.person().is_some_and(|person| check(person, at, resource, action).is_ok())
     }
 
     /// The tenant, if the person may know of it: the first half of every right.
@@ -223,6 +234,7 @@ fn to_ref(access: TenantAccess) -> TenantRef {
         name: access.tenant.name,
         display_name: access.tenant.display_name.into(),
         role: access.role,
+        halt: access.tenant.halt,
     }
 }
 
@@ -233,10 +245,17 @@ fn namespace_ref(tenant: &TenantRef, row: Namespace) -> NamespaceRef {
         name: row.name,
         cluster: row.cluster,
         kube_name: row.kube_name.into(),
+        halt: row.halt,
     }
 }
 
-fn check(person: &Person, role: Option<berth_types::TenantRole>, resource: Resource, action: Action) -> Result<()> {
+/// Whether somebody with `role` in a place that may be halted may.
+fn check(
+    person: &Person,
+    (role, halt): (Option<TenantRole>, Option<&Halt>),
+    resource: Resource,
+    action: Action,
+) -> Result<()> {
     let writes = action != Action::Read;
     if !matrix::allows(person.platform_role, role, resource, action) {
         return Err(Error::forbidden(resource, action));
@@ -244,7 +263,10 @@ fn check(person: &Person, role: Option<berth_types::TenantRole>, resource: Resou
     if writes && person.scope.read_only {
         return Err(Error::new(ErrorCode::Forbidden, "this token is read-only"));
     }
-    Ok(())
+    match halt.filter(|halt| life::stops(halt, person.platform_role, resource, action)) {
+        Some(halt) => Err(life::halted(halt)),
+        None => Ok(()),
+    }
 }
 
 /// As whom Berth acts in a cluster for a person: a user and groups, to which RoleBindings give the matrix's rights.
@@ -272,7 +294,7 @@ pub fn impersonation(ctx: &OpCtx, tenant: &TenantRef) -> Option<Impersonation> {
 
 /// The group of a tenant's members with `role`.
 #[must_use]
-pub fn tenant_group(tenant: &str, role: berth_types::TenantRole) -> String {
+pub fn tenant_group(tenant: &str, role: TenantRole) -> String {
     format!("berth:tenant:{tenant}:{role}")
 }
 

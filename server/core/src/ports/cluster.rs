@@ -10,6 +10,7 @@ use berth_types::{
     AppSpec, ClusterId, ErrorCode, FieldError, ListQuery, Page, Resources, TenantRole,
     headroom::{Amounts, LimitDefaults},
     names::component_object,
+    network::Egress,
     quota::ContainerDefaults,
     rows::{AppRow, AppView, EventRow, LogLine, PodRow, RevisionRow, UsageRow},
 };
@@ -23,6 +24,7 @@ use crate::{
     authz::{AppRef, Grant, NamespaceRef},
     ctx::OpCtx,
     error::{Error, Result},
+    network::Surroundings,
 };
 
 /// How fresh the cache is.
@@ -219,6 +221,30 @@ pub struct DesiredNamespace {
     pub bindings: Vec<(String, String)>,
     /// What its pods may take together; none: nothing limits them.
     pub quota: Option<DesiredQuota>,
+    /// Who reaches its pods, and what they reach.
+    pub network: DesiredNetwork,
+    /// Its apps are scaled to zero, whatever they say themselves.
+    pub suspended: bool,
+}
+
+/// How far a namespace is on its way out of a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// It is there.
+    There,
+    /// It is being removed.
+    Going,
+    /// It is not there.
+    Gone,
+}
+
+/// Who reaches a namespace's pods, and what they reach. Its own tenant's namespaces and names in DNS they always do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DesiredNetwork {
+    /// What its pods reach outside of the tenant.
+    pub egress: Egress,
+    /// What is so for every tenant.
+    pub surroundings: Arc<Surroundings>,
 }
 
 /// What a namespace is limited to: a ResourceQuota, and a LimitRange where containers need defaults for it.
@@ -358,6 +384,13 @@ pub trait Cluster: Send + Sync {
     /// Whether the cluster has a namespace of that name that is not this tenant's: made by hand, by a tool, for another tenant.
     /// Only Berth itself calls this.
     async fn namespace_taken(&self, desired: &DesiredNamespace) -> Result<bool>;
+    /// How far a namespace is on its way out. One that is not this tenant's is gone.
+    async fn namespace_stage(&self, desired: &DesiredNamespace) -> Result<Stage>;
+    /// Begins to remove a namespace with all that is in it. Only Berth itself calls this.
+    ///
+    /// # Errors
+    /// `Conflict` when it is not this tenant's any more, or was made anew meanwhile.
+    async fn delete_namespace(&self, ctx: &OpCtx, desired: &DesiredNamespace) -> Result<()>;
     /// Makes a namespace agree with its row; whether something had to change. Only Berth itself calls this.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 use async_trait::async_trait;
 use berth_types::{
     FieldError, ListQuery, NamespaceName, Page, TenantName, TenantRole, UserName,
+    network::Egress,
     people::{ApiToken, AuditEntry, Member, Namespace, Session, Tenant, TokenScope, User},
 };
 use jiff::Timestamp;
@@ -13,9 +14,9 @@ use uuid::Uuid;
 
 pub use super::audit::{AuditChain, Slice};
 use crate::{
-    authz::{Grant, PlatformRef, TenantRef},
+    authz::{Grant, NamespaceRef, PlatformRef, TenantRef},
     error::{Error, Result},
-    ports::{quotas::Quotas, requests::Requests, sign_in::SignIns},
+    ports::{life::Lives, quotas::Quotas, requests::Requests, sign_in::SignIns},
 };
 
 /// A SHA-256 of a secret that is too random to be guessed: what stands in the database instead of it.
@@ -254,6 +255,8 @@ pub trait Tenants: Send + Sync {
     async fn list_namespaces(&self, tenant: &TenantRef) -> Result<Vec<Namespace>>;
     /// A new namespace. `AlreadyExists` when the name, or its name in the cluster, is taken.
     async fn create_namespace(&self, grant: &Grant<TenantRef>, namespace: &Namespace) -> Result<()>;
+    /// Sets what its pods may reach, if its version is still `version` (when given); the new version. `Conflict` otherwise.
+    async fn set_egress(&self, grant: &Grant<NamespaceRef>, egress: &Egress, version: Option<i64>) -> Result<i64>;
 }
 
 /// What was done, and replies that may be asked for again.
@@ -294,5 +297,5 @@ pub trait Database: Send + Sync {
 }
 
 /// All of it.
-pub trait Store: People + SignIns + Tenants + Quotas + Requests + Journal + AuditChain + Database {}
-impl<T: People + SignIns + Tenants + Quotas + Requests + Journal + AuditChain + Database> Store for T {}
+pub trait Store: People + SignIns + Tenants + Lives + Quotas + Requests + Journal + AuditChain + Database {}
+impl<T: People + SignIns + Tenants + Lives + Quotas + Requests + Journal + AuditChain + Database> Store for T {}

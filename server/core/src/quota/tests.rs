@@ -26,6 +26,8 @@ pub(super) fn book(limit_text: Option<&str>, shares: &[(&str, Option<&str>)]) ->
             tenant: "shop".parse().unwrap(),
             cluster: ClusterId::local(),
             kube_name: format!("shop-{called}"),
+            egress: Default::default(),
+            halt: None,
             created_at: jiff::Timestamp::UNIX_EPOCH,
             version: 1,
         },

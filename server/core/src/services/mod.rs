@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use jiff::SignedDuration;
+
 use crate::{
     authz::Authz,
     env::{Clock, Random},
+    network::Surroundings,
     notices::{Notices, Silent},
     ports::{
         cluster::Clusters,
@@ -19,7 +22,11 @@ mod audit;
 pub mod audit_log;
 mod claims;
 pub mod identity;
+pub mod life;
+#[cfg(test)]
+mod life_tests;
 pub mod namespaces;
+pub mod network;
 pub mod people;
 pub mod plans;
 pub mod preflight;
@@ -57,6 +64,9 @@ pub struct Services {
     rules: Rules,
     notices: Arc<dyn Notices>,
     ways: Arc<sign_in::KnownWays>,
+    pub(crate) surroundings: Arc<Surroundings>,
+    /// How long what is removed can be taken back.
+    pub(crate) grace: SignedDuration,
 }
 
 impl Services {
@@ -71,8 +81,6 @@ impl Services {
     ) -> Self {
         let authz = Authz::new(store.clone());
         let passwords = Arc::new(identity::Passwords::new(&limits));
-        let (protocol, rules, notices) = (Arc::new(NoProtocol), Rules::default(), Arc::new(Silent));
-        let (skips_preflight, ways) = (false, Arc::default());
         Self {
             store,
             clusters,
@@ -81,11 +89,13 @@ impl Services {
             limits,
             authz,
             passwords,
-            protocol,
-            skips_preflight,
-            rules,
-            notices,
-            ways,
+            protocol: Arc::new(NoProtocol),
+            skips_preflight: false,
+            rules: Rules::default(),
+            notices: Arc::new(Silent),
+            surroundings: Arc::default(),
+            grace: SignedDuration::from_hours(7 * 24),
+            ways: Arc::default(),
         }
     }
 
@@ -111,6 +121,18 @@ impl Services {
     #[must_use]
     pub fn with_notices(&self, notices: Arc<dyn Notices>) -> Self {
         Self { notices, ..self.clone() }
+    }
+
+    /// The same, in clusters where the network is like this.
+    #[must_use]
+    pub fn with_surroundings(&self, surroundings: Surroundings) -> Self {
+        Self { surroundings: Arc::new(surroundings), ..self.clone() }
+    }
+
+    /// The same, where what is removed can be taken back for so long.
+    #[must_use]
+    pub fn with_grace(&self, grace: SignedDuration) -> Self {
+        Self { grace, ..self.clone() }
     }
 
     /// The checks.

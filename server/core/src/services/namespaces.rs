@@ -5,6 +5,7 @@ use std::sync::Arc;
 use berth_types::{
     Action, ClusterId, ErrorCode, NamespaceName, PlatformRole, Resource, Resources, TenantName, TenantRole,
     names::{kube_namespace, kube_namespace_apart},
+    network::Egress,
     people::Namespace,
     quota::Written,
     rows::UsageRow,
@@ -15,7 +16,9 @@ use crate::{
     authz::{Grant, NamespaceRef, TenantRef, platform_group, tenant_group},
     ctx::OpCtx,
     error::{Error, Result},
-    ports::cluster::{Cluster, DesiredNamespace, DesiredQuota, Freshness, NamespaceSummary, cluster_role},
+    ports::cluster::{
+        Cluster, DesiredNamespace, DesiredNetwork, DesiredQuota, Freshness, NamespaceSummary, cluster_role,
+    },
     quota::RESOURCES,
 };
 
@@ -112,8 +115,17 @@ impl Services {
             let now = ctx.now();
             let id = new_id(now, &*self.random)?;
             let kube_name = kube_namespace(tenant, &name);
-            let mut row =
-                Namespace { id, kube_name, name, tenant: tenant.clone(), cluster, created_at: now, version: 1 };
+            let mut row = Namespace {
+                id,
+                kube_name,
+                name,
+                tenant: tenant.clone(),
+                cluster,
+                egress: Egress::default(),
+                halt: None,
+                created_at: now,
+                version: 1,
+            };
             // Where the cluster does not say that a name is free, another is taken: it could be anybody's.
             if adapter.namespace_taken(&desired(&row)).await.unwrap_or(true) {
                 row.kube_name = kube_namespace_apart(&row.kube_name, id);
@@ -152,6 +164,10 @@ impl Services {
         for book in self.store.list_all_books(&grant).await? {
             for share in &book.shares {
                 let row = &share.namespace;
+                // What goes is not made again.
+                if row.halt.as_ref().is_some_and(|halt| halt.is_due(ctx.now())) {
+                    continue;
+                }
                 let done = match self.clusters.get(&row.cluster) {
                     Ok(cluster) if !cluster.leads() => continue,
                     Ok(cluster) => self.reconcile_namespace(&cluster, row, desired_quota(&book, share)).await,
@@ -176,7 +192,8 @@ impl Services {
         quota: Option<DesiredQuota>,
     ) -> Result<bool> {
         let ctx = OpCtx::system(self.clock.clone(), "namespace-reconciler");
-        cluster.ensure_namespace(&ctx, &DesiredNamespace { quota, ..desired(row) }).await
+        let network = DesiredNetwork { egress: row.egress.clone(), surroundings: self.surroundings.clone() };
+        cluster.ensure_namespace(&ctx, &DesiredNamespace { quota, network, ..desired(row) }).await
     }
 
     /// Makes a namespace agree with what the store says now.
@@ -204,7 +221,7 @@ impl Services {
     }
 }
 
-/// What a namespace must be like in its cluster, its quota aside.
+/// What a namespace must be like in its cluster, its quota and what is around it aside.
 #[must_use]
 pub fn desired(row: &Namespace) -> DesiredNamespace {
     let tenant_roles =
@@ -224,5 +241,7 @@ pub fn desired(row: &Namespace) -> DesiredNamespace {
         ],
         bindings: tenant_roles.chain(platform_roles).collect(),
         quota: None,
+        network: DesiredNetwork { egress: row.egress.clone(), ..DesiredNetwork::default() },
+        suspended: row.halt.is_some(),
     }
 }

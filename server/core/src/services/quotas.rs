@@ -219,6 +219,9 @@ impl Services {
             if !rows.iter().any(|row| row.tenant == tenant.name) {
                 rows.push(self.pressure(&Book::empty(&tenant, first.id())));
             }
+            for row in rows.iter_mut().filter(|row| row.tenant == tenant.name) {
+                row.halt = tenant.halt.clone();
+            }
         }
         Ok(rows)
     }
@@ -236,6 +239,7 @@ impl Services {
             plan: quota.plan,
             pressure: fullest,
             resources: quota.resources,
+            halt: None,
         }
     }
 

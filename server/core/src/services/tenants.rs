@@ -68,6 +68,7 @@ impl Services {
                 display_name: label("displayName", display)?,
                 name,
                 created_at: now,
+                halt: None,
                 version: 1,
             };
             self.store.create_tenant(&grant, &tenant, owner).await?;

@@ -31,7 +31,7 @@ use crate::{
     error::{Error, Result},
     ports::cluster::{
         AppClaims, AppObject, CacheState, Change, ChangeKind, Cluster, DesiredNamespace, ExecInput, ExecOutput,
-        ExecSession, Finding, Freshness, LogQuery, NamespaceSummary, PodVerdict, Room, Verdict,
+        ExecSession, Finding, Freshness, LogQuery, NamespaceSummary, PodVerdict, Room, Stage, Verdict,
     },
 };
 
@@ -539,6 +539,24 @@ impl Cluster for FakeCluster {
         let state = self.state.lock();
         let here = state.namespaces.iter().find(|n| n.kube_name == desired.kube_name);
         Ok(here.is_some_and(|n| (&n.tenant, &n.name) != (&desired.tenant, &desired.name)))
+    }
+
+    async fn namespace_stage(&self, desired: &DesiredNamespace) -> Result<Stage> {
+        self.up()?;
+        let theirs = |n: &DesiredNamespace| {
+            n.kube_name == desired.kube_name && n.tenant == desired.tenant && n.name == desired.name
+        };
+        Ok(if self.state.lock().namespaces.iter().any(theirs) { Stage::There } else { Stage::Gone })
+    }
+
+    /// It goes at once, with its apps and pods.
+    async fn delete_namespace(&self, _: &OpCtx, desired: &DesiredNamespace) -> Result<()> {
+        self.up()?;
+        let mut state = self.state.lock();
+        state.namespaces.retain(|n| n.kube_name != desired.kube_name);
+        state.apps.retain(|(place, _), _| *place != desired.kube_name);
+        state.pods.retain(|(place, _), _| *place != desired.kube_name);
+        Ok(())
     }
 
     async fn ensure_namespace(&self, _: &OpCtx, desired: &DesiredNamespace) -> Result<bool> {

@@ -28,6 +28,7 @@ use crate::{
 
 mod app;
 mod cluster;
+mod life;
 mod lists;
 mod quotas;
 mod requests;
@@ -144,6 +145,7 @@ impl World {
             name: name.parse().unwrap(),
             display_name: name.to_owned(),
             created_at: now,
+            halt: None,
             version: 1,
         };
         let owner = self.store.find_account(&members[0].0.parse().unwrap()).await.unwrap().unwrap().user.id;
@@ -154,6 +156,7 @@ impl World {
             name: tenant.name,
             display_name: tenant.display_name.into(),
             role: Some(TenantRole::Owner),
+            halt: None,
         };
         let grant = Grant::unchecked(tenant.clone(), Resource::Membership, Action::Update);
         for (user, role) in members {
@@ -168,6 +171,8 @@ impl World {
         let row = Namespace {
             id: self.id(),
             kube_name: kube_namespace(&tenant.name, &name),
+            egress: Default::default(),
+            halt: None,
             name,
             tenant: tenant.name.clone(),
             cluster: ClusterId::local(),
@@ -182,6 +187,7 @@ impl World {
             name: row.name,
             cluster: row.cluster,
             kube_name: row.kube_name.into(),
+            halt: None,
         }
     }
 

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use berth_types::{
     ErrorCode, FieldError, ListQuery, NamespaceName, Page, TenantName, TenantRole, UserName,
     audit::AuditCheckpoint,
+    network::Egress,
     people::{ApiToken, AuditEntry, Member, Namespace, Session, Tenant, User},
 };
 use jiff::Timestamp;
@@ -14,7 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     audit::{Head, Record, chain::hex},
-    authz::{Grant, PlatformRef, TenantRef},
+    authz::{Grant, NamespaceRef, PlatformRef, TenantRef},
     error::{Error, Result},
     listing::{Column, Listing},
     ports::store::{
@@ -46,6 +47,7 @@ pub(super) struct Rows {
     pub(super) members: Vec<Membership>,
     pub(super) namespaces: Vec<(Uuid, Namespace)>,
     pub(super) quotas: super::quotas::Rows,
+    pub(super) lives: super::life::Rows,
     pub(super) sign_in: super::sign_in::Rows,
     pub(super) requests: super::requests::Rows,
     audit: Vec<AuditEntry>,
@@ -500,6 +502,18 @@ impl Tenants for FakeStore {
     async fn create_namespace(&self, grant: &Grant<TenantRef>, namespace: &Namespace) -> Result<()> {
         let mut rows = self.rows()?;
         rows.add_namespace(grant, namespace)
+    }
+
+    async fn set_egress(&self, grant: &Grant<NamespaceRef>, egress: &Egress, version: Option<i64>) -> Result<i64> {
+        let mut rows = self.rows()?;
+        let theirs = |(tenant, n): &&mut (Uuid, Namespace)| *tenant == grant.tenant.id && n.id == grant.id;
+        let found = rows.namespaces.iter_mut().find(theirs).map(|(_, namespace)| namespace);
+        let Some(namespace) = found.filter(|n| version.is_none_or(|version| version == n.version)) else {
+            return Err(Error::new(ErrorCode::Conflict, "the namespace has changed since it was read: read it again"));
+        };
+        namespace.egress = egress.clone();
+        namespace.version += 1;
+        Ok(namespace.version)
     }
 }
 

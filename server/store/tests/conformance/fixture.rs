@@ -87,6 +87,7 @@ pub fn tenant(number: u128, called: &str) -> Tenant {
         name: called.parse().unwrap(),
         display_name: format!("The {called} team"),
         created_at: at(0),
+        halt: None,
         version: 1,
     }
 }
@@ -104,6 +105,7 @@ pub fn grant(tenant: &Tenant) -> Grant<TenantRef> {
         name: tenant.name.clone(),
         display_name: tenant.display_name.as_str().into(),
         role: None,
+        halt: None,
     };
     Grant::unchecked(reference, Resource::Tenant, Action::Update)
 }
@@ -119,6 +121,8 @@ pub fn namespace(number: u128, tenant: &str, called: &str) -> Namespace {
         tenant: tenant.parse().unwrap(),
         cluster: "local".parse().unwrap(),
         kube_name: format!("{tenant}-{called}"),
+        egress: Default::default(),
+        halt: None,
         created_at: at(0),
         version: 1,
     }

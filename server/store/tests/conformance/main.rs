@@ -5,6 +5,7 @@
 mod chain;
 mod fixture;
 mod journal;
+mod life;
 mod people;
 mod providers;
 mod quotas;
@@ -82,6 +83,10 @@ suite! {
         tenants::last_owner_stays,
         tenants::last_two_owners_cannot_both_go,
         tenants::namespaces,
+        tenants::egress,
+        life::marks,
+        life::what_is_due_goes,
+        life::taken_back_or_gone,
         tenants::places,
         tenants::namespace_names_are_unique,
         quotas::plans,

@@ -2,8 +2,15 @@
 
 use std::sync::Arc;
 
-use berth_core::ports::store::Store;
-use berth_types::{ErrorCode, TenantRole, people::Namespace};
+use berth_core::{
+    authz::{Grant, NamespaceRef, TenantRef},
+    ports::store::Store,
+};
+use berth_types::{
+    Action, ErrorCode, Resource, TenantRole,
+    network::{Egress, EgressMode, EgressRange},
+    people::Namespace,
+};
 
 use crate::fixture::{add_tenant, add_users, at, grant, id, name, namespace, platform, refused, tenant};
 
@@ -168,6 +175,37 @@ pub async fn places(store: Arc<dyn Store>) {
     assert_eq!(list(2, true, "shop").await, [row("bank", owner, &[]), row("shop", None, &[&dev, &prod])]);
     assert_eq!(list(3, true, "bank").await, [row("bank", None, &[&theirs])]);
     assert_eq!(list(3, false, "bank").await, []);
+}
+
+pub async fn egress(store: Arc<dyn Store>) {
+    add_users(&*store, &["ann"]).await;
+    let shop = add_tenant(&*store, 10, "shop", id(1)).await;
+    let bank = add_tenant(&*store, 11, "bank", id(1)).await;
+    store.create_namespace(&shop, &namespace(20, "shop", "dev")).await.unwrap();
+    store.create_namespace(&bank, &namespace(21, "bank", "dev")).await.unwrap();
+    let dev = |tenant: &Grant<TenantRef>, number| {
+        let row = namespace(number, tenant.name.as_str(), "dev");
+        let (tenant, kube_name) = ((**tenant).clone(), row.kube_name.as_str().into());
+        let place = NamespaceRef { tenant, id: row.id, name: row.name, cluster: row.cluster, kube_name, halt: None };
+        Grant::unchecked(place, Resource::Network, Action::Update)
+    };
+    let range = EgressRange {
+        cidr: "203.0.113.0/24".parse().unwrap(),
+        ports: vec!["443/TCP".parse().unwrap(), "8000-8100/UDP".parse().unwrap()],
+        name: "payments “1”".to_owned(),
+    };
+    let named = Egress { mode: EgressMode::Named, ranges: vec![range] };
+    assert_eq!(store.set_egress(&dev(&shop, 20), &named, None).await.unwrap(), 2);
+    refused(store.set_egress(&dev(&shop, 20), &Egress::default(), Some(1)).await, ErrorCode::Conflict);
+    let found = store.find_namespace_access(id(1), &shop.name, &"dev".parse().unwrap()).await.unwrap().unwrap().1;
+    assert_eq!((found.egress, found.version), (named.clone(), 2));
+    // It is in the rows that the reconciler reads, too; the other tenant's is as it was.
+    let books = store.list_all_books(&platform()).await.unwrap();
+    let rows: Vec<_> = books.iter().flat_map(|book| &book.shares).map(|share| &share.namespace.egress).collect();
+    assert_eq!(rows, [&Egress::default(), &named]);
+    // A namespace of another tenant is none of this one.
+    refused(store.set_egress(&dev(&shop, 21), &named, None).await, ErrorCode::Conflict);
+    assert_eq!(store.set_egress(&dev(&shop, 20), &Egress::default(), Some(2)).await.unwrap(), 3);
 }
 
 pub async fn namespace_names_are_unique(store: Arc<dyn Store>) {

@@ -1,0 +1,60 @@
+//! Namespaces and what stands around them.
+
+use berth_types::{
+    life::{Halt, HaltKind, Mark},
+    network::{Egress, EgressMode, EgressRange},
+};
+use serde_json::{Value, json};
+
+use super::{at, id, named};
+use crate::handlers::{
+    namespaces::{AppCounts, NamespaceView},
+    network::NetworkView,
+};
+
+pub(super) fn egress() -> Option<Egress> {
+    let range = EgressRange {
+        cidr: "203.0.113.0/24".parse().ok()?,
+        ports: vec!["443/TCP".parse().ok()?],
+        name: "payments".to_owned(),
+    };
+    Some(Egress { mode: EgressMode::Named, ranges: vec![range] })
+}
+
+pub(super) fn network() -> Option<NetworkView> {
+    Some(NetworkView {
+        egress: egress()?,
+        reached_from: vec!["berth".to_owned(), "ingress-nginx".to_owned()],
+        never_reached: vec!["169.254.0.0/16".to_owned(), "10.42.0.0/16".to_owned()],
+        version: 3,
+    })
+}
+
+pub(super) fn network_replacement() -> Value {
+    json!({ "egress": { "mode": "named", "ranges": [
+        { "cidr": "203.0.113.0/24", "ports": ["443", "8000-8100/UDP"], "name": "payments" },
+        { "cidr": "2001:db8::/32" },
+    ] } })
+}
+
+pub(super) fn suspended() -> Option<Halt> {
+    let mark = Mark { at: at(-60), by: "root".to_owned(), reason: "No contact for a year".to_owned(), until: None };
+    Some(Halt { kind: HaltKind::Suspended, mark })
+}
+
+pub(super) fn leaving() -> Mark {
+    Mark { at: at(-60), by: "alice".to_owned(), reason: String::new(), until: Some(at(7 * 24 * 60 - 60)) }
+}
+
+pub(super) fn namespace_view() -> Option<NamespaceView> {
+    Some(NamespaceView {
+        id: id(4),
+        name: named("prod")?,
+        tenant: named("shop")?,
+        cluster: named("local")?,
+        kube_name: "shop-prod".to_owned(),
+        halt: None,
+        apps: AppCounts { degraded: 1, progressing: 0, ready: 11, suspended: 2 },
+        pods: 37,
+    })
+}
