@@ -8,6 +8,8 @@ pub mod apps;
 pub mod connections;
 pub mod errors;
 pub mod home;
+pub mod invitations;
+pub mod links;
 pub mod namespace;
 pub mod quotas;
 pub mod requests;
@@ -19,6 +21,8 @@ pub mod tenant;
 pub const AREAS: &[&[Entry]] = &[
     home::ENTRIES,
     session::ENTRIES,
+    links::ENTRIES,
+    invitations::ENTRIES,
     account::ENTRIES,
     connections::ENTRIES,
     search::ENTRIES,

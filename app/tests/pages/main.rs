@@ -3,5 +3,6 @@
 
 mod around;
 mod common;
+mod links;
 mod providers;
 mod requests;

@@ -75,6 +75,8 @@ words!(
         Tenant = "tenant",
         /// A person's role in a tenant.
         Membership = "membership",
+        /// A link that brings somebody into a tenant.
+        Invitation = "invitation",
         /// A namespace of a tenant.
         Namespace = "namespace",
         /// A named quota that tenants may be given.

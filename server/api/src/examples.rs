@@ -31,6 +31,7 @@ use crate::handlers::{
 };
 
 mod requests;
+mod ways_in;
 
 use requests::{loan, quota_request};
 
@@ -436,7 +437,7 @@ pub(crate) fn of(schema: &str) -> Option<Value> {
             pressure: Some(750),
             resources: vec![quota_row()],
         }),
-        other => request(other),
+        other => ways_in::of(other).or_else(|| request(other)),
     }
 }
 

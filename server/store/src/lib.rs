@@ -15,6 +15,7 @@ use sqlx::postgres::PgConnectOptions;
 mod chain;
 mod engine;
 mod journal;
+mod links;
 mod list;
 mod migrations;
 mod people;

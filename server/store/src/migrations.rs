@@ -78,6 +78,8 @@ const ALL: &[Migration] = &[
     migration!(7, "quotas", "0007_quotas"),
     migration!(8, "sign_in", "0008_sign_in"),
     migration!(9, "requests", "0009_requests"),
+    migration!(10, "placeholder", "0010_placeholder"),
+    migration!(11, "ways_in", "0011_ways_in"),
 ];
 
 /// The version that this program wants.

@@ -8,6 +8,7 @@ pub(crate) mod admin;
 pub(crate) mod app_actions;
 pub(crate) mod apps;
 pub(crate) mod audit;
+pub(crate) mod invitations;
 pub(crate) mod me;
 pub(crate) mod members;
 pub(crate) mod namespaces;
@@ -25,6 +26,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         me::routes(),
         tenants::routes(),
         members::routes(),
+        invitations::routes(),
         namespaces::routes(),
         quotas::routes(),
         requests::routes(),

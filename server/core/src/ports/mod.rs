@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod cluster;
+pub mod links;
 pub mod pages;
 pub mod quotas;
 pub mod requests;

@@ -19,6 +19,9 @@ mod audit;
 pub mod audit_log;
 mod claims;
 pub mod identity;
+pub mod invitations;
+#[cfg(test)]
+mod link_tests;
 pub mod namespaces;
 pub mod people;
 pub mod plans;
@@ -31,6 +34,7 @@ pub mod quotas;
 #[cfg(test)]
 mod request_tests;
 pub mod requests;
+pub mod resets;
 pub mod revisions;
 pub mod search;
 pub mod sign_in;

@@ -28,6 +28,7 @@ use crate::{
 
 mod app;
 mod cluster;
+mod links;
 mod lists;
 mod quotas;
 mod requests;
