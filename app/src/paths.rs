@@ -37,6 +37,12 @@ pub const HOME: &str = "/";
 pub const SIGN_IN: &str = "/sign-in";
 /// Sign-out, a form only.
 pub const SIGN_OUT: &str = "/sign-out";
+/// An invitation that was opened.
+pub const JOIN: &str = "/join";
+/// A link to a new password that was opened.
+pub const RESET: &str = "/reset";
+/// For who forgot their password.
+pub const FORGOT: &str = "/forgot";
 /// A password of one's own, before anything else.
 pub const PASSWORD: &str = "/password";
 /// One's own account.
@@ -57,6 +63,8 @@ pub const ADMIN: &str = "/admin";
 pub const ADMIN_PEOPLE: &str = "/admin/people";
 /// A new person.
 pub const ADMIN_PERSON_NEW: &str = "/admin/people/new";
+/// Invitations onto the platform.
+pub const ADMIN_INVITATIONS: &str = "/admin/invitations";
 /// All tenants.
 pub const ADMIN_TENANTS: &str = "/admin/tenants";
 /// A new tenant.
@@ -82,6 +90,24 @@ pub const API_DOCS: &str = "/api/docs";
 #[must_use]
 pub fn sign_in(next: &str) -> String {
     with_query(SIGN_IN, [("next", if next == HOME { "" } else { next })])
+}
+
+/// The link of an invitation.
+#[must_use]
+pub fn join(secret: impl Display) -> String {
+    format!("/join/{secret}")
+}
+
+/// The link to a new password.
+#[must_use]
+pub fn reset(secret: impl Display) -> String {
+    format!("/reset/{secret}")
+}
+
+/// Invitations into a tenant.
+#[must_use]
+pub fn invitations(tenant: impl Display) -> String {
+    format!("/t/{tenant}/invitations")
 }
 
 /// A person, for admins.
@@ -285,6 +311,9 @@ mod tests {
             admin_audit_entry(4711),
             tenant(t),
             members(t),
+            invitations(t),
+            join("secret"),
+            reset("secret"),
             tenant_settings(t),
             namespace_new(t),
             namespace(t, n),
@@ -307,6 +336,9 @@ mod tests {
         /admin/audit/4711
         /t/shop
         /t/shop/members
+        /t/shop/invitations
+        /join/secret
+        /reset/secret
         /t/shop/settings
         /t/shop/namespaces/new
         /t/shop/n/dev

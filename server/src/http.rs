@@ -123,6 +123,11 @@ fn known(method: &Method) -> &str {
     }
 }
 
+/// A path as the log may have it: links that bring somebody in have a secret in theirs.
+fn shown(path: &str) -> &str {
+    ["/join/", "/reset/"].into_iter().find(|link| path.starts_with(link)).unwrap_or(path)
+}
+
 async fn observe(State(outer): State<Outer>, mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers(), &outer.services);
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|c| c.0);
@@ -132,7 +137,7 @@ async fn observe(State(outer): State<Outer>, mut request: Request, next: Next) -
         request.headers_mut().insert(REQUEST_ID, value);
     }
     let method = request.method().clone();
-    let path = request.uri().path().to_owned();
+    let path = shown(request.uri().path()).to_owned();
     // Patterns, not paths: the number of time series must not depend on the number of apps.
     let route = request.extensions().get::<MatchedPath>().map_or("page", MatchedPath::as_str).to_owned();
     let span = tracing::info_span!("request", request_id = %id, %method, path);
@@ -166,6 +171,13 @@ mod tests {
     fn methods_are_counted_by_the_known_ones() {
         assert_eq!(known(&Method::PATCH), "PATCH");
         assert_eq!(known(&Method::from_bytes(b"AAA1").unwrap()), "other");
+    }
+
+    #[test]
+    fn no_secret_of_a_link_is_logged() {
+        for (path, want) in [("/join/abc", "/join/"), ("/reset/abc", "/reset/"), ("/join", "/join"), ("/t/a", "/t/a")] {
+            assert_eq!(shown(path), want);
+        }
     }
 
     #[test]

@@ -8,7 +8,9 @@ pub mod apps;
 pub mod connections;
 pub mod errors;
 pub mod home;
+pub mod invitations;
 pub mod life;
+pub mod links;
 pub mod namespace;
 pub mod network;
 pub mod quotas;
@@ -21,6 +23,8 @@ pub mod tenant;
 pub const AREAS: &[&[Entry]] = &[
     home::ENTRIES,
     session::ENTRIES,
+    links::ENTRIES,
+    invitations::ENTRIES,
     account::ENTRIES,
     connections::ENTRIES,
     search::ENTRIES,

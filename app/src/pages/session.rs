@@ -126,7 +126,10 @@ pub fn sign_in_view(ui: Ui, form: Form, next: String, ways: WaysIn) -> impl Into
             {local}
             {or}
             {providers}
-            {ways.local_accounts.then(|| view! { <p class="small muted">{tr::session::no_account(lang)}</p> })}
+            {ways.local_accounts.then(|| view! {
+                <p class="small"><a href=paths::FORGOT>{tr::links::forgot(lang)}</a></p>
+                <p class="small muted">{tr::session::no_account(lang)}</p>
+            })}
         </section>
     }
 }

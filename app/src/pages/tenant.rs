@@ -185,6 +185,8 @@ pub struct Members {
     pub may_change: bool,
     /// Whether the reader may make and unmake owners.
     pub may_own: bool,
+    /// Whether the reader may see and make invitations.
+    pub may_invite: bool,
     /// The form to add somebody.
     pub form: Form,
 }
@@ -197,6 +199,7 @@ async fn members(cx: Cx, form: Form) -> Result<Answer> {
         members: cx.services.list_members(&cx.ctx, &grant.name).await?,
         may_change: could(&cx, &grant, Resource::Membership, Action::Update),
         may_own: could(&cx, &grant, Resource::Tenant, Action::Delete),
+        may_invite: could(&cx, &grant, Resource::Invitation, Action::Read),
         form,
     };
     let place = Place::Tenant(grant.name.clone(), TenantNav::Members);
@@ -204,7 +207,8 @@ async fn members(cx: Cx, form: Form) -> Result<Answer> {
     Ok(Page::new(title, place, members_view(cx.ui(), model)).status(status).into())
 }
 
-fn roles(lang: Language, may_own: bool) -> Vec<(String, String)> {
+/// The roles that somebody may give.
+pub fn roles(lang: Language, may_own: bool) -> Vec<(String, String)> {
     TenantRole::ALL
         .iter()
         .filter(|r| may_own || **r != TenantRole::Owner)
@@ -232,8 +236,11 @@ pub fn members_view(ui: Ui, m: Members) -> impl IntoView + 'static {
         };
         card(tr::shell::add_member(l), None, body.into_any())
     });
+    let invite = m
+        .may_invite
+        .then(|| link_button(Button::Plain, Some(Icon::Plus), tr::links::invite(l), paths::invitations(&m.tenant)));
     view! {
-        <div class="head"><h1>{tr::common::members(l)}</h1></div>
+        <div class="head"><h1>{tr::common::members(l)}</h1><div class="do">{invite}</div></div>
         <section class="card" aria-label=tr::common::members(l)>
             {table(
                 [Column::text(tr::common::name(l)),

@@ -4,5 +4,6 @@
 mod around;
 mod common;
 mod life;
+mod links;
 mod providers;
 mod requests;

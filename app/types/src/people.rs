@@ -158,6 +158,29 @@ dto! {
 }
 
 dto! {
+    /// A link that brings somebody in, once: into a tenant with a role, or onto the platform. Its secret was shown when it was made.
+    pub struct Invitation {
+        /// For revoking; not the secret.
+        pub id: Uuid,
+        /// Into this tenant; none: onto the platform alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub tenant: Option<TenantName>,
+        /// With this role in the tenant.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub role: Option<TenantRole>,
+        /// Whom it is meant for, as who invites knows them; whoever has the link may use it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub email: Option<String>,
+        /// Who invites. It counts only as long as they still may.
+        pub invited_by: UserName,
+        /// When it was made.
+        pub created_at: Timestamp,
+        /// When it ends by itself.
+        pub expires_at: Timestamp,
+    }
+}
+
+dto! {
     /// One entry of the audit log: a change, or a refused attempt.
     pub struct AuditEntry {
         /// Its number in the chain: 1, 2, 3, …, without gaps, in the order in which entries were written.

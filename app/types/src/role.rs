@@ -77,6 +77,8 @@ words!(
         Suspension = "suspension",
         /// A person's role in a tenant.
         Membership = "membership",
+        /// A link that brings somebody into a tenant.
+        Invitation = "invitation",
         /// A namespace of a tenant.
         Namespace = "namespace",
         /// A named quota that tenants may be given.

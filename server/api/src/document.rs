@@ -20,8 +20,8 @@ use utoipa::{
 use crate::{
     examples,
     handlers::{
-        admin, app_actions, apps, audit, me, members, namespaces, preflight::PREFLIGHT, providers, quotas, requests,
-        tenants, workloads,
+        admin, app_actions, apps, audit, invitations, me, members, namespaces, preflight::PREFLIGHT, providers, quotas,
+        requests, tenants, workloads,
     },
     logs,
     problem::PROBLEM_JSON,
@@ -75,6 +75,8 @@ const LISTS: &[(&str, &Columns)] = &[
     ("list_tokens", &me::TOKENS),
     ("list_tenants", &tenants::TENANTS),
     ("list_members", &members::MEMBERS),
+    ("list_invitations", &invitations::INVITATIONS),
+    ("list_platform_invitations", &invitations::INVITATIONS),
     ("list_namespaces", &namespaces::NAMESPACES),
     ("get_usage", &namespaces::USAGE),
     ("list_plans", &quotas::PLANS),
@@ -239,7 +241,8 @@ fn complete_operation(path: &str, method: &HttpMethod, operation: &mut Operation
 
     let has_body = operation.request_body.is_some();
     if let Some(RefOr::T(body)) = &mut operation.request_body {
-        let optional = matches!(id, "restart_app" | "suspend_app" | "resume_app" | "reset_password");
+        let optional =
+            matches!(id, "restart_app" | "suspend_app" | "resume_app" | "reset_password" | "create_reset_link");
         body.required = Some(if optional { Required::False } else { Required::True });
         for (kind, content) in &mut body.content {
             if let RefOr::T(content) = content {
@@ -401,6 +404,7 @@ fn path_parameters(path: &str) -> Vec<Parameter> {
                 "rule" => ("The rule's id.", string(), json!("0193f0a0-0000-7000-8000-000000000009")),
                 "pod" => ("The pod's name.", string(), json!("checkout-5d4f8c7b9-x2x7k")),
                 "request" => ("The request's id.", string(), json!("0193f0a0-0000-7000-8000-000000000006")),
+                "invitation" => ("The invitation's id.", string(), json!("0193f0a0-0000-7000-8000-00000000000a")),
                 "token" => ("The token's id.", string(), json!("0193f0a0-0000-7000-8000-000000000001")),
                 _ => ("Its number.", ObjectBuilder::new().schema_type(Type::Integer), json!(3)),
             };

@@ -31,6 +31,7 @@ use crate::handlers::{
 
 mod places;
 mod requests;
+mod ways_in;
 
 use places::{egress, leaving, namespace_view, network, network_replacement, suspended};
 use requests::{loan, quota_request};
@@ -435,7 +436,7 @@ pub(crate) fn of(schema: &str) -> Option<Value> {
             resources: vec![quota_row()],
             halt: None,
         }),
-        other => request(other),
+        other => ways_in::of(other).or_else(|| request(other)),
     }
 }
 

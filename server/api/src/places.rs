@@ -36,6 +36,17 @@ pub(crate) struct OfMember {
     pub user: UserName,
 }
 
+#[derive(Deserialize)]
+pub(crate) struct OfInvitation {
+    pub tenant: TenantName,
+    pub invitation: Uuid,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct OfPlatformInvitation {
+    pub invitation: Uuid,
+}
+
 #[derive(Deserialize, Clone)]
 pub(crate) struct InNamespace {
     pub tenant: TenantName,

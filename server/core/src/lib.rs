@@ -8,6 +8,7 @@ pub mod authz;
 pub mod ctx;
 pub mod env;
 pub mod error;
+pub mod links;
 pub mod listing;
 pub mod network;
 pub mod notices;

@@ -1,11 +1,44 @@
-//! What happened that people elsewhere want to hear of: the events of requests and loans, and the port through which they leave.
+//! What happened that people elsewhere want to hear of: the events of requests and loans, and of accounts; and the port through which
+//! they leave.
 
-use berth_types::{ClusterId, TenantName, quota::request::QuotaRequest};
+use berth_types::{ClusterId, TenantName, UserName, quota::request::QuotaRequest};
 use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
-/// What happened.
+/// What is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Notice {
+    /// Of a request or a loan.
+    Quota(QuotaNotice),
+    /// Of somebody's account.
+    Account(AccountNotice),
+}
+
+/// What happened to an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AccountEvent {
+    /// Somebody says that the password is forgotten: a platform admin makes sure who it is, and sends them a link.
+    PasswordForgotten,
+}
+
+/// An event of an account, as it is told. Holds no secret: whoever reads it makes the link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountNotice {
+    /// What happened.
+    pub event: AccountEvent,
+    /// When.
+    pub at: Timestamp,
+    /// Whose account it is.
+    pub user: UserName,
+    /// Where it was asked from.
+    pub network: String,
+}
+
+/// What happened to a request or a loan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Event {
@@ -29,10 +62,10 @@ pub enum Event {
     LoanEnded,
 }
 
-/// An event, as it is told.
+/// An event of a request or a loan, as it is told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Notice {
+pub struct QuotaNotice {
     /// What happened.
     pub event: Event,
     /// When.
@@ -51,14 +84,14 @@ impl Notice {
     /// That something was done to a request.
     #[must_use]
     pub fn of(request: &QuotaRequest, event: Event, at: Timestamp) -> Self {
-        Self {
+        Self::Quota(QuotaNotice {
             event,
             at,
             tenant: request.tenant.clone(),
             cluster: request.cluster.clone(),
             request: request.id,
             by: request.steps.last().map(|step| step.by.clone()).unwrap_or_default(),
-        }
+        })
     }
 }
 

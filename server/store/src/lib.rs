@@ -16,6 +16,7 @@ mod chain;
 mod engine;
 mod journal;
 mod life;
+mod links;
 mod list;
 mod migrations;
 mod people;

@@ -79,6 +79,7 @@ const ALL: &[Migration] = &[
     migration!(8, "sign_in", "0008_sign_in"),
     migration!(9, "requests", "0009_requests"),
     migration!(10, "life", "0010_life"),
+    migration!(11, "ways_in", "0011_ways_in"),
 ];
 
 /// The version that this program wants.

@@ -141,6 +141,20 @@ fn ending_sessions(user: Uuid, keep: Option<Uuid>) -> Statement {
     sql("DELETE FROM sessions WHERE user_id = $1 AND id <> $2").bind(user).bind(keep.unwrap_or_default())
 }
 
+/// Replaces the password hash, ends all sessions, and makes links that would set another password void.
+pub(crate) async fn setting_password(
+    transaction: &mut impl Transaction,
+    user: Uuid,
+    hash: &str,
+    must_change: bool,
+) -> Result<()> {
+    const SET: &str = "UPDATE users SET password_hash = $2, must_change_password = $3 WHERE id = $1";
+    const LINKS: &str = "DELETE FROM password_resets WHERE user_id = $1 AND used_at IS NULL";
+    found(transaction.execute(sql(SET).bind(user).bind(hash).bind(must_change)).await?)?;
+    transaction.execute(sql(LINKS).bind(user)).await?;
+    transaction.execute(ending_sessions(user, None)).await.map(drop)
+}
+
 #[async_trait]
 impl<E: Engine> People for SqlStore<E> {
     async fn any_user(&self) -> Result<bool> {
@@ -183,10 +197,8 @@ impl<E: Engine> People for SqlStore<E> {
     }
 
     async fn set_password(&self, user: Uuid, hash: &str, must_change: bool) -> Result<()> {
-        const SQL: &str = "UPDATE users SET password_hash = $2, must_change_password = $3 WHERE id = $1";
         let mut transaction = self.engine.begin().await?;
-        found(transaction.execute(sql(SQL).bind(user).bind(hash).bind(must_change)).await?)?;
-        transaction.execute(ending_sessions(user, None)).await?;
+        setting_password(&mut transaction, user, hash, must_change).await?;
         transaction.commit().await
     }
 
@@ -326,6 +338,9 @@ impl<E: Engine> People for SqlStore<E> {
             "DELETE FROM sign_in_failures WHERE last_at < $1",
             "DELETE FROM idempotency_keys WHERE created_at < $1",
             "DELETE FROM sign_in_attempts WHERE expires_at < $1",
+            // Kept for a month, so that who comes late with a link is told why it does nothing.
+            "DELETE FROM invitations WHERE expires_at < $1 - 2592000000000",
+            "DELETE FROM password_resets WHERE expires_at < $1 - 2592000000000",
         ] {
             rows += self.engine.execute(sql(text).bind(before)).await?;
         }

@@ -120,7 +120,7 @@ fn same_provider(others: &[IdentityProvider], provider: &IdentityProvider, error
 }
 
 /// Locks the account, so that changes of what opens it follow one another.
-async fn lock_user(transaction: &mut impl Transaction, user: Uuid) -> Result<()> {
+pub(crate) async fn lock_user(transaction: &mut impl Transaction, user: Uuid) -> Result<()> {
     found(transaction.execute(sql("UPDATE users SET name = name WHERE id = $1").bind(user)).await?)
 }
 

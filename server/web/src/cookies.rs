@@ -17,10 +17,17 @@ pub fn attempt_name(secure: bool) -> &'static str {
     if secure { "__Host-berth-sign-in" } else { "berth-plain-sign-in" }
 }
 
+/// The name of the cookie with the secret of a link that was opened.
+#[must_use]
+pub fn link_name(secure: bool) -> &'static str {
+    if secure { "__Host-berth-link" } else { "berth-plain-link" }
+}
+
 const FLASH: &str = "berth-flash";
 const LANGUAGE: &str = "berth-language";
 const THEME: &str = "berth-theme";
 const YEAR: i64 = 365 * 86_400;
+const HOUR: i64 = 3_600;
 
 /// The value of a cookie.
 #[must_use]
@@ -99,6 +106,19 @@ pub fn end_attempt(secure: bool) -> Option<HeaderValue> {
     cookie(attempt_name(secure), "", 0, secure, false)
 }
 
+/// Holds the secret of a link that was opened, if it can be one: it comes from an address that anybody may write.
+#[must_use]
+pub fn set_link(secret: &str, secure: bool) -> Option<HeaderValue> {
+    let ours = secret.len() <= 100 && secret.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    cookie(link_name(secure), if ours { secret } else { "-" }, HOUR, secure, false)
+}
+
+/// Removes it.
+#[must_use]
+pub fn end_link(secure: bool) -> Option<HeaderValue> {
+    cookie(link_name(secure), "", 0, secure, false)
+}
+
 /// Says something on the next page.
 #[must_use]
 pub fn set_flash(text: &str, secure: bool) -> Option<HeaderValue> {
@@ -154,6 +174,14 @@ mod tests {
         let mut map = headers(header::ACCEPT_LANGUAGE, "zh");
         map.insert(header::COOKIE, HeaderValue::from_static("berth-language=en"));
         assert_eq!(language(&map), Language::En);
+    }
+
+    #[test]
+    fn what_is_no_secret_of_ours_becomes_no_part_of_a_cookie() {
+        for (secret, held) in [("aB3-_x", "aB3-_x"), ("a; Domain=evil.example", "-"), ("a\r\nb", "-"), ("", "")] {
+            let set = set_link(secret, true).unwrap();
+            assert_eq!(set, format!("__Host-berth-link={held}; Path=/; SameSite=Lax; Max-Age=3600; HttpOnly; Secure"));
+        }
     }
 
     #[test]

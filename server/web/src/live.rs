@@ -62,11 +62,11 @@ pub async fn live(State(state): State<WebState>, request: Request) -> Response {
     if ctx.person().is_none() {
         return pages::problem(&ctx, &Error::unauthenticated());
     }
-    let asked = pages::page_request(request.uri(), request.headers(), request.extensions().get::<Nonce>());
+    let asked = pages::page_request(&state, request.uri(), request.headers(), request.extensions().get::<Nonce>());
     let mut followed = Vec::new();
     for (_, path) in asked.query.iter().filter(|(key, _)| key == "path").take(MAX_PAGES) {
         let Ok(uri) = path.parse::<Uri>() else { continue };
-        let page = pages::page_request(&uri, request.headers(), None);
+        let page = pages::page_request(&state, &uri, request.headers(), None);
         let path = path.clone();
         match state.pages.live(&ctx, page).await {
             Ok(fragments) => followed.push(fragments.map(move |item| event(&path, item)).boxed()),

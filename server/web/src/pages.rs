@@ -6,12 +6,12 @@ use axum::{
     Json,
     body::Bytes,
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header, uri::Authority},
     response::{IntoResponse, Response},
 };
 use berth_core::{
     Error, OpCtx, RequestMeta,
-    ports::pages::{PageRequest, PageResponse, SessionChange},
+    ports::pages::{LinkChange, PageRequest, PageResponse, SessionChange},
 };
 use berth_types::ErrorCode;
 use http_body_util::{BodyExt, Limited};
@@ -41,8 +41,24 @@ pub fn pairs(text: &[u8]) -> Vec<(String, String)> {
         .collect()
 }
 
+/// The portal's address, without a `/` at its end: the one that the settings name, or that the browser used.
+///
+/// # Errors
+/// Malformed without either.
+pub fn base(state: &WebState, headers: &HeaderMap) -> Result<String, Error> {
+    if let Some(url) = &state.options.public_url {
+        return Ok(url.trim_end_matches('/').to_owned());
+    }
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let host: Authority = host.parse().map_err(|_| {
+        Error::new(ErrorCode::Malformed, "the request does not say which address of the portal it is for")
+    })?;
+    Ok(format!("{}://{host}", if state.options.secure { "https" } else { "http" }))
+}
+
 /// What the browser asked, without its form.
-pub fn page_request(uri: &Uri, headers: &HeaderMap, nonce: Option<&Nonce>) -> PageRequest {
+pub fn page_request(state: &WebState, uri: &Uri, headers: &HeaderMap, nonce: Option<&Nonce>) -> PageRequest {
+    let link = cookies::get(headers, cookies::link_name(state.options.secure)).filter(|secret| !secret.is_empty());
     PageRequest {
         path: percent_decode_str(uri.path()).decode_utf8_lossy().into_owned(),
         query: pairs(uri.query().unwrap_or_default().as_bytes()),
@@ -52,6 +68,8 @@ pub fn page_request(uri: &Uri, headers: &HeaderMap, nonce: Option<&Nonce>) -> Pa
         nonce: nonce.map(|n| n.0.clone()).unwrap_or_default(),
         flash: cookies::flash(headers),
         user_agent: headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned(),
+        link: link.map(Into::into),
+        base: base(state, headers).unwrap_or_default(),
     }
 }
 
@@ -66,7 +84,7 @@ pub async fn page(State(state): State<WebState>, request: Request) -> Response {
     let Some(ctx) = request.extensions().get::<OpCtx>().cloned() else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
-    let mut asked = page_request(request.uri(), request.headers(), request.extensions().get::<Nonce>());
+    let mut asked = page_request(&state, request.uri(), request.headers(), request.extensions().get::<Nonce>());
     let had_flash = asked.flash.is_some();
     let head = request.method() == Method::HEAD;
     let refused = match *request.method() {
@@ -102,7 +120,7 @@ pub async fn refusal(state: &WebState, request: Request, error: Error) -> Respon
         let extensions = request.extensions();
         let ctx = extensions.get::<OpCtx>().cloned();
         let ctx = ctx.unwrap_or_else(|| session::anonymous(state, extensions.get::<RequestMeta>()));
-        (ctx, page_request(request.uri(), request.headers(), extensions.get::<Nonce>()))
+        (ctx, page_request(state, request.uri(), request.headers(), extensions.get::<Nonce>()))
     };
     drop(request);
     let answer = state.pages.error(&ctx, asked, error).await;
@@ -153,6 +171,11 @@ pub fn into_response(state: &WebState, ctx: &OpCtx, answer: PageResponse, had_fl
             cookies_set.extend(cookies::set_session(secret.expose_secret(), ctx.now(), *expires_at, secure));
         }
         SessionChange::End => cookies_set.extend(cookies::end_session(secure)),
+    }
+    match &answer.link {
+        LinkChange::Keep => {}
+        LinkChange::Hold(secret) => cookies_set.extend(cookies::set_link(secret.expose_secret(), secure)),
+        LinkChange::Drop => cookies_set.extend(cookies::end_link(secure)),
     }
     match &answer.flash {
         Some(text) => cookies_set.extend(cookies::set_flash(text, secure)),

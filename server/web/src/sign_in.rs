@@ -6,7 +6,7 @@
 
 use axum::{
     extract::{Path, Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header, uri::Authority},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use berth_core::{
@@ -29,17 +29,7 @@ const CONNECTIONS: &str = "/account/connections";
 /// What a provider is told to send the browser back to: below the address that the settings name, or that the browser used.
 /// Providers compare it with the addresses that they were told, so that a forged `Host` leads nowhere.
 fn redirect_uri(state: &WebState, headers: &HeaderMap, provider: &str) -> Result<String> {
-    let base = match &state.options.public_url {
-        Some(url) => url.trim_end_matches('/').to_owned(),
-        None => {
-            let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-            let host: Authority = host.parse().map_err(|_| {
-                Error::new(ErrorCode::Malformed, "the request does not say which address of the portal it is for")
-            })?;
-            format!("{}://{host}", if state.options.secure { "https" } else { "http" })
-        }
-    };
-    Ok(format!("{base}/auth/{provider}/callback"))
+    Ok(format!("{}/auth/{provider}/callback", pages::base(state, headers)?))
 }
 
 /// The refusal of an error, if it is one of a sign-in: it is told on the page where one tries again.
@@ -59,7 +49,7 @@ pub async fn start(State(state): State<WebState>, Path(provider): Path<String>, 
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     let headers = request.headers().clone();
-    let asked = pages::page_request(request.uri(), &headers, request.extensions().get());
+    let asked = pages::page_request(&state, request.uri(), &headers, request.extensions().get());
     let begun = async {
         let form = pages::read_form(&state, request).await?;
         let field = |name: &str| form.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str());
@@ -122,7 +112,7 @@ pub async fn callback(State(state): State<WebState>, Path(provider): Path<String
     let Some(ctx) = request.extensions().get::<OpCtx>().cloned() else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
-    let asked = pages::page_request(request.uri(), request.headers(), request.extensions().get());
+    let asked = pages::page_request(&state, request.uri(), request.headers(), request.extensions().get());
     let given = |name: &str| asked.param(name).filter(|text| text.len() <= 4096).map(str::to_owned);
     let answer = Answer {
         state: given("state").unwrap_or_default(),

@@ -52,7 +52,13 @@ pub fn list_view(ui: Ui, list: List<User>, may: bool) -> impl IntoView + 'static
     };
     let chips = view! { {roles} {disabled} }.into_any();
     view! {
-        <div class="head"><h1>{tr::common::people(l)}</h1><div class="do">{new}</div></div>
+        <div class="head">
+            <h1>{tr::common::people(l)}</h1>
+            <div class="do">
+                {link_button(Button::Plain, None, tr::links::invitations(l), paths::ADMIN_INVITATIONS)}
+                {new}
+            </div>
+        </div>
         {list.card(l, "people", (tr::common::people(l), tr::shell::filter_people(l)), chips, body)}
     }
 }
@@ -135,7 +141,7 @@ pub async fn create(cx: Cx) -> Result<Answer> {
     match cx.services.create_user(&cx.ctx, &user).await {
         Ok((user, password)) => {
             let text = tr::shell::person_made(cx.lang(), &user.name);
-            Ok(once(&cx, user, text, password.expose_secret().to_owned()))
+            Ok(once(&cx, user, text, tr::shell::password_once(cx.lang()), password.expose_secret().to_owned()))
         }
         Err(e) => {
             let form = Form::refused(&cx, &[], e)?;
@@ -144,14 +150,14 @@ pub async fn create(cx: Cx) -> Result<Answer> {
     }
 }
 
-/// The page of a person with their one-time password: in the answer itself, since a secret has no place in a redirect.
-fn once(cx: &Cx, user: User, text: String, password: String) -> Answer {
+/// The page of a person with a secret that is for them: in the answer itself, since it has no place in a redirect.
+fn once(cx: &Cx, user: User, text: String, hint: &'static str, shown: String) -> Answer {
     let (ui, l) = (cx.ui(), cx.lang());
     let name = user.name.to_string();
     let body = view! {
         <p><strong>{text}</strong></p>
-        <p>{tr::shell::password_once(l)}</p>
-        {secret(ui, password)}
+        <p>{hint}</p>
+        {secret(ui, shown)}
     };
     let view = view! {
         <div class="head"><h1>{user.display_name}</h1><span class="tag mono">{name.clone()}</span></div>
@@ -223,13 +229,22 @@ pub fn one_view(ui: Ui, user: User, form: Form, may: bool, own: bool) -> impl In
         };
         card(tr::session::password(l), None, body.into_any())
     });
+    let link = (may && !own && !user.disabled).then(|| {
+        let body = view! {
+            <form class="in" method="post">
+                <p class="small">{tr::links::reset_link_what(l)}</p>
+                <div class="actions">{button(Button::Plain, None, tr::links::make(l), Some("reset-link"))}</div>
+            </form>
+        };
+        card(tr::links::reset_link(l), None, body.into_any())
+    });
     view! {
         <div class="head">
             <h1>{user.display_name.clone()}</h1>
             <span class="tag mono">{user.name.to_string()}</span>
             {state(ui, &user)}
         </div>
-        <div class="cols"><div class="stack">{edit}{reset}</div></div>
+        <div class="cols"><div class="stack">{edit}{link}{reset}</div></div>
     }
 }
 
@@ -239,7 +254,13 @@ pub async fn change(cx: Cx) -> Result<Answer> {
     if cx.field("do") == "reset" {
         let password = cx.services.reset_password(&cx.ctx, &user.name).await?;
         let text = tr::shell::reset_done(l, &user.name);
-        return Ok(once(&cx, user, text, password.expose_secret().to_owned()));
+        return Ok(once(&cx, user, text, tr::shell::password_once(l), password.expose_secret().to_owned()));
+    }
+    if cx.field("do") == "reset-link" {
+        let (secret, _) = cx.services.reset_link(&cx.ctx, &user.name).await?;
+        let text = tr::links::reset_link_made(l, &user.name);
+        let link = format!("{}{}", cx.request.base, paths::reset(secret.expose_secret()));
+        return Ok(once(&cx, user, text, tr::links::reset_link_hint(l), link));
     }
     let role = PlatformRole::from_word(cx.field("platformRole"));
     let disabled = cx.field("disabled") == "on";

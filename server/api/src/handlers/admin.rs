@@ -6,6 +6,7 @@ use berth_types::{
     Page, PlatformRole,
     people::{AuditEntry, User},
 };
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -44,6 +45,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(list_users, create_user))
         .routes(routes!(update_user))
         .routes(routes!(reset_password))
+        .routes(routes!(create_reset_link))
         .routes(routes!(list_audit))
 }
 
@@ -78,6 +80,16 @@ pub(crate) struct MadeUser {
 pub(crate) struct OneTimePassword {
     /// To be changed at the next sign-in; absent when the reply is replayed for an idempotency key.
     pub password: Option<String>,
+}
+
+/// A link to a new password, which is never shown again.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ResetLink {
+    /// The link, below the portal's address; absent when the reply is replayed for an idempotency key.
+    pub path: Option<String>,
+    /// When it ends by itself.
+    pub expires_at: Timestamp,
 }
 
 /// What is to be true of a person from now on; all three are needed.
@@ -167,6 +179,23 @@ pub(crate) async fn reset_password(
     let password = api.services().reset_password(&caller.ctx, &place.user).await?;
     let response = reply::json(&OneTimePassword { password: shown(&password) })?;
     Ok(shown_once(response, &OneTimePassword { password: None })?)
+}
+
+/// Make a link to a new password
+///
+/// Whoever opens it chooses the person's new password, once, within an hour; then all their sessions end. Until then the old password
+/// stays good. A newer link takes the place of the last.
+#[utoipa::path(post, path = "/admin/users/{user}/reset-link", tag = "admin", request_body = Nothing,
+    responses((status = 200, description = "The link.", body = ResetLink)))]
+pub(crate) async fn create_reset_link(
+    State(api): State<Api>,
+    caller: Caller,
+    At(place): At<OfUser>,
+    Sent(Nothing {}): Sent<Nothing>,
+) -> Reply {
+    let (secret, expires_at) = api.services().reset_link(&caller.ctx, &place.user).await?;
+    let response = reply::json(&ResetLink { path: Some(format!("/reset/{}", secret.expose_secret())), expires_at })?;
+    Ok(shown_once(response, &ResetLink { path: None, expires_at })?)
 }
 
 /// Read the audit log

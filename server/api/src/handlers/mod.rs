@@ -8,6 +8,7 @@ pub(crate) mod admin;
 pub(crate) mod app_actions;
 pub(crate) mod apps;
 pub(crate) mod audit;
+pub(crate) mod invitations;
 pub(crate) mod life;
 pub(crate) mod me;
 pub(crate) mod members;
@@ -27,6 +28,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         me::routes(),
         tenants::routes(),
         members::routes(),
+        invitations::routes(),
         namespaces::routes(),
         life::routes(),
         network::routes(),

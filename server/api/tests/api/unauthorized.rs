@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use berth_core::{
     authz::{Grant, PlatformRef, matrix::allows},
     ports::{
+        links::{Links as _, NewInvitation, Within},
         requests::Requests as _,
         sign_in::{NewGroupRule, SignIns as _},
         store::{Account, People as _, Tenants as _},
@@ -93,7 +94,7 @@ impl Case {
 fn cases() -> Vec<Case> {
     use Action::{Create, Delete, Read, Update};
     use Need::{Browser, Known, Namespace, Platform, SignedIn, Tenant};
-    use Resource::{App, Audit, Log, Membership, SignIn, User, Workload};
+    use Resource::{App, Audit, Invitation, Log, Membership, SignIn, User, Workload};
     let app = spec("a:1");
     vec![
         case("get_me", Known),
@@ -111,6 +112,12 @@ fn cases() -> Vec<Case> {
         case("list_members", Tenant(Membership, Read)),
         case("put_member", Tenant(Membership, Update)).body(json!({ "role": "viewer" })),
         case("remove_member", Tenant(Membership, Delete)),
+        case("list_invitations", Tenant(Invitation, Read)),
+        case("create_invitation", Tenant(Invitation, Create)).body(json!({ "role": "viewer" })),
+        case("revoke_invitation", Tenant(Invitation, Delete)),
+        case("list_platform_invitations", Platform(User, Read)),
+        case("create_platform_invitation", Platform(User, Create)).body(json!({})),
+        case("revoke_platform_invitation", Platform(User, Delete)),
         // Listing namespaces shows those one may see, so seeing the tenant is enough.
         case("list_namespaces", Tenant(Resource::Tenant, Read)),
         case("create_namespace", Tenant(Resource::Namespace, Create)).body(json!({ "name": "dev" })),
@@ -174,6 +181,7 @@ fn cases() -> Vec<Case> {
         case("update_user", Platform(User, Update))
             .body(json!({ "displayName": "x", "platformRole": null, "disabled": false })),
         case("reset_password", Platform(User, Update)),
+        case("create_reset_link", Platform(User, Update)),
         case("list_providers", Platform(SignIn, Read)),
         case("create_provider", Platform(SignIn, Create))
             .body(json!({ "name": "other", "issuer": "https://other.example.com", "clientId": "berth" })),
@@ -388,6 +396,7 @@ async fn platform() -> Site {
     };
     let grant = Grant::unchecked(PlatformRef, Resource::SignIn, Action::Create);
     site.world.store.create_group_rule(&grant, corp.id, &rule).await.unwrap();
+    invitations(&site).await;
     for namespace in ["prod", "staging"] {
         let (tenant, namespace) = ("shop".parse().unwrap(), namespace.parse().unwrap());
         site.world.services.set_share(&root, &tenant, &namespace, Some(&amounts("2"))).await.unwrap();
@@ -397,6 +406,30 @@ async fn platform() -> Site {
     let grant = Grant::unchecked(site.shop.clone(), Resource::Request, Action::Create);
     site.world.store.create_request(&grant, &offered(), None).await.unwrap();
     site
+}
+
+/// An open invitation into `shop`, and one onto the platform.
+async fn invitations(site: &Site) {
+    let now = site.world.system().now();
+    let root = site.world.store.find_account(&"root".parse().unwrap()).await.unwrap().unwrap().user.id;
+    let tenant = Grant::unchecked(site.shop.clone(), Resource::Invitation, Action::Create);
+    let all = Grant::unchecked(PlatformRef, Resource::User, Action::Create);
+    for (number, within, role) in
+        [(3, Within::Tenant(&tenant), Some(TenantRole::Viewer)), (4, Within::Platform(&all), None)]
+    {
+        let id = uuid::Uuid::from_u128(number.into());
+        let expires_at = now + jiff::SignedDuration::from_hours(24);
+        let new = NewInvitation {
+            id,
+            digest: [number; 32],
+            role,
+            email: None,
+            invited_by: root,
+            created_at: now,
+            expires_at,
+        };
+        site.world.store.create_invitation(within, &new).await.unwrap();
+    }
 }
 
 /// A request of the developer's, with an offer: whatever may be done to a request can be done to it.
@@ -429,6 +462,8 @@ fn uri(path: &str) -> String {
         ("{provider}", "corp"),
         ("{rule}", "00000000-0000-0000-0000-000000000002"),
         ("{request}", REQUEST),
+        ("/tenants/shop/invitations/{invitation}", "/tenants/shop/invitations/00000000-0000-0000-0000-000000000003"),
+        ("/admin/invitations/{invitation}", "/admin/invitations/00000000-0000-0000-0000-000000000004"),
         ("{token}", "00000000-0000-0000-0000-000000000001"),
     ]
     .iter()

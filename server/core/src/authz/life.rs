@@ -18,7 +18,7 @@ pub fn stops(halt: &Halt, platform: Option<PlatformRole>, resource: Resource, ac
         (_, Action::Read) | (Resource::Suspension, _) => false,
         (Resource::Tenant, Action::Delete) => halt.kind == HaltKind::Suspended && !keeper,
         (Resource::Namespace, Action::Delete) => halt.kind != HaltKind::NamespaceLeaving && !keeper,
-        (Resource::Tenant | Resource::Membership | Resource::Quota, _) => !keeper,
+        (Resource::Tenant | Resource::Membership | Resource::Invitation | Resource::Quota, _) => !keeper,
         _ => true,
     }
 }
@@ -63,6 +63,8 @@ mod tests {
             (Suspended, None, Resource::Membership, Update, true),
             (Suspended, admin, Resource::Membership, Update, false),
             (Suspended, admin, Resource::Quota, Update, false),
+            (Suspended, None, Resource::Invitation, Create, true),
+            (Suspended, admin, Resource::Invitation, Delete, false),
             (Suspended, admin, Resource::Suspension, Delete, false),
             (Suspended, None, Resource::Tenant, Update, true),
             (Suspended, None, Resource::Tenant, Delete, true),

@@ -45,6 +45,10 @@ pub const fn rule_for(resource: Resource, action: Action) -> Rule {
         (Resource::Suspension, Update) => rule(None, false, false),
         (Resource::Membership, Read) => rule(Some(Viewer), true, true),
         (Resource::Membership, Create | Update | Delete) => rule(Some(Admin), true, false),
+        // Who may make members may invite some; the addresses on open invitations are for nobody else.
+        (Resource::Invitation, Read) => rule(Some(Admin), true, true),
+        (Resource::Invitation, Create | Delete) => rule(Some(Admin), true, false),
+        (Resource::Invitation, Update) => rule(None, false, false),
         (Resource::Namespace, Read) => rule(Some(Viewer), true, true),
         (Resource::Namespace, Create | Update | Delete) => rule(Some(Admin), true, false),
         (Resource::Plan, Read) => rule(None, true, true),

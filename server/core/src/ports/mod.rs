@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod cluster;
 pub mod life;
+pub mod links;
 pub mod pages;
 pub mod quotas;
 pub mod requests;

@@ -92,6 +92,10 @@ pub struct PageRequest {
     pub flash: Option<String>,
     /// What the browser calls itself.
     pub user_agent: String,
+    /// The secret of the link that was opened last ([`LinkChange::Hold`]).
+    pub link: Option<SecretString>,
+    /// The portal's address as browsers know it, without a `/` at its end: for links that are handed on.
+    pub base: String,
 }
 
 impl PageRequest {
@@ -129,6 +133,19 @@ pub enum SessionChange {
     End,
 }
 
+/// What happens to the secret of a link that was opened. It is held in a cookie, so that it stands in no address for longer than
+/// it takes to open it: neither `next=` nor the browser's history nor the next page's `Referer` has it.
+#[derive(Debug, Clone, Default)]
+pub enum LinkChange {
+    /// Nothing.
+    #[default]
+    Keep,
+    /// It is held for an hour.
+    Hold(SecretString),
+    /// It has done what it was for.
+    Drop,
+}
+
 /// The answer.
 #[derive(Debug, Clone, Default)]
 pub struct PageResponse {
@@ -142,6 +159,8 @@ pub struct PageResponse {
     pub flash: Option<String>,
     /// What happens to the session cookie.
     pub session: SessionChange,
+    /// What happens to the secret of a link.
+    pub link: LinkChange,
     /// A new language to remember.
     pub language: Option<Language>,
     /// New colours to remember.

@@ -16,7 +16,7 @@ pub use super::audit::{AuditChain, Slice};
 use crate::{
     authz::{Grant, NamespaceRef, PlatformRef, TenantRef},
     error::{Error, Result},
-    ports::{life::Lives, quotas::Quotas, requests::Requests, sign_in::SignIns},
+    ports::{life::Lives, links::Links, quotas::Quotas, requests::Requests, sign_in::SignIns},
 };
 
 /// A SHA-256 of a secret that is too random to be guessed: what stands in the database instead of it.
@@ -171,7 +171,7 @@ pub trait People: Send + Sync {
     async fn create_user(&self, account: &Account) -> Result<()>;
     /// Sets display name, platform role and whether they may sign in; ends their sessions when they may not. `NotFound` when there is none.
     async fn update_user(&self, grant: &Grant<PlatformRef>, user: &User) -> Result<()>;
-    /// Replaces the password hash and ends all sessions.
+    /// Replaces the password hash, ends all sessions, and makes links that would set another password void.
     async fn set_password(&self, user: Uuid, hash: &str, must_change: bool) -> Result<()>;
     /// Replaces the hash alone, when the parameters have become stronger.
     async fn rehash_password(&self, user: Uuid, old: &str, new: &str) -> Result<()>;
@@ -211,7 +211,7 @@ pub trait People: Send + Sync {
     async fn count_failure(&self, key: &str, now: Timestamp, since: Timestamp) -> Result<i64>;
     /// Forgets the failures under `key`.
     async fn clear_failures(&self, key: &str) -> Result<()>;
-    /// Removes sessions, tokens, failures and idempotency keys that ended before `before`; how many rows.
+    /// Removes sessions, tokens, failures and idempotency keys that ended before `before`, and links a month after; how many rows.
     async fn sweep(&self, before: Timestamp) -> Result<u64>;
 }
 
@@ -297,5 +297,8 @@ pub trait Database: Send + Sync {
 }
 
 /// All of it.
-pub trait Store: People + SignIns + Tenants + Lives + Quotas + Requests + Journal + AuditChain + Database {}
-impl<T: People + SignIns + Tenants + Lives + Quotas + Requests + Journal + AuditChain + Database> Store for T {}
+pub trait Store:
+    People + SignIns + Links + Tenants + Lives + Quotas + Requests + Journal + AuditChain + Database
+{
+}
+impl<T: People + SignIns + Links + Tenants + Lives + Quotas + Requests + Journal + AuditChain + Database> Store for T {}

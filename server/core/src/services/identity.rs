@@ -34,9 +34,9 @@ pub const PASSWORD_MIN: usize = 12;
 /// Longest password, in bytes: more would only cost time.
 pub const PASSWORD_MAX: usize = 256;
 /// Failures of one account after which tries are slowed down.
-const FREE_FAILURES: i64 = 5;
+pub(super) const FREE_FAILURES: i64 = 5;
 /// Failures from one network after which tries are slowed down; many people may share one.
-const FREE_NETWORK_FAILURES: i64 = 30;
+pub(super) const FREE_NETWORK_FAILURES: i64 = 30;
 /// What API tokens begin with, so that scanners find leaked ones.
 pub const TOKEN_PREFIX: &str = "berth_";
 
@@ -233,13 +233,7 @@ impl Services {
                 (format!("network:{}", ctx.network), FREE_NETWORK_FAILURES),
             ];
             for (key, free) in &keys {
-                if let Some(failures) = self.store.failures(key).await?
-                    && let Some(wait) = throttle(failures.count, *free)
-                    && after(failures.last_at, wait) > now
-                {
-                    return Err(Error::new(ErrorCode::RateLimited, "too many failed tries; wait before the next")
-                        .retry_after(wait));
-                }
+                self.not_too_often(now, key, *free).await?;
             }
             let account = match name.parse::<UserName>() {
                 Ok(name) => self.store.find_account(&name).await?,
@@ -248,9 +242,8 @@ impl Services {
             let hash = account.as_ref().filter(|a| !a.user.disabled).and_then(|a| a.password_hash.clone());
             let fits = self.passwords.verify(password, hash.clone()).await?;
             let (Some(account), Some(hash), true) = (account, hash, fits) else {
-                let window = before(now, Duration::from_hours(1));
                 for (key, _) in &keys {
-                    self.store.count_failure(key, now, window).await?;
+                    self.count_failure(now, key).await?;
                 }
                 return Err(Error::new(ErrorCode::Unauthenticated, "name or password is wrong"));
             };
@@ -263,6 +256,24 @@ impl Services {
             Ok(Done::plain(signed_in).by(account.user.name))
         };
         self.audited(ctx, "session.begin", name.chars().take(60).collect(), None, attempt).await
+    }
+
+    /// Refuses while tries under `key`, of which `free` are nobody's business, are slowed down.
+    pub(super) async fn not_too_often(&self, now: Timestamp, key: &str, free: i64) -> Result<()> {
+        if let Some(failures) = self.store.failures(key).await?
+            && let Some(wait) = throttle(failures.count, free)
+            && after(failures.last_at, wait) > now
+        {
+            return Err(
+                Error::new(ErrorCode::RateLimited, "too many failed tries; wait before the next").retry_after(wait)
+            );
+        }
+        Ok(())
+    }
+
+    /// Counts a failed try; how many there were within an hour of one another.
+    pub(super) async fn count_failure(&self, now: Timestamp, key: &str) -> Result<i64> {
+        self.store.count_failure(key, now, before(now, Duration::from_hours(1))).await
     }
 
     pub(super) async fn begin_session(&self, ctx: &OpCtx, account: &Account, user_agent: &str) -> Result<SignedIn> {
@@ -395,17 +406,10 @@ impl Services {
             check_password("new", new.expose_secret(), person.name.as_str())?;
             let key = format!("password:{}", person.id);
             let now = ctx.now();
-            if let Some(failures) = self.store.failures(&key).await?
-                && let Some(wait) = throttle(failures.count, FREE_FAILURES)
-                && after(failures.last_at, wait) > now
-            {
-                return Err(
-                    Error::new(ErrorCode::RateLimited, "too many failed tries; wait before the next").retry_after(wait)
-                );
-            }
+            self.not_too_often(now, &key, FREE_FAILURES).await?;
             let mut account = self.store.find_account_by_id(person.id).await?.ok_or_else(Error::unauthenticated)?;
             if !self.passwords.verify(current, account.password_hash.clone()).await? {
-                self.store.count_failure(&key, now, before(now, Duration::from_hours(1))).await?;
+                self.count_failure(now, &key).await?;
                 return Err(Error::field(FieldError::new("current", "password_wrong", "this is not your password")));
             }
             if current.expose_secret() == new.expose_secret() {

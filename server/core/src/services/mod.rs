@@ -22,9 +22,12 @@ mod audit;
 pub mod audit_log;
 mod claims;
 pub mod identity;
+pub mod invitations;
 pub mod life;
 #[cfg(test)]
 mod life_tests;
+#[cfg(test)]
+mod link_tests;
 pub mod namespaces;
 pub mod network;
 pub mod people;
@@ -38,6 +41,7 @@ pub mod quotas;
 #[cfg(test)]
 mod request_tests;
 pub mod requests;
+pub mod resets;
 pub mod revisions;
 pub mod search;
 pub mod sign_in;

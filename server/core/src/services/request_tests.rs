@@ -40,7 +40,9 @@ struct Heard(Mutex<Vec<Event>>);
 
 impl Notices for Heard {
     fn tell(&self, notice: Notice) {
-        self.0.lock().push(notice.event);
+        if let Notice::Quota(notice) = notice {
+            self.0.lock().push(notice.event);
+        }
     }
 }
 

@@ -26,7 +26,7 @@ use crate::{
     authz::{Grant, TenantRef},
     ctx::{OpCtx, Person},
     error::{Error, Result},
-    notices::{Event, Notice},
+    notices::{Event, Notice, QuotaNotice},
     ports::cluster::CacheState,
     quota::{
         Book, RESOURCES, refusal,
@@ -525,7 +525,8 @@ impl Services {
         };
         let (tenant, cluster) = (book.tenant.clone(), book.cluster.clone());
         let by = "berth".to_owned();
-        self.notices.tell(Notice { event, at: ctx.now(), tenant, cluster, request: loan.request, by });
+        let notice = QuotaNotice { event, at: ctx.now(), tenant, cluster, request: loan.request, by };
+        self.notices.tell(Notice::Quota(notice));
     }
 }
 

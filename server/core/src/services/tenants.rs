@@ -145,7 +145,7 @@ impl Services {
     }
 
     /// Owners are made and unmade by owners and platform admins only: an admin must not rise by themselves.
-    fn check_owner_change(
+    pub(super) fn check_owner_change(
         &self,
         ctx: &OpCtx,
         tenant: &TenantRef,

@@ -29,6 +29,7 @@ use crate::{
 mod app;
 mod cluster;
 mod life;
+mod links;
 mod lists;
 mod quotas;
 mod requests;

@@ -50,6 +50,7 @@ pub(super) struct Rows {
     pub(super) lives: super::life::Rows,
     pub(super) sign_in: super::sign_in::Rows,
     pub(super) requests: super::requests::Rows,
+    pub(super) links: super::links::Rows,
     audit: Vec<AuditEntry>,
     checkpoints: Vec<AuditCheckpoint>,
     attempts: Vec<NewAudit>,
@@ -214,6 +215,7 @@ impl People for FakeStore {
         let account = rows.accounts.iter_mut().find(|a| a.user.id == user).ok_or_else(Error::not_found)?;
         account.password_hash = Some(hash.to_owned());
         account.user.must_change_password = must_change;
+        rows.links.password_set(user);
         rows.sessions.retain(|(session, _)| session.user != user);
         Ok(())
     }
@@ -338,7 +340,7 @@ impl People for FakeStore {
         rows.failures.retain(|_, f| f.last_at >= before);
         rows.keys.retain(|_, claim| claim.claimed_at >= before);
         rows.sign_in.attempts.retain(|attempt| attempt.expires_at >= before);
-        Ok((had - count(&rows)) as u64)
+        Ok((had - count(&rows) + rows.links.sweep(before)) as u64)
     }
 }
 

@@ -6,6 +6,7 @@ mod chain;
 mod fixture;
 mod journal;
 mod life;
+mod links;
 mod people;
 mod providers;
 mod quotas;
@@ -76,6 +77,11 @@ suite! {
         providers::the_last_way_in_stays,
         providers::rules_of_groups,
         providers::passwords_can_be_switched_off,
+        links::invitations,
+        links::invitations_are_accepted,
+        links::one_of_many_accepts,
+        links::resets,
+        links::links_are_swept_a_month_later,
         tenants::tenants,
         tenants::tenant_versions,
         tenants::members,
