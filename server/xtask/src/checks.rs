@@ -163,10 +163,8 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     if options.short {
         cluster::built(workspace)?;
     }
-    let testbed = options
-        .cluster
-        .then(|| cluster::testbed(workspace, TESTBED, &[Addon::Dns, Addon::Metrics, Addon::Policy]))
-        .transpose()?;
+    let testbed =
+        options.cluster.then(|| cluster::testbed(workspace, TESTBED, &[Addon::Dns, Addon::Metrics])).transpose()?;
     let program = env::current_exe()?;
     let short = options.short;
     let mut session = Session { workspace, arguments: &options.arguments, built: false, short, testbed, program };
