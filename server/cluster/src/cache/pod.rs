@@ -216,7 +216,7 @@ struct Said {
     message: Option<String>,
 }
 
-/// How a pod is, in kubectl's word (its `printPod`) and in ours.
+/// How a pod is, in kubectl's word (its `printPod`, but for pods that were ended as a whole) and in ours.
 fn say(pod: &WirePod) -> Said {
     let status = &pod.status;
     let condition = |kind: &str| status.conditions.iter().find(|c| c.kind == kind);
@@ -294,7 +294,14 @@ fn say(pod: &WirePod) -> Said {
     } else {
         match status.phase.as_str() {
             "Succeeded" => PodPhase::Done,
-            "Failed" => PodPhase::Failing,
+            "Failed" => {
+                // Why the whole pod ended says more than how its containers did, which is all that kubectl's word tells.
+                if let Some(why) = status.reason.as_ref().filter(|why| !why.is_empty()) {
+                    reason.clone_from(why);
+                    message = status.message.clone().or(message);
+                }
+                PodPhase::Failing
+            }
             _ if failing => PodPhase::Failing,
             "Running" if all_ready => PodPhase::Running,
             "Running" if initialising => PodPhase::Starting,
@@ -422,6 +429,13 @@ mod tests {
             (
                 one.clone(),
                 json!({"phase": "Failed", "reason": "Evicted", "message": "low on memory"}),
+                "Evicted",
+                PodPhase::Failing,
+            ),
+            (
+                one.clone(),
+                json!({"phase": "Failed", "reason": "Evicted", "message": "DiskPressure", "containerStatuses": [
+                    {"name": "main", "state": {"terminated": {"exitCode": 137, "reason": "Error"}}}]}),
                 "Evicted",
                 PodPhase::Failing,
             ),
