@@ -204,8 +204,8 @@ fn question(ui: Ui, step: Step, target: &Target, days: i64, form: &Form) -> impl
     };
     let title = title(ui, step, &name);
     view! {
-        <div class="head"><h1>{title.clone()}</h1></div>
-        {card(title, None, body.into_any())}
+        <div class="head"><h1>{title}</h1></div>
+        <section class="card">{body}</section>
     }
 }
 

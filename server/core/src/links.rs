@@ -24,11 +24,13 @@ pub enum Void {
     Account,
     /// The account is suspended.
     Suspended,
+    /// The tenant is halted: why, is not for strangers.
+    Halted,
 }
 
 impl Void {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Unknown,
         Self::Used,
         Self::Revoked,
@@ -37,6 +39,7 @@ impl Void {
         Self::Member,
         Self::Account,
         Self::Suspended,
+        Self::Halted,
     ];
 
     /// The translation key.
@@ -51,6 +54,7 @@ impl Void {
             Self::Member => "link_member",
             Self::Account => "link_account",
             Self::Suspended => "link_suspended",
+            Self::Halted => "link_halted",
         }
     }
 
@@ -66,6 +70,7 @@ impl Void {
             Self::Member => "you have this role or a stronger one already; the link stays good for somebody else",
             Self::Account => "you have an account already; the link stays good for somebody else",
             Self::Suspended => "this account is suspended; ask a platform admin",
+            Self::Halted => "nobody can join this team at the moment; ask who sent the link",
         }
     }
 

@@ -16,7 +16,7 @@ use crate::{
 };
 
 pub mod grant;
-pub(crate) mod life;
+mod life;
 pub mod matrix;
 
 pub use grant::{AppRef, Grant, NamespaceRef, PlatformRef, TenantRef};

@@ -20,7 +20,7 @@ use super::{
     people::{label, name},
 };
 use crate::{
-    authz::{Grant, PlatformRef, TenantRef, life::halted},
+    authz::{Grant, PlatformRef, TenantRef},
     ctx::OpCtx,
     error::{Error, Result},
     links::{Void, may_invite},
@@ -136,8 +136,8 @@ fn open(found: Option<FoundInvitation>, now: Timestamp) -> Result<FoundInvitatio
     if !may_invite(&found.inviter.user, found.inviter_role, found.invitation.role) {
         return Err(Void::Inviter.error());
     }
-    if let Some(halt) = found.tenant.as_ref().and_then(|tenant| tenant.halt.as_ref()) {
-        return Err(halted(halt));
+    if found.tenant.as_ref().is_some_and(|tenant| tenant.halt.is_some()) {
+        return Err(Void::Halted.error());
     }
     Ok(found)
 }

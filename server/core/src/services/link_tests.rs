@@ -312,8 +312,10 @@ async fn nobody_comes_into_a_suspended_tenant() {
     let link = scene.invite("olga", TenantRole::Viewer).await.unwrap();
     let (services, root) = (&scene.world.services, scene.world.ctx("root").await);
     services.suspend_tenant(&root, &scene.shop, "unpaid").await.unwrap();
-    assert_eq!(code(scene.join("stranger", &link).await), ErrorCode::Suspended);
-    assert_eq!(code(scene.sign_up("zoe", &link).await), ErrorCode::Suspended);
+    let seen = services.look_at_invitation(&scene.nobody(), &link).await;
+    assert_eq!(void(seen), Void::Halted, "why is not told to who is not in it");
+    assert_eq!(void(scene.join("stranger", &link).await), Void::Halted);
+    assert_eq!(void(scene.sign_up("zoe", &link).await), Void::Halted);
     assert_eq!(code(scene.invite("olga", TenantRole::Viewer).await), ErrorCode::Suspended);
     services.resume_tenant(&root, &scene.shop).await.unwrap();
     assert_eq!(scene.join("stranger", &link).await.unwrap(), scene.shop);
