@@ -143,6 +143,23 @@ impl From<PageResponse> for Answer {
     }
 }
 
+/// After how many seconds it makes sense to try again, where `error` knows.
+#[must_use]
+pub fn retry_after(error: &Error) -> Option<u64> {
+    error.wait().map(|wait| wait.as_secs().max(1))
+}
+
+impl Answer {
+    /// The same, which says when to try again, where `error` knows.
+    #[must_use]
+    pub fn retry_after(mut self, error: &Error) -> Self {
+        if let Self::Page(page) = &mut self {
+            page.retry_after = retry_after(error);
+        }
+        self
+    }
+}
+
 /// Done: go to `to` and say `flash` there once.
 #[must_use]
 pub fn done(to: impl Into<String>, flash: impl Into<String>) -> Answer {

@@ -5,6 +5,7 @@ use std::{error::Error as _, sync::Arc};
 use async_trait::async_trait;
 use berth_core::{
     Error, OpCtx, Result, Services,
+    error::causes,
     ports::pages::{Access, Fragment, PageRequest, PageResponse, Pages, Route},
 };
 use berth_types::ErrorCode;
@@ -13,7 +14,7 @@ use futures::stream::BoxStream;
 use crate::{
     assets::Assets,
     layout, live, pages, paths,
-    request::{Answer, Cx, PageCx},
+    request::{Answer, Cx, PageCx, retry_after},
     router::{self, Matched},
 };
 
@@ -87,18 +88,13 @@ async fn answer(cx: &Cx, matched: &Matched) -> Result<PageResponse> {
 
 async fn refuse(cx: &Cx, error: Error) -> PageResponse {
     if matches!(error.code(), ErrorCode::Internal | ErrorCode::Timeout) {
-        let mut cause = error.source();
-        let mut chain = Vec::new();
-        while let Some(e) = cause {
-            chain.push(e.to_string());
-            cause = e.source();
-        }
-        tracing::error!(request_id = %cx.ctx.request_id, path = cx.request.path, cause = chain.join(": "), "{error}");
+        let cause = error.source().map(causes).unwrap_or_default();
+        tracing::error!(request_id = %cx.ctx.request_id, path = cx.request.path, cause, "{error}");
     }
     if error.code() == ErrorCode::Unauthenticated {
         return signed_out(cx).await;
     }
-    let retry_after = error.wait().map(|wait| wait.as_secs().max(1));
+    let retry_after = retry_after(&error);
     let page = pages::errors::page(cx, &error).await;
     PageResponse { retry_after, ..layout::respond(cx, page, false).await }
 }

@@ -8,27 +8,18 @@ mod process;
 
 use std::{
     collections::BTreeMap,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::Barrier,
     thread,
     time::{Duration, Instant},
 };
 
 use berth_store::testing::Postgres;
-use process::{BERTH, Server, admin};
+use process::{BERTH, Process, Server, admin};
 use serde_json::{Value, json};
 
 /// Namespaces of the tenant; each asker wants one more for one of them.
 const NAMESPACES: usize = 8;
-
-struct Sim(Child);
-
-impl Drop for Sim {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 struct Portals {
     servers: [Server; 2],
@@ -81,7 +72,7 @@ async fn the_last_of_a_quota_is_given_once() {
     let (data, kubeconfig) = (folder.path().join("data"), folder.path().join("kubeconfig"));
     let mut sim = Command::new(BERTH);
     sim.args(["sim", "--listen", "127.0.0.1:0", "--kubeconfig-out"]).arg(&kubeconfig).stdout(Stdio::null());
-    let _sim = Sim(sim.spawn().unwrap());
+    let _sim = Process(sim.spawn().unwrap());
     let begun = Instant::now();
     while !kubeconfig.is_file() {
         assert!(begun.elapsed() < Duration::from_secs(60), "the cluster comes up");

@@ -15,7 +15,7 @@ pub use form::{Field, Form, field, hidden};
 pub use icon::{Icon, icon};
 pub use lines::{Diff, code, diff, log_line, timeline};
 pub use list::{List, ListUrl};
-pub use parts::{Button, button, card, empty, link_button, note};
+pub use parts::{Button, button, card, door, empty, link_button, note};
 pub use status::{Tone, app_status, pod_status, status, tag, tone_tag};
 pub use table::{Column, fill, table};
 pub use time::{ago, clock, exactly, on};

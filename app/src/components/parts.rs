@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use leptos::prelude::*;
 
 use super::{
-    icon::{Icon, icon},
+    icon::{Icon, brand_mark, icon},
     status::Tone,
 };
 
@@ -66,6 +66,18 @@ pub fn card(title: impl Into<Cow<'static, str>>, extra: Option<AnyView>, body: A
     view! {
         <section class="card">
             <header><h2>{title.into()}</h2>{extra.map(|extra| view! { <div class="do">{extra}</div> })}</header>
+            {body}
+        </section>
+    }
+}
+
+/// What stands before the door, where nobody need be signed in: the mark, a heading, and what to do.
+#[must_use]
+pub fn door(title: impl Into<Cow<'static, str>>, body: AnyView) -> impl IntoView + 'static {
+    view! {
+        <section class="door">
+            <div class="mark">{brand_mark()}</div>
+            <h1>{title.into()}</h1>
             {body}
         </section>
     }

@@ -17,13 +17,14 @@ use futures::FutureExt;
 use leptos::prelude::*;
 use secrecy::SecretString;
 
-use super::errors::role_name;
+use super::{
+    errors::role_name,
+    session::{agreed, provider_forms},
+};
 use crate::{
     components::{
-        Button, Field, Form, Icon, button, exactly, field,
+        Button, Field, Form, Icon, button, door, exactly, field,
         form::{explain, summary},
-        hidden,
-        icon::brand_mark,
         link_button, note,
         status::Tone,
     },
@@ -62,15 +63,11 @@ fn nothing(cx: &Cx, title: &'static str, e: Error) -> Result<Answer> {
     let Some(void) = Void::of(&e) else { return Err(e) };
     let l = cx.lang();
     let why = tr::field_error(l, &FieldError::new("link", void.code(), void.message()));
-    let view = view! {
-        <section class="door">
-            <div class="mark">{brand_mark()}</div>
-            <h1>{title}</h1>
-            {note(Tone::Warn, view! { <p>{why}</p> }.into_any())}
-            <div class="actions">{link_button(Button::Plain, None, tr::links::onwards(l), paths::HOME)}</div>
-        </section>
+    let body = view! {
+        {note(Tone::Warn, view! { <p>{why}</p> }.into_any())}
+        <div class="actions">{link_button(Button::Plain, None, tr::links::onwards(l), paths::HOME)}</div>
     };
-    Ok(Page::new(title, Place::Nowhere, view).status(403).into())
+    Ok(Page::new(title, Place::Nowhere, door(title, body.into_any())).status(403).into())
 }
 
 /// A link that has done what it was for.
@@ -117,15 +114,12 @@ fn join_view(ui: Ui, guest: Guest, form: Form) -> impl IntoView + 'static {
         Some((called, name)) => as_person(ui, &form, called, &name),
         None => as_nobody(ui, &form, ways, into_tenant),
     };
-    view! {
-        <section class="door">
-            <div class="mark">{brand_mark()}</div>
-            <h1>{title}</h1>
-            <p>{tr::links::invites(l, &invited.by)}" "{role}</p>
-            {body}
-            <p class="small muted">{tr::links::until(l)}" "{exactly(invited.expires_at)}</p>
-        </section>
-    }
+    let body = view! {
+        <p>{tr::links::invites(l, &invited.by)}" "{role}</p>
+        {body}
+        <p class="small muted">{tr::links::until(l)}" "{exactly(invited.expires_at)}</p>
+    };
+    door(title, body.into_any())
 }
 
 fn as_person(ui: Ui, form: &Form, called: String, name: &UserName) -> AnyView {
@@ -147,19 +141,7 @@ fn as_person(ui: Ui, form: &Form, called: String, name: &UserName) -> AnyView {
 fn as_nobody(ui: Ui, form: &Form, ways: WaysIn, into_tenant: bool) -> AnyView {
     let l = ui.lang;
     // Who has an account, or gets one from a provider, comes back here signed in. An invitation onto the platform gives them nothing.
-    let providers: Vec<_> = ways
-        .providers
-        .into_iter()
-        .filter(|_| into_tenant)
-        .map(|(name, called)| {
-            view! {
-                <form method="post" action=paths::auth_start(name) class="in">
-                    {hidden("next", paths::JOIN.to_owned())}
-                    {button(Button::Plain, Some(Icon::Lock), tr::sign_in::by(l, called), None)}
-                </form>
-            }
-        })
-        .collect();
+    let providers = if into_tenant { provider_forms(ui, ways.providers, paths::JOIN) } else { Vec::new() };
     let have = (into_tenant && ways.local_accounts).then(|| {
         view! { <p><a href=paths::sign_in(paths::JOIN)>{tr::links::have_account(l)}</a></p> }
     });
@@ -206,15 +188,13 @@ async fn accept(cx: Cx) -> Result<Answer> {
         };
     }
     let secrets = &["password", "again"];
-    let unequal = cx.field("password") != cx.field("again");
-    let new = SignUp {
-        name: cx.field("name").to_owned(),
-        display_name: cx.field("displayName").to_owned(),
-        password: cx.field("password").into(),
-    };
-    let made = match unequal {
-        true => Err(Error::field(FieldError::new("again", "password_differs", "the two do not agree"))),
-        false => cx.services.sign_up(&cx.ctx, &secret, &new, &cx.request.user_agent).await,
+    let made = match agreed(&cx, "password") {
+        Ok(password) => {
+            let (name, display_name) = (cx.field("name").to_owned(), cx.field("displayName").to_owned());
+            let new = SignUp { name, display_name, password };
+            cx.services.sign_up(&cx.ctx, &secret, &new, &cx.request.user_agent).await
+        }
+        Err(e) => Err(e),
     };
     match made {
         Ok((signed_in, tenant)) => {
@@ -272,30 +252,25 @@ fn reset_view(ui: Ui, form: &Form, whose: &UserName) -> impl IntoView + use<> {
         .focus()
         .hint(tr::session::password_hint(l, PASSWORD_MIN));
     let again = Field::password("again", tr::session::once_more(l), "new-password").required();
-    view! {
-        <section class="door">
-            <div class="mark">{brand_mark()}</div>
-            <h1>{tr::session::new_password(l)}</h1>
-            <form method="post" action=paths::RESET class="card in">
-                {summary(ui, form, &["new", "again"])}
-                <p>{tr::links::reset_for(l, whose)}</p>
-                <input class="sr" type="text" name="username" autocomplete="username" value=whose.to_string() tabindex="-1" aria-hidden="true" readonly />
-                {field(ui, form, new)}
-                {field(ui, form, again)}
-                {button(Button::Go, Some(Icon::Ok), tr::session::set_password(l), None)}
-            </form>
-        </section>
-    }
+    let body = view! {
+        <form method="post" action=paths::RESET class="card in">
+            {summary(ui, form, &["new", "again"])}
+            <p>{tr::links::reset_for(l, whose)}</p>
+            <input class="sr" type="text" name="username" autocomplete="username" value=whose.to_string() tabindex="-1" aria-hidden="true" readonly />
+            {field(ui, form, new)}
+            {field(ui, form, again)}
+            {button(Button::Go, Some(Icon::Ok), tr::session::set_password(l), None)}
+        </form>
+    };
+    door(tr::session::new_password(l), body.into_any())
 }
 
 async fn set(cx: Cx) -> Result<Answer> {
     let (l, secrets) = (cx.lang(), &["new", "again"]);
     let title = tr::session::new_password(l);
-    let unequal = cx.field("new") != cx.field("again");
-    let set = match held(&cx) {
-        Err(e) => Err(e),
-        Ok(_) if unequal => Err(Error::field(FieldError::new("again", "password_differs", "the two do not agree"))),
-        Ok(secret) => cx.services.finish_reset(&cx.ctx, secret, &cx.field("new").into()).await,
+    let set = match (held(&cx), agreed(&cx, "new")) {
+        (Err(e), _) | (_, Err(e)) => Err(e),
+        (Ok(secret), Ok(new)) => cx.services.finish_reset(&cx.ctx, secret, &new).await,
     };
     match set {
         Ok(_) => Ok(finished(paths::SIGN_IN.to_owned(), tr::links::reset_done(l).to_owned()).into()),
@@ -325,15 +300,12 @@ async fn forgot(cx: Cx, form: Form) -> Result<Answer> {
     } else {
         note(Tone::Info, view! { <p>{tr::sign_in::local_off(l)}</p> }.into_any()).into_any()
     };
-    let view = view! {
-        <section class="door">
-            <div class="mark">{brand_mark()}</div>
-            <h1>{tr::links::forgot(l)}</h1>
-            {body}
-            <p class="small"><a href=paths::SIGN_IN>{tr::links::back_to_sign_in(l)}</a></p>
-        </section>
+    let body = view! {
+        {body}
+        <p class="small"><a href=paths::SIGN_IN>{tr::links::back_to_sign_in(l)}</a></p>
     };
-    Ok(Page::new(tr::links::forgot(l), Place::Nowhere, view).status(status).into())
+    let title = tr::links::forgot(l);
+    Ok(Page::new(title, Place::Nowhere, door(title, body.into_any())).status(status).into())
 }
 
 async fn forgotten(cx: Cx) -> Result<Answer> {
@@ -345,11 +317,7 @@ async fn forgotten(cx: Cx) -> Result<Answer> {
         Err(e) if e.code() == ErrorCode::RateLimited => {
             let message = Some(explain(&cx, &e));
             let form = Form { message, code: Some(e.code()), ..Form::sent(&cx, &[]) };
-            let mut answer = forgot(cx, form).await?;
-            if let Answer::Page(page) = &mut answer {
-                page.retry_after = e.wait().map(|wait| wait.as_secs().max(1));
-            }
-            Ok(answer)
+            Ok(forgot(cx, form).await?.retry_after(&e))
         }
         Err(e) => Err(e),
     }

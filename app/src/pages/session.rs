@@ -1,25 +1,23 @@
 //! Coming in and going out: sign-in, a password of one's own, sign-out, language and colours.
 
 use berth_core::{
-    Result,
+    Error, Result,
     ports::{
         pages::{Access, Language, PageResponse, SessionChange, Theme},
         sign_in::Refused,
     },
     services::sign_in::WaysIn,
 };
-use berth_types::{ErrorCode, FieldError};
+use berth_types::{ErrorCode, FieldError, ProviderName};
 use futures::FutureExt;
 use leptos::prelude::*;
 use secrecy::SecretString;
 
 use crate::{
     components::{
-        Button, Field, Form, Icon, button, field,
+        Button, Field, Form, Icon, button, door, field,
         form::{explain, summary},
-        hidden,
-        icon::brand_mark,
-        note,
+        hidden, note,
         status::Tone,
     },
     paths,
@@ -59,18 +57,15 @@ pub fn ended(ui: Ui, path: &str, fields: &[(String, String)]) -> Page {
         .map(|(name, value)| view! { <input type="hidden" name=name.clone() value=value.clone() /> })
         .collect();
     let view = view! {
-        <section class="door">
-            <div class="mark">{brand_mark()}</div>
-            <h1>{tr::session::ended(lang)}</h1>
-            <form method="post" action=path.to_owned() class="card in">
-                <p>{tr::session::ended_hint(lang)}</p>
-                {kept}
-                <p><a href=paths::SIGN_IN target="_blank">{tr::session::sign_in_beside(lang)}</a></p>
-                {button(Button::Go, None, tr::session::send_again(lang), None)}
-            </form>
-        </section>
+        <form method="post" action=path.to_owned() class="card in">
+            <p>{tr::session::ended_hint(lang)}</p>
+            {kept}
+            <p><a href=paths::SIGN_IN target="_blank">{tr::session::sign_in_beside(lang)}</a></p>
+            {button(Button::Go, None, tr::session::send_again(lang), None)}
+        </form>
     };
-    Page::new(tr::session::ended(lang), Place::Nowhere, view).status(401)
+    let title = tr::session::ended(lang);
+    Page::new(title, Place::Nowhere, door(title, view.into_any())).status(401)
 }
 
 async fn sign_in_page(cx: Cx) -> Result<Answer> {
@@ -104,34 +99,34 @@ pub fn sign_in_view(ui: Ui, form: Form, next: String, ways: WaysIn) -> impl Into
     let trouble = (!ways.local_accounts).then(|| summary(ui, &form, &[]));
     let or = (ways.local_accounts && !ways.providers.is_empty())
         .then(|| view! { <p class="muted">{tr::sign_in::or(lang)}</p> });
-    let providers: Vec<_> = ways
-        .providers
-        .into_iter()
-        .map(|(name, called)| {
-            view! {
-                <form method="post" action=paths::auth_start(name) class="in">
-                    {hidden("next", next.clone())}
-                    {button(Button::Plain, Some(Icon::Lock), tr::sign_in::by(lang, called), None)}
-                </form>
-            }
-        })
-        .collect();
+    let providers = provider_forms(ui, ways.providers, &next);
     let local = ways.local_accounts.then(|| local_form(ui, form, next));
-    view! {
-        <section class="door">
-            <div class="mark">{brand_mark()}</div>
-            <h1>{tr::session::sign_in_to(lang)}</h1>
-            {nowhere}
-            {trouble}
-            {local}
-            {or}
-            {providers}
-            {ways.local_accounts.then(|| view! {
-                <p class="small"><a href=paths::FORGOT>{tr::links::forgot(lang)}</a></p>
-                <p class="small muted">{tr::session::no_account(lang)}</p>
-            })}
-        </section>
-    }
+    let body = view! {
+        {nowhere}
+        {trouble}
+        {local}
+        {or}
+        {providers}
+        {ways.local_accounts.then(|| view! {
+            <p class="small"><a href=paths::FORGOT>{tr::links::forgot(lang)}</a></p>
+            <p class="small muted">{tr::session::no_account(lang)}</p>
+        })}
+    };
+    door(tr::session::sign_in_to(lang), body.into_any())
+}
+
+/// A button for each provider, by which one comes in and goes on to `next`.
+pub fn provider_forms(ui: Ui, providers: Vec<(ProviderName, String)>, next: &str) -> Vec<AnyView> {
+    let form = |(name, called): (ProviderName, String)| {
+        view! {
+            <form method="post" action=paths::auth_start(name) class="in">
+                {hidden("next", next.to_owned())}
+                {button(Button::Plain, Some(Icon::Lock), tr::sign_in::by(ui.lang, called), None)}
+            </form>
+        }
+        .into_any()
+    };
+    providers.into_iter().map(form).collect()
 }
 
 /// The form with name and password.
@@ -176,11 +171,7 @@ async fn sign_in(cx: Cx) -> Result<Answer> {
             };
             form.message = Some(text);
             form.code = Some(e.code());
-            let mut answer = sign_in_form(&cx, form).await?;
-            if let Answer::Page(page) = &mut answer {
-                page.retry_after = e.wait().map(|wait| wait.as_secs().max(1));
-            }
-            Ok(answer)
+            Ok(sign_in_form(&cx, form).await?.retry_after(&e))
         }
         Err(e) => Err(e),
     }
@@ -232,20 +223,29 @@ pub fn password_fields(ui: Ui, form: &Form, first: bool) -> impl IntoView + use<
     view! { {field(ui, form, current)}{field(ui, form, new)}{field(ui, form, again)} }
 }
 
+/// The password that was typed into the field `name` and once more into `again`.
+///
+/// # Errors
+/// `Invalid` at `again` where the two do not agree.
+pub fn agreed(cx: &Cx, name: &str) -> Result<SecretString> {
+    if cx.field(name) != cx.field("again") {
+        return Err(Error::field(FieldError::new("again", "password_differs", "the two do not agree")));
+    }
+    Ok(cx.field(name).into())
+}
+
 /// Changes the password from the fields of [`password_fields`], and goes on to the page `to` in a new session.
 ///
 /// # Errors
 /// What no form mends.
 pub async fn set_password(cx: &Cx, to: &str) -> Result<Result<Answer, Form>> {
     const SECRET: &[&str] = &["current", "new", "again"];
-    if cx.field("new") != cx.field("again") {
-        let mut form = Form::sent(cx, SECRET);
-        let message = "the two do not agree";
-        form.errors.push(FieldError::new("again", "password_differs", message));
-        return Ok(Err(form));
-    }
-    let (current, new) = (SecretString::from(cx.field("current")), SecretString::from(cx.field("new")));
-    match cx.services.change_password(&cx.ctx, &current, &new, &cx.request.user_agent).await {
+    let current = SecretString::from(cx.field("current"));
+    let changed = match agreed(cx, "new") {
+        Ok(new) => cx.services.change_password(&cx.ctx, &current, &new, &cx.request.user_agent).await,
+        Err(e) => Err(e),
+    };
+    match changed {
         Ok(begun) => {
             let flash = Some(tr::session::password_set(cx.lang()).to_owned());
             Ok(Ok(PageResponse { flash, ..PageResponse::begin(begun, to) }.into()))

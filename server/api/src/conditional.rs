@@ -50,6 +50,11 @@ impl IfMatch {
         }
     }
 
+    /// The version, if one was named, where versions are numbers: anything else is none that ever was.
+    pub(crate) fn number(self) -> Option<i64> {
+        self.version().map(|text| text.parse().unwrap_or(-1))
+    }
+
     /// The version, if one was named.
     pub(crate) fn version(self) -> Option<String> {
         match self {

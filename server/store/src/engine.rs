@@ -38,13 +38,13 @@ impl From<i64> for Value {
     }
 }
 
-/// Postgres has no NUL in text; it is replaced, so that both databases keep the same.
 impl From<Option<i64>> for Value {
     fn from(value: Option<i64>) -> Self {
         Self::Int(value)
     }
 }
 
+/// Postgres has no NUL in text; it is replaced, so that both databases keep the same.
 impl From<Option<&str>> for Value {
     fn from(value: Option<&str>) -> Self {
         Self::Text(value.map(|text| text.replace('\0', "\u{fffd}")))

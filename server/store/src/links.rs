@@ -10,11 +10,7 @@ use berth_core::{
         store::{Account, Digest},
     },
 };
-use berth_types::{
-    TenantRole,
-    life::Halt,
-    people::{Invitation, Tenant},
-};
+use berth_types::{TenantRole, people::Invitation};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -23,6 +19,7 @@ use crate::{
     people::{account, insert_user, name_taken, setting_password, user_columns},
     sign_in::lock_user,
     store::SqlStore,
+    tenants::{tenant_columns, tenant_or_null},
 };
 
 /// The columns that [`invitation`] reads, from `invitations i`, `tenants t` and `users u`, who invites.
@@ -90,8 +87,9 @@ impl<E: Engine> Links for SqlStore<E> {
             invitation_columns!(),
             ", i.accepted_at, i.revoked_at, m.role, ",
             user_columns!(),
-            ", u.password_hash, t.id, t.name, t.display_name, t.created_at, t.suspended, t.leaving, t.version \
-             FROM invitations i JOIN users u ON u.id = i.invited_by LEFT JOIN tenants t ON t.id = i.tenant_id \
+            ", u.password_hash, ",
+            tenant_columns!(),
+            " FROM invitations i JOIN users u ON u.id = i.invited_by LEFT JOIN tenants t ON t.id = i.tenant_id \
              LEFT JOIN memberships m ON m.tenant_id = i.tenant_id AND m.user_id = i.invited_by WHERE i.digest = $1"
         );
         self.one(sql(SQL).bind(digest), |row| {
@@ -103,17 +101,7 @@ impl<E: Engine> Links for SqlStore<E> {
             };
             let inviter_role = row.word_or_null(TenantRole::from_word)?;
             let inviter = account(row)?;
-            let tenant = match row.parsed_or_null()? {
-                None => None,
-                Some(id) => Some(Tenant {
-                    id,
-                    name: row.parsed()?,
-                    display_name: row.text()?,
-                    created_at: row.time()?,
-                    halt: Halt::of(row.json_or_null()?, row.json_or_null()?, None),
-                    version: row.int()?,
-                }),
-            };
+            let tenant = tenant_or_null(row)?;
             Ok(FoundInvitation { invitation, fate, tenant, inviter, inviter_role })
         })
         .await

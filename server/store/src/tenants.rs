@@ -21,10 +21,17 @@ use crate::{
     store::{SqlStore, found, taken},
 };
 
+/// The columns that [`tenant_or_null`] reads, from `tenants t`.
+macro_rules! tenant_columns {
+    () => {
+        "t.id, t.name, t.display_name, t.created_at, t.suspended, t.leaving, t.version"
+    };
+}
+
 /// The columns that [`access`] reads, from `tenants t` and `memberships m`.
 macro_rules! access_columns {
     () => {
-        "t.id, t.name, t.display_name, t.created_at, t.suspended, t.leaving, t.version, m.role"
+        concat!(tenant_columns!(), ", m.role")
     };
 }
 
@@ -35,18 +42,26 @@ macro_rules! namespace_columns {
     };
 }
 
-pub(crate) use namespace_columns;
+pub(crate) use {namespace_columns, tenant_columns};
+
+/// A tenant from the far side of a join; nothing more may be read from the row where there is none.
+pub(crate) fn tenant_or_null(row: &mut Reader<'_>) -> Result<Option<Tenant>> {
+    let Some(id) = row.parsed_or_null()? else {
+        return Ok(None);
+    };
+    Ok(Some(Tenant {
+        id,
+        name: row.parsed()?,
+        display_name: row.text()?,
+        created_at: row.time()?,
+        halt: Halt::of(row.json_or_null()?, row.json_or_null()?, None),
+        version: row.int()?,
+    }))
+}
 
 fn access(row: &mut Reader<'_>) -> Result<TenantAccess> {
     Ok(TenantAccess {
-        tenant: Tenant {
-            id: row.parsed()?,
-            name: row.parsed()?,
-            display_name: row.text()?,
-            created_at: row.time()?,
-            halt: Halt::of(row.json_or_null()?, row.json_or_null()?, None),
-            version: row.int()?,
-        },
+        tenant: tenant_or_null(row)?.ok_or_else(|| Error::internal("a tenant without an id"))?,
         role: row.word_or_null(TenantRole::from_word)?,
     })
 }

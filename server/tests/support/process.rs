@@ -9,8 +9,17 @@ use std::{
 pub const BERTH: &str = env!("CARGO_BIN_EXE_berth");
 
 /// Dropping it is `kill -9`.
+pub struct Process(pub Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 pub struct Server {
-    child: Child,
+    _process: Process,
     pub address: String,
 }
 
@@ -28,7 +37,7 @@ impl Server {
         let address = first.split("http://").nth(1).map(str::to_owned);
         // Read to the end, so that it never blocks on what nobody reads.
         std::thread::spawn(move || for _ in lines {});
-        Self { child, address: address.expect(&first) }
+        Self { _process: Process(child), address: address.expect(&first) }
     }
 
     /// Status and answer, head and all.
@@ -70,13 +79,6 @@ impl Server {
         let cookie = self.form("/sign-in", "", &format!("name={name}&password={password}"));
         let new = format!("current={password}&new=correct+horse+battery&again=correct+horse+battery");
         self.form("/password", &cookie, &new);
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -88,9 +88,7 @@ pub(crate) async fn set_network(
     asked: Asked,
     Sent(wanted): Sent<NetworkReplacement>,
 ) -> Reply {
-    let version = IfMatch::read(&asked.headers)?.version();
-    // Versions are numbers; anything else is none that ever was.
-    let known = version.as_deref().map(|text| text.parse().unwrap_or(-1));
+    let known = IfMatch::read(&asked.headers)?.number();
     let (tenant, namespace) = place.path();
     let set = api.services().set_network(&caller.ctx, tenant, namespace, &wanted.egress, known).await;
     let overview = set.map_err(|e| if known.is_some() { failed(e) } else { e })?;

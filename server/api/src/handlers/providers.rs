@@ -228,9 +228,7 @@ pub(crate) async fn replace_provider(
     asked: Asked,
     Sent(wanted): Sent<ProviderReplacement>,
 ) -> Reply {
-    let version = IfMatch::read(&asked.headers)?.version();
-    // Versions are numbers; anything else is none that ever was.
-    let known = version.as_deref().map(|text| text.parse().unwrap_or(-1));
+    let known = IfMatch::read(&asked.headers)?.number();
     let changed = api.services().update_provider(&caller.ctx, &place.provider, &wanted.into(), known).await;
     let provider = changed.map_err(|e| if known.is_some() { failed(e) } else { e })?;
     Ok(reply::with_tag(reply::json(&provider)?, tag(provider.version, false)))

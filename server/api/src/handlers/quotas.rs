@@ -239,9 +239,7 @@ pub(crate) async fn replace_plan(
     asked: Asked,
     Sent(wanted): Sent<PlanReplacement>,
 ) -> Reply {
-    let version = IfMatch::read(&asked.headers)?.version();
-    // Versions are numbers; anything else is none that ever was.
-    let known = version.as_deref().map(|text| text.parse().unwrap_or(-1));
+    let known = IfMatch::read(&asked.headers)?.number();
     let changed = api.services().update_plan(&caller.ctx, &place.plan, &wanted.into(), known).await;
     let plan = changed.map_err(|e| if known.is_some() { failed(e) } else { e })?;
     Ok(reply::with_tag(reply::json(&plan)?, tag(plan.version, false)))

@@ -179,15 +179,11 @@ pub(crate) async fn update_tenant(
     asked: Asked,
     Sent(change): Sent<TenantChange>,
 ) -> Reply {
-    let wanted = IfMatch::read(&asked.headers)?.version();
+    let known = IfMatch::read(&asked.headers)?.number();
     let (grant, mut tenant) = api.services().get_tenant(&caller.ctx, &place.tenant).await?;
-    let version = match &wanted {
-        // Versions are numbers; anything else is none that ever was.
-        Some(version) => version.parse().unwrap_or(-1),
-        None => tenant.version,
-    };
+    let version = known.unwrap_or(tenant.version);
     let changed = api.services().rename_tenant(&caller.ctx, &place.tenant, &change.display_name, version).await;
-    tenant.version = changed.map_err(|e| if wanted.is_some() { failed(e) } else { e })?;
+    tenant.version = changed.map_err(|e| if known.is_some() { failed(e) } else { e })?;
     tenant.display_name = change.display_name.trim().to_owned();
     let tag = tag(tenant.version, false);
     Ok(reply::with_tag(reply::json(&TenantView::of(tenant, grant.role))?, tag))

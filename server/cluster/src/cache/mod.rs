@@ -296,7 +296,8 @@ impl Cache {
         }
         let cache = self.clone();
         let changed = Arc::new(move |(namespace, _): Changed| {
-            for (_, app) in cache.apps.names().into_iter().filter(|(at, _)| *at == namespace) {
+            let apps: Vec<_> = cache.apps.space(&namespace).names().cloned().collect();
+            for app in apps {
                 cache.changes.push_child((namespace.clone(), Some(app)));
             }
         });

@@ -182,6 +182,11 @@ impl<R: Record> SpaceRef<'_, R> {
     pub(crate) fn rows(&self) -> impl Iterator<Item = &R> {
         self.get().into_iter().flat_map(Space::rows)
     }
+
+    /// Their names.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.get().into_iter().flat_map(|space| space.rows.keys())
+    }
 }
 
 impl<R: Record> Store<R> {

@@ -85,6 +85,15 @@ pub fn processes(group: &str) -> Result<Vec<u32>> {
     Ok(found)
 }
 
+/// The process of a program in `group` and below, if it runs there.
+///
+/// # Errors
+/// A hierarchy cannot be read.
+pub fn program(group: &str, name: &str) -> Result<Option<u32>> {
+    let is_it = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim() == name);
+    Ok(processes(group)?.into_iter().find(is_it))
+}
+
 fn collect(folder: &Path, into: &mut Vec<u32>) -> Result<()> {
     // Groups vanish while we look.
     let text = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();

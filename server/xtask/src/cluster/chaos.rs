@@ -42,9 +42,7 @@ impl Part {
     }
 
     fn id(self, cluster: &Cluster) -> Result<Option<u32>> {
-        let is_it =
-            |pid: &u32| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == self.program());
-        Ok(processes(cluster)?.into_iter().find(is_it))
+        cgroups::program(&control_group(cluster), self.program())
     }
 
     fn running(self, cluster: &Cluster) -> Result<u32> {
@@ -52,8 +50,8 @@ impl Part {
     }
 }
 
-fn processes(cluster: &Cluster) -> Result<Vec<u32>> {
-    cgroups::processes(&format!("{}/control", cluster.cgroup()))
+fn control_group(cluster: &Cluster) -> String {
+    format!("{}/control", cluster.cgroup())
 }
 
 /// It keeps its connections and answers nobody.
@@ -87,7 +85,8 @@ fn hurry(cluster: &Cluster, pid: u32) -> Result<()> {
     // Its name and its first argument, as they stand in the command line.
     let its = format!("\0{BRAKE}\0{pid}\0");
     let is_it = |id: &u32| fs::read_to_string(format!("/proc/{id}/cmdline")).is_ok_and(|line| line.contains(&its));
-    let brakes = || -> Result<Vec<u32>> { Ok(processes(cluster)?.into_iter().filter(is_it).collect()) };
+    let brakes =
+        || -> Result<Vec<u32>> { Ok(cgroups::processes(&control_group(cluster))?.into_iter().filter(is_it).collect()) };
     let found = brakes()?;
     if found.is_empty() {
         return Ok(());

@@ -77,8 +77,7 @@ fn restart_kubelet(node: Node<'_>, disk: Disk) -> Result<()> {
 }
 
 fn running(node: Node<'_>, program: &str) -> Result<Option<u32>> {
-    let is_it = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == program);
-    Ok(cgroups::processes(&format!("{}/system", node.cgroup()))?.into_iter().find(is_it))
+    cgroups::program(&format!("{}/system", node.cgroup()), program)
 }
 
 fn pressed(cluster: &Cluster, name: &str, full: bool) -> Result<()> {
