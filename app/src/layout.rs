@@ -48,6 +48,8 @@ pub struct Frame {
     pub tenants: Vec<(TenantName, Arc<str>)>,
     /// The namespaces of the tenant one is in.
     pub namespaces: Vec<NamespaceName>,
+    /// Of the tenant, the reader sees only its name and the namespaces that they were given a role in.
+    pub guest: bool,
     /// The apps and pods of the namespace one is in, at a glance.
     pub summary: NamespaceSummary,
     /// Why nothing can be changed where one is.
@@ -99,6 +101,7 @@ async fn load(cx: &PageCx, place: &Place, live: bool) -> Frame {
         }),
         tenants: places.tenants,
         namespaces: places.namespaces,
+        guest: places.guest,
         summary: places.summary,
         halt: places.halt,
         requests: places.requests,
@@ -110,6 +113,7 @@ async fn load(cx: &PageCx, place: &Place, live: bool) -> Frame {
 struct Places {
     tenants: Vec<(TenantName, Arc<str>)>,
     namespaces: Vec<NamespaceName>,
+    guest: bool,
     summary: NamespaceSummary,
     halt: Option<Halt>,
     requests: Option<usize>,
@@ -138,6 +142,8 @@ async fn places(cx: &PageCx, place: &Place) -> Result<Places> {
         halt,
         tenants: tenants.iter().map(|t| (t.name.clone(), t.display_name.clone())).collect(),
         namespaces: namespaces.iter().map(|n| n.name.clone()).collect(),
+        guest: cx.ctx.person().is_some_and(|p| p.platform_role.is_none())
+            && tenants.iter().any(|t| t.name == *tenant && t.role.is_none()),
         summary: summary.unwrap_or_default(),
         requests: None,
     })
@@ -497,7 +503,7 @@ fn navigation(frame: &Frame, place: &Place) -> Option<AnyView> {
             (tr::common::platform(lang), vec![(tr::common::platform(lang), entries)])
         }
         Place::Tenant(tenant, at) => {
-            let entries = vec![
+            let mut entries = vec![
                 entry(Icon::Box, tr::common::namespaces(lang), &paths::tenant(tenant), *at == TenantNav::Namespaces),
                 entry(Icon::People, tr::common::members(lang), &paths::members(tenant), *at == TenantNav::Members),
                 entry(Icon::Gauge, tr::quotas::quota(lang), &paths::tenant_quota(tenant), *at == TenantNav::Quota),
@@ -508,6 +514,10 @@ fn navigation(frame: &Frame, place: &Place) -> Option<AnyView> {
                     *at == TenantNav::Settings,
                 ),
             ];
+            if frame.guest {
+                // The rest is not theirs to see.
+                entries.truncate(1);
+            }
             (tr::common::tenant(lang), vec![(tr::common::tenant(lang), entries)])
         }
         Place::Namespace(tenant, namespace, at) => {
@@ -534,16 +544,18 @@ fn navigation(frame: &Frame, place: &Place) -> Option<AnyView> {
                 &paths::namespace_network(tenant, namespace),
                 *at == NamespaceNav::Network,
             );
+            let access = entry(
+                Icon::People,
+                tr::access::access(lang),
+                &paths::namespace_members(tenant, namespace),
+                *at == NamespaceNav::Access,
+            );
             let members = entry(Icon::People, tr::common::members(lang), &paths::members(tenant), false);
             let here = *at == NamespaceNav::Quota;
             let quota = entry(Icon::Gauge, tr::quotas::quota(lang), &paths::tenant_quota(tenant), here);
-            (
-                tr::common::namespace(lang),
-                vec![
-                    (tr::common::namespace(lang), vec![overview, apps, pods, network]),
-                    (tr::common::tenant(lang), vec![members, quota]),
-                ],
-            )
+            let of_tenant = (!frame.guest).then(|| (tr::common::tenant(lang), vec![members, quota]));
+            let here = (tr::common::namespace(lang), vec![overview, apps, pods, network, access]);
+            (tr::common::namespace(lang), [here].into_iter().chain(of_tenant).collect())
         }
     };
     let groups: Vec<_> = groups.into_iter().map(|(title, entries)| group(lang, title, entries)).collect();

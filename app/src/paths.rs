@@ -194,6 +194,25 @@ pub fn namespace_network(tenant: impl Display, namespace: impl Display) -> Strin
     format!("/t/{tenant}/n/{namespace}/network")
 }
 
+/// Asking for a role.
+#[must_use]
+pub fn access(tenant: impl Display) -> String {
+    format!("/t/{tenant}/access")
+}
+
+/// Asking for `role`, in the tenant or in one of its namespaces.
+#[must_use]
+pub fn ask_access(tenant: impl Display, namespace: Option<impl Display>, role: impl Display) -> String {
+    let namespace = namespace.map(|namespace| format!("&namespace={namespace}")).unwrap_or_default();
+    format!("/t/{tenant}/access?role={role}{namespace}")
+}
+
+/// Who may do what in a namespace.
+#[must_use]
+pub fn namespace_members(tenant: impl Display, namespace: impl Display) -> String {
+    format!("/t/{tenant}/n/{namespace}/members")
+}
+
 /// A tenant.
 #[must_use]
 pub fn tenant(tenant: impl Display) -> String {
@@ -317,6 +336,7 @@ mod tests {
             tenant_settings(t),
             namespace_new(t),
             namespace(t, n),
+            namespace_members(t, n),
             apps(t, n),
             app_new(t, n),
             app(t, n, a),
@@ -342,6 +362,7 @@ mod tests {
         /t/shop/settings
         /t/shop/namespaces/new
         /t/shop/n/dev
+        /t/shop/n/dev/members
         /t/shop/n/dev/apps
         /t/shop/n/dev/apps/new
         /t/shop/n/dev/apps/web

@@ -250,6 +250,8 @@ pub enum NamespaceNav {
     Pods,
     /// What its pods reach, and who reaches them.
     Network,
+    /// Who may do what in it.
+    Access,
     /// Its share of the tenant's quota.
     Quota,
 }

@@ -27,6 +27,8 @@ const PAGES = {
   'ask for quota': () => '/t/shop/quota/requests/new',
   'new namespace': () => '/t/shop/namespaces/new',
   namespace: ({ path }) => path,
+  'access to a namespace': ({ path }) => `${path}/members`,
+  'asking for a role': () => '/t/shop/access',
   'share of a namespace': ({ path }) => `${path}/quota`,
   apps: ({ path }) => `${path}/apps`,
   'apps, none fits': ({ path }) => `${path}/apps?q=nothing-is-called-that`,

@@ -1,9 +1,10 @@
 //! What went wrong, and a way out.
 
-use berth_core::{Error, authz::matrix};
+use berth_core::Error;
 use berth_types::{Action, ErrorCode, NamespaceName, Resource, TenantName, TenantRole};
 use leptos::prelude::*;
 
+use super::access::{self, Missing};
 use crate::{
     components::{Button, Icon, icon, link_button},
     paths,
@@ -19,8 +20,8 @@ pub struct Model {
     pub code: ErrorCode,
     /// What happened here, in English; shown where it says more than the code.
     pub detail: Option<String>,
-    /// Who can grant the right that was missing.
-    pub granted_by: Option<String>,
+    /// The right that was missing, and who can grant it.
+    pub missing: Option<Missing>,
     /// Finds the request in the log.
     pub request_id: String,
     /// Where to go on: the nearest page above that one may see.
@@ -49,7 +50,10 @@ pub async fn page(cx: &PageCx, error: &Error) -> Page {
     let model = Model {
         code: error.code(),
         detail: specific.then(|| error.message().to_owned()),
-        granted_by: granted_by(cx, error).await,
+        missing: match error.missing() {
+            Some(right) => access::missing_at(cx, right).await,
+            None => None,
+        },
         request_id: cx.ctx.request_id.to_string(),
         up: above(&cx.request.path).to_owned(),
         again: cx.here(),
@@ -93,29 +97,6 @@ fn above(path: &str) -> &str {
     paths::HOME
 }
 
-/// Who can grant what is missing: the weakest role that has the right, and who in the tenant may give roles.
-async fn granted_by(cx: &PageCx, error: &Error) -> Option<String> {
-    let (resource, action) = error.missing()?;
-    let lang = cx.lang();
-    let rule = matrix::rule_for(resource, action);
-    let Some(role) = rule.tenant else {
-        return Some(tr::common::ask_platform(lang).to_owned());
-    };
-    let role = role_name(lang, role);
-    let tenant: TenantName = cx.request.path.strip_prefix("/t/")?.split('/').next()?.parse().ok()?;
-    let members = cx.services.list_members(&cx.ctx, &tenant).await.ok()?;
-    let admins: Vec<String> = members
-        .into_iter()
-        .filter(|m| matrix::at_least(m.role, TenantRole::Admin))
-        .take(3)
-        .map(|m| format!("{} ({})", m.display_name, m.user))
-        .collect();
-    if admins.is_empty() {
-        return Some(tr::common::needs_role(lang, role));
-    }
-    Some(tr::common::ask_for_role(lang, role, admins.join(", ")))
-}
-
 /// A tenant role's name.
 #[must_use]
 pub fn role_name(lang: berth_core::ports::pages::Language, role: TenantRole) -> &'static str {
@@ -152,7 +133,7 @@ pub fn view(ui: Ui, model: Model) -> impl IntoView + 'static {
             <h1>{tr::error_title(lang, model.code)}</h1>
             {tr::error_advice(lang, model.code, model.change).map(|a| view! { <p>{a}</p> })}
             {model.detail.map(|d| view! { <p class="mono">{d}</p> })}
-            {model.granted_by.map(|g| view! { <p>{g}</p> })}
+            {model.missing.map(|missing| access::told(ui, &missing))}
             {wait}
             <div class="do">
                 {retry.then(|| link_button(Button::Go, None, tr::common::try_again(lang), model.again))}

@@ -2,6 +2,7 @@
 
 use crate::router::Entry;
 
+pub mod access;
 pub mod account;
 pub mod admin;
 pub mod apps;
@@ -11,6 +12,7 @@ pub mod home;
 pub mod invitations;
 pub mod life;
 pub mod links;
+pub mod members;
 pub mod namespace;
 pub mod network;
 pub mod quotas;
@@ -33,6 +35,8 @@ pub const AREAS: &[&[Entry]] = &[
     requests::ENTRIES,
     apps::ENTRIES,
     life::ENTRIES,
+    access::ENTRIES,
+    members::ENTRIES,
     network::ENTRIES,
     namespace::ENTRIES,
     tenant::ENTRIES,

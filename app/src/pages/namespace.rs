@@ -11,7 +11,13 @@ use berth_types::{Action, AppPhase, ListQuery, Resource, life::Halt, rows::AppRo
 use futures::FutureExt;
 use leptos::prelude::*;
 
-use super::{apps::words, home::glance, life, quotas::usage};
+use super::{
+    access::{self, Missing},
+    apps::words,
+    home::glance,
+    life,
+    quotas::usage,
+};
 use crate::{
     components::{Button, Column, Icon, ago, app_status, empty, fill, link_button, table},
     layout::stale_banner,
@@ -46,6 +52,8 @@ pub struct Model {
     pub apps: Vec<AppRow>,
     /// Whether the reader may deploy.
     pub may_create: bool,
+    /// Why not, where it is for want of a role.
+    pub closed: Option<Missing>,
     /// Whether the reader may remove it, or take that back.
     pub may_remove: bool,
     /// Why nothing in it can be changed.
@@ -64,6 +72,7 @@ async fn load(cx: &Cx) -> Result<Model> {
         tenant: tenant.to_string(),
         name: namespace.to_string(),
         kube_name: grant.kube_name.to_string(),
+        closed: access::missing_in(cx, grant, (Resource::App, Action::Create)).await,
         may_create: cx.services.authz().could_in(&cx.ctx, grant, Resource::App, Action::Create),
         may_remove: cx.services.authz().could_in(&cx.ctx, grant, Resource::Namespace, Action::Delete),
         halt: grant.halt.clone(),
@@ -98,6 +107,7 @@ pub fn view(ui: Ui, m: Model) -> impl IntoView + 'static {
     let l = ui.lang;
     let deploy = (m.may_create && !m.apps.is_empty())
         .then(|| link_button(Button::Go, Some(Icon::Plus), tr::shell::deploy(l), paths::app_new(&m.tenant, &m.name)));
+    let closed = m.closed.as_ref().map(|closed| access::closed(ui, tr::shell::deploy(l), closed));
     let out = m.may_remove.then(|| life::of_namespace(ui, &m.tenant, &m.name, m.halt.as_ref()));
     let limits = m.usage.iter().any(|row| row.limit.is_some()).then(|| {
         let label = tr::apps::quota_of_namespace(l);
@@ -108,7 +118,7 @@ pub fn view(ui: Ui, m: Model) -> impl IntoView + 'static {
             <h1>{m.name.clone()}</h1>
             <span class="tag mono">{m.kube_name.clone()}</span>
             <span class="state" id="ns-state">{glance(ui, &m.summary)}</span>
-            <div class="do">{out}{deploy}</div>
+            <div class="do">{out}{deploy}{closed}</div>
         </div>
         {limits}
         <section class="card" id="ns-apps" aria-label=tr::common::apps(l)>{apps(ui, &m)}</section>

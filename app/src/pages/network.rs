@@ -8,6 +8,7 @@ use berth_types::{
 use futures::FutureExt;
 use leptos::prelude::*;
 
+use super::access::{self, Missing};
 use crate::{
     components::{Button, Column, Field, Form, button, card, field, form::summary, hidden, table},
     paths,
@@ -83,7 +84,8 @@ async fn page(cx: Cx, refused: Option<Form>) -> Result<Answer> {
     let form = refused.unwrap_or_else(|| values(&overview));
     let title = tr::network::network(cx.lang());
     let place = Place::Namespace(tenant, namespace, NamespaceNav::Network);
-    let view = view(cx.ui(), &overview, &form, may);
+    let closed = access::missing_in(&cx, &overview.namespace, (Resource::Network, Action::Update)).await;
+    let view = view(cx.ui(), &overview, &form, may, closed.as_ref());
     Ok(Page::new(title, place, view).crumb(title, cx.request.path.clone()).status(status).into())
 }
 
@@ -109,9 +111,15 @@ fn mode_name(ui: Ui, mode: EgressMode) -> &'static str {
 }
 
 /// The page.
-pub fn view(ui: Ui, overview: &NetworkOverview, form: &Form, may: bool) -> impl IntoView + use<> {
+pub fn view(
+    ui: Ui,
+    overview: &NetworkOverview,
+    form: &Form,
+    may: bool,
+    closed: Option<&Missing>,
+) -> impl IntoView + use<> {
     let l = ui.lang;
-    let way_out = if may { edit(ui, form) } else { shown(ui, &overview.egress) };
+    let way_out = if may { edit(ui, form) } else { shown(ui, &overview.egress, closed) };
     let mut reached = vec![
         (tr::network::same_tenant(l).to_owned(), tr::network::same_tenant_why(l)),
         (tr::network::load_balancers(l).to_owned(), tr::network::load_balancers_why(l)),
@@ -158,14 +166,13 @@ fn edit(ui: Ui, form: &Form) -> AnyView {
 }
 
 /// For who may not change it.
-fn shown(ui: Ui, egress: &Egress) -> AnyView {
-    let l = ui.lang;
+fn shown(ui: Ui, egress: &Egress, closed: Option<&Missing>) -> AnyView {
     let ranges = (egress.mode == EgressMode::Named).then(|| view! { <pre class="small">{lines(&egress.ranges)}</pre> });
     view! {
         <div class="in">
             <p>{mode_name(ui, egress.mode)}</p>
             {ranges}
-            <p class="small muted">{tr::network::ask_admin(l)}</p>
+            {closed.map(|closed| view! { <div class="small muted">{access::told(ui, closed)}</div> })}
         </div>
     }
     .into_any()

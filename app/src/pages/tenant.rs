@@ -1,4 +1,4 @@
-//! A tenant: its namespaces, its members, what it is called.
+//! A tenant: its namespaces, what it is called.
 
 use std::sync::Arc;
 
@@ -7,17 +7,15 @@ use berth_core::{
     authz::{Grant, TenantRef},
     ports::{
         cluster::{Freshness, NamespaceSummary},
-        pages::{Access, Fragment, Language},
+        pages::{Access, Fragment},
     },
 };
-use berth_types::{
-    Action, ClusterId, NamespaceName, Resource, TenantName, TenantRole, UserName,
-    people::{Member, Tenant},
-};
+use berth_types::{Action, ClusterId, NamespaceName, Resource, TenantName, TenantRole, people::Tenant};
 use futures::FutureExt;
 use leptos::prelude::*;
 
 use super::{
+    access::{self, Missing},
     errors::role_name,
     home::{glance, stalest},
     life,
@@ -25,8 +23,7 @@ use super::{
 };
 use crate::{
     components::{
-        Button, Column, Field, Form, Icon, button, card, empty, field, form::summary, hidden, link_button, on, table,
-        tag,
+        Button, Column, Field, Form, Icon, button, empty, field, form::summary, hidden, link_button, on, table, tag,
     },
     layout::stale_banner,
     paths,
@@ -39,8 +36,6 @@ use crate::{
 /// The pages of this area.
 pub const ENTRIES: &[Entry] = &[
     Entry::page("/t/{tenant}", Access::Tenant, |cx| page(cx).boxed()).live(|cx| live(cx).boxed()),
-    Entry::page("/t/{tenant}/members", Access::Tenant, |cx| members(cx, Form::default()).boxed())
-        .form(|cx| change_member(cx).boxed()),
     Entry::page("/t/{tenant}/settings", Access::Tenant, |cx| settings(cx, None).boxed()).form(|cx| rename(cx).boxed()),
     Entry::page("/t/{tenant}/namespaces/new", Access::Tenant, |cx| new_namespace(cx, Form::default()).boxed())
         .form(|cx| create_namespace(cx).boxed()),
@@ -72,6 +67,8 @@ pub struct Model {
     pub namespaces: Vec<Row>,
     /// Whether the reader may make namespaces.
     pub may_create: bool,
+    /// Why not, where it is for want of a role.
+    pub closed: Option<Missing>,
     /// How fresh that is.
     pub freshness: Option<Freshness>,
 }
@@ -88,6 +85,7 @@ async fn load(cx: &Cx) -> Result<Model> {
         display_name: grant.display_name.clone(),
         role: grant.role,
         may_create: could(cx, &grant, Resource::Namespace, Action::Create),
+        closed: access::missing(cx, &grant, (Resource::Namespace, Action::Create)).await,
         freshness: stalest(&overviews),
         namespaces: overviews
             .into_iter()
@@ -125,12 +123,13 @@ pub fn view(ui: Ui, m: Model) -> impl IntoView + 'static {
     let new = (m.may_create && !m.namespaces.is_empty()).then(|| {
         link_button(Button::Plain, Some(Icon::Plus), tr::shell::new_namespace(l), paths::namespace_new(&m.tenant))
     });
+    let closed = m.closed.as_ref().map(|closed| access::closed(ui, tr::shell::new_namespace(l), closed));
     view! {
         <div class="head">
             <h1>{m.display_name.to_string()}</h1>
             {m.role.map(|r| tag(role_name(l, r)))}
             <span class="tag mono">{m.tenant.to_string()}</span>
-            <div class="do">{new}</div>
+            <div class="do">{new}{closed}</div>
         </div>
         <section class="card" id="namespaces" aria-label=tr::common::namespaces(l)>{namespaces(ui, &m)}</section>
     }
@@ -172,153 +171,6 @@ fn namespaces(ui: Ui, m: &Model) -> AnyView {
         None,
         rows,
     )
-}
-
-/// What the members' page shows.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Members {
-    /// The tenant.
-    pub tenant: TenantName,
-    /// Who belongs to it, strongest role first.
-    pub members: Vec<Member>,
-    /// Whether the reader may change that.
-    pub may_change: bool,
-    /// Whether the reader may make and unmake owners.
-    pub may_own: bool,
-    /// Whether the reader may see and make invitations.
-    pub may_invite: bool,
-    /// The form to add somebody.
-    pub form: Form,
-}
-
-async fn members(cx: Cx, form: Form) -> Result<Answer> {
-    let status = form.status();
-    let (grant, _) = cx.services.get_tenant(&cx.ctx, &cx.tenant()?).await?;
-    let model = Members {
-        tenant: grant.name.clone(),
-        members: cx.services.list_members(&cx.ctx, &grant.name).await?,
-        may_change: could(&cx, &grant, Resource::Membership, Action::Update),
-        may_own: could(&cx, &grant, Resource::Tenant, Action::Delete),
-        may_invite: could(&cx, &grant, Resource::Invitation, Action::Read),
-        form,
-    };
-    let place = Place::Tenant(grant.name.clone(), TenantNav::Members);
-    let title = tr::common::members(cx.lang());
-    Ok(Page::new(title, place, members_view(cx.ui(), model)).status(status).into())
-}
-
-/// The roles that somebody may give.
-pub fn roles(lang: Language, may_own: bool) -> Vec<(String, String)> {
-    TenantRole::ALL
-        .iter()
-        .filter(|r| may_own || **r != TenantRole::Owner)
-        .map(|r| (r.to_string(), role_name(lang, *r).to_owned()))
-        .collect()
-}
-
-/// The members' page.
-pub fn members_view(ui: Ui, m: Members) -> impl IntoView + 'static {
-    let l = ui.lang;
-    let rows: Vec<_> = m.members.iter().map(|member| member_row(ui, &m, member)).collect();
-    let mut form = m.form;
-    if form.value("role").is_empty() {
-        form.values.push(("role".to_owned(), TenantRole::Developer.to_string()));
-    }
-    let add = m.may_change.then(|| {
-        let user = Field::text("user", tr::shell::user_name(l)).required().max(UserName::MAX).checked_as("user");
-        let role = Field::select("role", tr::common::role(l), roles(l, m.may_own)).hint(tr::shell::roles_hint(l));
-        let body = view! {
-            <form class="in" method="post">
-                {summary(ui, &form, &["user", "role"])}
-                <div class="row">{field(ui, &form, user)}{field(ui, &form, role)}</div>
-                <div class="actions">{button(Button::Go, Some(Icon::Plus), tr::shell::add_member(l), Some("add"))}</div>
-            </form>
-        };
-        card(tr::shell::add_member(l), None, body.into_any())
-    });
-    let invite = m
-        .may_invite
-        .then(|| link_button(Button::Plain, Some(Icon::Plus), tr::links::invite(l), paths::invitations(&m.tenant)));
-    view! {
-        <div class="head"><h1>{tr::common::members(l)}</h1><div class="do">{invite}</div></div>
-        <section class="card" aria-label=tr::common::members(l)>
-            {table(
-                [Column::text(tr::common::name(l)),
-                 Column::text(tr::shell::user_name(l)),
-                 Column::text(tr::common::role(l)),
-                 Column::text(tr::shell::since(l)),
-                 Column::actions(l)],
-                None,
-                rows,
-            )}
-        </section>
-        {add}
-    }
-}
-
-fn member_row(ui: Ui, m: &Members, member: &Member) -> AnyView {
-    let l = ui.lang;
-    let changeable = m.may_change && (m.may_own || member.role != TenantRole::Owner);
-    let change = changeable.then(|| {
-        let options: Vec<_> = roles(l, m.may_own)
-            .into_iter()
-            .map(|(value, label)| {
-                let selected = value == member.role.as_str();
-                view! { <option value=value selected=selected>{label}</option> }
-            })
-            .collect();
-        let confirm = tr::shell::remove_member_sure(l, &member.display_name);
-        view! {
-            <form method="post">
-                {hidden("user", member.user.to_string())}
-                <select name="role" aria-label=tr::shell::role_of(l, &member.display_name)>{options}</select>
-                <button class="btn sm" name="do" value="set">{tr::common::change(l)}</button>
-                <button class="btn sm danger" name="do" value="remove" data-confirm=confirm>{tr::common::remove(l)}</button>
-            </form>
-        }
-    });
-    let by_rule = member.provider.as_ref().map(|provider| {
-        view! { " "<span class="muted small">{tr::sign_in::by_rule(l, provider)}</span> }
-    });
-    view! {
-        <tr>
-            <td class="name">{member.display_name.clone()}</td>
-            <td class="mono muted">{member.user.to_string()}</td>
-            <td>{role_name(l, member.role)}{by_rule}</td>
-            <td class="muted hide">{on(member.created_at)}</td>
-            <td class="act">{change}</td>
-        </tr>
-    }
-    .into_any()
-}
-
-async fn change_member(cx: Cx) -> Result<Answer> {
-    let tenant = cx.tenant()?;
-    let l = cx.lang();
-    let to = paths::members(&tenant);
-    let outcome: Result<String> = async {
-        let user: UserName = berth_core::services::people::name("user", cx.field("user"), UserName::MAX)?;
-        if cx.field("do") == "remove" {
-            cx.services.remove_member(&cx.ctx, &tenant, &user).await?;
-            return Ok(tr::shell::member_removed(l, &user));
-        }
-        let role = TenantRole::from_word(cx.field("role")).ok_or_else(|| {
-            let choices = TenantRole::ALL.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            let message = format!("one of {choices}");
-            let error = berth_types::FieldError::new("role", "one_of", message).param("choices", choices);
-            berth_core::Error::field(error)
-        })?;
-        cx.services.set_member(&cx.ctx, &tenant, &user, role).await?;
-        Ok(tr::shell::member_set(l, &user, role_name(l, role)))
-    }
-    .await;
-    match outcome {
-        Ok(flash) => Ok(done(to, flash)),
-        Err(e) => {
-            let form = Form::refused(&cx, &[], e)?;
-            members(cx, form).await
-        }
-    }
 }
 
 async fn settings(cx: Cx, refused: Option<Form>) -> Result<Answer> {

@@ -247,7 +247,9 @@ async fn nothing_opens_without_rights() {
                 assert_eq!(ask(&stranger).await.status, 404, "{what} as a stranger");
                 if route.post {
                     let status = ask(&viewer).await.status;
-                    assert!([403, 404].contains(&status), "{what} as a viewer: {status}");
+                    // Who belongs to a tenant may ask for a role; this form asks for one that nobody gets by asking.
+                    let refused = if path == "/t/shop/access" { [422, 422] } else { [403, 404] };
+                    assert!(refused.contains(&status), "{what} as a viewer: {status}");
                 }
             }
             Access::Platform => {

@@ -34,7 +34,7 @@ async fn the_network_is_shown_and_set() {
     }
     let looks = get(&world, &dora, NETWORK).await;
     assert!(looks.status == 200 && !looks.html.contains(r#"name="ranges""#), "{}", looks.html);
-    assert!(looks.html.contains("Owners and admins of the tenant can change this"));
+    assert!(looks.html.contains("This needs the role Admin. Ask olga (olga)."));
     assert_eq!(post(&world, &dora, NETWORK, "mode=none").await.status, 403);
 
     // All that is wrong is told at once, and what was typed stays.

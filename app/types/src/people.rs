@@ -158,6 +158,26 @@ dto! {
 }
 
 dto! {
+    /// A person's role in a namespace: what they have in the whole tenant, what they were given here, and which of them counts.
+    pub struct NamespaceMember {
+        /// Who.
+        pub user: UserName,
+        /// What others see.
+        pub display_name: String,
+        /// What counts here: the stronger of the two.
+        pub role: TenantRole,
+        /// Their role in the whole tenant; none: they see only what they were given a role in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub tenant_role: Option<TenantRole>,
+        /// The role that they were given in this namespace alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub given: Option<TenantRole>,
+        /// Since when they have what was given here, or else since when they belong to the tenant.
+        pub created_at: Timestamp,
+    }
+}
+
+dto! {
     /// A link that brings somebody in, once: into a tenant with a role, or onto the platform. Its secret was shown when it was made.
     pub struct Invitation {
         /// For revoking; not the secret.

@@ -79,6 +79,8 @@ words!(
         Membership = "membership",
         /// A link that brings somebody into a tenant.
         Invitation = "invitation",
+        /// A person's request for a role.
+        Access = "access",
         /// A namespace of a tenant.
         Namespace = "namespace",
         /// A named quota that tenants may be given.
@@ -115,3 +117,44 @@ words!(
         Delete = "delete",
     }
 );
+
+impl TenantRole {
+    /// The roles that may be given in one namespace. It has no owner: it is its tenant's.
+    pub const IN_NAMESPACE: &'static [Self] = &[Self::Admin, Self::Developer, Self::Viewer];
+
+    /// The one of two roles that counts: what somebody may in a namespace is what the stronger of the tenant's role and the
+    /// namespace's own gives.
+    #[must_use]
+    pub fn strongest(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        // Stronger roles come first.
+        one.into_iter().chain(other).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TenantRole::{self, Admin, Developer, Owner, Viewer};
+
+    #[test]
+    fn the_strongest_counts() {
+        for (tenant, here, want) in [
+            (None, None, None),
+            (Some(Viewer), None, Some(Viewer)),
+            (None, Some(Developer), Some(Developer)),
+            (Some(Viewer), Some(Developer), Some(Developer)),
+            (Some(Viewer), Some(Admin), Some(Admin)),
+            (Some(Developer), Some(Viewer), Some(Developer)),
+            (Some(Admin), Some(Admin), Some(Admin)),
+            (Some(Owner), Some(Admin), Some(Owner)),
+        ] {
+            assert_eq!(TenantRole::strongest(tenant, here), want, "{tenant:?} {here:?}");
+            assert_eq!(TenantRole::strongest(here, tenant), want, "{here:?} {tenant:?}");
+        }
+    }
+
+    #[test]
+    fn a_namespace_has_no_owner() {
+        let all: Vec<TenantRole> = TenantRole::ALL.iter().copied().filter(|role| *role != Owner).collect();
+        assert_eq!(TenantRole::IN_NAMESPACE, all);
+    }
+}

@@ -20,8 +20,8 @@ use utoipa::{
 use crate::{
     examples,
     handlers::{
-        admin, app_actions, apps, audit, invitations, me, members, namespaces, preflight::PREFLIGHT, providers, quotas,
-        requests, tenants, workloads,
+        access, admin, app_actions, apps, audit, invitations, me, members, namespaces, preflight::PREFLIGHT, providers,
+        quotas, requests, tenants, workloads,
     },
     logs,
     problem::PROBLEM_JSON,
@@ -60,7 +60,7 @@ what only makes a rollout wait stands in the reply's `warnings`.
 const TAGS: &[(&str, &str)] = &[
     ("me", "The person a token belongs to."),
     ("tenants", "Teams and product lines."),
-    ("members", "People of a tenant and their roles."),
+    ("members", "People of a tenant and their roles, in the whole of it and in its namespaces."),
     ("namespaces", "Kubernetes namespaces of a tenant."),
     ("quotas", "What tenants may have, how they share it out, and the plans that give it."),
     ("apps", "What a team runs."),
@@ -75,6 +75,8 @@ const LISTS: &[(&str, &Columns)] = &[
     ("list_tokens", &me::TOKENS),
     ("list_tenants", &tenants::TENANTS),
     ("list_members", &members::MEMBERS),
+    ("list_namespace_members", &members::MEMBERS),
+    ("list_access_requests", &access::ACCESS),
     ("list_invitations", &invitations::INVITATIONS),
     ("list_platform_invitations", &invitations::INVITATIONS),
     ("list_namespaces", &namespaces::NAMESPACES),

@@ -33,7 +33,9 @@ mod places;
 mod requests;
 mod ways_in;
 
-use places::{egress, leaving, namespace_view, network, network_replacement, suspended};
+use places::{
+    access_request, egress, leaving, namespace_member, namespace_view, network, network_replacement, suspended,
+};
 use requests::{loan, quota_request};
 
 const IMAGE: &str = "registry.example.com/checkout:1.4.2";
@@ -364,6 +366,8 @@ pub(crate) fn of(schema: &str) -> Option<Value> {
             provider: None,
             created_at: at(-500),
         }),
+        "AccessRequest" => to_value(access_request()?),
+        "NamespaceMember" => to_value(namespace_member()?),
         "Namespace" => to_value(Namespace {
             id: id(4),
             name: named("prod")?,
@@ -507,6 +511,8 @@ fn request(schema: &str) -> Option<Value> {
         "Nothing" => json!({}),
         "NewTenant" => json!({ "name": "shop", "displayName": "Web shop", "owner": "alice" }),
         "TenantChange" => json!({ "displayName": "Web shop" }),
+        "NewAccessRequest" => json!({ "role": "developer", "namespace": "prod", "reason": "I am on call this week" }),
+        "AccessComment" => json!({ "comment": "Until the end of the month" }),
         "MemberRole" => json!({ "role": "developer" }),
         "NewNamespace" => json!({ "name": "prod", "share": { "requests.cpu": "2", "requests.memory": "4Gi" } }),
         "NewPlan" => {
@@ -554,7 +560,8 @@ mod tests {
     use crate::{
         body::Input,
         handlers::{
-            admin, app_actions, apps, life, me, members, namespaces, network, preflight, quotas, requests, tenants,
+            access, admin, app_actions, apps, life, me, members, namespaces, network, preflight, quotas, requests,
+            tenants,
         },
     };
 
@@ -574,6 +581,8 @@ mod tests {
         read::<app_actions::Nothing>("Nothing");
         read::<tenants::NewTenant>("NewTenant");
         read::<tenants::TenantChange>("TenantChange");
+        read::<access::NewAccessRequest>("NewAccessRequest");
+        read::<access::AccessComment>("AccessComment");
         read::<members::MemberRole>("MemberRole");
         read::<namespaces::NewNamespace>("NewNamespace");
         read::<quotas::NewPlan>("NewPlan");

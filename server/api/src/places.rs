@@ -59,6 +59,13 @@ impl InNamespace {
     }
 }
 
+#[derive(Deserialize)]
+pub(crate) struct OfNamespaceMember {
+    pub tenant: TenantName,
+    pub namespace: NamespaceName,
+    pub user: UserName,
+}
+
 #[derive(Deserialize, Clone)]
 pub(crate) struct OfApp {
     pub tenant: TenantName,

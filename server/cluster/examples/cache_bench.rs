@@ -99,6 +99,7 @@ async fn main() {
         name: "dev".parse().unwrap(),
         cluster: ClusterId::local(),
         kube_name: "shop-0".into(),
+        given: None,
         halt: None,
     };
     let namespace = Grant::unchecked(namespace, Resource::Workload, Action::Read);

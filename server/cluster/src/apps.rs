@@ -65,7 +65,7 @@ impl KubeCluster {
 
     pub(crate) async fn make(&self, ctx: &OpCtx, app: &Grant<AppRef>, spec: &Value) -> Result<AppObject> {
         let _permit = self.permit()?;
-        let rest = self.connection.acting(ctx, &app.namespace.tenant)?;
+        let rest = self.connection.acting(ctx, &app.namespace)?;
         let name = app.name.as_str();
         let object = json!({
             "apiVersion": Kind::APP.api_version,
@@ -90,7 +90,7 @@ impl KubeCluster {
         edit: impl Fn(&mut Value) + Send + Sync,
     ) -> Result<AppObject> {
         let _permit = self.permit()?;
-        let rest = self.connection.acting(ctx, &app.namespace.tenant)?;
+        let rest = self.connection.acting(ctx, &app.namespace)?;
         let name = app.name.as_str();
         let target = Target::of("the app", name, (Resource::App, Action::Update));
         let path = Self::path(app);
@@ -153,7 +153,7 @@ impl KubeCluster {
 
     pub(crate) async fn remove(&self, ctx: &OpCtx, app: &Grant<AppRef>, expected: Option<&str>) -> Result<()> {
         let _permit = self.permit()?;
-        let rest = self.connection.acting(ctx, &app.namespace.tenant)?;
+        let rest = self.connection.acting(ctx, &app.namespace)?;
         let target = Target::of("the app", app.name.as_str(), (Resource::App, Action::Delete));
         let path = Self::path(app);
         let mut options = json!({ "apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Foreground" });
@@ -181,7 +181,7 @@ impl KubeCluster {
     }
 
     pub(crate) async fn history(&self, ctx: &OpCtx, app: &Grant<AppRef>) -> Result<Vec<RevisionRow>> {
-        let rest = self.connection.acting(ctx, &app.namespace.tenant)?;
+        let rest = self.connection.acting(ctx, &app.namespace)?;
         let target = Target::of("the app", app.name.as_str(), (Resource::App, Action::Read));
         let selector = format!("{}={}", meta::APP, app.name);
         let path = query(&Kind::REVISION.within(&app.namespace.kube_name), &[("labelSelector", &selector)]);
@@ -192,14 +192,14 @@ impl KubeCluster {
     pub(crate) async fn remove_pod(&self, ctx: &OpCtx, namespace: &Grant<NamespaceRef>, pod: &str) -> Result<()> {
         let pod = pod_name(pod)?;
         let _permit = self.permit()?;
-        let rest = self.connection.acting(ctx, &namespace.tenant)?;
+        let rest = self.connection.acting(ctx, namespace)?;
         let target = Target::of("the pod", pod, (Resource::Workload, Action::Delete));
         rest.delete(&target, &Kind::POD.at(&namespace.kube_name, pod), &json!({})).await.map(drop)
     }
 
     pub(crate) async fn read_pod(&self, ctx: &OpCtx, namespace: &Grant<NamespaceRef>, pod: &str) -> Result<Value> {
         let pod = pod_name(pod)?;
-        let rest: Rest = self.connection.acting(ctx, &namespace.tenant)?;
+        let rest: Rest = self.connection.acting(ctx, namespace)?;
         let target = Target::of("the pod", pod, (Resource::Workload, Action::Read));
         let mut object: Value = rest.get(&target, &Kind::POD.at(&namespace.kube_name, pod)).await?;
         strip(&mut object);

@@ -8,7 +8,7 @@ use std::{fmt::Display, path::Path, time::Duration};
 
 use berth_core::{
     Error, OpCtx, Result,
-    authz::{Impersonation, TenantRef, impersonation},
+    authz::{Impersonation, NamespaceRef, impersonation},
     ctx::Actor,
 };
 use berth_types::ErrorCode;
@@ -126,16 +126,16 @@ impl Connection {
         Ok(Client::new(service, namespace))
     }
 
-    /// A client that acts as the actor of `ctx` in `tenant`: the person, or the controller for Berth itself.
+    /// A client that acts as the actor of `ctx` in `namespace`: the person, or the controller for Berth itself.
     ///
     /// # Errors
     /// Unauthenticated for nobody; as [`Self::impersonated`].
-    pub(crate) fn acting(&self, ctx: &OpCtx, tenant: &TenantRef) -> Result<Rest> {
+    pub(crate) fn acting(&self, ctx: &OpCtx, namespace: &NamespaceRef) -> Result<Rest> {
         match ctx.actor {
             Actor::System(_) => Ok(Rest::new(self.controller.clone())),
             Actor::Anonymous => Err(Error::unauthenticated()),
             Actor::Person(_) => {
-                let who = impersonation(ctx, tenant).ok_or_else(Error::unauthenticated)?;
+                let who = impersonation(ctx, namespace).ok_or_else(Error::unauthenticated)?;
                 Ok(Rest::new(self.impersonated(&who)?))
             }
         }

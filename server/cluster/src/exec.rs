@@ -45,7 +45,7 @@ impl KubeCluster {
         tty: bool,
     ) -> Result<ExecSession> {
         let pod = pod_name(pod)?;
-        let rest = self.connection.acting(ctx, &namespace.tenant)?;
+        let rest = self.connection.acting(ctx, namespace)?;
         let api: Api<Pod> = Api::namespaced(rest.client, &namespace.kube_name);
         let params = AttachParams {
             container: container.map(str::to_owned),

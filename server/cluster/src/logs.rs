@@ -84,7 +84,7 @@ impl KubeCluster {
             pod_name(pod)?;
         }
         let reader = Reader {
-            rest: self.connection.acting(ctx, &namespace.tenant)?,
+            rest: self.connection.acting(ctx, namespace)?,
             cache: self.cache.clone(),
             namespace: namespace.kube_name.clone(),
             query: query.clone(),

@@ -73,16 +73,14 @@ async fn ensure_from(have: Option<&Value>, rest: &Rest, kind: Kind, namespace: &
     Ok(true)
 }
 
-fn binding(namespace: &str, group: &str, role: &str) -> Value {
-    // One binding a role would do for a tenant, but not for two platform groups with the same role.
-    let suffix = group.rsplit(':').next().unwrap_or_default();
-    let name = if role.ends_with(suffix) { role.to_owned() } else { format!("{role}-{suffix}") };
+fn binding(namespace: &str, role: &str, groups: &[String]) -> Value {
+    let group = |name| json!({ "apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": name });
     json!({
         "apiVersion": Kind::ROLE_BINDING.api_version,
         "kind": Kind::ROLE_BINDING.kind,
-        "metadata": { "name": name, "namespace": namespace, "labels": { meta::MANAGED_BY: meta::BERTH } },
+        "metadata": { "name": role, "namespace": namespace, "labels": { meta::MANAGED_BY: meta::BERTH } },
         "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role },
-        "subjects": [{ "apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": group }],
+        "subjects": groups.iter().map(group).collect::<Vec<_>>(),
     })
 }
 
@@ -159,7 +157,7 @@ impl KubeCluster {
         let mut changed = marked && !desired.suspended;
         changed |= ensure_from(have.as_ref(), &rest, Kind::NAMESPACE, "", &namespace).await?;
         let bindings: Vec<Value> =
-            desired.bindings.iter().map(|(group, role)| binding(&desired.kube_name, group, role)).collect();
+            desired.bindings.iter().map(|(role, groups)| binding(&desired.kube_name, role, groups)).collect();
         changed |= keep_bindings(&rest, &desired.kube_name, &bindings).await?;
         changed |= keep_policies(&rest, desired).await?;
         changed |= keep_account(&rest, &desired.kube_name).await?;
@@ -247,19 +245,5 @@ mod tests {
         ] {
             assert_eq!(is_foreign(&namespace, &desired, Some("ours"), leads), foreign, "{namespace} {leads}");
         }
-    }
-
-    #[test]
-    fn one_binding_each() {
-        let name = |group: &str, role: &str| binding("n", group, role)["metadata"]["name"].as_str().map(str::to_owned);
-        assert_eq!(name("berth:tenant:shop:viewer", "berth-viewer").as_deref(), Some("berth-viewer"));
-        assert_eq!(
-            name("berth:platform:admin", "berth-platform-reader").as_deref(),
-            Some("berth-platform-reader-admin")
-        );
-        assert_eq!(
-            name("berth:platform:auditor", "berth-platform-reader").as_deref(),
-            Some("berth-platform-reader-auditor")
-        );
     }
 }

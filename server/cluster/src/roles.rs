@@ -1,6 +1,7 @@
 //! What each role may do in a namespace, as ClusterRoles: the cluster's side of the role matrix.
 //!
-//! RoleBindings in a tenant's namespaces give them to the groups `berth:tenant:{tenant}:{role}`.
+//! RoleBindings in a tenant's namespaces give them to the groups `berth:tenant:{tenant}:{role}`, and in one namespace alone to
+//! `berth:namespace:{tenant}:{namespace}:{role}`.
 
 use berth_core::{authz::matrix::allows, ports::cluster::cluster_role};
 use berth_types::{Action, PlatformRole, Resource, TenantRole};

@@ -86,6 +86,7 @@ async fn run(script: Vec<Answer>, wanted: &[&str]) -> Vec<String> {
         name: "dev".parse().unwrap(),
         cluster: ClusterId::local(),
         kube_name: "shop-dev".into(),
+        given: None,
         halt: None,
     };
     let namespace = Grant::unchecked(namespace, Resource::Workload, Action::Read);

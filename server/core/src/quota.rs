@@ -451,6 +451,7 @@ impl Book {
             name: share.namespace.name.clone(),
             cluster: share.namespace.cluster.clone(),
             kube_name: share.namespace.kube_name.as_str().into(),
+            given: None,
             halt: share.namespace.halt.clone(),
         };
         Grant::new(namespace, Resource::Share, berth_types::Action::Read)

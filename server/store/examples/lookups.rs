@@ -1,12 +1,13 @@
 //! How many pages a second the two lookups of every page allow: session, and namespace with tenant and role.
 //!
 //! `cargo run --release -p berth-store --example lookups [DATABASE-URL]`; without a URL a SQLite file of its own. The
-//! database is filled with 10,000 people (a session each), 1,000 tenants of 10 members and 3 namespaces.
+//! database is filled with 10,000 people (a session each), 1,000 tenants of 10 members and 3 namespaces. Then what it takes to
+//! see which of a tenant's 1,000 namespaces somebody may see who was given a role in each second of them.
 
 use std::{sync::Arc, time::Instant};
 
 use berth_core::{
-    authz::{Grant, PlatformRef, TenantRef},
+    authz::{Grant, NamespaceRef, PlatformRef, TenantRef},
     ports::store::{Account, NewSession, Store},
 };
 use berth_store::{Options, connect};
@@ -111,6 +112,64 @@ async fn fill(store: &dyn Store) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Gives person 1 a role in each second of the 1,000 namespaces of a tenant; what is asked of the database then, 100 times.
+async fn wide(store: &dyn Store) -> Result<(), Failure> {
+    let name: TenantName = "wide".parse()?;
+    let row = Tenant {
+        id: id(5, 0),
+        name: name.clone(),
+        display_name: "Wide".to_owned(),
+        created_at: start(),
+        halt: None,
+        version: 1,
+    };
+    let platform = Grant::unchecked(PlatformRef, Resource::Tenant, Action::Create);
+    store.create_tenant(&platform, &row, id(1, 0)).await?;
+    let tenant =
+        TenantRef { id: row.id, name: name.clone(), display_name: row.display_name.into(), role: None, halt: None };
+    let grant = Grant::unchecked(tenant.clone(), Resource::Namespace, Action::Create);
+    for number in 0..1_000 {
+        let namespace = Namespace {
+            id: id(6, number),
+            name: format!("n{number}").parse()?,
+            tenant: name.clone(),
+            cluster: ClusterId::local(),
+            kube_name: format!("wide-n{number}"),
+            egress: Default::default(),
+            halt: None,
+            created_at: start(),
+            version: 1,
+        };
+        store.create_namespace(&grant, &namespace).await?;
+        if number % 2 == 0 {
+            let place = NamespaceRef {
+                tenant: tenant.clone(),
+                id: namespace.id,
+                name: namespace.name,
+                cluster: namespace.cluster,
+                kube_name: namespace.kube_name.into(),
+                given: None,
+                halt: None,
+            };
+            let place = Grant::unchecked(place, Resource::Membership, Action::Update);
+            store.set_namespace_member(&place, &user_name(1)?, TenantRole::Developer, start()).await?;
+        }
+    }
+    let begun = Instant::now();
+    for number in 0..100 {
+        let at = format!("n{}", number * 7).parse()?;
+        store.find_namespace_access(id(1, 1), &name, &at).await?.ok_or("no namespace")?;
+    }
+    println!("one of 1,000 namespaces: {:.0} µs", begun.elapsed().as_secs_f64() * 1e4);
+    let begun = Instant::now();
+    for _ in 0..100 {
+        let rows = store.list_namespace_access(id(1, 1), &tenant).await?;
+        assert_eq!(rows.iter().filter(|row| row.role.is_some()).count(), 500);
+    }
+    println!("all of 1,000 namespaces: {:.2} ms", begun.elapsed().as_secs_f64() * 10.0);
+    Ok(())
+}
+
 async fn page(store: &dyn Store, number: u32) -> Result<(), Failure> {
     let user = number.wrapping_mul(7919) % PEOPLE;
     let now = start() + SignedDuration::from_mins(1);
@@ -131,6 +190,7 @@ async fn main() -> Result<(), Failure> {
     if !store.any_user().await? {
         fill(&*store).await?;
         println!("{}: filled in {:.1} s", store.describe().await?, begun.elapsed().as_secs_f64());
+        wide(&*store).await?;
     }
     for tasks in [1, 8] {
         let begun = Instant::now();

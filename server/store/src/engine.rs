@@ -57,9 +57,15 @@ impl From<&str> for Value {
     }
 }
 
+impl From<Option<Uuid>> for Value {
+    fn from(value: Option<Uuid>) -> Self {
+        Self::Text(value.map(|id| id.to_string()))
+    }
+}
+
 impl From<Uuid> for Value {
     fn from(value: Uuid) -> Self {
-        Self::Text(Some(value.to_string()))
+        Some(value).into()
     }
 }
 

@@ -12,6 +12,7 @@ use berth_core::{
 };
 use sqlx::postgres::PgConnectOptions;
 
+mod access;
 mod chain;
 mod engine;
 mod journal;
@@ -19,6 +20,7 @@ mod life;
 mod links;
 mod list;
 mod migrations;
+mod namespace_roles;
 mod people;
 mod postgres;
 mod quotas;

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use berth_core::{
     authz::{Grant, NamespaceRef, PlatformRef, TenantRef},
     error::{Error, Result},
-    ports::store::{TenantAccess, TenantPlaces, Tenants, last_owner},
+    ports::store::{NamespaceAccess, TenantAccess, TenantPlaces, Tenants, last_owner},
 };
 use berth_types::{
     ErrorCode, NamespaceName, TenantName, TenantRole, UserName,
@@ -28,10 +28,17 @@ macro_rules! tenant_columns {
     };
 }
 
-/// The columns that [`access`] reads, from `tenants t` and `memberships m`.
+/// The tenants in whose namespaces the person `$1` was given a role.
+macro_rules! guest_of {
+    () => {
+        "SELECT gn.tenant_id FROM namespace_roles g JOIN namespaces gn ON gn.id = g.namespace_id WHERE g.user_id = $1"
+    };
+}
+
+/// The columns that [`access`] reads, from `tenants t` and `memberships m`, for the person `$1`.
 macro_rules! access_columns {
     () => {
-        concat!(tenant_columns!(), ", m.role")
+        concat!(tenant_columns!(), ", m.role, t.id IN (", guest_of!(), ")")
     };
 }
 
@@ -63,7 +70,20 @@ fn access(row: &mut Reader<'_>) -> Result<TenantAccess> {
     Ok(TenantAccess {
         tenant: tenant_or_null(row)?.ok_or_else(|| Error::internal("a tenant without an id"))?,
         role: row.word_or_null(TenantRole::from_word)?,
+        guest: row.bool()?,
     })
+}
+
+/// A namespace from the far side of a join, and after it the role of `namespace_roles r`.
+fn namespace_access_or_null(row: &mut Reader<'_>) -> Result<Option<NamespaceAccess>> {
+    let Some(namespace) = namespace_or_null(row)? else {
+        return Ok(None);
+    };
+    Ok(Some(NamespaceAccess { namespace, role: row.word_or_null(TenantRole::from_word)? }))
+}
+
+fn namespace_access(row: &mut Reader<'_>) -> Result<NamespaceAccess> {
+    namespace_access_or_null(row)?.ok_or_else(|| Error::internal("a namespace without an id"))
 }
 
 pub(crate) fn namespace(row: &mut Reader<'_>) -> Result<Namespace> {
@@ -157,7 +177,10 @@ impl<E: Engine> Tenants for SqlStore<E> {
         const THEIRS: &str = concat!(
             "SELECT ",
             access_columns!(),
-            " FROM memberships m JOIN tenants t ON t.id = m.tenant_id WHERE m.user_id = $1 ORDER BY t.name"
+            " FROM tenants t LEFT JOIN memberships m ON m.tenant_id = t.id AND m.user_id = $1 \
+             WHERE t.id IN (SELECT tenant_id FROM memberships WHERE user_id = $1 UNION ",
+            guest_of!(),
+            ") ORDER BY t.name"
         );
         self.all(sql(if all { ALL } else { THEIRS }).bind(user), access).await
     }
@@ -171,9 +194,11 @@ impl<E: Engine> Tenants for SqlStore<E> {
                     access_columns!(),
                     ", ",
                     namespace_columns!(),
-                    " FROM tenants t LEFT JOIN memberships m ON m.tenant_id = t.id AND m.user_id = $1 \
+                    ", r.role FROM tenants t LEFT JOIN memberships m ON m.tenant_id = t.id AND m.user_id = $1 \
                      LEFT JOIN namespaces n ON n.tenant_id = t.id AND t.name = $2 \
-                     WHERE t.id IN (SELECT tenant_id FROM memberships WHERE user_id = $1",
+                     LEFT JOIN namespace_roles r ON r.namespace_id = n.id AND r.user_id = $1 \
+                     WHERE t.id IN (SELECT tenant_id FROM memberships WHERE user_id = $1 UNION ",
+                    guest_of!(),
                     $also,
                     ") ORDER BY t.name, n.name"
                 )
@@ -182,7 +207,7 @@ impl<E: Engine> Tenants for SqlStore<E> {
         const ALL: &str = places!(" UNION SELECT id FROM tenants WHERE name = $2");
         const THEIRS: &str = places!("");
         let query = sql(if all { ALL } else { THEIRS }).bind(user).bind(tenant.as_str());
-        let rows = self.all(query, |row| Ok((access(row)?, namespace_or_null(row)?))).await?;
+        let rows = self.all(query, |row| Ok((access(row)?, namespace_access_or_null(row)?))).await?;
         let mut places: Vec<TenantPlaces> = Vec::new();
         for (access, namespace) in rows {
             match places.last_mut().filter(|last| last.access.tenant.id == access.tenant.id) {
@@ -261,12 +286,15 @@ impl<E: Engine> Tenants for SqlStore<E> {
 
     async fn remove_member(&self, grant: &Grant<TenantRef>, user: &UserName) -> Result<()> {
         const SQL: &str = "DELETE FROM memberships WHERE tenant_id = $1 AND user_id = $2";
+        const GIVEN: &str = "DELETE FROM namespace_roles WHERE user_id = $2 \
+                             AND namespace_id IN (SELECT id FROM namespaces WHERE tenant_id = $1)";
         let mut transaction = self.engine.begin().await?;
         let place = locked_place(&mut transaction, grant, user).await?;
         if place.role == Some(TenantRole::Owner) {
             keep_an_owner(&mut transaction, grant, place.user).await?;
         }
-        found(transaction.execute(sql(SQL).bind(grant.id).bind(place.user)).await?)?;
+        let given = transaction.execute(sql(GIVEN).bind(grant.id).bind(place.user)).await?;
+        found(given + transaction.execute(sql(SQL).bind(grant.id).bind(place.user)).await?)?;
         transaction.commit().await
     }
 
@@ -275,17 +303,29 @@ impl<E: Engine> Tenants for SqlStore<E> {
         user: Uuid,
         tenant: &TenantName,
         name: &NamespaceName,
-    ) -> Result<Option<(TenantAccess, Namespace)>> {
+    ) -> Result<Option<(TenantAccess, NamespaceAccess)>> {
         const SQL: &str = concat!(
             "SELECT ",
             access_columns!(),
             ", ",
             namespace_columns!(),
-            " FROM tenants t JOIN namespaces n ON n.tenant_id = t.id AND n.name = $3 \
-             LEFT JOIN memberships m ON m.tenant_id = t.id AND m.user_id = $1 WHERE t.name = $2"
+            ", r.role FROM tenants t JOIN namespaces n ON n.tenant_id = t.id AND n.name = $3 \
+             LEFT JOIN memberships m ON m.tenant_id = t.id AND m.user_id = $1 \
+             LEFT JOIN namespace_roles r ON r.namespace_id = n.id AND r.user_id = $1 WHERE t.name = $2"
         );
         let query = sql(SQL).bind(user).bind(tenant.as_str()).bind(name.as_str());
-        self.one(query, |row| Ok((access(row)?, namespace(row)?))).await
+        self.one(query, |row| Ok((access(row)?, namespace_access(row)?))).await
+    }
+
+    async fn list_namespace_access(&self, user: Uuid, tenant: &TenantRef) -> Result<Vec<NamespaceAccess>> {
+        const SQL: &str = concat!(
+            "SELECT ",
+            namespace_columns!(),
+            ", r.role FROM namespaces n JOIN tenants t ON t.id = n.tenant_id \
+             LEFT JOIN namespace_roles r ON r.namespace_id = n.id AND r.user_id = $1 \
+             WHERE n.tenant_id = $2 ORDER BY n.name"
+        );
+        self.all(sql(SQL).bind(user).bind(tenant.id), namespace_access).await
     }
 
     async fn list_namespaces(&self, tenant: &TenantRef) -> Result<Vec<Namespace>> {

@@ -1,12 +1,13 @@
 //! What stands above every side of an app: name, state, what can be done, the way to the other sides.
 
 use berth_core::{Result, ports::pages::Fragment, services::apps::Found};
-use berth_types::{AppPhase, rows::AppView};
+use berth_types::{Action, AppPhase, Resource, rows::AppView};
 use leptos::prelude::*;
 
 use super::{May, Spot, fragment, list, place, words};
 use crate::{
     components::{Button, Icon, app_status, icon, link_button, status},
+    pages::access::{self, Missing},
     request::{Cx, Page},
     tr,
     ui::Ui,
@@ -72,13 +73,16 @@ pub struct Head {
     pub app: AppView,
     /// What the reader may do.
     pub may: May,
+    /// Why not change it, where it is for want of a role.
+    pub closed: Option<Missing>,
 }
 
 impl Head {
     /// Of an app that was found.
-    #[must_use]
-    pub fn of(cx: &Cx, spot: Spot, found: &Found) -> Self {
-        Self { spot, app: found.object.view.clone(), may: May::of(cx, &found.app.namespace) }
+    pub async fn of(cx: &Cx, spot: Spot, found: &Found) -> Self {
+        let namespace = &found.app.namespace;
+        let closed = access::missing_in(cx, namespace, (Resource::App, Action::Update)).await;
+        Self { spot, app: found.object.view.clone(), may: May::of(cx, namespace), closed }
     }
 
     /// Pods that are ready, pods that are wanted.
@@ -113,7 +117,7 @@ pub async fn find(cx: &Cx) -> Result<(Head, Found)> {
     let spot = Spot::of(cx)?;
     let app = cx.app()?;
     let found = cx.services.get_app(&cx.ctx, spot.app(&app)).await?;
-    Ok((Head::of(cx, spot, &found), found))
+    Ok((Head::of(cx, spot, &found).await, found))
 }
 
 /// The parts of the head that move.
@@ -234,5 +238,6 @@ fn buttons(ui: Ui, head: &Head) -> AnyView {
             </details>
         }
     });
-    view! { {open}{change}{more} }.into_any()
+    let closed = head.closed.as_ref().map(|closed| access::closed(ui, tr::apps::edit(l), closed));
+    view! { {open}{change}{closed}{more} }.into_any()
 }

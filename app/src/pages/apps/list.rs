@@ -6,7 +6,7 @@ use berth_core::{
     ports::{cluster::Freshness, pages::Fragment},
 };
 use berth_types::{
-    AppPhase,
+    Action, AppPhase, Resource,
     rows::{AppRow, UsageRow},
 };
 use leptos::prelude::*;
@@ -18,6 +18,7 @@ use crate::{
         status::{app_phase, status},
         table,
     },
+    pages::access::{self, Missing},
     paths,
     request::{Answer, Cx, Page},
     tr,
@@ -35,6 +36,8 @@ pub struct Apps {
     pub usage: Vec<UsageRow>,
     /// What the reader may do.
     pub may: May,
+    /// Why not deploy, where it is for want of a role.
+    pub closed: Option<Missing>,
 }
 
 async fn load(cx: &Cx) -> Result<(Apps, Grant<NamespaceRef>, Freshness)> {
@@ -45,7 +48,8 @@ async fn load(cx: &Cx) -> Result<(Apps, Grant<NamespaceRef>, Freshness)> {
     let usage = cx.services.namespace_usage(&cx.ctx, &listed.namespace)?;
     let may = May::of(cx, &listed.namespace);
     let list = List::of(cx, query, listed.page).read(&listed.freshness);
-    Ok((Apps { spot, list, usage, may }, listed.namespace, listed.freshness))
+    let closed = access::missing_in(cx, &listed.namespace, (Resource::App, Action::Create)).await;
+    Ok((Apps { spot, list, usage, may, closed }, listed.namespace, listed.freshness))
 }
 
 /// GET.
@@ -76,9 +80,10 @@ pub fn view(ui: Ui, m: &Apps) -> AnyView {
         let href = paths::app_new(&m.spot.tenant, &m.spot.namespace);
         link_button(Button::Go, Some(Icon::Plus), tr::apps::deploy_an_app(l), href)
     });
+    let closed = m.closed.as_ref().map(|closed| access::closed(ui, tr::apps::deploy_an_app(l), closed));
     let labels = (tr::apps::apps(l), tr::apps::filter_apps(l));
     view! {
-        <div class="head"><h1>{tr::apps::apps(l)}</h1><div class="do">{deploy}</div></div>
+        <div class="head"><h1>{tr::apps::apps(l)}</h1><div class="do">{deploy}{closed}</div></div>
         {quota::card(l, "apps-quota", &m.usage)}
         {m.list.card(l, "apps", labels, phases(ui, m), rows(ui, m))}
     }

@@ -1,8 +1,11 @@
 //! Namespaces and what stands around them.
 
 use berth_types::{
+    TenantRole,
+    access::{AccessRequest, AccessState},
     life::{Halt, HaltKind, Mark},
     network::{Egress, EgressMode, EgressRange},
+    people::NamespaceMember,
 };
 use serde_json::{Value, json};
 
@@ -44,6 +47,34 @@ pub(super) fn suspended() -> Option<Halt> {
 
 pub(super) fn leaving() -> Mark {
     Mark { at: at(-60), by: "alice".to_owned(), reason: String::new(), until: Some(at(7 * 24 * 60 - 60)) }
+}
+
+pub(super) fn access_request() -> Option<AccessRequest> {
+    Some(AccessRequest {
+        id: id(8),
+        user: named("dora")?,
+        display_name: "Dora Dale".to_owned(),
+        tenant: named("shop")?,
+        namespace: Some(named("prod")?),
+        role: TenantRole::Developer,
+        reason: "I am on call this week".to_owned(),
+        state: AccessState::Open,
+        created_at: at(-30),
+        decided_by: None,
+        decided_at: None,
+        comment: String::new(),
+    })
+}
+
+pub(super) fn namespace_member() -> Option<NamespaceMember> {
+    Some(NamespaceMember {
+        user: named("dora")?,
+        display_name: "Dora Dale".to_owned(),
+        role: TenantRole::Developer,
+        tenant_role: Some(TenantRole::Viewer),
+        given: Some(TenantRole::Developer),
+        created_at: at(-300),
+    })
 }
 
 pub(super) fn namespace_view() -> Option<NamespaceView> {

@@ -4,6 +4,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::Api;
 
+pub(crate) mod access;
 pub(crate) mod admin;
 pub(crate) mod app_actions;
 pub(crate) mod apps;
@@ -28,6 +29,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         me::routes(),
         tenants::routes(),
         members::routes(),
+        access::routes(),
         invitations::routes(),
         namespaces::routes(),
         life::routes(),

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use berth_core::{
     authz::{Grant, PlatformRef, matrix::allows},
     ports::{
+        access::{AccessRequests as _, NewAccessRequest, Place},
         links::{Links as _, NewInvitation, Within},
         requests::Requests as _,
         sign_in::{NewGroupRule, SignIns as _},
@@ -77,6 +78,11 @@ impl Case {
         self.before = before;
         self
     }
+    /// Whether it is allowed and makes no sense: who has a role need not ask for it.
+    fn needless(&self, who: Who) -> bool {
+        let all = matches!(who, Who::Member(TenantRole::Owner | TenantRole::Admin));
+        all && self.id == "create_access_request"
+    }
     async fn prepare(&self, site: &Site) {
         let (root, shop) = (site.world.ctx("root").await, &site.shop.name);
         let services = &site.world.services;
@@ -112,6 +118,13 @@ fn cases() -> Vec<Case> {
         case("list_members", Tenant(Membership, Read)),
         case("put_member", Tenant(Membership, Update)).body(json!({ "role": "viewer" })),
         case("remove_member", Tenant(Membership, Delete)),
+        case("list_namespace_members", Namespace(Membership, Read)),
+        case("put_namespace_member", Namespace(Membership, Update)).body(json!({ "role": "admin" })),
+        case("remove_namespace_member", Namespace(Membership, Delete)),
+        case("list_access_requests", Tenant(Resource::Tenant, Read)),
+        case("create_access_request", Tenant(Resource::Access, Create)).body(json!({ "role": "admin", "reason": "x" })),
+        case("approve_access_request", Tenant(Resource::Access, Update)).body(json!({})),
+        case("decline_access_request", Tenant(Resource::Access, Update)).body(json!({ "comment": "x" })),
         case("list_invitations", Tenant(Invitation, Read)),
         case("create_invitation", Tenant(Invitation, Create)).body(json!({ "role": "viewer" })),
         case("revoke_invitation", Tenant(Invitation, Delete)),
@@ -229,6 +242,12 @@ enum Who {
     ReadOnlyAdmin,
     /// A member of `shop`.
     Member(TenantRole),
+    /// Somebody who was given a role in `prod` alone.
+    Guest(TenantRole),
+    /// An admin of `staging` alone: of the sibling.
+    Neighbour,
+    /// A viewer of `shop` who was given more in `prod`.
+    Raised(TenantRole),
     /// Somebody with a role on the platform.
     Platform(PlatformRole),
 }
@@ -249,6 +268,12 @@ const EVERYBODY: &[Who] = &[
     Who::Member(TenantRole::Admin),
     Who::Member(TenantRole::Developer),
     Who::Member(TenantRole::Viewer),
+    Who::Guest(TenantRole::Admin),
+    Who::Guest(TenantRole::Developer),
+    Who::Guest(TenantRole::Viewer),
+    Who::Neighbour,
+    Who::Raised(TenantRole::Admin),
+    Who::Raised(TenantRole::Developer),
     Who::Platform(PlatformRole::Admin),
     Who::Platform(PlatformRole::Auditor),
 ];
@@ -308,15 +333,27 @@ impl Who {
             }
             Self::Member(TenantRole::Developer) => site.token("developer").to_owned(),
             Self::Member(TenantRole::Viewer) => site.token("viewer").to_owned(),
+            Self::Guest(role) => given(site, &format!("guest-{role}"), None, "prod", role).await,
+            Self::Neighbour => given(site, "neighbour", None, "staging", TenantRole::Admin).await,
+            Self::Raised(role) => given(site, &format!("raised-{role}"), Some(TenantRole::Viewer), "prod", role).await,
             Self::Platform(PlatformRole::Admin) => site.token("root").to_owned(),
             Self::Platform(PlatformRole::Auditor) => site.token("auditor").to_owned(),
         })
+    }
+
+    /// The role that they were given in `prod` alone.
+    fn given(self) -> Option<TenantRole> {
+        match self {
+            Self::Guest(role) | Self::Raised(role) => Some(role),
+            _ => None,
+        }
     }
 
     /// Their role in `shop` and on the platform.
     fn roles(self) -> (Option<TenantRole>, Option<PlatformRole>) {
         match self {
             Self::Member(role) => (Some(role), None),
+            Self::Raised(_) => (Some(TenantRole::Viewer), None),
             Self::ElsewhereTenant | Self::ElsewhereNamespace | Self::OnlyProd | Self::ReadOnly => {
                 (Some(TenantRole::Owner), None)
             }
@@ -336,11 +373,12 @@ impl Who {
         }
         let (tenant, platform) = self.roles();
         let reader = matches!(self, Self::ReadOnly | Self::ReadOnlyAdmin);
-        let checked = |resource, action| {
+        let checked = |role, resource, action| {
             let writes = action != Action::Read;
-            let may = allows(platform, tenant, resource, action) && !(writes && reader);
+            let may = allows(platform, role, resource, action) && !(writes && reader);
             if may { None } else { Some(403) }
         };
+        let guest = matches!(self, Self::Guest(_) | Self::Neighbour);
         let knows = (tenant.is_some() && self != Self::ElsewhereTenant) || platform.is_some();
         match need {
             Need::Known | Need::SignedIn => None,
@@ -349,17 +387,21 @@ impl Who {
                 if platform.is_none() {
                     Some(404)
                 } else {
-                    checked(resource, action)
+                    checked(tenant, resource, action)
                 }
             }
-            Need::Tenant(..) | Need::Namespace(..) if !knows => Some(404),
+            // Of the tenant, a guest sees the name.
+            Need::Tenant(Resource::Tenant, Action::Read) if guest => None,
+            Need::Tenant(..) if guest => Some(403),
+            Need::Namespace(..) if self == Self::Neighbour => Some(404),
+            Need::Tenant(..) | Need::Namespace(..) if !knows && !guest => Some(404),
             Need::Tenant(resource, action) => {
                 let scoped = matches!(self, Self::OnlyProd | Self::ElsewhereNamespace);
                 let beyond = scoped && (resource, action) != (Resource::Tenant, Action::Read);
-                if beyond { Some(403) } else { checked(resource, action) }
+                if beyond { Some(403) } else { checked(tenant, resource, action) }
             }
             Need::Namespace(..) if self == Self::ElsewhereNamespace => Some(404),
-            Need::Namespace(resource, action) => checked(resource, action),
+            Need::Namespace(resource, action) => checked(TenantRole::strongest(tenant, self.given()), resource, action),
         }
     }
 }
@@ -371,12 +413,28 @@ async fn member(site: &Site, user: &str, role: TenantRole) {
     site.world.store.set_member(&grant, &user.parse().unwrap(), role, now).await.unwrap();
 }
 
+/// Gives somebody new a role in a namespace of `shop`, and maybe one in the whole; their token.
+async fn given(site: &Site, user: &str, whole: Option<TenantRole>, namespace: &str, role: TenantRole) -> String {
+    let world = &site.world;
+    world.person(user, None).await;
+    if let Some(whole) = whole {
+        member(site, user, whole).await;
+    }
+    let (root, namespace) = (world.ctx("root").await, namespace.parse().unwrap());
+    let path = (&site.shop.name, &namespace);
+    world.services.set_namespace_member(&root, path, &user.parse().unwrap(), role).await.unwrap();
+    world.token(user).await
+}
+
 /// A platform with somebody in `shop` who is none of those who ask.
 async fn platform() -> Site {
     let site = Site::new().await;
     site.world.person("bystander", None).await;
     member(&site, "bystander", TenantRole::Viewer).await;
     let root = site.world.ctx("root").await;
+    let (prod, bystander) = ("prod".parse().unwrap(), "bystander".parse().unwrap());
+    let path = (&site.shop.name, &prod);
+    site.world.services.set_namespace_member(&root, path, &bystander, TenantRole::Developer).await.unwrap();
     let amounts = |text: &str| [("secrets".to_owned(), text.to_owned())].into();
     let small = PlanText { resources: amounts("9"), ..PlanText::default() };
     site.world.services.create_plan(&root, "small", &small).await.unwrap();
@@ -397,6 +455,12 @@ async fn platform() -> Site {
     let grant = Grant::unchecked(PlatformRef, Resource::SignIn, Action::Create);
     site.world.store.create_group_rule(&grant, corp.id, &rule).await.unwrap();
     invitations(&site).await;
+    let id = uuid::Uuid::parse_str(REQUEST).unwrap();
+    let user = site.world.store.find_account(&bystander).await.unwrap().unwrap().user.id;
+    let created_at = site.world.system().now();
+    let asked = NewAccessRequest { id, user, role: TenantRole::Admin, reason: "x".to_owned(), created_at };
+    let place = Place::Tenant(Grant::unchecked(site.shop.clone(), Resource::Access, Action::Create));
+    site.world.store.create_access_request(&place, &asked).await.unwrap();
     for namespace in ["prod", "staging"] {
         let (tenant, namespace) = ("shop".parse().unwrap(), namespace.parse().unwrap());
         site.world.services.set_share(&root, &tenant, &namespace, Some(&amounts("2"))).await.unwrap();
@@ -493,7 +557,7 @@ async fn every_operation_answers_everybody_as_the_matrix_says() {
         for ((who, token), form) in
             EVERYBODY.iter().zip(&tokens).flat_map(|one| forms.iter().map(move |form| (one, form)))
         {
-            let refusal = who.refusal(case.need);
+            let refusal = who.refusal(case.need).or_else(|| case.needless(*who).then_some(422));
             let own = if refusal.is_none() && method != "get" { Some(platform().await) } else { None };
             if let Some(own) = &own {
                 case.prepare(own).await;

@@ -69,6 +69,7 @@ mod tests {
             name: "dev".parse().unwrap(),
             cluster: ClusterId::local(),
             kube_name: "shop-dev".into(),
+            given: None,
             halt: None,
         };
         let app = AppRef { namespace, name: "web".parse().unwrap() };

@@ -156,6 +156,33 @@ async fn the_cluster_has_the_last_word() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_role_in_one_namespace_counts_there_alone() {
+    let harbour = Harbour::open().await;
+    let gus = harbour.person("gus");
+    let app = |tenant: Option<TenantRole>, given: Option<TenantRole>, named: &str, name: &str| {
+        let mut app = (*harbour.app(name)).clone();
+        app.namespace.tenant.role = tenant;
+        app.namespace.given = given;
+        app.namespace.name = named.parse().unwrap();
+        berth_core::authz::Grant::unchecked(app, berth_types::Resource::App, berth_types::Action::Update)
+    };
+    let viewer = Some(TenantRole::Viewer);
+    for (tenant, given, named, name, may) in [
+        (None, Some(TenantRole::Developer), "dev", "a", true),
+        (viewer, Some(TenantRole::Admin), "dev", "b", true),
+        (None, viewer, "dev", "c", false),
+        (viewer, None, "dev", "d", false),
+        // What was given in a sibling is nothing here.
+        (None, Some(TenantRole::Admin), "prod", "e", false),
+        (viewer, Some(TenantRole::Admin), "prod", "f", false),
+    ] {
+        let app = app(tenant, given, named, name);
+        let made = harbour.cluster.create_app(&gus, &app, &spec("registry.example/web:1", 1)).await;
+        assert_eq!(made.as_ref().err().map(|e| e.code()), (!may).then_some(ErrorCode::Forbidden), "{named} {name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_schema_names_the_field() {
     let harbour = Harbour::open().await;
     let ada = harbour.person("ada");

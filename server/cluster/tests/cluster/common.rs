@@ -183,6 +183,7 @@ impl Harbour {
             cluster: ClusterId::local(),
             // A real cluster is shared with tests before and beside this one.
             kube_name: real.as_ref().map_or("shop-dev".into(), |_| format!("shop-dev-{}", unique()).into()),
+            given: None,
             halt: None,
         };
         let shutdown = CancellationToken::new();

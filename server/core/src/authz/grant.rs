@@ -76,8 +76,18 @@ pub struct NamespaceRef {
     pub cluster: ClusterId,
     /// Its name there.
     pub kube_name: Arc<str>,
+    /// The role that the actor was given here alone, beside the tenant's.
+    pub given: Option<TenantRole>,
     /// Why nothing in it can be changed, where that is so; the tenant's reason counts, too.
     pub halt: Option<Halt>,
+}
+
+impl NamespaceRef {
+    /// The actor's role here: the stronger of the tenant's and its own.
+    #[must_use]
+    pub fn role(&self) -> Option<TenantRole> {
+        TenantRole::strongest(self.tenant.role, self.given)
+    }
 }
 
 /// An app, which may or may not exist, in a namespace that the actor may know of.

@@ -49,6 +49,11 @@ pub const fn rule_for(resource: Resource, action: Action) -> Rule {
         (Resource::Invitation, Read) => rule(Some(Admin), true, true),
         (Resource::Invitation, Create | Delete) => rule(Some(Admin), true, false),
         (Resource::Invitation, Update) => rule(None, false, false),
+        // Who belongs here may ask for more; who may make members decides, and sees what is asked.
+        (Resource::Access, Create) => rule(Some(Viewer), false, false),
+        (Resource::Access, Read) => rule(Some(Admin), true, true),
+        (Resource::Access, Update) => rule(Some(Admin), true, false),
+        (Resource::Access, Delete) => rule(None, false, false),
         (Resource::Namespace, Read) => rule(Some(Viewer), true, true),
         (Resource::Namespace, Create | Update | Delete) => rule(Some(Admin), true, false),
         (Resource::Plan, Read) => rule(None, true, true),

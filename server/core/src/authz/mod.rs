@@ -6,13 +6,12 @@ use std::sync::Arc;
 
 use berth_types::{
     Action, AppName, ErrorCode, NamespaceName, PlatformRole, Resource, TenantName, TenantRole, life::Halt,
-    people::Namespace,
 };
 
 use crate::{
     ctx::{Actor, OpCtx, Person},
     error::{Error, Result},
-    ports::store::{Store, TenantAccess, TenantPlaces},
+    ports::store::{NamespaceAccess, Store, TenantAccess, TenantPlaces},
 };
 
 pub mod grant;
@@ -78,6 +77,10 @@ impl Authz {
             return Err(Error::forbidden(resource, action));
         }
         let tenant = self.find_tenant(person, tenant).await?;
+        let names_it = (resource, action) == (Resource::Tenant, Action::Read);
+        if names_it && is_guest(person, &tenant) {
+            return Ok(Grant::new(tenant, resource, action));
+        }
         check(person, (tenant.role, tenant.halt.as_ref()), resource, action)?;
         Ok(Grant::new(tenant, resource, action))
     }
@@ -101,11 +104,9 @@ impl Authz {
         if person.scope.tenant.as_ref().is_some_and(|only| only != tenant) {
             return Err(Error::not_found());
         }
-        let found = self.store.find_namespace_access(person.id, tenant, namespace).await?;
-        let (access, found) = found.ok_or_else(Error::not_found)?;
-        let tenant = known(person, access)?;
-        check(person, (tenant.role, found.halt.as_ref()), resource, action)?;
-        Ok(Grant::new(namespace_ref(&tenant, found), resource, action))
+        let found = self.find_namespace(person, tenant, namespace).await?;
+        check(person, (found.role(), found.halt.as_ref()), resource, action)?;
+        Ok(Grant::new(found, resource, action))
     }
 
     /// Another right on a namespace that `ctx` was granted for the same answer: its lookup, which found the actor's role,
@@ -120,7 +121,7 @@ impl Authz {
         resource: Resource,
         action: Action,
     ) -> Result<Grant<NamespaceRef>> {
-        check(self.person(ctx)?, (namespace.tenant.role, namespace.halt.as_ref()), resource, action)?;
+        check(self.person(ctx)?, (namespace.role(), namespace.halt.as_ref()), resource, action)?;
         Ok(Grant::new((**namespace).clone(), resource, action))
     }
 
@@ -159,15 +160,9 @@ impl Authz {
     /// # Errors
     /// The store's.
     pub async fn visible_namespaces(&self, ctx: &OpCtx, tenant: &Grant<TenantRef>) -> Result<Vec<Grant<NamespaceRef>>> {
-        let only = self.person(ctx)?.scope.namespace.clone();
-        Ok(self
-            .store
-            .list_namespaces(tenant)
-            .await?
-            .into_iter()
-            .filter(|row| only.as_ref().is_none_or(|only| *only == row.name))
-            .map(|row| Grant::new(namespace_ref(tenant, row), Resource::Namespace, Action::Read))
-            .collect())
+        let person = self.person(ctx)?;
+        let rows = self.store.list_namespace_access(person.id, tenant).await?;
+        Ok(seen(person, tenant, rows).collect())
     }
 
     /// The tenants that the actor belongs to, and the one called `tenant` if they may see it, with its namespaces: where
@@ -189,9 +184,7 @@ impl Authz {
                 continue;
             }
             let tenant = to_ref(access);
-            let rows = rows.into_iter().filter(|r| person.scope.namespace.as_ref().is_none_or(|only| *only == r.name));
-            namespaces
-                .extend(rows.map(|row| Grant::new(namespace_ref(&tenant, row), Resource::Namespace, Action::Read)));
+            namespaces.extend(seen(person, &tenant, rows));
             tenants.push(Grant::new(tenant, Resource::Tenant, Action::Read));
         }
         Ok((tenants, namespaces))
@@ -207,8 +200,15 @@ impl Authz {
     /// The same in a namespace, which may be halted where its tenant is not.
     #[must_use]
     pub fn could_in(&self, ctx: &OpCtx, namespace: &NamespaceRef, resource: Resource, action: Action) -> bool {
-        let at = (namespace.tenant.role, namespace.halt.as_ref());
+        let at = (namespace.role(), namespace.halt.as_ref());
         ctx.person().is_some_and(|person| check(person, at, resource, action).is_ok())
+    }
+
+    /// Whether it is for want of a role that the person of `ctx`, who has `role` there, may not: asking for one would help,
+    /// which it does not where a place is halted or a token only reads.
+    #[must_use]
+    pub fn lacks(&self, ctx: &OpCtx, role: Option<TenantRole>, (resource, action): (Resource, Action)) -> bool {
+        ctx.person().is_some_and(|person| !matrix::allows(person.platform_role, role, resource, action))
     }
 
     /// The tenant, if the person may know of it: the first half of every right.
@@ -218,14 +218,48 @@ impl Authz {
         }
         known(person, self.store.find_tenant_access(person.id, name).await?.ok_or_else(Error::not_found)?)
     }
+
+    /// The namespace, if the person may know of it.
+    pub(crate) async fn find_namespace(
+        &self,
+        person: &Person,
+        tenant: &TenantName,
+        name: &NamespaceName,
+    ) -> Result<NamespaceRef> {
+        let found = self.store.find_namespace_access(person.id, tenant, name).await?;
+        let (access, found) = found.ok_or_else(Error::not_found)?;
+        let tenant = to_ref(access);
+        if is_guest(person, &tenant) && found.role.is_none() {
+            return Err(Error::not_found());
+        }
+        Ok(namespace_ref(&tenant, found))
+    }
 }
 
 /// The tenant, if the person may know of it.
 fn known(person: &Person, access: TenantAccess) -> Result<TenantRef> {
-    if access.role.is_none() && person.platform_role.is_none() {
+    if access.role.is_none() && !access.guest && person.platform_role.is_none() {
         return Err(Error::not_found());
     }
     Ok(to_ref(access))
+}
+
+/// Whether a person who may know of the tenant sees no more than its name, and the namespaces that they were given a role in.
+fn is_guest(person: &Person, tenant: &TenantRef) -> bool {
+    tenant.role.is_none() && person.platform_role.is_none()
+}
+
+/// Those of a tenant's namespaces that the person may know of.
+fn seen<'a>(
+    person: &'a Person,
+    tenant: &'a TenantRef,
+    rows: Vec<NamespaceAccess>,
+) -> impl Iterator<Item = Grant<NamespaceRef>> + 'a {
+    let guest = is_guest(person, tenant);
+    rows.into_iter()
+        .filter(move |row| !guest || row.role.is_some())
+        .filter(|row| person.scope.namespace.as_ref().is_none_or(|only| *only == row.namespace.name))
+        .map(|row| Grant::new(namespace_ref(tenant, row), Resource::Namespace, Action::Read))
 }
 
 fn to_ref(access: TenantAccess) -> TenantRef {
@@ -238,9 +272,10 @@ fn to_ref(access: TenantAccess) -> TenantRef {
     }
 }
 
-fn namespace_ref(tenant: &TenantRef, row: Namespace) -> NamespaceRef {
+fn namespace_ref(tenant: &TenantRef, NamespaceAccess { namespace: row, role }: NamespaceAccess) -> NamespaceRef {
     NamespaceRef {
         tenant: tenant.clone(),
+        given: role,
         id: row.id,
         name: row.name,
         cluster: row.cluster,
@@ -274,17 +309,21 @@ fn check(
 pub struct Impersonation {
     /// `berth:{name}`.
     pub user: String,
-    /// `berth:tenant:{tenant}:{role}`, `berth:platform:{role}`.
+    /// `berth:tenant:{tenant}:{role}`, `berth:namespace:{tenant}:{namespace}:{role}`, `berth:platform:{role}`.
     pub groups: Vec<String>,
 }
 
-/// As whom the actor of `ctx` acts in `tenant`'s namespaces. `None` for Berth itself and for nobody.
+/// As whom the actor of `ctx` acts in a namespace. `None` for Berth itself and for nobody.
 #[must_use]
-pub fn impersonation(ctx: &OpCtx, tenant: &TenantRef) -> Option<Impersonation> {
+pub fn impersonation(ctx: &OpCtx, namespace: &NamespaceRef) -> Option<Impersonation> {
     let person = ctx.person()?;
+    let tenant = &namespace.tenant;
     let mut groups = Vec::new();
     if let Some(role) = tenant.role {
         groups.push(tenant_group(tenant.name.as_str(), role));
+    }
+    if let Some(role) = namespace.given {
+        groups.push(namespace_group(tenant.name.as_str(), namespace.name.as_str(), role));
     }
     if let Some(role) = person.platform_role {
         groups.push(platform_group(role));
@@ -296,6 +335,12 @@ pub fn impersonation(ctx: &OpCtx, tenant: &TenantRef) -> Option<Impersonation> {
 #[must_use]
 pub fn tenant_group(tenant: &str, role: TenantRole) -> String {
     format!("berth:tenant:{tenant}:{role}")
+}
+
+/// The group of those who were given `role` in one namespace of a tenant.
+#[must_use]
+pub fn namespace_group(tenant: &str, namespace: &str, role: TenantRole) -> String {
+    format!("berth:namespace:{tenant}:{namespace}:{role}")
 }
 
 /// The group of people with a platform role.

@@ -217,8 +217,8 @@ pub struct DesiredNamespace {
     pub name: String,
     /// Labels it carries, Pod Security's among them.
     pub labels: Vec<(String, String)>,
-    /// Group → ClusterRole, each a RoleBinding.
-    pub bindings: Vec<(String, String)>,
+    /// ClusterRoles and the groups that have them here, each a RoleBinding.
+    pub bindings: Vec<(String, Vec<String>)>,
     /// What its pods may take together; none: nothing limits them.
     pub quota: Option<DesiredQuota>,
     /// Who reaches its pods, and what they reach.

@@ -1,9 +1,11 @@
 //! What the services need from outside: rows ([`store`], [`quotas`]) and clusters ([`cluster`]); and how pages are asked for ([`pages`]). Adapters live in crates of their own.
 
+pub mod access;
 pub mod audit;
 pub mod cluster;
 pub mod life;
 pub mod links;
+pub mod namespace_roles;
 pub mod pages;
 pub mod quotas;
 pub mod requests;

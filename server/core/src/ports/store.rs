@@ -16,7 +16,10 @@ pub use super::audit::{AuditChain, Slice};
 use crate::{
     authz::{Grant, NamespaceRef, PlatformRef, TenantRef},
     error::{Error, Result},
-    ports::{life::Lives, links::Links, quotas::Quotas, requests::Requests, sign_in::SignIns},
+    ports::{
+        access::AccessRequests, life::Lives, links::Links, namespace_roles::NamespaceRoles, quotas::Quotas,
+        requests::Requests, sign_in::SignIns,
+    },
 };
 
 /// A SHA-256 of a secret that is too random to be guessed: what stands in the database instead of it.
@@ -76,7 +79,18 @@ pub struct NewToken {
 pub struct TenantAccess {
     /// The tenant.
     pub tenant: Tenant,
-    /// Their role; none when they are no member.
+    /// Their role in the whole tenant.
+    pub role: Option<TenantRole>,
+    /// Whether they were given a role in one of its namespaces.
+    pub guest: bool,
+}
+
+/// A namespace, and the role that the person it was looked up for was given in it alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamespaceAccess {
+    /// The namespace.
+    pub namespace: Namespace,
+    /// The role.
     pub role: Option<TenantRole>,
 }
 
@@ -86,7 +100,7 @@ pub struct TenantPlaces {
     /// The tenant and the role.
     pub access: TenantAccess,
     /// By name; empty for all tenants but the one that was asked for.
-    pub namespaces: Vec<Namespace>,
+    pub namespaces: Vec<NamespaceAccess>,
 }
 
 /// An audit entry to be written.
@@ -220,10 +234,10 @@ pub trait People: Send + Sync {
 pub trait Tenants: Send + Sync {
     /// The tenant called `name`, with the person's role in it.
     async fn find_tenant_access(&self, user: Uuid, name: &TenantName) -> Result<Option<TenantAccess>>;
-    /// The tenants the person is a member of, or `all`; by name.
+    /// The tenants in which the person has a role, in the whole or in a namespace, or `all`; by name.
     async fn list_tenant_access(&self, user: Uuid, all: bool) -> Result<Vec<TenantAccess>>;
-    /// The tenants the person is a member of, and the one called `tenant` if they are or may see `all`, with its
-    /// namespaces; by name. Asked for by every page, hence one question.
+    /// The tenants in which the person has a role, and the one called `tenant` if they have or may see `all`, with its
+    /// namespaces and what they were given in each; by name. Asked for by every page, hence one question.
     async fn list_places(&self, user: Uuid, all: bool, tenant: &TenantName) -> Result<Vec<TenantPlaces>>;
     /// A new tenant with its first owner. `AlreadyExists` when the name is taken.
     async fn create_tenant(&self, grant: &Grant<PlatformRef>, tenant: &Tenant, owner: Uuid) -> Result<()>;
@@ -240,17 +254,20 @@ pub trait Tenants: Send + Sync {
         role: TenantRole,
         now: Timestamp,
     ) -> Result<()>;
-    /// Removes a member. `NotFound` when they are none; `Conflict` when they are the last owner.
+    /// Takes away a person's role in the tenant and all they were given in its namespaces. `NotFound` when they have none;
+    /// `Conflict` when they are the last owner.
     async fn remove_member(&self, grant: &Grant<TenantRef>, user: &UserName) -> Result<()>;
 
-    /// The namespace called `name` of the tenant called `tenant`, with the person's role in that: asked for by every page
-    /// and request, hence one question.
+    /// The namespace called `name` of the tenant called `tenant`, with the person's role in that and what they were given
+    /// here: asked for by every page and request, hence one question.
     async fn find_namespace_access(
         &self,
         user: Uuid,
         tenant: &TenantName,
         name: &NamespaceName,
-    ) -> Result<Option<(TenantAccess, Namespace)>>;
+    ) -> Result<Option<(TenantAccess, NamespaceAccess)>>;
+    /// The tenant's namespaces with what the person was given in each, by name.
+    async fn list_namespace_access(&self, user: Uuid, tenant: &TenantRef) -> Result<Vec<NamespaceAccess>>;
     /// The tenant's namespaces, by name.
     async fn list_namespaces(&self, tenant: &TenantRef) -> Result<Vec<Namespace>>;
     /// A new namespace. `AlreadyExists` when the name, or its name in the cluster, is taken.
@@ -298,7 +315,33 @@ pub trait Database: Send + Sync {
 
 /// All of it.
 pub trait Store:
-    People + SignIns + Links + Tenants + Lives + Quotas + Requests + Journal + AuditChain + Database
+    People
+    + SignIns
+    + Links
+    + Tenants
+    + NamespaceRoles
+    + AccessRequests
+    + Lives
+    + Quotas
+    + Requests
+    + Journal
+    + AuditChain
+    + Database
 {
 }
-impl<T: People + SignIns + Links + Tenants + Lives + Quotas + Requests + Journal + AuditChain + Database> Store for T {}
+impl<
+    T: People
+        + SignIns
+        + Links
+        + Tenants
+        + NamespaceRoles
+        + AccessRequests
+        + Lives
+        + Quotas
+        + Requests
+        + Journal
+        + AuditChain
+        + Database,
+> Store for T
+{
+}

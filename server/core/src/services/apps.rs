@@ -77,7 +77,7 @@ impl Services {
     pub async fn list_apps(&self, ctx: &OpCtx, path: NamespacePath<'_>, query: &ListQuery) -> Result<Listed<AppRow>> {
         let (namespace, cluster) = self.namespace_for(ctx, path, Resource::App, Action::Read).await?;
         let mut page = cluster.apps(&namespace, query)?;
-        if !self.authz.could(ctx, &namespace.tenant, Resource::Log, Action::Read) {
+        if !self.authz.could_in(ctx, &namespace, Resource::Log, Action::Read) {
             page.items.iter_mut().for_each(|row| drop(row.cause_params.remove(LAST_LINE)));
         }
         Ok(Listed { page, freshness: cluster.freshness(), namespace })
@@ -113,7 +113,7 @@ impl Services {
     pub async fn get_app(&self, ctx: &OpCtx, path: AppPath<'_>) -> Result<Found> {
         let (app, cluster) = self.app_for(ctx, path, Action::Read).await?;
         let mut object = cluster.app(&app).ok_or_else(|| absent(&cluster))?;
-        if !self.authz.could(ctx, &app.namespace.tenant, Resource::Log, Action::Read) {
+        if !self.authz.could_in(ctx, &app.namespace, Resource::Log, Action::Read) {
             without_log_lines(&mut object);
         }
         Ok(Found { app, object, freshness: cluster.freshness() })

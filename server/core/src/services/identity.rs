@@ -465,12 +465,11 @@ impl Services {
             Err(e) if e.code() == ErrorCode::NotFound => return refused("scope.tenant", "tenant", tenant.as_str()),
             found => drop(found?),
         }
-        if let Some(namespace) = &scope.namespace
-            && self.store.find_namespace_access(person.id, tenant, namespace).await?.is_none()
-        {
-            return refused("scope.namespace", "namespace", namespace.as_str());
+        let Some(namespace) = &scope.namespace else { return Ok(()) };
+        match self.authz.find_namespace(person, tenant, namespace).await {
+            Err(e) if e.code() == ErrorCode::NotFound => refused("scope.namespace", "namespace", namespace.as_str()),
+            found => found.map(drop),
         }
-        Ok(())
     }
 
     /// A token of `person`.

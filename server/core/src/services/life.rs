@@ -28,10 +28,10 @@ const AT_ONCE: usize = 8;
 const MARGIN: SignedDuration = SignedDuration::from_secs(10);
 
 /// What was written as a reason.
-fn reason(text: &str, needed: bool) -> Result<String> {
+pub(super) fn reason(text: &str, needed: bool) -> Result<String> {
     let text = text.trim();
     if needed && text.is_empty() {
-        return Err(Error::field(FieldError::new("reason", "required", "say why: the tenant's members read it")));
+        return Err(Error::field(FieldError::new("reason", "required", "say why: others read it")));
     }
     let lines = |c: char| c.is_control() && c != '\n' && c != '\r';
     if text.chars().count() > MAX_REASON || text.chars().any(lines) {

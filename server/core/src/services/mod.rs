@@ -17,6 +17,7 @@ use crate::{
     quota::rules::Rules,
 };
 
+pub mod access;
 pub mod apps;
 mod audit;
 pub mod audit_log;
@@ -28,6 +29,7 @@ pub mod life;
 mod life_tests;
 #[cfg(test)]
 mod link_tests;
+pub mod namespace_members;
 pub mod namespaces;
 pub mod network;
 pub mod people;

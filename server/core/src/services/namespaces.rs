@@ -13,7 +13,7 @@ use berth_types::{
 
 use super::{Done, Services, identity::new_id, people::name, quotas::desired_quota};
 use crate::{
-    authz::{Grant, NamespaceRef, TenantRef, platform_group, tenant_group},
+    authz::{Grant, NamespaceRef, TenantRef, namespace_group, platform_group, tenant_group},
     ctx::OpCtx,
     error::{Error, Result},
     ports::cluster::{
@@ -224,10 +224,14 @@ impl Services {
 /// What a namespace must be like in its cluster, its quota and what is around it aside.
 #[must_use]
 pub fn desired(row: &Namespace) -> DesiredNamespace {
-    let tenant_roles =
-        TenantRole::ALL.iter().map(|role| (tenant_group(row.tenant.as_str(), *role), cluster_role(*role)));
+    let (tenant, name) = (row.tenant.as_str(), row.name.as_str());
+    // Who has which role is not written here: people are in groups as they ask, so what is taken away counts at once.
+    let tenant_roles = TenantRole::ALL.iter().map(|role| {
+        let given = TenantRole::IN_NAMESPACE.contains(role).then(|| namespace_group(tenant, name, *role));
+        (cluster_role(*role), [tenant_group(tenant, *role)].into_iter().chain(given).collect())
+    });
     let platform_roles =
-        PlatformRole::ALL.iter().map(|role| (platform_group(*role), "berth-platform-reader".to_owned()));
+        ("berth-platform-reader".to_owned(), PlatformRole::ALL.iter().map(|role| platform_group(*role)).collect());
     DesiredNamespace {
         kube_name: row.kube_name.clone(),
         tenant: row.tenant.to_string(),
@@ -239,7 +243,7 @@ pub fn desired(row: &Namespace) -> DesiredNamespace {
             ("pod-security.kubernetes.io/enforce".to_owned(), "restricted".to_owned()),
             ("pod-security.kubernetes.io/warn".to_owned(), "restricted".to_owned()),
         ],
-        bindings: tenant_roles.chain(platform_roles).collect(),
+        bindings: tenant_roles.chain([platform_roles]).collect(),
         quota: None,
         network: DesiredNetwork { egress: row.egress.clone(), ..DesiredNetwork::default() },
         suspended: row.halt.is_some(),

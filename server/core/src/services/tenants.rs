@@ -16,6 +16,11 @@ use crate::{
     error::{Error, Result},
 };
 
+/// A person whom nobody knows, named at `field`.
+pub(super) fn no_such_person(field: &str, user: &UserName) -> Error {
+    Error::field(FieldError::new(field, "user_unknown", "there is no such person").param("value", user))
+}
+
 impl Services {
     /// The tenants that the actor may see, by name, with their role in each.
     ///
@@ -53,11 +58,7 @@ impl Services {
             let display = if display_name.trim().is_empty() { name.as_str() } else { display_name };
             let owner = match owner {
                 Some(owner) => {
-                    let unknown = || {
-                        Error::field(
-                            FieldError::new("owner", "user_unknown", "there is no such person").param("value", owner),
-                        )
-                    };
+                    let unknown = || no_such_person("owner", owner);
                     self.store.find_account(owner).await?.ok_or_else(unknown)?.user.id
                 }
                 None => self.authz.person(ctx)?.id,
@@ -115,21 +116,16 @@ impl Services {
             let grant = self.authz.tenant(ctx, tenant, Resource::Membership, Action::Update).await?;
             let before = self.store.list_members(&grant).await?.into_iter().find(|m| m.user == *user).map(|m| m.role);
             self.check_owner_change(ctx, &grant, before, Some(role))?;
-            self.store.set_member(&grant, user, role, ctx.now()).await.map_err(|e| {
-                if e.code() == berth_types::ErrorCode::NotFound {
-                    Error::field(
-                        FieldError::new("user", "user_unknown", "there is no such person").param("value", user),
-                    )
-                } else {
-                    e
-                }
+            self.store.set_member(&grant, user, role, ctx.now()).await.map_err(|e| match e.code() {
+                berth_types::ErrorCode::NotFound => no_such_person("user", user),
+                _ => e,
             })?;
             Ok(Done::with((), serde_json::json!({ "user": user, "before": before, "after": role })))
         };
         self.audited(ctx, "member.set", format!("{tenant}/{user}"), Some(tenant), work).await
     }
 
-    /// Removes a member.
+    /// Takes away a person's role in the tenant, and all they were given in its namespaces.
     ///
     /// # Errors
     /// `NotFound`; `Invalid` at `owners` for the last one; forbidden.

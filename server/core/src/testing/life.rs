@@ -82,6 +82,8 @@ impl Lives for FakeStore {
         let found = rows.namespaces.iter().find(|(_, n)| n.id == id).ok_or_else(Error::not_found)?;
         due(found.1.halt.as_ref(), now)?;
         rows.namespaces.retain(|(_, n)| n.id != id);
+        rows.given.retain(|(namespace, ..)| *namespace != id);
+        rows.forget_requests(|_, namespace| namespace == Some(id));
         rows.lives.leaving.remove(&id);
         Ok(())
     }
@@ -94,6 +96,7 @@ impl Lives for FakeStore {
         }
         rows.tenants.retain(|tenant| tenant.id != id);
         rows.members.retain(|member| member.tenant != id);
+        rows.forget_requests(|tenant, _| tenant == id);
         Ok(())
     }
 }

@@ -26,6 +26,7 @@ use crate::{
     services::identity::Limits,
 };
 
+mod access;
 mod app;
 mod cluster;
 mod life;
@@ -188,6 +189,7 @@ impl World {
             name: row.name,
             cluster: row.cluster,
             kube_name: row.kube_name.into(),
+            given: None,
             halt: None,
         }
     }

@@ -4,10 +4,9 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use berth_types::{
-    ErrorCode, FieldError, ListQuery, NamespaceName, Page, TenantName, TenantRole, UserName,
+    ErrorCode, FieldError, ListQuery, Page, TenantRole, UserName,
     audit::AuditCheckpoint,
-    network::Egress,
-    people::{ApiToken, AuditEntry, Member, Namespace, Session, Tenant, User},
+    people::{ApiToken, AuditEntry, Namespace, Session, Tenant, User},
 };
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -15,16 +14,17 @@ use uuid::Uuid;
 
 use crate::{
     audit::{Head, Record, chain::hex},
-    authz::{Grant, NamespaceRef, PlatformRef, TenantRef},
+    authz::{Grant, PlatformRef, TenantRef},
     error::{Error, Result},
     listing::{Column, Listing},
     ports::store::{
         Account, Database, Digest, Failures, IdempotentReply, Journal, NewAudit, NewSession, NewToken, People,
-        StoredReply, TenantAccess, TenantPlaces, Tenants, last_owner,
+        StoredReply, last_owner,
     },
 };
 
 mod audit;
+mod tenants;
 
 use audit::{AUDIT, head, in_range};
 
@@ -45,12 +45,15 @@ pub(super) struct Rows {
     failures: HashMap<String, Failures>,
     pub(super) tenants: Vec<Tenant>,
     pub(super) members: Vec<Membership>,
+    /// Roles in one namespace: which, whose, what, since when.
+    pub(super) given: Vec<(Uuid, Uuid, TenantRole, Timestamp)>,
     pub(super) namespaces: Vec<(Uuid, Namespace)>,
     pub(super) quotas: super::quotas::Rows,
     pub(super) lives: super::life::Rows,
     pub(super) sign_in: super::sign_in::Rows,
     pub(super) requests: super::requests::Rows,
     pub(super) links: super::links::Rows,
+    pub(super) access: Vec<super::access::Kept>,
     audit: Vec<AuditEntry>,
     checkpoints: Vec<AuditCheckpoint>,
     attempts: Vec<NewAudit>,
@@ -365,157 +368,6 @@ fn api_token(token: &NewToken, last_used_at: Option<Timestamp>) -> ApiToken {
         created_at: token.created_at,
         expires_at: token.expires_at,
         last_used_at,
-    }
-}
-
-#[async_trait]
-impl Tenants for FakeStore {
-    async fn find_tenant_access(&self, user: Uuid, name: &TenantName) -> Result<Option<TenantAccess>> {
-        let rows = self.rows()?;
-        let tenant = rows.tenants.iter().find(|t| t.name == *name);
-        Ok(tenant.map(|t| TenantAccess { tenant: t.clone(), role: rows.role(t.id, user) }))
-    }
-
-    async fn list_tenant_access(&self, user: Uuid, all: bool) -> Result<Vec<TenantAccess>> {
-        let rows = self.rows()?;
-        let access = rows.tenants.iter().map(|t| TenantAccess { tenant: t.clone(), role: rows.role(t.id, user) });
-        let mut access: Vec<TenantAccess> = access.filter(|a| all || a.role.is_some()).collect();
-        access.sort_by(|a, b| a.tenant.name.cmp(&b.tenant.name));
-        Ok(access)
-    }
-
-    async fn list_places(&self, user: Uuid, all: bool, tenant: &TenantName) -> Result<Vec<TenantPlaces>> {
-        let mut places = Vec::new();
-        for access in self.list_tenant_access(user, true).await? {
-            let here = access.tenant.name == *tenant;
-            if access.role.is_some() || (all && here) {
-                let rows = self.rows()?;
-                let theirs = rows.namespaces.iter().filter(|(t, _)| here && *t == access.tenant.id);
-                let mut namespaces: Vec<Namespace> = theirs.map(|(_, n)| n.clone()).collect();
-                namespaces.sort_by(|a, b| a.name.cmp(&b.name));
-                places.push(TenantPlaces { access, namespaces });
-            }
-        }
-        Ok(places)
-    }
-
-    async fn create_tenant(&self, _: &Grant<PlatformRef>, tenant: &Tenant, owner: Uuid) -> Result<()> {
-        let mut rows = self.rows()?;
-        if rows.tenants.iter().any(|t| t.name == tenant.name) {
-            return Err(taken("name", format!("a tenant called “{}” exists already", tenant.name)));
-        }
-        rows.account(owner).ok_or_else(|| Error::internal("the owner must exist"))?;
-        rows.tenants.push(tenant.clone());
-        let since = tenant.created_at;
-        rows.members.push(Membership {
-            tenant: tenant.id,
-            user: owner,
-            role: TenantRole::Owner,
-            since,
-            provider: None,
-        });
-        Ok(())
-    }
-
-    async fn update_tenant(&self, grant: &Grant<TenantRef>, display_name: &str, version: i64) -> Result<i64> {
-        let mut rows = self.rows()?;
-        match rows.tenants.iter_mut().find(|t| t.id == grant.id && t.version == version) {
-            Some(tenant) => {
-                display_name.clone_into(&mut tenant.display_name);
-                tenant.version += 1;
-                Ok(tenant.version)
-            }
-            None => Err(Error::new(ErrorCode::Conflict, "the tenant has changed since it was read: read it again")),
-        }
-    }
-
-    async fn list_members(&self, grant: &Grant<TenantRef>) -> Result<Vec<Member>> {
-        let rows = self.rows()?;
-        let mut members: Vec<Member> = rows
-            .members
-            .iter()
-            .filter(|m| m.tenant == grant.id)
-            .filter_map(|m| {
-                let user = &rows.account(m.user)?.user;
-                Some(Member {
-                    user: user.name.clone(),
-                    display_name: user.display_name.clone(),
-                    role: m.role,
-                    provider: rows.sign_in.provider_name(m.provider),
-                    created_at: m.since,
-                })
-            })
-            .collect();
-        members.sort_by(|a, b| (a.role, &a.user).cmp(&(b.role, &b.user)));
-        Ok(members)
-    }
-
-    async fn set_member(
-        &self,
-        grant: &Grant<TenantRef>,
-        user: &UserName,
-        role: TenantRole,
-        now: Timestamp,
-    ) -> Result<()> {
-        let mut rows = self.rows()?;
-        rows.tenant(grant.id)?;
-        let user = rows.user_named(user)?;
-        if role != TenantRole::Owner {
-            rows.keep_an_owner(grant.id, user)?;
-        }
-        match rows.members.iter_mut().find(|m| m.tenant == grant.id && m.user == user) {
-            Some(member) => (member.role, member.provider) = (role, None),
-            None => rows.members.push(Membership { tenant: grant.id, user, role, since: now, provider: None }),
-        }
-        Ok(())
-    }
-
-    async fn remove_member(&self, grant: &Grant<TenantRef>, user: &UserName) -> Result<()> {
-        let mut rows = self.rows()?;
-        rows.tenant(grant.id)?;
-        let user = rows.user_named(user)?;
-        rows.keep_an_owner(grant.id, user)?;
-        let at = rows.members.iter().position(|m| m.tenant == grant.id && m.user == user);
-        rows.members.remove(at.ok_or_else(Error::not_found)?);
-        Ok(())
-    }
-
-    async fn find_namespace_access(
-        &self,
-        user: Uuid,
-        tenant: &TenantName,
-        name: &NamespaceName,
-    ) -> Result<Option<(TenantAccess, Namespace)>> {
-        let access = self.find_tenant_access(user, tenant).await?;
-        let rows = self.rows()?;
-        let found =
-            |id: Uuid| rows.namespaces.iter().find(|(t, n)| *t == id && n.name == *name).map(|(_, n)| n.clone());
-        Ok(access.and_then(|access| found(access.tenant.id).map(|namespace| (access, namespace))))
-    }
-
-    async fn list_namespaces(&self, tenant: &TenantRef) -> Result<Vec<Namespace>> {
-        let rows = self.rows()?;
-        let theirs = rows.namespaces.iter().filter(|(t, _)| *t == tenant.id);
-        let mut namespaces: Vec<Namespace> = theirs.map(|(_, n)| n.clone()).collect();
-        namespaces.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(namespaces)
-    }
-
-    async fn create_namespace(&self, grant: &Grant<TenantRef>, namespace: &Namespace) -> Result<()> {
-        let mut rows = self.rows()?;
-        rows.add_namespace(grant, namespace)
-    }
-
-    async fn set_egress(&self, grant: &Grant<NamespaceRef>, egress: &Egress, version: Option<i64>) -> Result<i64> {
-        let mut rows = self.rows()?;
-        let theirs = |(tenant, n): &&mut (Uuid, Namespace)| *tenant == grant.tenant.id && n.id == grant.id;
-        let found = rows.namespaces.iter_mut().find(theirs).map(|(_, namespace)| namespace);
-        let Some(namespace) = found.filter(|n| version.is_none_or(|version| version == n.version)) else {
-            return Err(Error::new(ErrorCode::Conflict, "the namespace has changed since it was read: read it again"));
-        };
-        namespace.egress = egress.clone();
-        namespace.version += 1;
-        Ok(namespace.version)
     }
 }
 

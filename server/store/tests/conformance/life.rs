@@ -25,6 +25,7 @@ fn place(tenant: &Grant<TenantRef>, number: u128) -> Grant<NamespaceRef> {
         name: row.name,
         cluster: row.cluster,
         kube_name: row.kube_name.as_str().into(),
+        given: None,
         halt: None,
     };
     Grant::unchecked(place, Resource::Namespace, Action::Delete)
@@ -32,8 +33,9 @@ fn place(tenant: &Grant<TenantRef>, number: u128) -> Grant<NamespaceRef> {
 
 /// What halts the tenant, and its namespace `dev` as each finder tells it.
 async fn halts(store: &dyn Store, tenant: &Grant<TenantRef>) -> (Option<Halt>, Option<Halt>) {
-    let (access, row) =
+    let (access, found) =
         store.find_namespace_access(id(1), &tenant.name, &"dev".parse().unwrap()).await.unwrap().expect("found");
+    let row = found.namespace;
     let known = store.find_tenant_access(id(1), &tenant.name).await.unwrap().expect("found").tenant.halt;
     assert_eq!(access.tenant.halt, known);
     assert_eq!(store.list_namespaces(tenant).await.unwrap()[0].halt, row.halt);
@@ -42,7 +44,7 @@ async fn halts(store: &dyn Store, tenant: &Grant<TenantRef>) -> (Option<Halt>, O
     assert_eq!(book.shares[0].namespace.halt, row.halt);
     let places = store.list_places(id(1), false, &tenant.name).await.unwrap();
     let here = places.iter().find(|place| place.access.tenant.name == tenant.name).expect("a place");
-    assert_eq!((&here.access.tenant.halt, &here.namespaces[0].halt), (&known, &row.halt));
+    assert_eq!((&here.access.tenant.halt, &here.namespaces[0].namespace.halt), (&known, &row.halt));
     (known, row.halt)
 }
 

@@ -2,11 +2,13 @@
 //! other tests. A case gets an empty store of its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod access;
 mod chain;
 mod fixture;
 mod journal;
 mod life;
 mod links;
+mod namespace_roles;
 mod people;
 mod providers;
 mod quotas;
@@ -57,6 +59,11 @@ macro_rules! suite {
 suite! {
     everywhere [
         people::accounts,
+        access::one_that_waits,
+        access::a_decision_gives_the_role,
+        namespace_roles::who_sees_what,
+        namespace_roles::who_is_in_a_namespace,
+        namespace_roles::what_ends_them,
         people::changes_of_an_account,
         people::passwords,
         people::list_is_sorted,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use berth_core::{
     authz::{Grant, NamespaceRef, TenantRef},
-    ports::store::Store,
+    ports::store::{Store, TenantPlaces},
 };
 use berth_types::{
     Action, ErrorCode, Resource, TenantRole,
@@ -138,7 +138,7 @@ pub async fn namespaces(store: Arc<dyn Store>) {
 
     let find = async |user, tenant: &str, name| {
         let found = store.find_namespace_access(id(user), &tenant.parse().unwrap(), name).await.unwrap();
-        found.map(|(access, namespace)| (access.tenant.name.to_string(), access.role, namespace))
+        found.map(|(access, found)| (access.tenant.name.to_string(), access.role, found.namespace))
     };
     let owner = Some(TenantRole::Owner);
     assert_eq!(find(1, "shop", &prod.name).await, Some(("shop".to_owned(), owner, prod.clone())));
@@ -162,7 +162,8 @@ pub async fn places(store: Arc<dyn Store>) {
 
     let list = async |user, all, tenant: &str| -> Vec<(String, Option<TenantRole>, Vec<Namespace>)> {
         let rows = store.list_places(id(user), all, &tenant.parse().unwrap()).await.unwrap();
-        rows.into_iter().map(|p| (p.access.tenant.name.to_string(), p.access.role, p.namespaces)).collect()
+        let plain = |p: TenantPlaces| p.namespaces.into_iter().map(|access| access.namespace).collect();
+        rows.into_iter().map(|p| (p.access.tenant.name.to_string(), p.access.role, plain(p))).collect()
     };
     let row = |name: &str, role, namespaces: &[&Namespace]| {
         (name.to_owned(), role, namespaces.iter().map(|n| (*n).clone()).collect())
@@ -186,7 +187,15 @@ pub async fn egress(store: Arc<dyn Store>) {
     let dev = |tenant: &Grant<TenantRef>, number| {
         let row = namespace(number, tenant.name.as_str(), "dev");
         let (tenant, kube_name) = ((**tenant).clone(), row.kube_name.as_str().into());
-        let place = NamespaceRef { tenant, id: row.id, name: row.name, cluster: row.cluster, kube_name, halt: None };
+        let place = NamespaceRef {
+            tenant,
+            id: row.id,
+            name: row.name,
+            cluster: row.cluster,
+            kube_name,
+            given: None,
+            halt: None,
+        };
         Grant::unchecked(place, Resource::Network, Action::Update)
     };
     let range = EgressRange {
@@ -197,7 +206,8 @@ pub async fn egress(store: Arc<dyn Store>) {
     let named = Egress { mode: EgressMode::Named, ranges: vec![range] };
     assert_eq!(store.set_egress(&dev(&shop, 20), &named, None).await.unwrap(), 2);
     refused(store.set_egress(&dev(&shop, 20), &Egress::default(), Some(1)).await, ErrorCode::Conflict);
-    let found = store.find_namespace_access(id(1), &shop.name, &"dev".parse().unwrap()).await.unwrap().unwrap().1;
+    let found =
+        store.find_namespace_access(id(1), &shop.name, &"dev".parse().unwrap()).await.unwrap().unwrap().1.namespace;
     assert_eq!((found.egress, found.version), (named.clone(), 2));
     // It is in the rows that the reconciler reads, too; the other tenant's is as it was.
     let books = store.list_all_books(&platform()).await.unwrap();

@@ -20,7 +20,7 @@ fn apps(rows: Vec<AppRow>, total: usize, asked: &[(&str, &str)], may: May) -> Ap
     if total > 0 {
         page.facets.insert("phase".to_owned(), phases.map(|(phase, n)| (phase.to_owned(), n)).into());
     }
-    Apps { spot: spot(), list: list("/t/payments/n/staging/apps", page, asked), usage: usage(), may }
+    Apps { spot: spot(), list: list("/t/payments/n/staging/apps", page, asked), usage: usage(), may, closed: None }
 }
 
 fn rows() -> Vec<AppRow> {

@@ -204,7 +204,7 @@ fn with_cause(code: CauseCode) -> AppView {
 }
 
 fn head(app: AppView, may: May) -> Head {
-    Head { spot: spot(), app, may }
+    Head { spot: spot(), app, may, closed: None }
 }
 
 fn revisions(app: &AppView) -> Vec<RevisionRow> {

@@ -1,0 +1,28 @@
+//! Roles in one namespace, beside those in the whole tenant.
+
+use async_trait::async_trait;
+use berth_types::{TenantRole, UserName, people::NamespaceMember};
+use jiff::Timestamp;
+
+use crate::{
+    authz::{Grant, NamespaceRef},
+    error::Result,
+};
+
+/// Who was given what in a namespace alone.
+#[async_trait]
+pub trait NamespaceRoles: Send + Sync {
+    /// All who have a role in the namespace, by the tenant or given here; strongest first, then by name.
+    async fn list_namespace_members(&self, grant: &Grant<NamespaceRef>) -> Result<Vec<NamespaceMember>>;
+    /// Gives somebody a role here, or changes what they were given. `NotFound` when there is no such person, or the namespace
+    /// is gone.
+    async fn set_namespace_member(
+        &self,
+        grant: &Grant<NamespaceRef>,
+        user: &UserName,
+        role: TenantRole,
+        now: Timestamp,
+    ) -> Result<()>;
+    /// Takes away what they were given here. `NotFound` when that is nothing.
+    async fn remove_namespace_member(&self, grant: &Grant<NamespaceRef>, user: &UserName) -> Result<()>;
+}

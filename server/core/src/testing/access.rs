@@ -1,0 +1,116 @@
+//! Requests for roles of a [`FakeStore`].
+
+use async_trait::async_trait;
+use berth_types::access::{AccessRequest, AccessState};
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::{
+    FakeStore,
+    store::{Membership, Rows as AllRows, taken},
+};
+use crate::{
+    authz::{TenantRef, matrix::at_least},
+    error::{Error, Result},
+    ports::access::{AccessDecision, AccessRequests, NewAccessRequest, Place, decided},
+};
+
+pub(super) struct Kept {
+    tenant: Uuid,
+    namespace: Option<Uuid>,
+    new: NewAccessRequest,
+    decision: Option<AccessDecision>,
+}
+
+impl Kept {
+    fn state(&self) -> AccessState {
+        match &self.decision {
+            None => AccessState::Open,
+            Some(decision) if decision.approved => AccessState::Approved,
+            Some(_) => AccessState::Declined,
+        }
+    }
+}
+
+impl AllRows {
+    /// Those of places that are gone.
+    pub(super) fn forget_requests(&mut self, gone: impl Fn(Uuid, Option<Uuid>) -> bool) {
+        self.access.retain(|kept| !gone(kept.tenant, kept.namespace));
+    }
+
+    fn shown_request(&self, kept: &Kept) -> Result<AccessRequest> {
+        let user = &self.account(kept.new.user).ok_or_else(|| Error::internal("nobody asked"))?.user;
+        let namespace = self.namespaces.iter().find(|(_, n)| Some(n.id) == kept.namespace).map(|(_, n)| n.name.clone());
+        let decision = kept.decision.as_ref();
+        Ok(AccessRequest {
+            id: kept.new.id,
+            user: user.name.clone(),
+            display_name: user.display_name.clone(),
+            tenant: self.tenant(kept.tenant)?.name.clone(),
+            namespace,
+            role: kept.new.role,
+            reason: kept.new.reason.clone(),
+            state: kept.state(),
+            created_at: kept.new.created_at,
+            decided_by: decision.and_then(|d| Some(self.account(d.by)?.user.name.clone())),
+            decided_at: decision.map(|d| d.at),
+            comment: decision.map_or_else(String::new, |d| d.comment.clone()),
+        })
+    }
+}
+
+#[async_trait]
+impl AccessRequests for FakeStore {
+    async fn create_access_request(&self, place: &Place, new: &NewAccessRequest) -> Result<()> {
+        let mut rows = self.rows()?;
+        let (tenant, namespace) = (place.tenant().id, place.namespace());
+        let same = |kept: &Kept| kept.new.user == new.user && (kept.tenant, kept.namespace) == (tenant, namespace);
+        if rows.access.iter().any(|kept| same(kept) && kept.decision.is_none()) {
+            return Err(taken("role", "one waits already".to_owned()));
+        }
+        rows.access.push(Kept { tenant, namespace, new: new.clone(), decision: None });
+        Ok(())
+    }
+
+    async fn list_access_requests(&self, tenant: &TenantRef) -> Result<Vec<AccessRequest>> {
+        let rows = self.rows()?;
+        let theirs = rows.access.iter().filter(|kept| kept.tenant == tenant.id);
+        let mut all = theirs.map(|kept| rows.shown_request(kept)).collect::<Result<Vec<_>>>()?;
+        all.sort_by_key(|r| (r.state != AccessState::Open, std::cmp::Reverse((r.created_at, r.id))));
+        Ok(all)
+    }
+
+    async fn count_access_requests(&self, user: Uuid, since: Timestamp) -> Result<i64> {
+        let rows = self.rows()?;
+        let theirs = rows.access.iter().filter(|kept| kept.new.user == user && kept.new.created_at >= since);
+        Ok(i64::try_from(theirs.count()).unwrap_or(i64::MAX))
+    }
+
+    async fn decide_access_request(&self, place: &Place, id: Uuid, decision: &AccessDecision) -> Result<()> {
+        let mut rows = self.rows()?;
+        let (tenant, namespace) = (place.tenant().id, place.namespace());
+        let there = |kept: &&mut Kept| kept.new.id == id && (kept.tenant, kept.namespace) == (tenant, namespace);
+        let kept = rows.access.iter_mut().find(there).ok_or_else(Error::not_found)?;
+        if kept.decision.is_some() {
+            return Err(decided());
+        }
+        kept.decision = Some(decision.clone());
+        let (user, role, since) = (kept.new.user, kept.new.role, decision.at);
+        if !decision.approved {
+            return Ok(());
+        }
+        match namespace {
+            None => match rows.members.iter_mut().find(|m| m.tenant == tenant && m.user == user) {
+                Some(member) if at_least(member.role, role) => {}
+                Some(member) => (member.role, member.provider) = (role, None),
+                None => rows.members.push(Membership { tenant, user, role, since, provider: None }),
+            },
+            Some(namespace) => match rows.given.iter_mut().find(|g| g.0 == namespace && g.1 == user) {
+                Some(given) if at_least(given.2, role) => {}
+                Some(given) => given.2 = role,
+                None => rows.given.push((namespace, user, role, since)),
+            },
+        }
+        Ok(())
+    }
+}
