@@ -230,6 +230,12 @@ pub fn namespace_new(tenant: impl Display) -> String {
     format!("/t/{tenant}/namespaces/new")
 }
 
+/// A namespace that a cluster has already becomes the tenant's.
+#[must_use]
+pub fn adopt(tenant: impl Display) -> String {
+    format!("/t/{tenant}/adopt")
+}
+
 /// A namespace.
 #[must_use]
 pub fn namespace(tenant: impl Display, namespace: impl Display) -> String {

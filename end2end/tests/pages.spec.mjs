@@ -26,6 +26,7 @@ const PAGES = {
   'quota requests': () => '/t/shop/quota/requests',
   'ask for quota': () => '/t/shop/quota/requests/new',
   'new namespace': () => '/t/shop/namespaces/new',
+  'adopt a namespace': () => '/t/shop/adopt',
   namespace: ({ path }) => path,
   'share of a namespace': ({ path }) => `${path}/quota`,
   apps: ({ path }) => `${path}/apps`,

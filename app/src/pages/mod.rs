@@ -4,6 +4,7 @@ use crate::router::Entry;
 
 pub mod account;
 pub mod admin;
+pub mod adopt;
 pub mod apps;
 pub mod connections;
 pub mod errors;
@@ -32,6 +33,7 @@ pub const AREAS: &[&[Entry]] = &[
     quotas::ENTRIES,
     requests::ENTRIES,
     apps::ENTRIES,
+    adopt::ENTRIES,
     life::ENTRIES,
     network::ENTRIES,
     namespace::ENTRIES,

@@ -72,6 +72,8 @@ pub struct Model {
     pub namespaces: Vec<Row>,
     /// Whether the reader may make namespaces.
     pub may_create: bool,
+    /// Whether the reader may give the tenant namespaces that a cluster has already.
+    pub may_adopt: bool,
     /// How fresh that is.
     pub freshness: Option<Freshness>,
 }
@@ -88,6 +90,7 @@ async fn load(cx: &Cx) -> Result<Model> {
         display_name: grant.display_name.clone(),
         role: grant.role,
         may_create: could(cx, &grant, Resource::Namespace, Action::Create),
+        may_adopt: could(cx, &grant, Resource::Adoption, Action::Create),
         freshness: stalest(&overviews),
         namespaces: overviews
             .into_iter()
@@ -125,12 +128,13 @@ pub fn view(ui: Ui, m: Model) -> impl IntoView + 'static {
     let new = (m.may_create && !m.namespaces.is_empty()).then(|| {
         link_button(Button::Plain, Some(Icon::Plus), tr::shell::new_namespace(l), paths::namespace_new(&m.tenant))
     });
+    let adopt = m.may_adopt.then(|| link_button(Button::Plain, None, tr::adopt::title(l), paths::adopt(&m.tenant)));
     view! {
         <div class="head">
             <h1>{m.display_name.to_string()}</h1>
             {m.role.map(|r| tag(role_name(l, r)))}
             <span class="tag mono">{m.tenant.to_string()}</span>
-            <div class="do">{new}</div>
+            <div class="do">{adopt}{new}</div>
         </div>
         <section class="card" id="namespaces" aria-label=tr::common::namespaces(l)>{namespaces(ui, &m)}</section>
     }

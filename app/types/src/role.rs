@@ -81,6 +81,8 @@ words!(
         Invitation = "invitation",
         /// A namespace of a tenant.
         Namespace = "namespace",
+        /// That a namespace which a cluster has already becomes a tenant's.
+        Adoption = "adoption",
         /// A named quota that tenants may be given.
         Plan = "plan",
         /// What a tenant may have on a cluster.

@@ -535,6 +535,7 @@ fn request(schema: &str) -> Option<Value> {
         "RequestOffer" => {
             json!({ "resources": { "requests.cpu": "5" }, "until": "2026-12-15", "comment": "As much as is free", "version": 1 })
         }
+        "Adoption" => json!({ "kubeName": "legacy-shop", "name": "legacy" }),
         "Suspension" => json!({ "reason": "No contact for a year" }),
         "NetworkReplacement" => network_replacement(),
         "QuotaMove" => json!({ "from": "staging", "to": "prod", "resources": { "requests.cpu": "500m" } }),
@@ -554,7 +555,8 @@ mod tests {
     use crate::{
         body::Input,
         handlers::{
-            admin, app_actions, apps, life, me, members, namespaces, network, preflight, quotas, requests, tenants,
+            admin, adoption, app_actions, apps, life, me, members, namespaces, network, preflight, quotas, requests,
+            tenants,
         },
     };
 
@@ -582,6 +584,7 @@ mod tests {
         read::<quotas::ShareReplacement>("ShareReplacement");
         read::<quotas::QuotaMove>("QuotaMove");
         read::<network::NetworkReplacement>("NetworkReplacement");
+        read::<adoption::Adoption>("Adoption");
         read::<life::Suspension>("Suspension");
         read::<requests::NewQuotaRequest>("NewQuotaRequest");
         read::<requests::RequestComment>("RequestComment");

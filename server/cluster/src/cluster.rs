@@ -9,6 +9,7 @@ use std::{
 use async_trait::async_trait;
 use berth_core::{
     Error, OpCtx, Result,
+    adoption::Strange,
     authz::{AppRef, Grant, NamespaceRef},
     env::Clock,
     ports::cluster::{
@@ -290,6 +291,22 @@ impl Cluster for KubeCluster {
 
     async fn namespace_taken(&self, desired: &DesiredNamespace) -> Result<bool> {
         self.is_foreign(desired).await
+    }
+
+    async fn strange_namespaces(&self) -> Result<Vec<String>> {
+        self.nobodys_namespaces().await
+    }
+
+    async fn look_at_namespace(&self, desired: &DesiredNamespace) -> Result<Strange> {
+        self.look_at(desired).await
+    }
+
+    async fn adopt_namespace(&self, _: &OpCtx, desired: &DesiredNamespace, uid: &str) -> Result<()> {
+        self.adopt(desired, uid).await
+    }
+
+    async fn disown_namespace(&self, _: &OpCtx, desired: &DesiredNamespace) -> Result<()> {
+        self.disown(desired).await
     }
 
     async fn namespace_stage(&self, desired: &DesiredNamespace) -> Result<Stage> {

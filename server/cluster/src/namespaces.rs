@@ -44,7 +44,7 @@ pub(crate) async fn find(rest: &Rest, kind: Kind, namespace: &str, name: &str) -
 /// `manager` of a tenant `cert`, and giving that tenant rights in it would give it the cluster.
 ///
 /// One of another Berth is foreign too, unless this one (`own`) leads: then the other is gone, and what it left is taken up.
-fn is_foreign(namespace: &Value, desired: &DesiredNamespace, own: Option<&str>, leads: bool) -> bool {
+pub(crate) fn is_foreign(namespace: &Value, desired: &DesiredNamespace, own: Option<&str>, leads: bool) -> bool {
     let labels = &namespace["metadata"]["labels"];
     let installation = namespace["metadata"]["annotations"][meta::INSTALLATION].as_str();
     let of_another = matches!((installation, own), (Some(theirs), Some(own)) if theirs != own);

@@ -5,6 +5,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::Api;
 
 pub(crate) mod admin;
+pub(crate) mod adoption;
 pub(crate) mod app_actions;
 pub(crate) mod apps;
 pub(crate) mod audit;
@@ -30,6 +31,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         members::routes(),
         invitations::routes(),
         namespaces::routes(),
+        adoption::routes(),
         life::routes(),
         network::routes(),
         quotas::routes(),

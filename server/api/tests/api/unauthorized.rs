@@ -121,6 +121,10 @@ fn cases() -> Vec<Case> {
         // Listing namespaces shows those one may see, so seeing the tenant is enough.
         case("list_namespaces", Tenant(Resource::Tenant, Read)),
         case("create_namespace", Tenant(Resource::Namespace, Create)).body(json!({ "name": "dev" })),
+        case("list_adoptable", Tenant(Resource::Adoption, Read)),
+        case("preview_adoption", Tenant(Resource::Adoption, Read)).body(json!({ "kubeName": "legacy", "name": "old" })),
+        case("adopt_namespace", Tenant(Resource::Adoption, Create))
+            .body(json!({ "kubeName": "legacy", "name": "old" })),
         case("get_namespace", Namespace(Resource::Namespace, Read)),
         case("remove_namespace", Namespace(Resource::Namespace, Delete)),
         case("restore_namespace", Namespace(Resource::Namespace, Delete)).after(Before::NamespaceRemoved),

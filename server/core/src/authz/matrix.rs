@@ -51,6 +51,10 @@ pub const fn rule_for(resource: Resource, action: Action) -> Rule {
         (Resource::Invitation, Update) => rule(None, false, false),
         (Resource::Namespace, Read) => rule(Some(Viewer), true, true),
         (Resource::Namespace, Create | Update | Delete) => rule(Some(Admin), true, false),
+        // It shows and gives away what is nobody's yet: only who keeps the platform.
+        (Resource::Adoption, Read) => rule(None, true, true),
+        (Resource::Adoption, Create) => rule(None, true, false),
+        (Resource::Adoption, Update | Delete) => rule(None, false, false),
         (Resource::Plan, Read) => rule(None, true, true),
         (Resource::Plan, Create | Update | Delete) => rule(None, true, false),
         // Members see what they have; only who keeps the platform gives more or less.

@@ -21,6 +21,7 @@ use serde_json::Value;
 use tokio::sync::{broadcast, mpsc};
 
 use crate::{
+    adoption::Strange,
     authz::{AppRef, Grant, NamespaceRef},
     ctx::OpCtx,
     error::{Error, Result},
@@ -384,6 +385,20 @@ pub trait Cluster: Send + Sync {
     /// Whether the cluster has a namespace of that name that is not this tenant's: made by hand, by a tool, for another tenant.
     /// Only Berth itself calls this.
     async fn namespace_taken(&self, desired: &DesiredNamespace) -> Result<bool>;
+    /// Names of the namespaces that are nobody's, as far as the cluster says. Only Berth itself calls this.
+    async fn strange_namespaces(&self) -> Result<Vec<String>>;
+    /// What is in a namespace that is nobody's, or that `desired` has been given to already.
+    ///
+    /// # Errors
+    /// `NotFound`; `Conflict` when it is another tenant's or on its way out.
+    async fn look_at_namespace(&self, desired: &DesiredNamespace) -> Result<Strange>;
+    /// Gives a namespace that was looked at to a tenant: from now on it is the tenant's. Only Berth itself calls this.
+    ///
+    /// # Errors
+    /// `Conflict` when it is another one by now.
+    async fn adopt_namespace(&self, ctx: &OpCtx, desired: &DesiredNamespace, uid: &str) -> Result<()>;
+    /// Takes that back, as long as nothing else was made of it.
+    async fn disown_namespace(&self, ctx: &OpCtx, desired: &DesiredNamespace) -> Result<()>;
     /// How far a namespace is on its way out. One that is not this tenant's is gone.
     async fn namespace_stage(&self, desired: &DesiredNamespace) -> Result<Stage>;
     /// Begins to remove a namespace with all that is in it. Only Berth itself calls this.

@@ -17,6 +17,9 @@ use crate::{
     quota::rules::Rules,
 };
 
+pub mod adoption;
+#[cfg(test)]
+mod adoption_tests;
 pub mod apps;
 mod audit;
 pub mod audit_log;

@@ -25,6 +25,7 @@ use super::{
     lists::{APPS, EVENTS, PODS},
 };
 use crate::{
+    adoption::Strange,
     authz::{AppRef, Grant, NamespaceRef},
     ctx::OpCtx,
     env::Clock,
@@ -42,18 +43,19 @@ pub struct FakeCluster {
     changes: broadcast::Sender<Change>,
     lines: broadcast::Sender<(Arc<str>, LogLine)>,
     held: watch::Sender<bool>,
-    state: Mutex<State>,
+    pub(super) state: Mutex<State>,
 }
 
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     version: i64,
     apps: BTreeMap<(String, String), App>,
     pods: BTreeMap<(String, String), PodRow>,
     events: Vec<(String, EventRow)>,
     logs: Vec<(String, LogLine)>,
     usage: BTreeMap<String, Vec<UsageRow>>,
-    namespaces: Vec<DesiredNamespace>,
+    pub(super) namespaces: Vec<DesiredNamespace>,
+    pub(super) strange: Vec<Strange>,
     idle_since: Option<Timestamp>,
     down: Option<(Timestamp, String)>,
     /// Why its policies refuse every pod.
@@ -215,7 +217,7 @@ impl FakeCluster {
         let _ = self.changes.send(Change { kind, namespace: namespace.into(), app: app.map(Into::into) });
     }
 
-    fn up(&self) -> Result<()> {
+    pub(super) fn up(&self) -> Result<()> {
         match &self.state.lock().down {
             Some((_, reason)) => Err(Error::new(ErrorCode::ClusterUnavailable, reason.clone())),
             None => Ok(()),
@@ -535,18 +537,29 @@ impl Cluster for FakeCluster {
     }
 
     async fn namespace_taken(&self, desired: &DesiredNamespace) -> Result<bool> {
-        self.up()?;
-        let state = self.state.lock();
-        let here = state.namespaces.iter().find(|n| n.kube_name == desired.kube_name);
-        Ok(here.is_some_and(|n| (&n.tenant, &n.name) != (&desired.tenant, &desired.name)))
+        self.taken(desired)
+    }
+
+    async fn strange_namespaces(&self) -> Result<Vec<String>> {
+        self.nobodys()
+    }
+
+    async fn look_at_namespace(&self, desired: &DesiredNamespace) -> Result<Strange> {
+        self.look(desired)
+    }
+
+    async fn adopt_namespace(&self, _: &OpCtx, desired: &DesiredNamespace, uid: &str) -> Result<()> {
+        self.adopt(desired, uid)
+    }
+
+    async fn disown_namespace(&self, _: &OpCtx, desired: &DesiredNamespace) -> Result<()> {
+        self.disown(desired)
     }
 
     async fn namespace_stage(&self, desired: &DesiredNamespace) -> Result<Stage> {
         self.up()?;
-        let theirs = |n: &DesiredNamespace| {
-            n.kube_name == desired.kube_name && n.tenant == desired.tenant && n.name == desired.name
-        };
-        Ok(if self.state.lock().namespaces.iter().any(theirs) { Stage::There } else { Stage::Gone })
+        let known = self.namespaces().iter().any(|n| n.kube_name == desired.kube_name);
+        Ok(if known && !self.taken(desired)? { Stage::There } else { Stage::Gone })
     }
 
     /// It goes at once, with its apps and pods.
