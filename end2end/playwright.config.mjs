@@ -43,7 +43,7 @@ export default defineConfig({
   projects: [
     { name: 'browser', testIgnore: ['screenshots.spec.mjs', ...(real ? [] : ['cluster-trouble.spec.mjs'])] },
     ...(real ? [{ name: 'cluster', testMatch: cluster.map((name) => `${name}.spec.mjs`) }] : []),
-    { name: 'no-js', testMatch: ['main-job.spec.mjs', 'forms.spec.mjs', 'headroom.spec.mjs', 'life.spec.mjs', 'links.spec.mjs', 'sign-in.spec.mjs'], use: { javaScriptEnabled: false } },
+    { name: 'no-js', testMatch: ['main-job.spec.mjs', 'forms.spec.mjs', 'headroom.spec.mjs', 'life.spec.mjs', 'links.spec.mjs', 'sign-in.spec.mjs', 'second-factor.spec.mjs'], use: { javaScriptEnabled: false } },
     ...(process.env.BERTH_SCREENSHOTS ? [{ name: 'screenshots', testMatch: 'screenshots.spec.mjs' }] : []),
   ],
 });

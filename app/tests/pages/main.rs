@@ -3,6 +3,7 @@
 
 mod around;
 mod common;
+mod factors;
 mod life;
 mod links;
 mod providers;

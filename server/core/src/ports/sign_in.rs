@@ -249,11 +249,13 @@ pub enum Refused {
     Taken,
     /// Passwords are not taken any more.
     Local,
+    /// No code is waited for in this browser any more: five minutes are over, or five tries were wrong.
+    Step,
 }
 
 impl Refused {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Unknown,
         Self::State,
         Self::Expired,
@@ -264,6 +266,7 @@ impl Refused {
         Self::Suspended,
         Self::Taken,
         Self::Local,
+        Self::Step,
     ];
 
     /// The translation key.
@@ -280,6 +283,7 @@ impl Refused {
             Self::Suspended => "sign_in_suspended",
             Self::Taken => "sign_in_taken",
             Self::Local => "sign_in_local",
+            Self::Step => "sign_in_step",
         }
     }
 
@@ -297,6 +301,7 @@ impl Refused {
             Self::Suspended => "this account is suspended; ask a platform admin",
             Self::Taken => "this identity opens another account",
             Self::Local => "passwords are not taken here; sign in by a provider",
+            Self::Step => "this took more than five minutes, or five codes were wrong; begin again",
         }
     }
 

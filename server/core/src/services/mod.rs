@@ -30,6 +30,7 @@ mod life_tests;
 mod link_tests;
 pub mod namespaces;
 pub mod network;
+mod passwords;
 pub mod people;
 pub mod plans;
 pub mod preflight;
@@ -44,6 +45,9 @@ pub mod requests;
 pub mod resets;
 pub mod revisions;
 pub mod search;
+#[cfg(test)]
+mod second_factor_tests;
+pub mod second_factors;
 pub mod sign_in;
 #[cfg(test)]
 mod sign_in_tests;
@@ -60,7 +64,7 @@ pub struct Services {
     pub(crate) random: Arc<dyn Random>,
     pub(crate) limits: identity::Limits,
     authz: Authz,
-    passwords: Arc<identity::Passwords>,
+    passwords: Arc<passwords::Passwords>,
     /// Spoken with identity providers: see [`Services::with_protocol`].
     protocol: Arc<dyn Protocol>,
     /// Apps are written without a look at quota and policies: see [`Services::without_preflight`].
@@ -68,6 +72,7 @@ pub struct Services {
     rules: Rules,
     notices: Arc<dyn Notices>,
     ways: Arc<sign_in::KnownWays>,
+    factors: Arc<second_factors::Factors>,
     pub(crate) surroundings: Arc<Surroundings>,
     /// How long what is removed can be taken back.
     pub(crate) grace: SignedDuration,
@@ -84,7 +89,7 @@ impl Services {
         limits: identity::Limits,
     ) -> Self {
         let authz = Authz::new(store.clone());
-        let passwords = Arc::new(identity::Passwords::new(&limits));
+        let passwords = Arc::new(passwords::Passwords::new(&limits));
         Self {
             store,
             clusters,
@@ -100,6 +105,7 @@ impl Services {
             surroundings: Arc::default(),
             grace: SignedDuration::from_hours(7 * 24),
             ways: Arc::default(),
+            factors: Arc::default(),
         }
     }
 

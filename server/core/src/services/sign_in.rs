@@ -233,7 +233,7 @@ impl Services {
                 Some(user) => self.connect(ctx, user, &provider, &claims).await?,
                 None => self.come_in(ctx, &provider, &claims, user_agent).await?,
             };
-            Ok(Done { value: (done.value, attempt.return_to), detail: done.detail, by: done.by })
+            Ok(Done { value: (done.value, attempt.return_to), detail: done.detail, by: done.by, action: done.action })
         };
         let target = format!("provider:{}", provider.chars().take(ProviderName::MAX).collect::<String>());
         self.audited(ctx, action, target, None, work).await
@@ -334,6 +334,7 @@ impl Services {
                 platform_role: None,
                 disabled: false,
                 must_change_password: false,
+                second_factor: false,
                 created_at: now,
             };
             let account = Account { user, password_hash: None };
@@ -366,7 +367,7 @@ impl Services {
     /// # Errors
     /// Unauthenticated.
     pub async fn has_password(&self, ctx: &OpCtx) -> Result<bool> {
-        let person = self.authz.person(ctx)?;
+        let person = self.authz.with_password(ctx)?;
         let account = self.store.find_account_by_id(person.id).await?.ok_or_else(Error::unauthenticated)?;
         Ok(account.password_hash.is_some() && self.store.local_accounts().await?)
     }
