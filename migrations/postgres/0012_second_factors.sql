@@ -26,3 +26,8 @@ CREATE TABLE second_steps (
 );
 CREATE INDEX second_steps_by_user ON second_steps (user_id, expires_at);
 CREATE INDEX second_steps_by_expiry ON second_steps (expires_at);
+
+-- Where a sign-in by a provider was begun, so that nobody fills the table.
+ALTER TABLE sign_in_attempts ADD COLUMN network TEXT COLLATE "C" NOT NULL DEFAULT '';
+CREATE INDEX sign_in_attempts_by_network ON sign_in_attempts (network, expires_at);
+CREATE INDEX sign_in_attempts_by_user ON sign_in_attempts (user_id, expires_at);

@@ -39,8 +39,22 @@ pub struct Attempt {
     pub user: Option<Uuid>,
     /// A path of ours.
     pub return_to: String,
+    /// Where it was begun.
+    pub network: String,
     /// Worth nothing from then on.
     pub expires_at: Timestamp,
+}
+
+/// How many sign-ins may be under way: where there are more, those that end first make room. Strangers begin as many as they like, and
+/// to refuse would let one of them keep the others out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Most {
+    /// From one network; many people may share one.
+    pub of_network: i64,
+    /// To connect one account.
+    pub of_user: i64,
+    /// In all.
+    pub overall: i64,
 }
 
 /// A rule to be made.
@@ -123,8 +137,8 @@ pub trait SignIns: Send + Sync {
     /// Removes a provider with its rules and the memberships that those made. `NotFound`.
     async fn delete_provider(&self, grant: &Grant<PlatformRef>, name: &ProviderName) -> Result<()>;
 
-    /// Keeps an attempt.
-    async fn begin_attempt(&self, attempt: &Attempt) -> Result<()>;
+    /// Keeps an attempt, and of all no more than `most`; those that are over at `now` go.
+    async fn begin_attempt(&self, attempt: &Attempt, most: Most, now: Timestamp) -> Result<()>;
     /// Takes the attempt of a secret away, ended or not: of those who come with it at once, one gets it.
     async fn take_attempt(&self, digest: &Digest) -> Result<Option<Attempt>>;
 

@@ -74,6 +74,7 @@ suite! {
         sign_in::sweep,
         providers::providers,
         providers::attempts_are_taken_once,
+        providers::nobody_fills_the_table,
         providers::identities,
         providers::the_last_way_in_stays,
         providers::rules_of_groups,
