@@ -78,7 +78,7 @@ pub async fn respond(cx: &Cx, page: Page, live: bool) -> PageResponse {
 
 /// Asks for what the frame shows. A frame that lacks its switchers is better than no page, so failures leave them empty.
 async fn load(cx: &PageCx, place: &Place, live: bool) -> Frame {
-    let person = cx.ctx.person().filter(|p| !p.must_change_password);
+    let person = cx.ctx.person().filter(|p| p.is_ready());
     let places = match person {
         Some(_) if *place != Place::Nowhere => places(cx, place).await.unwrap_or_else(|e| {
             tracing::warn!(request_id = %cx.ctx.request_id, error = %e, "the frame lacks its places");
@@ -95,7 +95,7 @@ async fn load(cx: &PageCx, place: &Place, live: bool) -> Frame {
         flash: cx.request.flash.clone(),
         person: cx.ctx.person().map(|p| PersonBadge {
             display_name: p.display_name.clone(),
-            platform: p.platform_role.is_some() && !p.must_change_password,
+            platform: p.platform_role.is_some() && p.is_ready(),
         }),
         tenants: places.tenants,
         namespaces: places.namespaces,
@@ -477,6 +477,7 @@ fn navigation(frame: &Frame, place: &Place) -> Option<AnyView> {
                 entry(Icon::Key, tr::common::tokens(lang), paths::TOKENS, *at == HomeNav::Tokens),
                 entry(Icon::Screen, tr::common::sessions(lang), paths::SESSIONS, *at == HomeNav::Sessions),
                 entry(Icon::Lock, tr::sign_in::ways(lang), paths::CONNECTIONS, *at == HomeNav::Connections),
+                entry(Icon::Ok, tr::factors::title(lang), paths::SECOND_FACTOR, *at == HomeNav::SecondFactor),
             ];
             let tenants = vec![entry(Icon::Tenant, tr::common::tenants(lang), paths::HOME, *at == HomeNav::Tenants)];
             (tr::common::home(lang), vec![("", tenants), (tr::common::account(lang), mine)])

@@ -35,6 +35,8 @@ pub fn safe_next(next: &str) -> Option<&str> {
 pub const HOME: &str = "/";
 /// Sign-in.
 pub const SIGN_IN: &str = "/sign-in";
+/// Where a code is asked for besides the password.
+pub const SIGN_IN_CODE: &str = "/sign-in/code";
 /// Sign-out, a form only.
 pub const SIGN_OUT: &str = "/sign-out";
 /// An invitation that was opened.
@@ -51,6 +53,8 @@ pub const ACCOUNT: &str = "/account";
 pub const TOKENS: &str = "/account/tokens";
 /// The identity providers that open one's account.
 pub const CONNECTIONS: &str = "/account/connections";
+/// What is asked for besides one's password.
+pub const SECOND_FACTOR: &str = "/account/second-factor";
 /// One's sessions.
 pub const SESSIONS: &str = "/account/sessions";
 /// Language and colours, a form only.
@@ -90,6 +94,12 @@ pub const API_DOCS: &str = "/api/docs";
 #[must_use]
 pub fn sign_in(next: &str) -> String {
     with_query(SIGN_IN, [("next", if next == HOME { "" } else { next })])
+}
+
+/// The code besides the password, then on to `next`.
+#[must_use]
+pub fn sign_in_code(next: &str) -> String {
+    with_query(SIGN_IN_CODE, [("next", if next == HOME { "" } else { next })])
 }
 
 /// The link of an invitation.
@@ -313,6 +323,8 @@ mod tests {
             HOME.to_owned(),
             sign_in("/t/shop?x=1&y=2"),
             sign_in(HOME),
+            sign_in_code("/t/shop"),
+            sign_in_code(HOME),
             admin_person("alice"),
             admin_audit_entry(4711),
             tenant(t),
@@ -338,6 +350,8 @@ mod tests {
         /
         /sign-in?next=/t/shop%3Fx%3D1%26y%3D2
         /sign-in
+        /sign-in/code?next=/t/shop
+        /sign-in/code
         /admin/people/alice
         /admin/audit/4711
         /t/shop

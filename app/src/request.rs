@@ -203,6 +203,8 @@ pub enum HomeNav {
     Sessions,
     /// Identity providers that open the account.
     Connections,
+    /// What is asked for besides the password.
+    SecondFactor,
     /// None of them.
     Other,
 }

@@ -30,7 +30,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     audit_key,
     config::{LogFormat, Settings},
-    embedded, http, listen, logging, notices,
+    embedded, http, listen, logging, notices, seal_key,
 };
 
 /// How often rows and clusters are made to agree where nothing says that they differ.
@@ -102,6 +102,10 @@ impl Portal {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let store = berth_store::connect(&settings.database()?, &settings.store_options()).await?;
         let audit_key = audit_key::open(settings)?;
+        let seal_key = seal_key::open(settings)?;
+        if seal_key.is_none() {
+            tracing::warn!("nobody can add a second factor: replicas need a key to share, second_factor_key_file");
+        }
         let link = connection(settings).await?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
 
@@ -120,6 +124,7 @@ impl Portal {
             .with_protocol(Arc::new(protocol))
             .with_rules(settings.rules())
             .with_grace(settings.grace())
+            .with_second_factors(seal_key, settings.required_second_factor())
             .with_surroundings(settings.surroundings(link.own_namespace.as_deref())?)
             .with_notices(Arc::new(notices::Logged));
         tasks.spawn(keep(

@@ -17,6 +17,7 @@ pub mod network;
 pub mod quotas;
 pub mod requests;
 pub mod search;
+pub mod second_factor;
 pub mod session;
 pub mod tenant;
 
@@ -24,6 +25,7 @@ pub mod tenant;
 pub const AREAS: &[&[Entry]] = &[
     home::ENTRIES,
     session::ENTRIES,
+    second_factor::ENTRIES,
     links::ENTRIES,
     invitations::ENTRIES,
     account::ENTRIES,

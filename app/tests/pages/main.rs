@@ -4,6 +4,7 @@
 mod adopt;
 mod around;
 mod common;
+mod factors;
 mod life;
 mod links;
 mod providers;

@@ -251,6 +251,7 @@ fn user() -> Option<User> {
         platform_role: None,
         disabled: false,
         must_change_password: false,
+        second_factor: true,
         created_at: at(-600),
     })
 }

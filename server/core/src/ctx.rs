@@ -55,6 +55,16 @@ pub struct Person {
     pub scope: TokenScope,
     /// Nothing but changing the password is allowed before that is done.
     pub must_change_password: bool,
+    /// Nothing but adding a second factor is allowed before that is done.
+    pub needs_second_factor: bool,
+}
+
+impl Person {
+    /// Whether all that their roles give is open to them: nothing must be done first.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        !self.must_change_password && !self.needs_second_factor
+    }
 }
 
 /// Who asks.

@@ -15,9 +15,11 @@ pub mod network;
 pub mod notices;
 pub mod ports;
 pub mod quota;
+pub mod seal;
 pub mod services;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod totp;
 pub mod yaml;
 
 pub use ctx::{Actor, OpCtx, Person, RequestMeta, Via};

@@ -23,6 +23,7 @@ mod people;
 mod postgres;
 mod quotas;
 mod requests;
+mod second_factors;
 mod sign_in;
 mod sqlite;
 mod store;

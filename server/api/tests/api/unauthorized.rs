@@ -8,6 +8,7 @@ use berth_core::{
     ports::{
         links::{Links as _, NewInvitation, Within},
         requests::Requests as _,
+        second_factors::{Authenticator, SecondFactors as _},
         sign_in::{NewGroupRule, SignIns as _},
         store::{Account, People as _, Tenants as _},
     },
@@ -101,6 +102,7 @@ fn cases() -> Vec<Case> {
         case("list_tokens", SignedIn),
         case("create_token", Browser).body(json!({ "name": "x" })),
         case("revoke_token", Browser),
+        case("get_second_factors", SignedIn),
         case("list_tenants", SignedIn),
         case("create_tenant", Platform(Resource::Tenant, Create)).body(json!({ "name": "games" })),
         case("get_tenant", Tenant(Resource::Tenant, Read)),
@@ -186,6 +188,7 @@ fn cases() -> Vec<Case> {
             .body(json!({ "displayName": "x", "platformRole": null, "disabled": false })),
         case("reset_password", Platform(User, Update)),
         case("create_reset_link", Platform(User, Update)),
+        case("remove_second_factors", Platform(User, Update)),
         case("list_providers", Platform(SignIn, Read)),
         case("create_provider", Platform(SignIn, Create))
             .body(json!({ "name": "other", "issuer": "https://other.example.com", "clientId": "berth" })),
@@ -401,6 +404,7 @@ async fn platform() -> Site {
     let grant = Grant::unchecked(PlatformRef, Resource::SignIn, Action::Create);
     site.world.store.create_group_rule(&grant, corp.id, &rule).await.unwrap();
     invitations(&site).await;
+    second_factor(&site).await;
     for namespace in ["prod", "staging"] {
         let (tenant, namespace) = ("shop".parse().unwrap(), namespace.parse().unwrap());
         site.world.services.set_share(&root, &tenant, &namespace, Some(&amounts("2"))).await.unwrap();
@@ -434,6 +438,13 @@ async fn invitations(site: &Site) {
         };
         site.world.store.create_invitation(within, &new).await.unwrap();
     }
+}
+
+/// Somebody with a second factor that may be lost.
+async fn second_factor(site: &Site) {
+    let user = site.world.store.find_account(&"bystander".parse().unwrap()).await.unwrap().unwrap().user.id;
+    let new = Authenticator { sealed: vec![1], created_at: site.world.system().now(), last_step: 0 };
+    site.world.store.add_authenticator(user, &new, &[]).await.unwrap();
 }
 
 /// A request of the developer's, with an offer: whatever may be done to a request can be done to it.

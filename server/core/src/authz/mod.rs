@@ -34,11 +34,23 @@ impl Authz {
         Self { store }
     }
 
-    /// The person who asks, who must have a password of their own.
+    /// The person who asks, who must have a password of their own, and a second factor where one is required.
+    ///
+    /// # Errors
+    /// Unauthenticated; forbidden while the password must be changed, or a second factor added.
+    pub fn person<'a>(&self, ctx: &'a OpCtx) -> Result<&'a Person> {
+        let person = self.with_password(ctx)?;
+        if person.needs_second_factor {
+            return Err(Error::new(ErrorCode::Forbidden, "add a second factor to your account first"));
+        }
+        Ok(person)
+    }
+
+    /// The person who asks, who must have a password of their own: for what one does to get a second factor.
     ///
     /// # Errors
     /// Unauthenticated; forbidden while the password must be changed.
-    pub fn person<'a>(&self, ctx: &'a OpCtx) -> Result<&'a Person> {
+    pub fn with_password<'a>(&self, ctx: &'a OpCtx) -> Result<&'a Person> {
         let person = ctx.person().ok_or_else(Error::unauthenticated)?;
         if person.must_change_password {
             return Err(Error::new(ErrorCode::Forbidden, "choose a password of your own first"));

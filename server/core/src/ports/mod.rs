@@ -7,5 +7,6 @@ pub mod links;
 pub mod pages;
 pub mod quotas;
 pub mod requests;
+pub mod second_factors;
 pub mod sign_in;
 pub mod store;

@@ -16,7 +16,9 @@ pub use super::audit::{AuditChain, Slice};
 use crate::{
     authz::{Grant, NamespaceRef, PlatformRef, TenantRef},
     error::{Error, Result},
-    ports::{life::Lives, links::Links, quotas::Quotas, requests::Requests, sign_in::SignIns},
+    ports::{
+        life::Lives, links::Links, quotas::Quotas, requests::Requests, second_factors::SecondFactors, sign_in::SignIns,
+    },
 };
 
 /// A SHA-256 of a secret that is too random to be guessed: what stands in the database instead of it.
@@ -171,7 +173,8 @@ pub trait People: Send + Sync {
     async fn create_user(&self, account: &Account) -> Result<()>;
     /// Sets display name, platform role and whether they may sign in; ends their sessions when they may not. `NotFound` when there is none.
     async fn update_user(&self, grant: &Grant<PlatformRef>, user: &User) -> Result<()>;
-    /// Replaces the password hash, ends all sessions, and makes links that would set another password void.
+    /// Replaces the password hash, ends all sessions and sign-ins that wait for a code, and makes links that would set another
+    /// password void.
     async fn set_password(&self, user: Uuid, hash: &str, must_change: bool) -> Result<()>;
     /// Replaces the hash alone, when the parameters have become stronger.
     async fn rehash_password(&self, user: Uuid, old: &str, new: &str) -> Result<()>;
@@ -298,7 +301,11 @@ pub trait Database: Send + Sync {
 
 /// All of it.
 pub trait Store:
-    People + SignIns + Links + Tenants + Lives + Quotas + Requests + Journal + AuditChain + Database
+    People + SignIns + SecondFactors + Links + Tenants + Lives + Quotas + Requests + Journal + AuditChain + Database
 {
 }
-impl<T: People + SignIns + Links + Tenants + Lives + Quotas + Requests + Journal + AuditChain + Database> Store for T {}
+impl<
+    T: People + SignIns + SecondFactors + Links + Tenants + Lives + Quotas + Requests + Journal + AuditChain + Database,
+> Store for T
+{
+}

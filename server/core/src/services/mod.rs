@@ -33,6 +33,7 @@ mod life_tests;
 mod link_tests;
 pub mod namespaces;
 pub mod network;
+mod passwords;
 pub mod people;
 pub mod plans;
 pub mod preflight;
@@ -47,6 +48,9 @@ pub mod requests;
 pub mod resets;
 pub mod revisions;
 pub mod search;
+#[cfg(test)]
+mod second_factor_tests;
+pub mod second_factors;
 pub mod sign_in;
 #[cfg(test)]
 mod sign_in_tests;
@@ -63,7 +67,7 @@ pub struct Services {
     pub(crate) random: Arc<dyn Random>,
     pub(crate) limits: identity::Limits,
     authz: Authz,
-    passwords: Arc<identity::Passwords>,
+    passwords: Arc<passwords::Passwords>,
     /// Spoken with identity providers: see [`Services::with_protocol`].
     protocol: Arc<dyn Protocol>,
     /// Apps are written without a look at quota and policies: see [`Services::without_preflight`].
@@ -71,6 +75,7 @@ pub struct Services {
     rules: Rules,
     notices: Arc<dyn Notices>,
     ways: Arc<sign_in::KnownWays>,
+    factors: Arc<second_factors::Factors>,
     pub(crate) surroundings: Arc<Surroundings>,
     /// How long what is removed can be taken back.
     pub(crate) grace: SignedDuration,
@@ -87,7 +92,7 @@ impl Services {
         limits: identity::Limits,
     ) -> Self {
         let authz = Authz::new(store.clone());
-        let passwords = Arc::new(identity::Passwords::new(&limits));
+        let passwords = Arc::new(passwords::Passwords::new(&limits));
         Self {
             store,
             clusters,
@@ -103,6 +108,7 @@ impl Services {
             surroundings: Arc::default(),
             grace: SignedDuration::from_hours(7 * 24),
             ways: Arc::default(),
+            factors: Arc::default(),
         }
     }
 

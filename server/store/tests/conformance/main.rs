@@ -11,6 +11,7 @@ mod people;
 mod providers;
 mod quotas;
 mod requests;
+mod second_factors;
 mod sign_in;
 mod tenants;
 mod upkeep;
@@ -73,10 +74,17 @@ suite! {
         sign_in::sweep,
         providers::providers,
         providers::attempts_are_taken_once,
+        providers::nobody_fills_the_table,
         providers::identities,
         providers::the_last_way_in_stays,
         providers::rules_of_groups,
         providers::passwords_can_be_switched_off,
+        second_factors::authenticators,
+        second_factors::codes_count_once,
+        second_factors::recovery_codes,
+        second_factors::what_goes_with_them,
+        second_factors::sign_ins_that_wait,
+        second_factors::few_wait_and_none_for_ever,
         links::invitations,
         links::invitations_are_accepted,
         links::one_of_many_accepts,
