@@ -73,6 +73,10 @@ pub const ADMIN_TENANT_NEW: &str = "/admin/tenants/new";
 pub const ADMIN_PLANS: &str = "/admin/plans";
 /// A new plan.
 pub const ADMIN_PLAN_NEW: &str = "/admin/plans/new";
+/// The platform's room, for admins.
+pub const ADMIN_CAPACITY: &str = "/admin/capacity";
+/// Machines, for admins.
+pub const ADMIN_NODES: &str = "/admin/nodes";
 /// Identity providers.
 pub const ADMIN_SIGN_IN: &str = "/admin/sign-in";
 /// A new identity provider.
@@ -120,6 +124,18 @@ pub fn admin_person(user: impl Display) -> String {
 #[must_use]
 pub fn admin_audit_entry(sequence: i64) -> String {
     format!("/admin/audit/{sequence}")
+}
+
+/// A node, for admins.
+#[must_use]
+pub fn admin_node(node: &str) -> String {
+    format!("{ADMIN_NODES}/{}", encode(node))
+}
+
+/// Where a node is emptied.
+#[must_use]
+pub fn admin_node_drain(node: &str) -> String {
+    format!("{ADMIN_NODES}/{}/drain", encode(node))
 }
 
 /// A plan, for admins.

@@ -218,6 +218,10 @@ pub enum AdminNav {
     Tenants,
     /// Plans.
     Plans,
+    /// The platform's room.
+    Capacity,
+    /// Machines.
+    Nodes,
     /// Identity providers.
     SignIn,
     /// Requests for another quota.

@@ -219,6 +219,7 @@ async fn nothing_opens_without_rights() {
             .replace("{namespace}", "dev")
             .replace("{app}", "web")
             .replace("{pod}", "web-1")
+            .replace("{node}", "node-1")
             .replace("{plan}", "small")
             .replace("{provider}", "corp")
             .replace("{secret}", "no-such-secret")

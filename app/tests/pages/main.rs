@@ -5,5 +5,6 @@ mod around;
 mod common;
 mod life;
 mod links;
+mod nodes;
 mod providers;
 mod requests;

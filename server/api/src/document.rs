@@ -20,8 +20,8 @@ use utoipa::{
 use crate::{
     examples,
     handlers::{
-        admin, app_actions, apps, audit, invitations, me, members, namespaces, preflight::PREFLIGHT, providers, quotas,
-        requests, tenants, workloads,
+        admin, app_actions, apps, audit, invitations, me, members, namespaces, nodes, preflight::PREFLIGHT, providers,
+        quotas, requests, tenants, workloads,
     },
     logs,
     problem::PROBLEM_JSON,
@@ -67,6 +67,7 @@ const TAGS: &[(&str, &str)] = &[
     ("revisions", "What an app was before."),
     ("workloads", "Pods, events and logs."),
     ("search", "Over all that you may see."),
+    ("clusters", "Clusters and their machines; for people with a role on the platform."),
     ("admin", "The platform itself; for people with a role on it."),
 ];
 
@@ -89,6 +90,7 @@ const LISTS: &[(&str, &Columns)] = &[
     ("list_revisions", &app_actions::REVISIONS),
     ("list_pods", &workloads::PODS),
     ("list_events", &workloads::EVENT_COLUMNS),
+    ("list_nodes", &nodes::NODES),
     ("list_users", &admin::USERS),
     ("list_providers", &providers::PROVIDERS),
     ("list_group_rules", &providers::RULES),

@@ -24,6 +24,7 @@ mod logs;
 pub mod meta;
 mod namespaces;
 mod network;
+mod nodes;
 mod policy;
 mod quotas;
 mod rest;

@@ -14,6 +14,7 @@ pub(crate) mod me;
 pub(crate) mod members;
 pub(crate) mod namespaces;
 pub(crate) mod network;
+pub(crate) mod nodes;
 pub(crate) mod preflight;
 pub(crate) mod providers;
 pub(crate) mod quotas;
@@ -32,6 +33,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         namespaces::routes(),
         life::routes(),
         network::routes(),
+        nodes::routes(),
         quotas::routes(),
         requests::routes(),
         apps::routes(),

@@ -54,6 +54,7 @@ enum Before {
     TenantSuspended,
     TenantRemoved,
     NamespaceRemoved,
+    Draining,
 }
 
 fn case(id: &'static str, need: Need) -> Case {
@@ -82,6 +83,10 @@ impl Case {
         let services = &site.world.services;
         match self.before {
             Before::Nothing => {}
+            Before::Draining => {
+                let consent = berth_types::node::DrainConsent::default();
+                drop(services.drain_node(&root, &"local".parse().unwrap(), "node-1", "node-1", consent).await.unwrap());
+            }
             Before::TenantSuspended => drop(services.suspend_tenant(&root, shop, "x").await.unwrap()),
             Before::TenantRemoved => drop(services.remove_tenant(&root, shop, "").await.unwrap()),
             Before::NamespaceRemoved => {
@@ -176,6 +181,14 @@ fn cases() -> Vec<Case> {
         case("app_logs", Namespace(Log, Read)).stream(),
         case("pod_logs", Namespace(Log, Read)).stream(),
         case("search", SignedIn),
+        case("get_capacity", Platform(Resource::Platform, Read)),
+        case("list_nodes", Platform(Resource::Node, Read)),
+        case("get_node", Platform(Resource::Node, Read)),
+        case("cordon_node", Platform(Resource::Node, Update)),
+        case("uncordon_node", Platform(Resource::Node, Update)),
+        case("plan_drain", Platform(Resource::Node, Read)),
+        case("drain_node", Platform(Resource::Node, Update)).body(json!({ "confirm": "node-1" })),
+        case("stop_drain", Platform(Resource::Node, Update)).after(Before::Draining),
         case("list_users", Platform(User, Read)),
         case("create_user", Platform(User, Create)).body(json!({ "name": "zoe" })),
         case("update_user", Platform(User, Update))
@@ -374,6 +387,7 @@ async fn member(site: &Site, user: &str, role: TenantRole) {
 /// A platform with somebody in `shop` who is none of those who ask.
 async fn platform() -> Site {
     let site = Site::new().await;
+    site.world.cluster.with_nodes(|nodes| nodes.rows.push(berth_core::testing::node("node-1", "1")));
     site.world.person("bystander", None).await;
     member(&site, "bystander", TenantRole::Viewer).await;
     let root = site.world.ctx("root").await;
@@ -458,6 +472,8 @@ fn uri(path: &str) -> String {
         ("{pod}", POD),
         ("{revision}", "1"),
         ("{entry}", "1"),
+        ("{cluster}", "local"),
+        ("{node}", "node-1"),
         ("{plan}", "small"),
         ("{provider}", "corp"),
         ("{rule}", "00000000-0000-0000-0000-000000000002"),

@@ -20,6 +20,7 @@ use crate::{
 pub mod apps;
 mod audit;
 pub mod audit_log;
+pub mod capacity;
 mod claims;
 pub mod identity;
 pub mod invitations;
@@ -30,6 +31,9 @@ mod life_tests;
 mod link_tests;
 pub mod namespaces;
 pub mod network;
+#[cfg(test)]
+mod node_tests;
+pub mod nodes;
 pub mod people;
 pub mod plans;
 pub mod preflight;

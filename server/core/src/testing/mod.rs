@@ -31,12 +31,15 @@ mod cluster;
 mod life;
 mod links;
 mod lists;
+mod nodes;
 mod quotas;
 mod requests;
 mod sign_in;
 mod store;
+mod streams;
 
 pub use cluster::FakeCluster;
+pub use nodes::{Nodes, node, tenancy};
 pub use sign_in::FakeProtocol;
 pub use store::FakeStore;
 
