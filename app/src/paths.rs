@@ -75,6 +75,10 @@ pub const ADMIN_PLANS: &str = "/admin/plans";
 pub const ADMIN_PLAN_NEW: &str = "/admin/plans/new";
 /// The platform's room, for admins.
 pub const ADMIN_CAPACITY: &str = "/admin/capacity";
+/// Banners on everybody's pages, for admins.
+pub const ADMIN_ANNOUNCEMENTS: &str = "/admin/announcements";
+/// A new one.
+pub const ADMIN_ANNOUNCEMENT_NEW: &str = "/admin/announcements/new";
 /// Machines, for admins.
 pub const ADMIN_NODES: &str = "/admin/nodes";
 /// Identity providers.
@@ -124,6 +128,12 @@ pub fn admin_person(user: impl Display) -> String {
 #[must_use]
 pub fn admin_audit_entry(sequence: i64) -> String {
     format!("/admin/audit/{sequence}")
+}
+
+/// An announcement, for admins.
+#[must_use]
+pub fn admin_announcement(id: impl Display) -> String {
+    format!("{ADMIN_ANNOUNCEMENTS}/{id}")
 }
 
 /// A node, for admins.

@@ -222,6 +222,8 @@ pub enum AdminNav {
     Capacity,
     /// Machines.
     Nodes,
+    /// Banners on everybody's pages.
+    Announcements,
     /// Identity providers.
     SignIn,
     /// Requests for another quota.

@@ -51,6 +51,8 @@ const PAGES = {
   'new tenant': () => '/admin/tenants/new',
   'quota of a tenant': () => '/admin/tenants/shop/quota',
   plans: () => '/admin/plans',
+  announcements: () => '/admin/announcements',
+  'new announcement': () => '/admin/announcements/new',
   capacity: () => '/admin/capacity',
   nodes: () => '/admin/nodes',
   'nodes, none fits': () => '/admin/nodes?q=nothing-is-called-that',

@@ -22,6 +22,7 @@ use crate::{
     ui::Ui,
 };
 
+mod announcements;
 mod audit;
 mod capacity;
 mod drain;
@@ -64,6 +65,11 @@ pub const ENTRIES: &[Entry] = &[
     Entry::page("/admin/nodes/{node}/drain", Access::Platform, |cx| drain::page(cx, None).boxed())
         .form(|cx| drain::act(cx).boxed())
         .live(|cx| drain::live(cx).boxed()),
+    Entry::page(paths::ADMIN_ANNOUNCEMENTS, Access::Platform, |cx| announcements::list(cx).boxed()),
+    Entry::page(paths::ADMIN_ANNOUNCEMENT_NEW, Access::Platform, |cx| announcements::new(cx, Form::default()).boxed())
+        .form(|cx| announcements::create(cx).boxed()),
+    Entry::page("/admin/announcements/{announcement}", Access::Platform, |cx| announcements::one(cx, None).boxed())
+        .form(|cx| announcements::change(cx).boxed()),
     Entry::page(paths::ADMIN_AUDIT, Access::Platform, |cx| audit::list(cx).boxed()),
     Entry::page("/admin/audit/{entry}", Access::Platform, |cx| audit::one(cx).boxed()),
 ];

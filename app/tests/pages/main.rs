@@ -1,6 +1,7 @@
 //! Pages of the whole app, over services that keep everything in memory: one program, as each costs a while to build.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod announcements;
 mod around;
 mod common;
 mod life;

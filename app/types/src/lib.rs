@@ -3,6 +3,7 @@
 //!
 //! Everything that is serialised uses `camelCase`, as Kubernetes does. Times are RFC 3339 in UTC.
 
+pub mod announcement;
 pub mod app;
 pub mod app_status;
 pub mod app_validate;

@@ -69,6 +69,8 @@ words!(
         Node = "node",
         /// People and their platform roles.
         User = "user",
+        /// A banner on everybody's pages.
+        Banner = "banner",
         /// A provider by which people sign in, what its groups mean, and whether passwords are taken.
         SignIn = "sign-in",
         /// The platform's audit log.

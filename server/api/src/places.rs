@@ -100,6 +100,11 @@ impl OfPod {
 }
 
 #[derive(Deserialize)]
+pub(crate) struct OfAnnouncement {
+    pub announcement: Uuid,
+}
+
+#[derive(Deserialize)]
 pub(crate) struct InCluster {
     pub cluster: ClusterId,
 }

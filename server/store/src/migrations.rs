@@ -80,6 +80,7 @@ const ALL: &[Migration] = &[
     migration!(9, "requests", "0009_requests"),
     migration!(10, "life", "0010_life"),
     migration!(11, "ways_in", "0011_ways_in"),
+    migration!(12, "announcements", "0012_announcements"),
 ];
 
 /// The version that this program wants.

@@ -1,6 +1,7 @@
-//! Machines.
+//! Machines, and what is announced.
 
 use berth_types::{
+    announcement::{Announcement, AnnouncementLevel},
     capacity::{CapacityRow, ClusterCapacity, LargestTenant},
     node::{
         DrainConsent, DrainMark, DrainPlan, DrainStep, NodeCondition, NodePod, NodeResource, NodeRow, NodeState,
@@ -10,7 +11,7 @@ use berth_types::{
 };
 use serde_json::{Value, json};
 
-use super::{POD, at, named, to_value};
+use super::{POD, at, id, named, to_value};
 
 const NODE: &str = "node-1";
 
@@ -123,6 +124,21 @@ fn capacity() -> Option<ClusterCapacity> {
 
 pub(super) fn of(schema: &str) -> Option<Value> {
     match schema {
+        "Announcement" => to_value(Announcement {
+            id: id(11),
+            level: AnnouncementLevel::Warning,
+            text: "Maintenance on Sunday from 6 to 8: https://status.example.com/42".to_owned(),
+            from: at(0),
+            until: Some(at(600)),
+            on_sign_in: true,
+            created_by: "root".to_owned(),
+            created_at: at(-60),
+            version: 1,
+        }),
+        "AnnouncementText" => Some(json!({
+            "level": "warning", "text": "Maintenance on Sunday from 6 to 8: https://status.example.com/42",
+            "from": "2026-11-20T08:00:00Z", "until": "2026-11-20T18:00:00Z", "onSignIn": true,
+        })),
         "ClusterCapacity" => to_value(capacity()?),
         "NodeRow" => to_value(row()),
         "NodeView" => to_value(view()?),
@@ -141,5 +157,6 @@ mod tests {
     #[test]
     fn what_is_sent_can_be_read() {
         serde_json::from_value::<crate::handlers::nodes::DrainOrder>(of("DrainOrder").unwrap()).unwrap();
+        serde_json::from_value::<berth_types::announcement::AnnouncementText>(of("AnnouncementText").unwrap()).unwrap();
     }
 }

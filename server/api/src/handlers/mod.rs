@@ -5,6 +5,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::Api;
 
 pub(crate) mod admin;
+pub(crate) mod announcements;
 pub(crate) mod app_actions;
 pub(crate) mod apps;
 pub(crate) mod audit;
@@ -42,6 +43,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         workloads::routes(),
         search::routes(),
         admin::routes(),
+        announcements::routes(),
         providers::routes(),
         audit::routes(),
     ]

@@ -35,6 +35,9 @@ pub const fn rule_for(resource: Resource, action: Action) -> Rule {
         (Resource::Node, Read) => rule(None, true, true),
         (Resource::Node, Update) => rule(None, true, false),
         (Resource::Node, Create | Delete) => rule(None, false, false),
+        // What is shown now, everybody sees; who keeps the platform sees what is to come, too.
+        (Resource::Banner, Read) => rule(None, true, true),
+        (Resource::Banner, Create | Update | Delete) => rule(None, true, false),
         (Resource::SignIn, Read) => rule(None, true, true),
         (Resource::SignIn, Create | Update | Delete) => rule(None, true, false),
         (Resource::Audit, Read) => rule(None, true, true),

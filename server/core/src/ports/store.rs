@@ -16,7 +16,9 @@ pub use super::audit::{AuditChain, Slice};
 use crate::{
     authz::{Grant, NamespaceRef, PlatformRef, TenantRef},
     error::{Error, Result},
-    ports::{life::Lives, links::Links, quotas::Quotas, requests::Requests, sign_in::SignIns},
+    ports::{
+        announcements::Announcements, life::Lives, links::Links, quotas::Quotas, requests::Requests, sign_in::SignIns,
+    },
 };
 
 /// A SHA-256 of a secret that is too random to be guessed: what stands in the database instead of it.
@@ -298,7 +300,11 @@ pub trait Database: Send + Sync {
 
 /// All of it.
 pub trait Store:
-    People + SignIns + Links + Tenants + Lives + Quotas + Requests + Journal + AuditChain + Database
+    People + SignIns + Links + Tenants + Lives + Quotas + Requests + Announcements + Journal + AuditChain + Database
 {
 }
-impl<T: People + SignIns + Links + Tenants + Lives + Quotas + Requests + Journal + AuditChain + Database> Store for T {}
+impl<
+    T: People + SignIns + Links + Tenants + Lives + Quotas + Requests + Announcements + Journal + AuditChain + Database,
+> Store for T
+{
+}

@@ -17,6 +17,7 @@ use crate::{
     quota::rules::Rules,
 };
 
+pub mod announcements;
 pub mod apps;
 mod audit;
 pub mod audit_log;
@@ -72,6 +73,7 @@ pub struct Services {
     rules: Rules,
     notices: Arc<dyn Notices>,
     ways: Arc<sign_in::KnownWays>,
+    announcements: Arc<announcements::Known>,
     pub(crate) surroundings: Arc<Surroundings>,
     /// How long what is removed can be taken back.
     pub(crate) grace: SignedDuration,
@@ -104,6 +106,7 @@ impl Services {
             surroundings: Arc::default(),
             grace: SignedDuration::from_hours(7 * 24),
             ways: Arc::default(),
+            announcements: Arc::default(),
         }
     }
 

@@ -26,6 +26,7 @@ use crate::{
     services::identity::Limits,
 };
 
+mod announcements;
 mod app;
 mod cluster;
 mod life;

@@ -51,6 +51,7 @@ pub(super) struct Rows {
     pub(super) sign_in: super::sign_in::Rows,
     pub(super) requests: super::requests::Rows,
     pub(super) links: super::links::Rows,
+    pub(super) announcements: super::announcements::Rows,
     audit: Vec<AuditEntry>,
     checkpoints: Vec<AuditCheckpoint>,
     attempts: Vec<NewAudit>,
