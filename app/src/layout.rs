@@ -9,7 +9,7 @@ use berth_core::{
         pages::{Language, PageResponse, Theme},
     },
 };
-use berth_types::{NamespaceName, TenantName, life::Halt};
+use berth_types::{NamespaceName, TenantName, announcement::Announcement, life::Halt};
 use leptos::prelude::*;
 
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
         note,
         status::{Tone, status},
     },
-    pages::life,
+    pages::{announcements, life},
     paths,
     request::{AdminNav, Cx, HomeNav, NamespaceNav, Page, PageCx, Place, TenantNav},
     tr,
@@ -54,6 +54,8 @@ pub struct Frame {
     pub halt: Option<Halt>,
     /// In the admin console: how many requests wait for an admin, where any does.
     pub requests: Option<usize>,
+    /// What the platform tells everybody.
+    pub announced: Vec<Announcement>,
     /// Whether a live stream follows the page.
     pub live: bool,
 }
@@ -102,6 +104,7 @@ async fn load(cx: &PageCx, place: &Place, live: bool) -> Frame {
         summary: places.summary,
         halt: places.halt,
         requests: places.requests,
+        announced: cx.services.announced(&cx.ctx).await,
         live,
     }
 }
@@ -151,6 +154,7 @@ pub fn document(frame: Frame, page: Page) -> String {
     let theme = (frame.theme != Theme::System).then(|| frame.theme.as_str());
     let bare = frame.person.is_none();
     let stale = freshness.as_ref().and_then(|f| stale_banner(lang, f));
+    let announced = announcements::banners(frame.ui, &frame.announced, frame.person.is_some(), &frame.here);
     let halt = frame.halt.as_ref().map(|halt| life::banner(frame.ui, halt));
     let live = live_badge(&frame, freshness.as_ref());
     let nav = (!bare).then(|| navigation(&frame, &place)).flatten();
@@ -177,6 +181,7 @@ pub fn document(frame: Frame, page: Page) -> String {
                 {top_bar(&frame, &place, crumbs)}
                 {nav}
                 <main id="main" tabindex="-1">
+                    {announced}
                     {flash}
                     {halt}
                     <div id="stale">{stale}</div>
@@ -491,8 +496,16 @@ fn navigation(frame: &Frame, place: &Place) -> Option<AnyView> {
                     count: frame.requests,
                     ..entry(Icon::Lines, tr::requests::requests(lang), paths::ADMIN_REQUESTS, *at == AdminNav::Requests)
                 },
+                entry(Icon::Pods, tr::capacity::capacity(lang), paths::ADMIN_CAPACITY, *at == AdminNav::Capacity),
+                entry(Icon::Screen, tr::nodes::nodes(lang), paths::ADMIN_NODES, *at == AdminNav::Nodes),
                 entry(Icon::People, tr::common::people(lang), paths::ADMIN_PEOPLE, *at == AdminNav::People),
                 entry(Icon::Lock, tr::sign_in::nav(lang), paths::ADMIN_SIGN_IN, *at == AdminNav::SignIn),
+                entry(
+                    Icon::Info,
+                    tr::announcements::announcements(lang),
+                    paths::ADMIN_ANNOUNCEMENTS,
+                    *at == AdminNav::Announcements,
+                ),
                 entry(Icon::Journal, tr::common::audit(lang), paths::ADMIN_AUDIT, *at == AdminNav::Audit),
             ];
             (tr::common::platform(lang), vec![(tr::common::platform(lang), entries)])

@@ -77,6 +77,14 @@ pub const ADMIN_TENANT_NEW: &str = "/admin/tenants/new";
 pub const ADMIN_PLANS: &str = "/admin/plans";
 /// A new plan.
 pub const ADMIN_PLAN_NEW: &str = "/admin/plans/new";
+/// The platform's room, for admins.
+pub const ADMIN_CAPACITY: &str = "/admin/capacity";
+/// Banners on everybody's pages, for admins.
+pub const ADMIN_ANNOUNCEMENTS: &str = "/admin/announcements";
+/// A new one.
+pub const ADMIN_ANNOUNCEMENT_NEW: &str = "/admin/announcements/new";
+/// Machines, for admins.
+pub const ADMIN_NODES: &str = "/admin/nodes";
 /// Identity providers.
 pub const ADMIN_SIGN_IN: &str = "/admin/sign-in";
 /// A new identity provider.
@@ -130,6 +138,24 @@ pub fn admin_person(user: impl Display) -> String {
 #[must_use]
 pub fn admin_audit_entry(sequence: i64) -> String {
     format!("/admin/audit/{sequence}")
+}
+
+/// An announcement, for admins.
+#[must_use]
+pub fn admin_announcement(id: impl Display) -> String {
+    format!("{ADMIN_ANNOUNCEMENTS}/{id}")
+}
+
+/// A node, for admins.
+#[must_use]
+pub fn admin_node(node: &str) -> String {
+    format!("{ADMIN_NODES}/{}", encode(node))
+}
+
+/// Where a node is emptied.
+#[must_use]
+pub fn admin_node_drain(node: &str) -> String {
+    format!("{ADMIN_NODES}/{}/drain", encode(node))
 }
 
 /// A plan, for admins.

@@ -220,6 +220,12 @@ pub enum AdminNav {
     Tenants,
     /// Plans.
     Plans,
+    /// The platform's room.
+    Capacity,
+    /// Machines.
+    Nodes,
+    /// Banners on everybody's pages.
+    Announcements,
     /// Identity providers.
     SignIn,
     /// Requests for another quota.

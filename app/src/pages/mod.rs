@@ -5,6 +5,7 @@ use crate::router::Entry;
 pub mod account;
 pub mod admin;
 pub mod adopt;
+pub mod announcements;
 pub mod apps;
 pub mod connections;
 pub mod errors;
@@ -31,6 +32,7 @@ pub const AREAS: &[&[Entry]] = &[
     account::ENTRIES,
     connections::ENTRIES,
     search::ENTRIES,
+    announcements::ENTRIES,
     admin::ENTRIES,
     quotas::ENTRIES,
     requests::ENTRIES,

@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod adopt;
+mod announcements;
 mod around;
 mod common;
 mod factors;
 mod life;
 mod links;
+mod nodes;
 mod providers;
 mod requests;

@@ -29,6 +29,7 @@ use crate::handlers::{
     tenants::{TenantSummary, TenantView},
 };
 
+mod nodes;
 mod places;
 mod requests;
 mod ways_in;
@@ -329,7 +330,7 @@ fn to_value(value: impl Serialize) -> Option<Value> {
 pub(crate) fn of(schema: &str) -> Option<Value> {
     if let Some(row) = schema.strip_prefix("Page_") {
         let mut page = Page::whole(vec![of(row)?]);
-        if matches!(row, "AppRow" | "PodRow" | "EventRow") {
+        if matches!(row, "AppRow" | "PodRow" | "EventRow" | "NodeRow") {
             page.as_of = Some(at(66));
         }
         return to_value(page);
@@ -437,7 +438,7 @@ pub(crate) fn of(schema: &str) -> Option<Value> {
             resources: vec![quota_row()],
             halt: None,
         }),
-        other => ways_in::of(other).or_else(|| request(other)),
+        other => ways_in::of(other).or_else(|| nodes::of(other)).or_else(|| request(other)),
     }
 }
 

@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use berth_core::{
     Error, OpCtx, Result,
     adoption::Strange,
-    authz::{AppRef, Grant, NamespaceRef},
+    authz::{AppRef, Grant, NamespaceRef, PlatformRef},
+    drain::Tenancy,
     env::Clock,
     ports::cluster::{
         AppClaims, AppObject, CacheState, Change, Cluster, Clusters, DesiredNamespace, ExecSession, Finding, Freshness,
@@ -20,6 +21,7 @@ use berth_core::{
 use berth_types::{
     AppSpec, ClusterId, ErrorCode, ListQuery, Page,
     app_status::AppPhase,
+    node::{DrainMark, NodeRow, NodeView},
     rows::{AppRow, EventRow, LogLine, PodRow, RevisionRow, UsageRow},
 };
 use futures::stream::BoxStream;
@@ -37,6 +39,7 @@ use crate::{
     connection::Connection,
     controller::{Controller, preview::preview},
     lease::{Leadership, Replica},
+    nodes::Looked,
     policy,
     rest::{Kind, Rest},
 };
@@ -52,6 +55,8 @@ pub struct KubeCluster {
     pub(crate) cache: Arc<Cache>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) writes: Semaphore,
+    /// What emptying nodes looked at last.
+    pub(crate) looked: Looked,
     /// Where several replicas are told apart.
     leadership: OnceLock<Leadership>,
 }
@@ -62,7 +67,7 @@ impl KubeCluster {
     pub fn new(id: ClusterId, connection: Connection, clock: Arc<dyn Clock>) -> Arc<Self> {
         let cache = Cache::new(clock.clone());
         let (writes, leadership) = (Semaphore::new(MOST_WRITES), OnceLock::new());
-        Arc::new(Self { id, connection, cache, clock, writes, leadership })
+        Arc::new(Self { id, connection, cache, clock, writes, looked: Looked::default(), leadership })
     }
 
     /// Fills the cache and keeps it true, until `shutdown`.
@@ -287,6 +292,36 @@ impl Cluster for KubeCluster {
         tty: bool,
     ) -> Result<ExecSession> {
         self.open_terminal(ctx, namespace, pod, container, command, tty).await
+    }
+
+    fn nodes(&self, _: &Grant<PlatformRef>) -> Result<Vec<NodeRow>> {
+        self.nodes_read()?;
+        Ok(self.cache.nodes(self.clock.now()))
+    }
+
+    fn node(&self, _: &Grant<PlatformRef>, name: &str) -> Result<NodeView> {
+        self.nodes_read()?;
+        self.cache.node(name, self.clock.now()).ok_or_else(Error::not_found)
+    }
+
+    async fn tenancies(&self, _: &Grant<PlatformRef>, node: &str) -> Result<Vec<Tenancy>> {
+        self.reachable()?;
+        self.tenancies_on(node).await
+    }
+
+    async fn mark_node(
+        &self,
+        ctx: &OpCtx,
+        _: &Grant<PlatformRef>,
+        node: &str,
+        cordoned: bool,
+        drain: Option<&DrainMark>,
+    ) -> Result<()> {
+        self.write_mark(ctx, node, cordoned, drain).await
+    }
+
+    async fn evict(&self, ctx: &OpCtx, _: &Grant<PlatformRef>, pod: &Tenancy) -> Result<bool> {
+        self.ask_to_go(ctx, pod).await
     }
 
     async fn namespace_taken(&self, desired: &DesiredNamespace) -> Result<bool> {

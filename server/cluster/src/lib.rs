@@ -25,6 +25,7 @@ mod logs;
 pub mod meta;
 mod namespaces;
 mod network;
+mod nodes;
 mod policy;
 mod quotas;
 mod rest;

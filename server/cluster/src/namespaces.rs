@@ -15,7 +15,7 @@ use crate::{
     network::{keep_account, keep_policies},
     quotas::{gone, keep_quota},
     rest::{Kind, Rest, query},
-    roles::cluster_roles,
+    roles::{cluster_roles, node_keepers},
 };
 
 pub(crate) fn applied(kind: Kind, namespace: &str, name: &str) -> String {
@@ -87,7 +87,7 @@ fn binding(namespace: &str, group: &str, role: &str) -> Value {
 }
 
 impl KubeCluster {
-    /// Makes the ClusterRoles that namespaces refer to; whether something had to change.
+    /// Makes the ClusterRoles that namespaces refer to, and gives platform admins the nodes; whether something had to change.
     ///
     /// # Errors
     /// `ClusterUnavailable`; `ClusterRefused` when Berth lacks the right.
@@ -97,7 +97,7 @@ impl KubeCluster {
         for role in cluster_roles() {
             changed |= ensure(&rest, Kind::CLUSTER_ROLE, "", &role).await?;
         }
-        Ok(changed)
+        Ok(changed | ensure(&rest, Kind::CLUSTER_ROLE_BINDING, "", &node_keepers()).await?)
     }
 
     pub(crate) async fn is_foreign(&self, desired: &DesiredNamespace) -> Result<bool> {

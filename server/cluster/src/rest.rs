@@ -53,6 +53,9 @@ kinds! {
     SERVICE_ACCOUNT = "v1" "ServiceAccount" "serviceaccounts";
     TOKEN_REQUEST = "authentication.k8s.io/v1" "TokenRequest" "token";
     NODE = "v1" "Node" "nodes";
+    NODE_METRICS = "metrics.k8s.io/v1beta1" "NodeMetrics" "nodes";
+    VOLUME = "v1" "PersistentVolume" "persistentvolumes";
+    CLUSTER_ROLE_BINDING = "rbac.authorization.k8s.io/v1" "ClusterRoleBinding" "clusterrolebindings";
     CLAIM = "v1" "PersistentVolumeClaim" "persistentvolumeclaims";
     NETWORK_POLICY = "networking.k8s.io/v1" "NetworkPolicy" "networkpolicies";
     STORAGE_CLASS = "storage.k8s.io/v1" "StorageClass" "storageclasses";

@@ -26,6 +26,8 @@ pub enum Via {
     Token(Uuid, Arc<str>),
     /// The command line, on the machine itself.
     Cli,
+    /// Not at all: Berth goes on with what they began, with the rights that they have now.
+    Begun,
 }
 
 impl fmt::Display for Via {
@@ -34,6 +36,7 @@ impl fmt::Display for Via {
             Self::Session(_) => f.write_str("session"),
             Self::Token(_, prefix) => write!(f, "token:{prefix}"),
             Self::Cli => f.write_str("cli"),
+            Self::Begun => f.write_str("begun"),
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod adoption;
 pub mod audit;
 pub mod authz;
 pub mod ctx;
+pub mod drain;
 pub mod env;
 pub mod error;
 pub mod links;

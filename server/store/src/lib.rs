@@ -12,6 +12,7 @@ use berth_core::{
 };
 use sqlx::postgres::PgConnectOptions;
 
+mod announcements;
 mod chain;
 mod engine;
 mod journal;

@@ -81,6 +81,7 @@ const ALL: &[Migration] = &[
     migration!(10, "life", "0010_life"),
     migration!(11, "ways_in", "0011_ways_in"),
     migration!(12, "second_factors", "0012_second_factors"),
+    migration!(13, "announcements", "0013_announcements"),
 ];
 
 /// The version that this program wants.

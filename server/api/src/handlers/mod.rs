@@ -6,6 +6,7 @@ use crate::Api;
 
 pub(crate) mod admin;
 pub(crate) mod adoption;
+pub(crate) mod announcements;
 pub(crate) mod app_actions;
 pub(crate) mod apps;
 pub(crate) mod audit;
@@ -15,6 +16,7 @@ pub(crate) mod me;
 pub(crate) mod members;
 pub(crate) mod namespaces;
 pub(crate) mod network;
+pub(crate) mod nodes;
 pub(crate) mod preflight;
 pub(crate) mod providers;
 pub(crate) mod quotas;
@@ -34,6 +36,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         adoption::routes(),
         life::routes(),
         network::routes(),
+        nodes::routes(),
         quotas::routes(),
         requests::routes(),
         apps::routes(),
@@ -42,6 +45,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         workloads::routes(),
         search::routes(),
         admin::routes(),
+        announcements::routes(),
         providers::routes(),
         audit::routes(),
     ]

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use berth_core::{
     authz::{Grant, PlatformRef, matrix::allows},
     ports::{
+        announcements::Announcements as _,
         links::{Links as _, NewInvitation, Within},
         requests::Requests as _,
         second_factors::{Authenticator, SecondFactors as _},
@@ -14,7 +15,12 @@ use berth_core::{
     },
     services::{plans::PlanText, providers::ProviderText, quotas::Wanted},
 };
-use berth_types::{Action, PlatformRole, Resource, TenantRole, people::TokenScope, quota::request::QuotaRequest};
+use berth_types::{
+    Action, PlatformRole, Resource, TenantRole,
+    announcement::{Announcement, AnnouncementLevel},
+    people::TokenScope,
+    quota::request::QuotaRequest,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -55,6 +61,7 @@ enum Before {
     TenantSuspended,
     TenantRemoved,
     NamespaceRemoved,
+    Draining,
 }
 
 fn case(id: &'static str, need: Need) -> Case {
@@ -83,6 +90,10 @@ impl Case {
         let services = &site.world.services;
         match self.before {
             Before::Nothing => {}
+            Before::Draining => {
+                let consent = berth_types::node::DrainConsent::default();
+                drop(services.drain_node(&root, &"local".parse().unwrap(), "node-1", "node-1", consent).await.unwrap());
+            }
             Before::TenantSuspended => drop(services.suspend_tenant(&root, shop, "x").await.unwrap()),
             Before::TenantRemoved => drop(services.remove_tenant(&root, shop, "").await.unwrap()),
             Before::NamespaceRemoved => {
@@ -182,6 +193,21 @@ fn cases() -> Vec<Case> {
         case("app_logs", Namespace(Log, Read)).stream(),
         case("pod_logs", Namespace(Log, Read)).stream(),
         case("search", SignedIn),
+        case("list_current_announcements", SignedIn),
+        case("dismiss_announcement", SignedIn),
+        case("list_announcements", Platform(Resource::Banner, Read)),
+        case("create_announcement", Platform(Resource::Banner, Create)).body(json!({ "level": "info", "text": "x" })),
+        case("get_announcement", Platform(Resource::Banner, Read)),
+        case("replace_announcement", Platform(Resource::Banner, Update)).body(json!({ "level": "info", "text": "x" })),
+        case("delete_announcement", Platform(Resource::Banner, Delete)),
+        case("get_capacity", Platform(Resource::Platform, Read)),
+        case("list_nodes", Platform(Resource::Node, Read)),
+        case("get_node", Platform(Resource::Node, Read)),
+        case("cordon_node", Platform(Resource::Node, Update)),
+        case("uncordon_node", Platform(Resource::Node, Update)),
+        case("plan_drain", Platform(Resource::Node, Read)),
+        case("drain_node", Platform(Resource::Node, Update)).body(json!({ "confirm": "node-1" })),
+        case("stop_drain", Platform(Resource::Node, Update)).after(Before::Draining),
         case("list_users", Platform(User, Read)),
         case("create_user", Platform(User, Create)).body(json!({ "name": "zoe" })),
         case("update_user", Platform(User, Update))
@@ -381,9 +407,11 @@ async fn member(site: &Site, user: &str, role: TenantRole) {
 /// A platform with somebody in `shop` who is none of those who ask.
 async fn platform() -> Site {
     let site = Site::new().await;
+    site.world.cluster.with_nodes(|nodes| nodes.rows.push(berth_core::testing::node("node-1", "1")));
     site.world.person("bystander", None).await;
     member(&site, "bystander", TenantRole::Viewer).await;
     let root = site.world.ctx("root").await;
+    announcement(&site).await;
     let amounts = |text: &str| [("secrets".to_owned(), text.to_owned())].into();
     let small = PlanText { resources: amounts("9"), ..PlanText::default() };
     site.world.services.create_plan(&root, "small", &small).await.unwrap();
@@ -414,6 +442,24 @@ async fn platform() -> Site {
     let grant = Grant::unchecked(site.shop.clone(), Resource::Request, Action::Create);
     site.world.store.create_request(&grant, &offered(), None).await.unwrap();
     site
+}
+
+/// An announcement that is shown.
+async fn announcement(site: &Site) {
+    let grant = Grant::unchecked(PlatformRef, Resource::Banner, Action::Create);
+    let now = site.world.system().now();
+    let shown = Announcement {
+        id: uuid::Uuid::from_u128(9),
+        level: AnnouncementLevel::Info,
+        text: "x".to_owned(),
+        from: now,
+        until: None,
+        on_sign_in: false,
+        created_by: "root".to_owned(),
+        created_at: now,
+        version: 1,
+    };
+    site.world.store.create_announcement(&grant, &shown).await.unwrap();
 }
 
 /// An open invitation into `shop`, and one onto the platform.
@@ -473,6 +519,9 @@ fn uri(path: &str) -> String {
         ("{pod}", POD),
         ("{revision}", "1"),
         ("{entry}", "1"),
+        ("{announcement}", "00000000-0000-0000-0000-000000000009"),
+        ("{cluster}", "local"),
+        ("{node}", "node-1"),
         ("{plan}", "small"),
         ("{provider}", "corp"),
         ("{rule}", "00000000-0000-0000-0000-000000000002"),

@@ -8,6 +8,7 @@ mod headroom;
 mod leader;
 mod life;
 mod network;
+mod nodes;
 mod outage;
 mod quotas;
 mod trials;

@@ -290,13 +290,14 @@ pub struct Impersonation {
     pub groups: Vec<String>,
 }
 
-/// As whom the actor of `ctx` acts in `tenant`'s namespaces. `None` for Berth itself and for nobody.
+/// As whom the actor of `ctx` acts in `tenant`'s namespaces; without one, on what belongs to the whole cluster. `None` for Berth
+/// itself and for nobody.
 #[must_use]
-pub fn impersonation(ctx: &OpCtx, tenant: &TenantRef) -> Option<Impersonation> {
+pub fn impersonation(ctx: &OpCtx, tenant: Option<&TenantRef>) -> Option<Impersonation> {
     let person = ctx.person()?;
     let mut groups = Vec::new();
-    if let Some(role) = tenant.role {
-        groups.push(tenant_group(tenant.name.as_str(), role));
+    if let Some((name, role)) = tenant.and_then(|tenant| Some((&tenant.name, tenant.role?))) {
+        groups.push(tenant_group(name.as_str(), role));
     }
     if let Some(role) = person.platform_role {
         groups.push(platform_group(role));

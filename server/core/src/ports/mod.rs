@@ -1,5 +1,6 @@
 //! What the services need from outside: rows ([`store`], [`quotas`]) and clusters ([`cluster`]); and how pages are asked for ([`pages`]). Adapters live in crates of their own.
 
+pub mod announcements;
 pub mod audit;
 pub mod cluster;
 pub mod life;

@@ -17,7 +17,8 @@ use crate::{
     authz::{Grant, NamespaceRef, PlatformRef, TenantRef},
     error::{Error, Result},
     ports::{
-        life::Lives, links::Links, quotas::Quotas, requests::Requests, second_factors::SecondFactors, sign_in::SignIns,
+        announcements::Announcements, life::Lives, links::Links, quotas::Quotas, requests::Requests,
+        second_factors::SecondFactors, sign_in::SignIns,
     },
 };
 
@@ -301,11 +302,33 @@ pub trait Database: Send + Sync {
 
 /// All of it.
 pub trait Store:
-    People + SignIns + SecondFactors + Links + Tenants + Lives + Quotas + Requests + Journal + AuditChain + Database
+    People
+    + SignIns
+    + SecondFactors
+    + Links
+    + Tenants
+    + Lives
+    + Quotas
+    + Requests
+    + Announcements
+    + Journal
+    + AuditChain
+    + Database
 {
 }
 impl<
-    T: People + SignIns + SecondFactors + Links + Tenants + Lives + Quotas + Requests + Journal + AuditChain + Database,
+    T: People
+        + SignIns
+        + SecondFactors
+        + Links
+        + Tenants
+        + Lives
+        + Quotas
+        + Requests
+        + Announcements
+        + Journal
+        + AuditChain
+        + Database,
 > Store for T
 {
 }

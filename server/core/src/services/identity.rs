@@ -493,7 +493,7 @@ impl Services {
             Via::Token(..) => {
                 Err(Error::new(ErrorCode::Forbidden, "an API token cannot change the account it belongs to"))
             }
-            Via::Session(_) | Via::Cli => Ok(person),
+            Via::Session(_) | Via::Cli | Via::Begun => Ok(person),
         }
     }
 

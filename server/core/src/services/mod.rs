@@ -20,9 +20,11 @@ use crate::{
 pub mod adoption;
 #[cfg(test)]
 mod adoption_tests;
+pub mod announcements;
 pub mod apps;
 mod audit;
 pub mod audit_log;
+pub mod capacity;
 mod claims;
 pub mod identity;
 pub mod invitations;
@@ -33,6 +35,9 @@ mod life_tests;
 mod link_tests;
 pub mod namespaces;
 pub mod network;
+#[cfg(test)]
+mod node_tests;
+pub mod nodes;
 mod passwords;
 pub mod people;
 pub mod plans;
@@ -76,6 +81,7 @@ pub struct Services {
     notices: Arc<dyn Notices>,
     ways: Arc<sign_in::KnownWays>,
     factors: Arc<second_factors::Factors>,
+    announcements: Arc<announcements::Known>,
     pub(crate) surroundings: Arc<Surroundings>,
     /// How long what is removed can be taken back.
     pub(crate) grace: SignedDuration,
@@ -109,6 +115,7 @@ impl Services {
             grace: SignedDuration::from_hours(7 * 24),
             ways: Arc::default(),
             factors: Arc::default(),
+            announcements: Arc::default(),
         }
     }
 

@@ -28,18 +28,22 @@ use crate::{
 };
 
 mod adoption;
+mod announcements;
 mod app;
 mod cluster;
 mod life;
 mod links;
 mod lists;
+mod nodes;
 mod quotas;
 mod requests;
 mod second_factors;
 mod sign_in;
 mod store;
+mod streams;
 
 pub use cluster::FakeCluster;
+pub use nodes::{Nodes, node, tenancy};
 pub use sign_in::FakeProtocol;
 pub use store::FakeStore;
 

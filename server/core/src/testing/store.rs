@@ -52,6 +52,7 @@ pub(super) struct Rows {
     pub(super) requests: super::requests::Rows,
     pub(super) links: super::links::Rows,
     pub(super) factors: super::second_factors::Rows,
+    pub(super) announcements: super::announcements::Rows,
     audit: Vec<AuditEntry>,
     checkpoints: Vec<AuditCheckpoint>,
     attempts: Vec<NewAudit>,

@@ -2,6 +2,7 @@
 //! other tests. A case gets an empty store of its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod announcements;
 mod chain;
 mod fixture;
 mod journal;
@@ -114,6 +115,7 @@ suite! {
         requests::what_is_granted_comes_with_the_decision,
         requests::loans_end_once,
         requests::deciders_at_once,
+        announcements::announcements,
         journal::audit,
         journal::attempts_end,
         journal::audit_is_filtered,
