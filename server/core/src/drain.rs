@@ -243,7 +243,7 @@ mod tests {
             (Tenancy { pending: true, ..guarded(&[Some(0)]) }, NEITHER, PodFate::Moves, false),
             (Tenancy { ended: true, ..guarded(&[Some(0)]) }, NEITHER, PodFate::Ended, false),
         ] {
-            let plan = plan("node-1", None, &[pod.clone()], &[], consent);
+            let plan = plan("node-1", None, std::slice::from_ref(&pod), &[], consent);
             let step = &plan.pods[0];
             assert_eq!((step.fate, step.held), (fate, held), "{pod:?} {consent:?}");
             assert_eq!(step.budgets.is_empty(), fate != PodFate::Blocked);
