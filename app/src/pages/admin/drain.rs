@@ -109,9 +109,9 @@ fn state(ui: Ui, m: &Model) -> AnyView {
             minds.push(note(tone, view! { <p>{text(l, n)}</p> }.into_any()));
         }
     };
-    mind(blocked, Tone::Warn, |l, n| tr::nodes::some_blocked(l, n));
-    mind(homeless, Tone::Warn, |l, n| tr::nodes::some_homeless(l, n));
-    mind(tied, Tone::Warn, |l, n| tr::nodes::some_tied(l, n));
+    mind(blocked, Tone::Warn, tr::nodes::some_blocked);
+    mind(homeless, Tone::Warn, tr::nodes::some_homeless);
+    mind(tied, Tone::Warn, tr::nodes::some_tied);
     let Some(mark) = &plan.drain else {
         return view! { <p>{sentence(ui, plan)}</p> {minds} }.into_any();
     };

@@ -22,7 +22,7 @@ pub(super) struct Rows {
 impl Announcements for FakeStore {
     async fn list_announcements(&self, _: &Grant<PlatformRef>) -> Result<Vec<Announcement>> {
         let mut all = self.rows()?.announcements.all.clone();
-        all.sort_by_key(|one| std::cmp::Reverse((one.from, one.id)));
+        all.sort_by_key(|a| std::cmp::Reverse((a.from, a.id)));
         Ok(all)
     }
 
