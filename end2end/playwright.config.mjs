@@ -8,6 +8,9 @@ const real = Boolean(process.env.BERTH_TEST_KUBECONFIG);
 /** What does something with the cluster; the other pages are the same on any. */
 const cluster = ['main-job', 'live', 'elsewhere', 'cluster-away', 'cluster-trouble'];
 
+/** What is also shown without JavaScript. */
+const bothWays = ['main-job', 'access', 'adopt', 'forms', 'headroom', 'life', 'links', 'second-factor', 'sign-in'];
+
 /** As root, in a sandbox without network: Chromium must not look for one. */
 const args = [
   '--no-sandbox',
@@ -43,7 +46,7 @@ export default defineConfig({
   projects: [
     { name: 'browser', testIgnore: ['screenshots.spec.mjs', ...(real ? [] : ['cluster-trouble.spec.mjs'])] },
     ...(real ? [{ name: 'cluster', testMatch: cluster.map((name) => `${name}.spec.mjs`) }] : []),
-    { name: 'no-js', testMatch: ['access.spec.mjs', 'main-job.spec.mjs', 'forms.spec.mjs', 'headroom.spec.mjs', 'life.spec.mjs', 'links.spec.mjs', 'sign-in.spec.mjs'], use: { javaScriptEnabled: false } },
+    { name: 'no-js', testMatch: bothWays.map((name) => `${name}.spec.mjs`), use: { javaScriptEnabled: false } },
     ...(process.env.BERTH_SCREENSHOTS ? [{ name: 'screenshots', testMatch: 'screenshots.spec.mjs' }] : []),
   ],
 });

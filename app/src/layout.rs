@@ -9,7 +9,7 @@ use berth_core::{
         pages::{Language, PageResponse, Theme},
     },
 };
-use berth_types::{NamespaceName, TenantName, life::Halt};
+use berth_types::{NamespaceName, TenantName, announcement::Announcement, life::Halt};
 use leptos::prelude::*;
 
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
         note,
         status::{Tone, status},
     },
-    pages::life,
+    pages::{announcements, life},
     paths,
     request::{AdminNav, Cx, HomeNav, NamespaceNav, Page, PageCx, Place, TenantNav},
     tr,
@@ -56,6 +56,8 @@ pub struct Frame {
     pub halt: Option<Halt>,
     /// In the admin console: how many requests wait for an admin, where any does.
     pub requests: Option<usize>,
+    /// What the platform tells everybody.
+    pub announced: Vec<Announcement>,
     /// Whether a live stream follows the page.
     pub live: bool,
 }
@@ -80,7 +82,7 @@ pub async fn respond(cx: &Cx, page: Page, live: bool) -> PageResponse {
 
 /// Asks for what the frame shows. A frame that lacks its switchers is better than no page, so failures leave them empty.
 async fn load(cx: &PageCx, place: &Place, live: bool) -> Frame {
-    let person = cx.ctx.person().filter(|p| !p.must_change_password);
+    let person = cx.ctx.person().filter(|p| p.is_ready());
     let places = match person {
         Some(_) if *place != Place::Nowhere => places(cx, place).await.unwrap_or_else(|e| {
             tracing::warn!(request_id = %cx.ctx.request_id, error = %e, "the frame lacks its places");
@@ -97,7 +99,7 @@ async fn load(cx: &PageCx, place: &Place, live: bool) -> Frame {
         flash: cx.request.flash.clone(),
         person: cx.ctx.person().map(|p| PersonBadge {
             display_name: p.display_name.clone(),
-            platform: p.platform_role.is_some() && !p.must_change_password,
+            platform: p.platform_role.is_some() && p.is_ready(),
         }),
         tenants: places.tenants,
         namespaces: places.namespaces,
@@ -105,6 +107,7 @@ async fn load(cx: &PageCx, place: &Place, live: bool) -> Frame {
         summary: places.summary,
         halt: places.halt,
         requests: places.requests,
+        announced: cx.services.announced(&cx.ctx).await,
         live,
     }
 }
@@ -157,6 +160,7 @@ pub fn document(frame: Frame, page: Page) -> String {
     let theme = (frame.theme != Theme::System).then(|| frame.theme.as_str());
     let bare = frame.person.is_none();
     let stale = freshness.as_ref().and_then(|f| stale_banner(lang, f));
+    let announced = announcements::banners(frame.ui, &frame.announced, frame.person.is_some(), &frame.here);
     let halt = frame.halt.as_ref().map(|halt| life::banner(frame.ui, halt));
     let live = live_badge(&frame, freshness.as_ref());
     let nav = (!bare).then(|| navigation(&frame, &place)).flatten();
@@ -183,6 +187,7 @@ pub fn document(frame: Frame, page: Page) -> String {
                 {top_bar(&frame, &place, crumbs)}
                 {nav}
                 <main id="main" tabindex="-1">
+                    {announced}
                     {flash}
                     {halt}
                     <div id="stale">{stale}</div>
@@ -483,6 +488,7 @@ fn navigation(frame: &Frame, place: &Place) -> Option<AnyView> {
                 entry(Icon::Key, tr::common::tokens(lang), paths::TOKENS, *at == HomeNav::Tokens),
                 entry(Icon::Screen, tr::common::sessions(lang), paths::SESSIONS, *at == HomeNav::Sessions),
                 entry(Icon::Lock, tr::sign_in::ways(lang), paths::CONNECTIONS, *at == HomeNav::Connections),
+                entry(Icon::Ok, tr::factors::title(lang), paths::SECOND_FACTOR, *at == HomeNav::SecondFactor),
             ];
             let tenants = vec![entry(Icon::Tenant, tr::common::tenants(lang), paths::HOME, *at == HomeNav::Tenants)];
             (tr::common::home(lang), vec![("", tenants), (tr::common::account(lang), mine)])
@@ -496,8 +502,16 @@ fn navigation(frame: &Frame, place: &Place) -> Option<AnyView> {
                     count: frame.requests,
                     ..entry(Icon::Lines, tr::requests::requests(lang), paths::ADMIN_REQUESTS, *at == AdminNav::Requests)
                 },
+                entry(Icon::Pods, tr::capacity::capacity(lang), paths::ADMIN_CAPACITY, *at == AdminNav::Capacity),
+                entry(Icon::Screen, tr::nodes::nodes(lang), paths::ADMIN_NODES, *at == AdminNav::Nodes),
                 entry(Icon::People, tr::common::people(lang), paths::ADMIN_PEOPLE, *at == AdminNav::People),
                 entry(Icon::Lock, tr::sign_in::nav(lang), paths::ADMIN_SIGN_IN, *at == AdminNav::SignIn),
+                entry(
+                    Icon::Info,
+                    tr::announcements::announcements(lang),
+                    paths::ADMIN_ANNOUNCEMENTS,
+                    *at == AdminNav::Announcements,
+                ),
                 entry(Icon::Journal, tr::common::audit(lang), paths::ADMIN_AUDIT, *at == AdminNav::Audit),
             ];
             (tr::common::platform(lang), vec![(tr::common::platform(lang), entries)])

@@ -35,6 +35,8 @@ pub fn safe_next(next: &str) -> Option<&str> {
 pub const HOME: &str = "/";
 /// Sign-in.
 pub const SIGN_IN: &str = "/sign-in";
+/// Where a code is asked for besides the password.
+pub const SIGN_IN_CODE: &str = "/sign-in/code";
 /// Sign-out, a form only.
 pub const SIGN_OUT: &str = "/sign-out";
 /// An invitation that was opened.
@@ -51,6 +53,8 @@ pub const ACCOUNT: &str = "/account";
 pub const TOKENS: &str = "/account/tokens";
 /// The identity providers that open one's account.
 pub const CONNECTIONS: &str = "/account/connections";
+/// What is asked for besides one's password.
+pub const SECOND_FACTOR: &str = "/account/second-factor";
 /// One's sessions.
 pub const SESSIONS: &str = "/account/sessions";
 /// Language and colours, a form only.
@@ -73,6 +77,14 @@ pub const ADMIN_TENANT_NEW: &str = "/admin/tenants/new";
 pub const ADMIN_PLANS: &str = "/admin/plans";
 /// A new plan.
 pub const ADMIN_PLAN_NEW: &str = "/admin/plans/new";
+/// The platform's room, for admins.
+pub const ADMIN_CAPACITY: &str = "/admin/capacity";
+/// Banners on everybody's pages, for admins.
+pub const ADMIN_ANNOUNCEMENTS: &str = "/admin/announcements";
+/// A new one.
+pub const ADMIN_ANNOUNCEMENT_NEW: &str = "/admin/announcements/new";
+/// Machines, for admins.
+pub const ADMIN_NODES: &str = "/admin/nodes";
 /// Identity providers.
 pub const ADMIN_SIGN_IN: &str = "/admin/sign-in";
 /// A new identity provider.
@@ -90,6 +102,12 @@ pub const API_DOCS: &str = "/api/docs";
 #[must_use]
 pub fn sign_in(next: &str) -> String {
     with_query(SIGN_IN, [("next", if next == HOME { "" } else { next })])
+}
+
+/// The code besides the password, then on to `next`.
+#[must_use]
+pub fn sign_in_code(next: &str) -> String {
+    with_query(SIGN_IN_CODE, [("next", if next == HOME { "" } else { next })])
 }
 
 /// The link of an invitation.
@@ -120,6 +138,24 @@ pub fn admin_person(user: impl Display) -> String {
 #[must_use]
 pub fn admin_audit_entry(sequence: i64) -> String {
     format!("/admin/audit/{sequence}")
+}
+
+/// An announcement, for admins.
+#[must_use]
+pub fn admin_announcement(id: impl Display) -> String {
+    format!("{ADMIN_ANNOUNCEMENTS}/{id}")
+}
+
+/// A node, for admins.
+#[must_use]
+pub fn admin_node(node: &str) -> String {
+    format!("{ADMIN_NODES}/{}", encode(node))
+}
+
+/// Where a node is emptied.
+#[must_use]
+pub fn admin_node_drain(node: &str) -> String {
+    format!("{ADMIN_NODES}/{}/drain", encode(node))
 }
 
 /// A plan, for admins.
@@ -249,6 +285,12 @@ pub fn namespace_new(tenant: impl Display) -> String {
     format!("/t/{tenant}/namespaces/new")
 }
 
+/// A namespace that a cluster has already becomes the tenant's.
+#[must_use]
+pub fn adopt(tenant: impl Display) -> String {
+    format!("/t/{tenant}/adopt")
+}
+
 /// A namespace.
 #[must_use]
 pub fn namespace(tenant: impl Display, namespace: impl Display) -> String {
@@ -326,6 +368,8 @@ mod tests {
             HOME.to_owned(),
             sign_in("/t/shop?x=1&y=2"),
             sign_in(HOME),
+            sign_in_code("/t/shop"),
+            sign_in_code(HOME),
             admin_person("alice"),
             admin_audit_entry(4711),
             tenant(t),
@@ -352,6 +396,8 @@ mod tests {
         /
         /sign-in?next=/t/shop%3Fx%3D1%26y%3D2
         /sign-in
+        /sign-in/code?next=/t/shop
+        /sign-in/code
         /admin/people/alice
         /admin/audit/4711
         /t/shop

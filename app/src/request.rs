@@ -203,6 +203,8 @@ pub enum HomeNav {
     Sessions,
     /// Identity providers that open the account.
     Connections,
+    /// What is asked for besides the password.
+    SecondFactor,
     /// None of them.
     Other,
 }
@@ -218,6 +220,12 @@ pub enum AdminNav {
     Tenants,
     /// Plans.
     Plans,
+    /// The platform's room.
+    Capacity,
+    /// Machines.
+    Nodes,
+    /// Banners on everybody's pages.
+    Announcements,
     /// Identity providers.
     SignIn,
     /// Requests for another quota.

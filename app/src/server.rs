@@ -43,13 +43,16 @@ impl AppPages {
     }
 }
 
-/// Where somebody must go first, if anywhere: to sign in, or to choose a password of their own.
+/// Where somebody must go first, if anywhere: to sign in, to choose a password of their own, to add a second factor.
 async fn first_go(cx: &Cx, access: Access, pattern: &str) -> Option<PageResponse> {
     match cx.ctx.person() {
         _ if access == Access::Public => None,
         None => Some(signed_out(cx).await),
         Some(person) if person.must_change_password && pattern != paths::PASSWORD => {
             Some(PageResponse::redirect(paths::with_query(paths::PASSWORD, [("next", back(cx).as_str())])))
+        }
+        Some(person) if person.needs_second_factor && !matches!(pattern, paths::PASSWORD | paths::SECOND_FACTOR) => {
+            Some(PageResponse::redirect(paths::with_query(paths::SECOND_FACTOR, [("next", back(cx).as_str())])))
         }
         Some(_) => None,
     }

@@ -72,6 +72,9 @@ async function startCluster(folder) {
 /** A real cluster to run on (`cargo xtask test --cluster`) instead of the embedded one. */
 const KUBECONFIG = process.env.BERTH_TEST_KUBECONFIG;
 
+/** There, tests ask apps from this machine and through the nodes, which are no pods: the networks of test clusters. */
+const REACHED_FROM = KUBECONFIG ? { BERTH_TENANTS_REACHED_FROM: 'ingress,172.31.0.0/16' } : {};
+
 /** What the real cluster's administrator is told. */
 export async function kubectl(...args) {
   return (await run('kubectl', ['--kubeconfig', KUBECONFIG, ...args], { timeout: 120_000 })).stdout;
@@ -108,7 +111,7 @@ export class Portal {
 
   async serve() {
     const cluster = this.cluster ? ['--kubeconfig', this.cluster.kubeconfig] : ['--sim'];
-    this.child = start(['serve', '--listen', `127.0.0.1:${this.port}`, '--data', this.data, ...cluster], this.env);
+    this.child = start(['serve', '--listen', `127.0.0.1:${this.port}`, '--data', this.data, ...cluster], { ...REACHED_FROM, ...this.env });
     await until('berth serve', this.child, async () => (await fetch(`${this.url}/readyz`)).ok);
   }
 

@@ -4,13 +4,15 @@
 use std::{fmt::Write as _, net::SocketAddr, path::PathBuf};
 
 use anyhow::{Context, bail};
-use berth_core::{network::Surroundings, quota::rules::Rules};
+use berth_core::{network::Surroundings, quota::rules::Rules, services::second_factors::Required};
 use clap::Args;
 use figment::{
     Figment,
     providers::{Env, Format, Serialized, Toml},
 };
 use serde::{Deserialize, Serialize};
+
+use crate::seal_key;
 
 /// How logs look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -21,6 +23,19 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// Of whom a second factor is required.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum RequireSecondFactor {
+    /// Of nobody.
+    #[default]
+    None,
+    /// Of platform admins with a password.
+    Admins,
+    /// Of everybody with a password.
+    All,
 }
 
 macro_rules! settings {
@@ -92,6 +107,10 @@ settings! {
     trusted_proxies: usize = Some(0), "0";
     /// The Ed25519 key (PKCS#8, PEM) that signs checkpoints of the audit log. With SQLite it is made at the first start; replicas on Postgres must share it, and make no checkpoints without it.
     audit_key_file: PathBuf = None, "{data}/audit.key with SQLite";
+    /// Who with a password must have a second factor before anything else opens: none, admins (of the platform) or all.
+    require_second_factor: RequireSecondFactor = Some(RequireSecondFactor::None), "none";
+    /// The key (32 bytes in base64) that seals the secrets of authenticator apps in the database. With SQLite it is made at the first start; replicas on Postgres must share it, and nobody can add a second factor without it.
+    second_factor_key_file: PathBuf = None, "{data}/second-factor.key with SQLite";
     /// Most connections to the database.
     database_connections: u32 = Some(8), "8";
     /// Hours after which an unused session ends.
@@ -225,7 +244,19 @@ impl Settings {
                 bail!("{name} is not between 0 and {most}");
             }
         }
+        if self.required_second_factor() != Required::None && seal_key::place(self).is_none() {
+            bail!("require_second_factor needs second_factor_key_file: without the key nobody could add one");
+        }
         self.surroundings(None).map(drop)
+    }
+
+    /// Of whom a second factor is required.
+    pub fn required_second_factor(&self) -> Required {
+        match self.require_second_factor.unwrap_or_default() {
+            RequireSecondFactor::None => Required::None,
+            RequireSecondFactor::Admins => Required::Admins,
+            RequireSecondFactor::All => Required::All,
+        }
     }
 
     /// Which requests for more quota are approved by themselves.
@@ -373,6 +404,20 @@ mod tests {
         assert_eq!(around.cluster.len(), 2);
         let slip = Flags { tenants_reached_from: Some("Ingress".to_owned()), ..Flags::default() };
         assert!(load(&slip).unwrap_err().to_string().contains("“Ingress” is not the name of a namespace"));
+    }
+
+    #[test]
+    fn who_requires_a_second_factor_has_a_key_for_it() {
+        let flags = |database: Option<&str>, key: Option<&str>| Flags {
+            require_second_factor: Some(RequireSecondFactor::Admins),
+            database: database.map(str::to_owned),
+            second_factor_key_file: key.map(Into::into),
+            ..Flags::default()
+        };
+        assert_eq!(load(&flags(None, None)).unwrap().required_second_factor(), Required::Admins);
+        assert!(load(&flags(Some("postgres://db/berth"), Some("/etc/k"))).is_ok());
+        let refused = load(&flags(Some("postgres://db/berth"), None)).unwrap_err().to_string();
+        assert!(refused.contains("require_second_factor needs second_factor_key_file"), "{refused}");
     }
 
     #[test]

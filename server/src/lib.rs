@@ -10,9 +10,11 @@ mod commands;
 pub mod config;
 mod embedded;
 mod http;
+mod key_file;
 mod listen;
 mod logging;
 mod notices;
+mod seal_key;
 pub mod serve;
 
 /// A self-service PaaS portal on Kubernetes.

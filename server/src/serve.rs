@@ -30,11 +30,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     audit_key,
     config::{LogFormat, Settings},
-    embedded, http, listen, logging, notices,
+    embedded, http, listen, logging, notices, seal_key,
 };
 
 /// How often rows and clusters are made to agree where nothing says that they differ.
 const RECONCILE: Duration = Duration::from_secs(30);
+/// How often is looked at nodes that are being emptied; it asks nobody where none is.
+const DRAIN_STEP: Duration = Duration::from_secs(2);
 /// How often what has ended is removed from the database, and what was cut off is put into the audit log.
 const SWEEP: Duration = Duration::from_mins(10);
 /// How often is looked whether a checkpoint of the audit log is due.
@@ -102,6 +104,10 @@ impl Portal {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let store = berth_store::connect(&settings.database()?, &settings.store_options()).await?;
         let audit_key = audit_key::open(settings)?;
+        let seal_key = seal_key::open(settings)?;
+        if seal_key.is_none() {
+            tracing::warn!("nobody can add a second factor: replicas need a key to share, second_factor_key_file");
+        }
         let link = connection(settings).await?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
 
@@ -120,6 +126,7 @@ impl Portal {
             .with_protocol(Arc::new(protocol))
             .with_rules(settings.rules())
             .with_grace(settings.grace())
+            .with_second_factors(seal_key, settings.required_second_factor())
             .with_surroundings(settings.surroundings(link.own_namespace.as_deref())?)
             .with_notices(Arc::new(notices::Logged));
         tasks.spawn(keep(
@@ -127,21 +134,28 @@ impl Portal {
             cluster.clone(),
             stop.clone(),
             |services| async move { services.keep_loans().await },
-            ("loans looked after", "loans could not be looked after"),
+            (RECONCILE, "loans looked after", "loans could not be looked after"),
+        ));
+        tasks.spawn(keep(
+            services.clone(),
+            cluster.clone(),
+            stop.clone(),
+            |services| async move { services.keep_drains().await },
+            (DRAIN_STEP, "pods asked to leave their nodes", "nodes could not be emptied further"),
         ));
         tasks.spawn(keep(
             services.clone(),
             cluster.clone(),
             stop.clone(),
             |services| async move { services.keep_lives().await },
-            ("steps made to remove tenants and namespaces", "tenants and namespaces could not be removed"),
+            (RECONCILE, "steps made to remove tenants and namespaces", "tenants and namespaces could not be removed"),
         ));
         tasks.spawn(keep(
             services.clone(),
             cluster.clone(),
             stop.clone(),
             |services| async move { services.reconcile_namespaces().await },
-            ("namespaces reconciled", "namespaces could not be reconciled"),
+            (RECONCILE, "namespaces reconciled", "namespaces could not be reconciled"),
         ));
         tasks.spawn(sweep(services.clone(), stop.clone()));
         match audit_key {
@@ -295,7 +309,7 @@ async fn install(cluster: Arc<KubeCluster>, clock: Arc<dyn Clock>, stop: Cancell
         let cluster = cluster.clone();
         async move { cluster.ensure_crds().await }
     };
-    until_stopped(&*clock, &stop, work, "the definitions could not be installed").await;
+    until_stopped(&*clock, &stop, work, (RECONCILE, "the definitions could not be installed")).await;
 }
 
 /// Keeps the roles that Berth gives to people in the cluster.
@@ -307,16 +321,16 @@ async fn keep_roles(cluster: Arc<KubeCluster>, clock: Arc<dyn Clock>, stop: Canc
             cluster.ensure_cluster_roles().await.map(drop)
         }
     };
-    until_stopped(&*clock, &stop, work, "the roles could not be made").await;
+    until_stopped(&*clock, &stop, work, (RECONCILE, "the roles could not be made")).await;
 }
 
-/// Looks after something while this replica leads; `work` says how much of it changed.
+/// Looks after something again and again while this replica leads; `work` says how much of it changed.
 async fn keep<F>(
     services: Services,
     cluster: Arc<KubeCluster>,
     stop: CancellationToken,
     work: impl Fn(Services) -> F,
-    (done, trouble): (&str, &str),
+    (every, done, trouble): (Duration, &str, &str),
 ) where
     F: Future<Output = berth_core::Result<usize>>,
 {
@@ -332,12 +346,16 @@ async fn keep<F>(
             Ok(())
         }
     };
-    until_stopped(&*clock, &stop, work, trouble).await;
+    until_stopped(&*clock, &stop, work, (every, trouble)).await;
 }
 
-/// Does it every [`RECONCILE`], sooner after a failure, until told to stop.
-async fn until_stopped<F>(clock: &dyn Clock, stop: &CancellationToken, work: impl Fn() -> F, trouble: &str)
-where
+/// Does it every so often, sooner after a failure, until told to stop.
+async fn until_stopped<F>(
+    clock: &dyn Clock,
+    stop: &CancellationToken,
+    work: impl Fn() -> F,
+    (every, trouble): (Duration, &str),
+) where
     F: Future<Output = berth_core::Result<()>>,
 {
     let first = Duration::from_millis(500);
@@ -347,7 +365,7 @@ where
             let next = match work().await {
                 Ok(()) => {
                     wait = first;
-                    RECONCILE
+                    every
                 }
                 Err(e) => {
                     tracing::warn!(error = %e, "{trouble}");

@@ -22,6 +22,8 @@ fn what_is_wrong_is_named_by_its_flag() {
         (&["create-token", "ops", "--label", ""], "--label: 1 to 60 characters"),
         (&["create-token", "nobody"], "there is no person called “nobody”"),
         (&["reset-password", "nobody"], "there is no person called “nobody”"),
+        (&["remove-second-factors", "nobody"], "there is no person called “nobody”"),
+        (&["remove-second-factors", "ops"], "ops has no second factor"),
     ] {
         let said = admin(data.path(), args).unwrap_err();
         assert!(said.contains(says), "{args:?}: {said}");

@@ -45,10 +45,15 @@ impl Running {
         let new = NewUser { name: name.into(), display_name: String::new(), platform_role: role, password: None };
         let (user, password) = services.create_user(&self.system(), &new).await.unwrap();
         let anonymous = OpCtx::anonymous(services.clock().clone(), "test", "192.0.2.1");
-        let first = services.sign_in(&anonymous, name, &password, "test").await.unwrap();
+        let first = services.sign_in(&anonymous, name, &password, "test").await.unwrap().session().unwrap();
         let own = services.as_person(&anonymous, first.person);
         services.change_password(&own, &password, &"correct horse battery".into(), "test").await.unwrap();
-        let session = services.sign_in(&anonymous, name, &"correct horse battery".into(), "test").await.unwrap();
+        let session = services
+            .sign_in(&anonymous, name, &"correct horse battery".into(), "test")
+            .await
+            .unwrap()
+            .session()
+            .unwrap();
         let (_, token) = services
             .create_token_for(&self.system(), &user.name, "test", TokenScope::default(), Duration::from_hours(1))
             .await

@@ -53,10 +53,15 @@ impl Scene {
         };
         let (_, password) = services.create_user(&system, &new).await.unwrap();
         let nobody = OpCtx::anonymous(services.clock().clone(), "test", "192.0.2.1");
-        let first = services.sign_in(&nobody, "root", &password, "test").await.unwrap();
+        let first = services.sign_in(&nobody, "root", &password, "test").await.unwrap().session().unwrap();
         let own = services.as_person(&nobody, first.person);
         services.change_password(&own, &password, &"correct horse battery".into(), "test").await.unwrap();
-        let session = services.sign_in(&nobody, "root", &"correct horse battery".into(), "test").await.unwrap();
+        let session = services
+            .sign_in(&nobody, "root", &"correct horse battery".into(), "test")
+            .await
+            .unwrap()
+            .session()
+            .unwrap();
         let root_cookie = session.secret.expose_secret().to_owned();
         let root = services.as_person(&nobody, session.person);
         services.create_tenant(&root, "shop", "Shop", None).await.unwrap();

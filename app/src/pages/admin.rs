@@ -1,4 +1,4 @@
-//! The admin console: the platform at a glance, people, tenants and their quotas, plans, the audit log.
+//! The admin console: the platform at a glance, people, tenants and their quotas, plans, nodes, the audit log.
 
 use berth_core::{
     Result,
@@ -22,7 +22,11 @@ use crate::{
     ui::Ui,
 };
 
+mod announcements;
 mod audit;
+mod capacity;
+mod drain;
+mod nodes;
 mod people;
 mod plans;
 mod providers;
@@ -52,6 +56,20 @@ pub const ENTRIES: &[Entry] = &[
         .form(|cx| providers::create(cx).boxed()),
     Entry::page("/admin/sign-in/{provider}", Access::Platform, |cx| providers::one(cx, None).boxed())
         .form(|cx| providers::change(cx).boxed()),
+    Entry::page(paths::ADMIN_CAPACITY, Access::Platform, |cx| capacity::page(cx).boxed()),
+    Entry::page(paths::ADMIN_NODES, Access::Platform, |cx| nodes::list(cx).boxed())
+        .live(|cx| nodes::list_live(cx).boxed()),
+    Entry::page("/admin/nodes/{node}", Access::Platform, |cx| nodes::one(cx, None).boxed())
+        .form(|cx| nodes::change(cx).boxed())
+        .live(|cx| nodes::one_live(cx).boxed()),
+    Entry::page("/admin/nodes/{node}/drain", Access::Platform, |cx| drain::page(cx, None).boxed())
+        .form(|cx| drain::act(cx).boxed())
+        .live(|cx| drain::live(cx).boxed()),
+    Entry::page(paths::ADMIN_ANNOUNCEMENTS, Access::Platform, |cx| announcements::list(cx).boxed()),
+    Entry::page(paths::ADMIN_ANNOUNCEMENT_NEW, Access::Platform, |cx| announcements::new(cx, Form::default()).boxed())
+        .form(|cx| announcements::create(cx).boxed()),
+    Entry::page("/admin/announcements/{announcement}", Access::Platform, |cx| announcements::one(cx, None).boxed())
+        .form(|cx| announcements::change(cx).boxed()),
     Entry::page(paths::ADMIN_AUDIT, Access::Platform, |cx| audit::list(cx).boxed()),
     Entry::page("/admin/audit/{entry}", Access::Platform, |cx| audit::one(cx).boxed()),
 ];

@@ -65,7 +65,7 @@ pub async fn page(cx: &PageCx, error: &Error) -> Page {
 
 /// Where it happened, as far as one may know of it: the way on stays in sight.
 async fn place(cx: &PageCx) -> Place {
-    if cx.ctx.person().is_none_or(|person| person.must_change_password) {
+    if cx.ctx.person().is_none_or(|person| !person.is_ready()) {
         return Place::Nowhere;
     }
     let mut steps = cx.request.path.split('/').skip(1);

@@ -5,6 +5,8 @@ use crate::router::Entry;
 pub mod access;
 pub mod account;
 pub mod admin;
+pub mod adopt;
+pub mod announcements;
 pub mod apps;
 pub mod connections;
 pub mod errors;
@@ -18,6 +20,7 @@ pub mod network;
 pub mod quotas;
 pub mod requests;
 pub mod search;
+pub mod second_factor;
 pub mod session;
 pub mod tenant;
 
@@ -25,15 +28,18 @@ pub mod tenant;
 pub const AREAS: &[&[Entry]] = &[
     home::ENTRIES,
     session::ENTRIES,
+    second_factor::ENTRIES,
     links::ENTRIES,
     invitations::ENTRIES,
     account::ENTRIES,
     connections::ENTRIES,
     search::ENTRIES,
+    announcements::ENTRIES,
     admin::ENTRIES,
     quotas::ENTRIES,
     requests::ENTRIES,
     apps::ENTRIES,
+    adopt::ENTRIES,
     life::ENTRIES,
     access::ENTRIES,
     members::ENTRIES,

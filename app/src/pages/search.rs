@@ -51,6 +51,9 @@ fn own_pages(l: Language, platform: bool, words: &[String]) -> Vec<Found> {
         (Icon::Tenant, tr::shell::all_tenants(l), paths::ADMIN_TENANTS, true),
         (Icon::Box, tr::quotas::plans(l), paths::ADMIN_PLANS, true),
         (Icon::Lines, tr::requests::requests(l), paths::ADMIN_REQUESTS, true),
+        (Icon::Info, tr::announcements::announcements(l), paths::ADMIN_ANNOUNCEMENTS, true),
+        (Icon::Gauge, tr::capacity::capacity(l), paths::ADMIN_CAPACITY, true),
+        (Icon::Screen, tr::nodes::nodes(l), paths::ADMIN_NODES, true),
         (Icon::Journal, tr::common::audit(l), paths::ADMIN_AUDIT, true),
     ];
     let fits = |label: &str| words.iter().all(|w| label.to_lowercase().contains(w.as_str()));

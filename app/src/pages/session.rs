@@ -3,10 +3,10 @@
 use berth_core::{
     Error, Result,
     ports::{
-        pages::{Access, Language, PageResponse, SessionChange, Theme},
+        pages::{Access, Language, PageResponse, SessionChange, StepChange, Theme},
         sign_in::Refused,
     },
-    services::sign_in::WaysIn,
+    services::{second_factors::Entered, sign_in::WaysIn},
 };
 use berth_types::{ErrorCode, FieldError, ProviderName};
 use futures::FutureExt;
@@ -37,7 +37,8 @@ pub const ENTRIES: &[Entry] = &[
 ];
 
 /// Where to go afterwards: what the form or the query says, if it is one of our own pages.
-fn next(cx: &Cx) -> &str {
+#[must_use]
+pub fn next(cx: &Cx) -> &str {
     let text = if cx.request.form.is_some() { cx.field("next") } else { cx.query("next") };
     paths::safe_next(text).unwrap_or(paths::HOME)
 }
@@ -45,7 +46,7 @@ fn next(cx: &Cx) -> &str {
 /// Whether a form's field holds a password.
 #[must_use]
 pub fn is_secret(name: &str) -> bool {
-    matches!(name, "password" | "current" | "new" | "again")
+    matches!(name, "password" | "current" | "new" | "again" | "code" | "enrolment")
 }
 
 /// For who sent a form and was signed out meanwhile: the way to sign in, and what was sent, to be sent again.
@@ -154,7 +155,11 @@ fn local_form(ui: Ui, form: Form, next: String) -> impl IntoView + 'static {
 async fn sign_in(cx: Cx) -> Result<Answer> {
     let password = SecretString::from(cx.field("password"));
     match cx.services.sign_in(&cx.ctx, cx.field("name").trim(), &password, &cx.request.user_agent).await {
-        Ok(signed_in) => {
+        Ok(Entered::NeedsCode(begun)) => {
+            let step = StepChange::Begin { secret: begun.secret, expires_at: begun.expires_at };
+            Ok(PageResponse { step, ..PageResponse::redirect(paths::sign_in_code(next(&cx))) }.into())
+        }
+        Ok(Entered::SignedIn(signed_in)) => {
             let to = if signed_in.person.must_change_password {
                 paths::with_query(paths::PASSWORD, [("next", next(&cx))])
             } else {

@@ -69,6 +69,8 @@ pub struct Model {
     pub may_create: bool,
     /// Why not, where it is for want of a role.
     pub closed: Option<Missing>,
+    /// Whether the reader may give the tenant namespaces that a cluster has already.
+    pub may_adopt: bool,
     /// How fresh that is.
     pub freshness: Option<Freshness>,
 }
@@ -86,6 +88,7 @@ async fn load(cx: &Cx) -> Result<Model> {
         role: grant.role,
         may_create: could(cx, &grant, Resource::Namespace, Action::Create),
         closed: access::missing(cx, &grant, (Resource::Namespace, Action::Create)).await,
+        may_adopt: could(cx, &grant, Resource::Adoption, Action::Create),
         freshness: stalest(&overviews),
         namespaces: overviews
             .into_iter()
@@ -124,12 +127,13 @@ pub fn view(ui: Ui, m: Model) -> impl IntoView + 'static {
         link_button(Button::Plain, Some(Icon::Plus), tr::shell::new_namespace(l), paths::namespace_new(&m.tenant))
     });
     let closed = m.closed.as_ref().map(|closed| access::closed(ui, tr::shell::new_namespace(l), closed));
+    let adopt = m.may_adopt.then(|| link_button(Button::Plain, None, tr::adopt::title(l), paths::adopt(&m.tenant)));
     view! {
         <div class="head">
             <h1>{m.display_name.to_string()}</h1>
             {m.role.map(|r| tag(role_name(l, r)))}
             <span class="tag mono">{m.tenant.to_string()}</span>
-            <div class="do">{new}{closed}</div>
+            <div class="do">{adopt}{new}{closed}</div>
         </div>
         <section class="card" id="namespaces" aria-label=tr::common::namespaces(l)>{namespaces(ui, &m)}</section>
     }

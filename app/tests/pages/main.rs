@@ -2,9 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod access;
+mod adopt;
+mod announcements;
 mod around;
 mod common;
+mod factors;
 mod life;
 mod links;
+mod nodes;
 mod providers;
 mod requests;

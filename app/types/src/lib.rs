@@ -4,10 +4,13 @@
 //! Everything that is serialised uses `camelCase`, as Kubernetes does. Times are RFC 3339 in UTC.
 
 pub mod access;
+pub mod adoption;
+pub mod announcement;
 pub mod app;
 pub mod app_status;
 pub mod app_validate;
 pub mod audit;
+pub mod capacity;
 pub mod error;
 pub mod headroom;
 pub mod image;
@@ -15,6 +18,7 @@ pub mod life;
 pub mod list;
 pub mod names;
 pub mod network;
+pub mod node;
 pub mod people;
 pub mod provider;
 pub mod quantity;

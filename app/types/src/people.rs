@@ -36,8 +36,24 @@ dto! {
         pub disabled: bool,
         /// The password was given by somebody else and must be changed first.
         pub must_change_password: bool,
+        /// They have a second factor: a code is asked for besides the password.
+        pub second_factor: bool,
         /// When the account was made.
         pub created_at: Timestamp,
+    }
+}
+
+dto! {
+    /// What is asked of a person besides the password.
+    pub struct SecondFactors {
+        /// Since when they have an authenticator app; absent without one.
+        pub authenticator_since: Option<Timestamp>,
+        /// How many recovery codes they have left.
+        pub recovery_codes_left: i64,
+        /// The platform requires a second factor of them.
+        pub required: bool,
+        /// Second factors can be added here.
+        pub available: bool,
     }
 }
 

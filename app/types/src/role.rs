@@ -63,10 +63,14 @@ words!(
 words!(
     /// What an action is done to. A new one without a row in the matrix fails the build.
     Resource {
-        /// The platform itself: settings, clusters, nodes.
+        /// The platform itself: settings, clusters.
         Platform = "platform",
+        /// A machine of a cluster, and what runs on it.
+        Node = "node",
         /// People and their platform roles.
         User = "user",
+        /// A banner on everybody's pages.
+        Banner = "banner",
         /// A provider by which people sign in, what its groups mean, and whether passwords are taken.
         SignIn = "sign-in",
         /// The platform's audit log.
@@ -83,6 +87,8 @@ words!(
         Access = "access",
         /// A namespace of a tenant.
         Namespace = "namespace",
+        /// That a namespace which a cluster has already becomes a tenant's.
+        Adoption = "adoption",
         /// A named quota that tenants may be given.
         Plan = "plan",
         /// What a tenant may have on a cluster.

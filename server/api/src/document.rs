@@ -20,8 +20,8 @@ use utoipa::{
 use crate::{
     examples,
     handlers::{
-        access, admin, app_actions, apps, audit, invitations, me, members, namespaces, preflight::PREFLIGHT, providers,
-        quotas, requests, tenants, workloads,
+        access, admin, announcements, app_actions, apps, audit, invitations, me, members, namespaces, nodes,
+        preflight::PREFLIGHT, providers, quotas, requests, tenants, workloads,
     },
     logs,
     problem::PROBLEM_JSON,
@@ -67,6 +67,7 @@ const TAGS: &[(&str, &str)] = &[
     ("revisions", "What an app was before."),
     ("workloads", "Pods, events and logs."),
     ("search", "Over all that you may see."),
+    ("clusters", "Clusters and their machines; for people with a role on the platform."),
     ("admin", "The platform itself; for people with a role on it."),
 ];
 
@@ -91,6 +92,9 @@ const LISTS: &[(&str, &Columns)] = &[
     ("list_revisions", &app_actions::REVISIONS),
     ("list_pods", &workloads::PODS),
     ("list_events", &workloads::EVENT_COLUMNS),
+    ("list_nodes", &nodes::NODES),
+    ("list_current_announcements", &announcements::ANNOUNCEMENTS),
+    ("list_announcements", &announcements::ANNOUNCEMENTS),
     ("list_users", &admin::USERS),
     ("list_providers", &providers::PROVIDERS),
     ("list_group_rules", &providers::RULES),
@@ -100,8 +104,16 @@ const LISTS: &[(&str, &Columns)] = &[
 /// Operations that can be watched.
 const WATCHED: &[&str] = &["list_apps", "get_app", "list_pods", "list_events"];
 /// Changes that honour `If-Match`.
-const VERSIONED: &[&str] =
-    &["update_tenant", "set_network", "replace_plan", "replace_provider", "replace_app", "patch_app", "delete_app"];
+const VERSIONED: &[&str] = &[
+    "update_tenant",
+    "set_network",
+    "replace_plan",
+    "replace_provider",
+    "replace_announcement",
+    "replace_app",
+    "patch_app",
+    "delete_app",
+];
 /// Operations whose replies carry the version as `ETag`, besides all GETs.
 const TAGGED: &[&str] = &[
     "create_tenant",
@@ -111,6 +123,8 @@ const TAGGED: &[&str] = &[
     "replace_plan",
     "create_provider",
     "replace_provider",
+    "create_announcement",
+    "replace_announcement",
     "create_request",
     "approve_request",
     "refuse_request",

@@ -29,6 +29,7 @@ use crate::handlers::{
     tenants::{TenantSummary, TenantView},
 };
 
+mod nodes;
 mod places;
 mod requests;
 mod ways_in;
@@ -253,6 +254,7 @@ fn user() -> Option<User> {
         platform_role: None,
         disabled: false,
         must_change_password: false,
+        second_factor: true,
         created_at: at(-600),
     })
 }
@@ -330,7 +332,7 @@ fn to_value(value: impl Serialize) -> Option<Value> {
 pub(crate) fn of(schema: &str) -> Option<Value> {
     if let Some(row) = schema.strip_prefix("Page_") {
         let mut page = Page::whole(vec![of(row)?]);
-        if matches!(row, "AppRow" | "PodRow" | "EventRow") {
+        if matches!(row, "AppRow" | "PodRow" | "EventRow" | "NodeRow") {
             page.as_of = Some(at(66));
         }
         return to_value(page);
@@ -440,7 +442,7 @@ pub(crate) fn of(schema: &str) -> Option<Value> {
             resources: vec![quota_row()],
             halt: None,
         }),
-        other => ways_in::of(other).or_else(|| request(other)),
+        other => ways_in::of(other).or_else(|| nodes::of(other)).or_else(|| request(other)),
     }
 }
 
@@ -541,6 +543,7 @@ fn request(schema: &str) -> Option<Value> {
         "RequestOffer" => {
             json!({ "resources": { "requests.cpu": "5" }, "until": "2026-12-15", "comment": "As much as is free", "version": 1 })
         }
+        "Adoption" => json!({ "kubeName": "legacy-shop", "name": "legacy" }),
         "Suspension" => json!({ "reason": "No contact for a year" }),
         "NetworkReplacement" => network_replacement(),
         "QuotaMove" => json!({ "from": "staging", "to": "prod", "resources": { "requests.cpu": "500m" } }),
@@ -560,8 +563,8 @@ mod tests {
     use crate::{
         body::Input,
         handlers::{
-            access, admin, app_actions, apps, life, me, members, namespaces, network, preflight, quotas, requests,
-            tenants,
+            access, admin, adoption, app_actions, apps, life, me, members, namespaces, network, preflight, quotas,
+            requests, tenants,
         },
     };
 
@@ -591,6 +594,7 @@ mod tests {
         read::<quotas::ShareReplacement>("ShareReplacement");
         read::<quotas::QuotaMove>("QuotaMove");
         read::<network::NetworkReplacement>("NetworkReplacement");
+        read::<adoption::Adoption>("Adoption");
         read::<life::Suspension>("Suspension");
         read::<requests::NewQuotaRequest>("NewQuotaRequest");
         read::<requests::RequestComment>("RequestComment");

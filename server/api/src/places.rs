@@ -5,7 +5,7 @@ use axum::{
     http::request::Parts,
 };
 use berth_core::Error;
-use berth_types::{AppName, NamespaceName, PlanName, ProviderName, TenantName, UserName};
+use berth_types::{AppName, ClusterId, NamespaceName, PlanName, ProviderName, TenantName, UserName};
 use serde::{Deserialize, de::DeserializeOwned};
 use uuid::Uuid;
 
@@ -104,6 +104,22 @@ impl OfPod {
     pub(crate) fn path(&self) -> (&TenantName, &NamespaceName) {
         (&self.tenant, &self.namespace)
     }
+}
+
+#[derive(Deserialize)]
+pub(crate) struct OfAnnouncement {
+    pub announcement: Uuid,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct InCluster {
+    pub cluster: ClusterId,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct OfNode {
+    pub cluster: ClusterId,
+    pub node: String,
 }
 
 #[derive(Deserialize)]

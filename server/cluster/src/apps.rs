@@ -25,7 +25,7 @@ use crate::{
 const TRIES: usize = 4;
 
 /// `fieldManager` and strict checking of fields, for every change of a person.
-fn written(path: &str) -> String {
+pub(crate) fn written(path: &str) -> String {
     query(path, &[("fieldManager", meta::PORTAL), ("fieldValidation", "Strict")])
 }
 
@@ -39,7 +39,7 @@ pub(crate) fn pod_name(name: &str) -> Result<&str> {
 }
 
 impl KubeCluster {
-    fn permit(&self) -> Result<SemaphorePermit<'_>> {
+    pub(crate) fn permit(&self) -> Result<SemaphorePermit<'_>> {
         self.writes.try_acquire().map_err(|_| {
             Error::new(
                 ErrorCode::ClusterUnavailable,

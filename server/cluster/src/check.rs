@@ -15,7 +15,7 @@ use crate::{
     error::{Target, causes},
     lease::{self, Record},
     rest::{Kind, Rest},
-    roles::PLATFORM_READER,
+    roles::{NODE_KEEPER, PLATFORM_READER},
 };
 
 /// Oldest minor version that is known to work.
@@ -34,6 +34,10 @@ const READER: &[Right] = &[
     ("watch", "", "events"),
     ("watch", "", "resourcequotas"),
     ("watch", "", "limitranges"),
+    ("watch", "", "nodes"),
+    ("list", "metrics.k8s.io", "nodes"),
+    ("list", "policy", "poddisruptionbudgets"),
+    ("list", "", "persistentvolumes"),
 ];
 const CONTROLLER: &[Right] = &[
     ("patch", "berth.dev", "apps/status"),
@@ -55,6 +59,7 @@ const CONTROLLER: &[Right] = &[
     ("patch", "rbac.authorization.k8s.io", "rolebindings"),
     ("bind", "rbac.authorization.k8s.io", "clusterroles"),
     ("escalate", "rbac.authorization.k8s.io", "clusterroles"),
+    ("patch", "rbac.authorization.k8s.io", "clusterrolebindings"),
     ("patch", "apiextensions.k8s.io", "customresourcedefinitions"),
     ("update", "coordination.k8s.io", "leases"),
 ];
@@ -172,6 +177,7 @@ fn narrowest(resource: &str) -> (&'static str, &'static str) {
     match resource {
         "leases" => (lease::NAMESPACE, lease::NAME),
         "clusterroles" => ("", PLATFORM_READER),
+        "clusterrolebindings" => ("", NODE_KEEPER),
         "customresourcedefinitions" => ("", APPS),
         "serviceaccounts" => ("", "default"),
         _ => ("", ""),

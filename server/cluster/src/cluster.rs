@@ -9,7 +9,9 @@ use std::{
 use async_trait::async_trait;
 use berth_core::{
     Error, OpCtx, Result,
-    authz::{AppRef, Grant, NamespaceRef},
+    adoption::Strange,
+    authz::{AppRef, Grant, NamespaceRef, PlatformRef},
+    drain::Tenancy,
     env::Clock,
     ports::cluster::{
         AppClaims, AppObject, CacheState, Change, Cluster, Clusters, DesiredNamespace, ExecSession, Finding, Freshness,
@@ -19,6 +21,7 @@ use berth_core::{
 use berth_types::{
     AppSpec, ClusterId, ErrorCode, ListQuery, Page,
     app_status::AppPhase,
+    node::{DrainMark, NodeRow, NodeView},
     rows::{AppRow, EventRow, LogLine, PodRow, RevisionRow, UsageRow},
 };
 use futures::stream::BoxStream;
@@ -36,6 +39,7 @@ use crate::{
     connection::Connection,
     controller::{Controller, preview::preview},
     lease::{Leadership, Replica},
+    nodes::Looked,
     policy,
     rest::{Kind, Rest},
 };
@@ -51,6 +55,8 @@ pub struct KubeCluster {
     pub(crate) cache: Arc<Cache>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) writes: Semaphore,
+    /// What emptying nodes looked at last.
+    pub(crate) looked: Looked,
     /// Where several replicas are told apart.
     leadership: OnceLock<Leadership>,
 }
@@ -61,7 +67,7 @@ impl KubeCluster {
     pub fn new(id: ClusterId, connection: Connection, clock: Arc<dyn Clock>) -> Arc<Self> {
         let cache = Cache::new(clock.clone());
         let (writes, leadership) = (Semaphore::new(MOST_WRITES), OnceLock::new());
-        Arc::new(Self { id, connection, cache, clock, writes, leadership })
+        Arc::new(Self { id, connection, cache, clock, writes, looked: Looked::default(), leadership })
     }
 
     /// Fills the cache and keeps it true, until `shutdown`.
@@ -288,8 +294,54 @@ impl Cluster for KubeCluster {
         self.open_terminal(ctx, namespace, pod, container, command, tty).await
     }
 
+    fn nodes(&self, _: &Grant<PlatformRef>) -> Result<Vec<NodeRow>> {
+        self.nodes_read()?;
+        Ok(self.cache.nodes(self.clock.now()))
+    }
+
+    fn node(&self, _: &Grant<PlatformRef>, name: &str) -> Result<NodeView> {
+        self.nodes_read()?;
+        self.cache.node(name, self.clock.now()).ok_or_else(Error::not_found)
+    }
+
+    async fn tenancies(&self, _: &Grant<PlatformRef>, node: &str) -> Result<Vec<Tenancy>> {
+        self.reachable()?;
+        self.tenancies_on(node).await
+    }
+
+    async fn mark_node(
+        &self,
+        ctx: &OpCtx,
+        _: &Grant<PlatformRef>,
+        node: &str,
+        cordoned: bool,
+        drain: Option<&DrainMark>,
+    ) -> Result<()> {
+        self.write_mark(ctx, node, cordoned, drain).await
+    }
+
+    async fn evict(&self, ctx: &OpCtx, _: &Grant<PlatformRef>, pod: &Tenancy) -> Result<bool> {
+        self.ask_to_go(ctx, pod).await
+    }
+
     async fn namespace_taken(&self, desired: &DesiredNamespace) -> Result<bool> {
         self.is_foreign(desired).await
+    }
+
+    async fn strange_namespaces(&self) -> Result<Vec<String>> {
+        self.nobodys_namespaces().await
+    }
+
+    async fn look_at_namespace(&self, desired: &DesiredNamespace) -> Result<Strange> {
+        self.look_at(desired).await
+    }
+
+    async fn adopt_namespace(&self, _: &OpCtx, desired: &DesiredNamespace, uid: &str) -> Result<()> {
+        self.adopt(desired, uid).await
+    }
+
+    async fn disown_namespace(&self, _: &OpCtx, desired: &DesiredNamespace) -> Result<()> {
+        self.disown(desired).await
     }
 
     async fn namespace_stage(&self, desired: &DesiredNamespace) -> Result<Stage> {

@@ -131,6 +131,14 @@ impl Connection {
     /// # Errors
     /// Unauthenticated for nobody; as [`Self::impersonated`].
     pub(crate) fn acting(&self, ctx: &OpCtx, namespace: &NamespaceRef) -> Result<Rest> {
+        self.acting_on(ctx, Some(namespace))
+    }
+
+    /// The same on what belongs to the whole cluster, where there is no namespace.
+    ///
+    /// # Errors
+    /// As [`Self::acting`].
+    pub(crate) fn acting_on(&self, ctx: &OpCtx, namespace: Option<&NamespaceRef>) -> Result<Rest> {
         match ctx.actor {
             Actor::System(_) => Ok(Rest::new(self.controller.clone())),
             Actor::Anonymous => Err(Error::unauthenticated()),

@@ -7,6 +7,7 @@
 //!
 //! Nothing here knows whether it talks to a real API server or to the embedded one.
 
+mod adoption;
 mod apps;
 mod cache;
 pub mod check;
@@ -24,6 +25,7 @@ mod logs;
 pub mod meta;
 mod namespaces;
 mod network;
+mod nodes;
 mod policy;
 mod quotas;
 mod rest;

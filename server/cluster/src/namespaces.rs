@@ -15,7 +15,7 @@ use crate::{
     network::{keep_account, keep_policies},
     quotas::{gone, keep_quota},
     rest::{Kind, Rest, query},
-    roles::cluster_roles,
+    roles::{cluster_roles, node_keepers},
 };
 
 pub(crate) fn applied(kind: Kind, namespace: &str, name: &str) -> String {
@@ -44,7 +44,7 @@ pub(crate) async fn find(rest: &Rest, kind: Kind, namespace: &str, name: &str) -
 /// `manager` of a tenant `cert`, and giving that tenant rights in it would give it the cluster.
 ///
 /// One of another Berth is foreign too, unless this one (`own`) leads: then the other is gone, and what it left is taken up.
-fn is_foreign(namespace: &Value, desired: &DesiredNamespace, own: Option<&str>, leads: bool) -> bool {
+pub(crate) fn is_foreign(namespace: &Value, desired: &DesiredNamespace, own: Option<&str>, leads: bool) -> bool {
     let labels = &namespace["metadata"]["labels"];
     let installation = namespace["metadata"]["annotations"][meta::INSTALLATION].as_str();
     let of_another = matches!((installation, own), (Some(theirs), Some(own)) if theirs != own);
@@ -85,7 +85,7 @@ fn binding(namespace: &str, role: &str, groups: &[String]) -> Value {
 }
 
 impl KubeCluster {
-    /// Makes the ClusterRoles that namespaces refer to; whether something had to change.
+    /// Makes the ClusterRoles that namespaces refer to, and gives platform admins the nodes; whether something had to change.
     ///
     /// # Errors
     /// `ClusterUnavailable`; `ClusterRefused` when Berth lacks the right.
@@ -95,7 +95,7 @@ impl KubeCluster {
         for role in cluster_roles() {
             changed |= ensure(&rest, Kind::CLUSTER_ROLE, "", &role).await?;
         }
-        Ok(changed)
+        Ok(changed | ensure(&rest, Kind::CLUSTER_ROLE_BINDING, "", &node_keepers()).await?)
     }
 
     pub(crate) async fn is_foreign(&self, desired: &DesiredNamespace) -> Result<bool> {

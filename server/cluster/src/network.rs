@@ -173,7 +173,7 @@ pub(crate) async fn keep_policies(rest: &Rest, desired: &DesiredNamespace) -> Re
     Ok(changed)
 }
 
-fn is_ours(have: &Value) -> bool {
+pub(crate) fn is_ours(have: &Value) -> bool {
     have["metadata"]["labels"][meta::MANAGED_BY] == meta::BERTH
 }
 

@@ -53,6 +53,9 @@ kinds! {
     SERVICE_ACCOUNT = "v1" "ServiceAccount" "serviceaccounts";
     TOKEN_REQUEST = "authentication.k8s.io/v1" "TokenRequest" "token";
     NODE = "v1" "Node" "nodes";
+    NODE_METRICS = "metrics.k8s.io/v1beta1" "NodeMetrics" "nodes";
+    VOLUME = "v1" "PersistentVolume" "persistentvolumes";
+    CLUSTER_ROLE_BINDING = "rbac.authorization.k8s.io/v1" "ClusterRoleBinding" "clusterrolebindings";
     CLAIM = "v1" "PersistentVolumeClaim" "persistentvolumeclaims";
     NETWORK_POLICY = "networking.k8s.io/v1" "NetworkPolicy" "networkpolicies";
     STORAGE_CLASS = "storage.k8s.io/v1" "StorageClass" "storageclasses";
@@ -128,6 +131,11 @@ fn body(value: &Value) -> Result<Vec<u8>> {
     serde_json::to_vec(value).map_err(Error::internal)
 }
 
+/// A merge patch of the object at `path`.
+pub(crate) fn merging(path: &str, change: &Value) -> Result<Request<Vec<u8>>> {
+    request(Method::PATCH, path, "application/merge-patch+json", body(change)?)
+}
+
 /// A client whose calls are bounded in time and whose errors are ours.
 #[derive(Clone)]
 pub(crate) struct Rest {
@@ -175,7 +183,7 @@ impl Rest {
 
     /// Merges `change` into the object at `path`.
     pub(crate) async fn merge(&self, target: &Target<'_>, path: &str, change: &Value) -> Result<Value> {
-        self.call(target, request(Method::PATCH, path, "application/merge-patch+json", body(change)?)?).await
+        self.call(target, merging(path, change)?).await
     }
 
     /// Deletes the object at `path`; what the cluster answers is the object on its way out, or a `Status`.

@@ -3,7 +3,10 @@
 //! RoleBindings in a tenant's namespaces give them to the groups `berth:tenant:{tenant}:{role}`, and in one namespace alone to
 //! `berth:namespace:{tenant}:{namespace}:{role}`.
 
-use berth_core::{authz::matrix::allows, ports::cluster::cluster_role};
+use berth_core::{
+    authz::{matrix::allows, platform_group},
+    ports::cluster::cluster_role,
+};
 use berth_types::{Action, PlatformRole, Resource, TenantRole};
 use serde_json::{Value, json};
 
@@ -11,6 +14,9 @@ use crate::{meta, rest::Kind};
 
 /// ClusterRole of platform admins and auditors in tenants' namespaces: a viewer who sees no logs.
 pub const PLATFORM_READER: &str = "berth-platform-reader";
+
+/// ClusterRole of who keeps nodes, in the whole cluster.
+pub const NODE_KEEPER: &str = "berth-node-keeper";
 
 fn may(tenant: Option<TenantRole>, platform: Option<PlatformRole>, resource: Resource, action: Action) -> bool {
     allows(platform, tenant, resource, action)
@@ -83,10 +89,29 @@ pub fn cluster_roles() -> Vec<Value> {
         .iter()
         .map(|role| cluster_role_object(&cluster_role(*role), &rules(Some(*role), None)))
         .collect();
+    // What emptying a node takes: the mark and the cordon, and to ask pods to go. Looking is the reader's.
+    let keep = [rule(&[""], &["nodes"], &["get", "patch"]), rule(&[""], &["pods/eviction"], &["create"])];
+    roles.push(cluster_role_object(NODE_KEEPER, &keep));
     // Admin and auditor see the same inside of tenants; see the test.
     roles.push(cluster_role_object(PLATFORM_READER, &rules(None, Some(PlatformRole::Auditor))));
     roles
 }
+
+/// Who keeps nodes: the platform roles that may by the matrix.
+#[must_use]
+pub fn node_keepers() -> Value {
+    let groups = PlatformRole::ALL.iter().filter(|role| may(None, Some(**role), Resource::Node, Action::Update));
+    let subject = |role: &PlatformRole| json!({ "apiGroup": RBAC, "kind": "Group", "name": platform_group(*role) });
+    json!({
+        "apiVersion": Kind::CLUSTER_ROLE_BINDING.api_version,
+        "kind": Kind::CLUSTER_ROLE_BINDING.kind,
+        "metadata": { "name": NODE_KEEPER, "labels": { meta::MANAGED_BY: meta::BERTH } },
+        "roleRef": { "apiGroup": RBAC, "kind": "ClusterRole", "name": NODE_KEEPER },
+        "subjects": groups.map(subject).collect::<Vec<_>>(),
+    })
+}
+
+const RBAC: &str = "rbac.authorization.k8s.io";
 
 #[cfg(test)]
 mod tests {
@@ -98,6 +123,22 @@ mod tests {
         role["rules"].as_array().is_some_and(|rules| {
             rules.iter().any(|r| has(r, "apiGroups", group) && has(r, "resources", resource) && has(r, "verbs", verb))
         })
+    }
+
+    #[test]
+    fn nodes_are_kept_by_platform_admins_alone() {
+        let binding = node_keepers();
+        assert_eq!(binding["subjects"].as_array().map(Vec::len), Some(1), "{binding}");
+        assert_eq!(binding["subjects"][0]["name"], "berth:platform:admin");
+        for role in cluster_roles() {
+            let keeper = role["metadata"]["name"] == NODE_KEEPER;
+            assert_eq!(grants(&role, "", "nodes", "patch"), keeper, "{role}");
+            assert_eq!(grants(&role, "", "pods/eviction", "create"), keeper, "{role}");
+            assert!(
+                !grants(&role, "", "nodes", "delete") && !(keeper && grants(&role, "", "pods", "delete")),
+                "{role}"
+            );
+        }
     }
 
     #[test]

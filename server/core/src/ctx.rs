@@ -26,6 +26,8 @@ pub enum Via {
     Token(Uuid, Arc<str>),
     /// The command line, on the machine itself.
     Cli,
+    /// Not at all: Berth goes on with what they began, with the rights that they have now.
+    Begun,
 }
 
 impl fmt::Display for Via {
@@ -34,6 +36,7 @@ impl fmt::Display for Via {
             Self::Session(_) => f.write_str("session"),
             Self::Token(_, prefix) => write!(f, "token:{prefix}"),
             Self::Cli => f.write_str("cli"),
+            Self::Begun => f.write_str("begun"),
         }
     }
 }
@@ -55,6 +58,16 @@ pub struct Person {
     pub scope: TokenScope,
     /// Nothing but changing the password is allowed before that is done.
     pub must_change_password: bool,
+    /// Nothing but adding a second factor is allowed before that is done.
+    pub needs_second_factor: bool,
+}
+
+impl Person {
+    /// Whether all that their roles give is open to them: nothing must be done first.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        !self.must_change_password && !self.needs_second_factor
+    }
 }
 
 /// Who asks.

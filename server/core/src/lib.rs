@@ -3,9 +3,11 @@
 //! No SQL, no Kubernetes client, no HTTP. Every service function takes an [`OpCtx`]; store and cluster functions take
 //! [`authz::Grant`]s, which only `authz` makes, so that nothing is reached without having been asked for.
 
+pub mod adoption;
 pub mod audit;
 pub mod authz;
 pub mod ctx;
+pub mod drain;
 pub mod env;
 pub mod error;
 pub mod links;
@@ -14,9 +16,11 @@ pub mod network;
 pub mod notices;
 pub mod ports;
 pub mod quota;
+pub mod seal;
 pub mod services;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod totp;
 pub mod yaml;
 
 pub use ctx::{Actor, OpCtx, Person, RequestMeta, Via};

@@ -188,6 +188,7 @@ mod tests {
                 platform_role: platform,
                 disabled,
                 must_change_password: false,
+                second_factor: false,
                 created_at: at(0),
             };
             assert_eq!(may_invite(&by, tenant, role), want, "{platform:?} {tenant:?} {disabled} {role:?}");

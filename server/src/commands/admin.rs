@@ -41,6 +41,13 @@ pub enum Command {
         #[command(flatten)]
         at: Place,
     },
+    /// Remove a person's second factors and end their sessions, when phone and recovery codes are lost.
+    RemoveSecondFactors {
+        /// What they sign in as.
+        name: String,
+        #[command(flatten)]
+        at: Place,
+    },
     /// Take passwords again, when nobody can sign in by an identity provider any more.
     AllowLocalAccounts {
         #[command(flatten)]
@@ -147,6 +154,16 @@ pub async fn run(command: Command) -> anyhow::Result<()> {
             let password =
                 services.reset_password(&ctx, &user(&name)?).await.map_err(|e| explain(&e, &name, "name"))?;
             println!("{name}\none-time password: {}", password.expose_secret());
+        }
+        Command::RemoveSecondFactors { name, at } => {
+            let (services, ctx) = open(&at).await?;
+            let person = user(&name)?;
+            let known = services.store().find_account(&person).await?;
+            if known.is_some_and(|account| !account.user.second_factor) {
+                bail!("{name} has no second factor");
+            }
+            services.remove_second_factors(&ctx, &person).await.map_err(|e| explain(&e, &name, "name"))?;
+            println!("{name} has no second factor any more");
         }
         Command::AllowLocalAccounts { at } => {
             let (services, ctx) = open(&at).await?;

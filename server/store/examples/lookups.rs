@@ -57,6 +57,7 @@ async fn fill(store: &dyn Store) -> Result<(), Failure> {
             platform_role: None,
             disabled: false,
             must_change_password: false,
+            second_factor: false,
             created_at: start(),
         };
         store.create_user(&Account { user, password_hash: Some("$argon2id$".repeat(10)) }).await?;

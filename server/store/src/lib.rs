@@ -13,6 +13,7 @@ use berth_core::{
 use sqlx::postgres::PgConnectOptions;
 
 mod access;
+mod announcements;
 mod chain;
 mod engine;
 mod journal;
@@ -25,6 +26,7 @@ mod people;
 mod postgres;
 mod quotas;
 mod requests;
+mod second_factors;
 mod sign_in;
 mod sqlite;
 mod store;

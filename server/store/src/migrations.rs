@@ -80,7 +80,9 @@ const ALL: &[Migration] = &[
     migration!(9, "requests", "0009_requests"),
     migration!(10, "life", "0010_life"),
     migration!(11, "ways_in", "0011_ways_in"),
-    migration!(12, "namespace_roles", "0012_namespace_roles"),
+    migration!(12, "second_factors", "0012_second_factors"),
+    migration!(13, "announcements", "0013_announcements"),
+    migration!(14, "namespace_roles", "0014_namespace_roles"),
 ];
 
 /// The version that this program wants.

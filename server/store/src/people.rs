@@ -22,7 +22,8 @@ use crate::{
 /// The columns that [`user`] reads, from `users u`; a macro, since `concat!` takes only literals.
 macro_rules! user_columns {
     () => {
-        "u.id, u.name, u.display_name, u.platform_role, u.disabled, u.must_change_password, u.created_at"
+        "u.id, u.name, u.display_name, u.platform_role, u.disabled, u.must_change_password, \
+         EXISTS (SELECT 1 FROM authenticators f WHERE f.user_id = u.id), u.created_at"
     };
 }
 pub(crate) use user_columns;
@@ -47,6 +48,7 @@ fn user(row: &mut Reader<'_>) -> Result<User> {
         platform_role: row.word_or_null(PlatformRole::from_word)?,
         disabled: row.bool()?,
         must_change_password: row.bool()?,
+        second_factor: row.bool()?,
         created_at: row.time()?,
     })
 }
@@ -136,12 +138,17 @@ pub(crate) fn name_taken(account: &Account) -> impl FnOnce(Error) -> Error {
 }
 
 /// Ends all of a person's sessions but `keep`.
-fn ending_sessions(user: Uuid, keep: Option<Uuid>) -> Statement {
+pub(crate) fn ending_sessions(user: Uuid, keep: Option<Uuid>) -> Statement {
     // The nil id is nobody's session.
     sql("DELETE FROM sessions WHERE user_id = $1 AND id <> $2").bind(user).bind(keep.unwrap_or_default())
 }
 
-/// Replaces the password hash, ends all sessions, and makes links that would set another password void.
+/// Ends all of a person's sign-ins that wait for a code.
+pub(crate) fn ending_second_steps(user: Uuid) -> Statement {
+    sql("DELETE FROM second_steps WHERE user_id = $1").bind(user)
+}
+
+/// Replaces the password hash, ends all sessions and what would become one, and makes links that would set another password void.
 pub(crate) async fn setting_password(
     transaction: &mut impl Transaction,
     user: Uuid,
@@ -152,6 +159,7 @@ pub(crate) async fn setting_password(
     const LINKS: &str = "DELETE FROM password_resets WHERE user_id = $1 AND used_at IS NULL";
     found(transaction.execute(sql(SET).bind(user).bind(hash).bind(must_change)).await?)?;
     transaction.execute(sql(LINKS).bind(user)).await?;
+    transaction.execute(ending_second_steps(user)).await?;
     transaction.execute(ending_sessions(user, None)).await.map(drop)
 }
 
@@ -338,6 +346,7 @@ impl<E: Engine> People for SqlStore<E> {
             "DELETE FROM sign_in_failures WHERE last_at < $1",
             "DELETE FROM idempotency_keys WHERE created_at < $1",
             "DELETE FROM sign_in_attempts WHERE expires_at < $1",
+            "DELETE FROM second_steps WHERE expires_at < $1",
             // Kept for a month, so that who comes late with a link is told why it does nothing.
             "DELETE FROM invitations WHERE expires_at < $1 - 2592000000000",
             "DELETE FROM password_resets WHERE expires_at < $1 - 2592000000000",

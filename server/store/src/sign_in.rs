@@ -5,7 +5,7 @@ use berth_core::{
     authz::{Grant, PlatformRef},
     error::{Error, Result},
     ports::{
-        sign_in::{Applied, Attempt, NewGroupRule, SignIns, Standing, changes, last_way_in},
+        sign_in::{Applied, Attempt, Most, NewGroupRule, SignIns, Standing, changes, last_way_in},
         store::{Account, Digest},
     },
 };
@@ -169,22 +169,41 @@ impl<E: Engine> SignIns for SqlStore<E> {
         self.change_one(sql("DELETE FROM identity_providers WHERE name = $1").bind(name.as_str())).await
     }
 
-    async fn begin_attempt(&self, attempt: &Attempt) -> Result<()> {
-        const SQL: &str = "INSERT INTO sign_in_attempts (digest, provider_id, user_id, return_to, expires_at) \
-                           VALUES ($1, $2, $3, $4, $5)";
+    async fn begin_attempt(&self, attempt: &Attempt, most: Most, now: Timestamp) -> Result<()> {
+        // One after the other, so that the limits hold for those who begin at once, too, and nobody waits for anybody in a circle.
+        const LOCK: &str = "UPDATE sign_in_settings SET local_accounts = local_accounts";
+        const OVER: &str = "DELETE FROM sign_in_attempts WHERE expires_at <= $1";
+        const SQL: &str = "INSERT INTO sign_in_attempts (digest, provider_id, user_id, return_to, network, expires_at) \
+                           VALUES ($1, $2, $3, $4, $5, $6)";
+        const OF_NETWORK: &str = "DELETE FROM sign_in_attempts WHERE digest IN (SELECT digest FROM sign_in_attempts \
+                                  WHERE network = $1 ORDER BY expires_at DESC, digest LIMIT 1000 OFFSET $2)";
+        const OF_USER: &str = "DELETE FROM sign_in_attempts WHERE digest IN (SELECT digest FROM sign_in_attempts \
+                               WHERE user_id = $1 ORDER BY expires_at DESC, digest LIMIT 1000 OFFSET $2)";
+        const OVERALL: &str = "DELETE FROM sign_in_attempts WHERE digest IN (SELECT digest FROM sign_in_attempts \
+                               ORDER BY expires_at DESC, digest LIMIT 1000 OFFSET $1)";
         let user = attempt.user.map(|user| user.to_string());
         let statement = sql(SQL)
             .bind(&attempt.digest)
             .bind(attempt.provider)
             .bind(user.as_deref())
             .bind(attempt.return_to.as_str())
+            .bind(attempt.network.as_str())
             .bind(attempt.expires_at);
-        self.engine.execute(statement).await.map(drop)
+        let mut transaction = self.engine.begin().await?;
+        transaction.execute(sql(LOCK)).await?;
+        transaction.execute(sql(OVER).bind(now)).await?;
+        transaction.execute(statement).await?;
+        transaction.execute(sql(OF_NETWORK).bind(attempt.network.as_str()).bind(most.of_network)).await?;
+        if let Some(user) = attempt.user {
+            transaction.execute(sql(OF_USER).bind(user).bind(most.of_user)).await?;
+        }
+        transaction.execute(sql(OVERALL).bind(most.overall)).await?;
+        transaction.commit().await
     }
 
     async fn take_attempt(&self, digest: &Digest) -> Result<Option<Attempt>> {
         const SQL: &str = "DELETE FROM sign_in_attempts WHERE digest = $1 \
-                           RETURNING digest, provider_id, user_id, return_to, expires_at";
+                           RETURNING digest, provider_id, user_id, return_to, network, expires_at";
         let rows = self.engine.write(sql(SQL).bind(digest)).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let mut row = Reader::new(row);
@@ -193,6 +212,7 @@ impl<E: Engine> SignIns for SqlStore<E> {
             provider: row.parsed()?,
             user: row.parsed_or_null()?,
             return_to: row.text()?,
+            network: row.text()?,
             expires_at: row.time()?,
         }))
     }

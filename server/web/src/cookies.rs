@@ -1,4 +1,4 @@
-//! Cookies: one for the session, one for what is said once, two for what somebody likes.
+//! Cookies: one for the session, three for what becomes one, one for what is said once, two for what somebody likes.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use berth_core::ports::pages::{Language, Theme};
@@ -21,6 +21,12 @@ pub fn attempt_name(secure: bool) -> &'static str {
 #[must_use]
 pub fn link_name(secure: bool) -> &'static str {
     if secure { "__Host-berth-link" } else { "berth-plain-link" }
+}
+
+/// The name of the cookie with the secret of a sign-in that waits for a code.
+#[must_use]
+pub fn step_name(secure: bool) -> &'static str {
+    if secure { "__Host-berth-code" } else { "berth-plain-code" }
 }
 
 const FLASH: &str = "berth-flash";
@@ -104,6 +110,18 @@ pub fn set_attempt(secret: &str, now: Timestamp, expires_at: Timestamp, secure: 
 #[must_use]
 pub fn end_attempt(secure: bool) -> Option<HeaderValue> {
     cookie(attempt_name(secure), "", 0, secure, false)
+}
+
+/// Sets the cookie of a sign-in that waits for a code.
+#[must_use]
+pub fn set_step(secret: &str, now: Timestamp, expires_at: Timestamp, secure: bool) -> Option<HeaderValue> {
+    cookie(step_name(secure), secret, expires_at.as_second() - now.as_second(), secure, false)
+}
+
+/// Removes it.
+#[must_use]
+pub fn end_step(secure: bool) -> Option<HeaderValue> {
+    cookie(step_name(secure), "", 0, secure, false)
 }
 
 /// Holds the secret of a link that was opened, if it can be one: it comes from an address that anybody may write.

@@ -11,7 +11,7 @@ use axum::{
 };
 use berth_core::{
     Error, OpCtx, RequestMeta,
-    ports::pages::{LinkChange, PageRequest, PageResponse, SessionChange},
+    ports::pages::{LinkChange, PageRequest, PageResponse, SessionChange, StepChange},
 };
 use berth_types::ErrorCode;
 use http_body_util::{BodyExt, Limited};
@@ -58,7 +58,7 @@ pub fn base(state: &WebState, headers: &HeaderMap) -> Result<String, Error> {
 
 /// What the browser asked, without its form.
 pub fn page_request(state: &WebState, uri: &Uri, headers: &HeaderMap, nonce: Option<&Nonce>) -> PageRequest {
-    let link = cookies::get(headers, cookies::link_name(state.options.secure)).filter(|secret| !secret.is_empty());
+    let held = |name: &str| cookies::get(headers, name).filter(|secret| !secret.is_empty()).map(Into::into);
     PageRequest {
         path: percent_decode_str(uri.path()).decode_utf8_lossy().into_owned(),
         query: pairs(uri.query().unwrap_or_default().as_bytes()),
@@ -68,7 +68,8 @@ pub fn page_request(state: &WebState, uri: &Uri, headers: &HeaderMap, nonce: Opt
         nonce: nonce.map(|n| n.0.clone()).unwrap_or_default(),
         flash: cookies::flash(headers),
         user_agent: headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned(),
-        link: link.map(Into::into),
+        link: held(cookies::link_name(state.options.secure)),
+        step: held(cookies::step_name(state.options.secure)),
         base: base(state, headers).unwrap_or_default(),
     }
 }
@@ -176,6 +177,13 @@ pub fn into_response(state: &WebState, ctx: &OpCtx, answer: PageResponse, had_fl
         LinkChange::Keep => {}
         LinkChange::Hold(secret) => cookies_set.extend(cookies::set_link(secret.expose_secret(), secure)),
         LinkChange::Drop => cookies_set.extend(cookies::end_link(secure)),
+    }
+    match &answer.step {
+        StepChange::Keep => {}
+        StepChange::Begin { secret, expires_at } => {
+            cookies_set.extend(cookies::set_step(secret.expose_secret(), ctx.now(), *expires_at, secure));
+        }
+        StepChange::End => cookies_set.extend(cookies::end_step(secure)),
     }
     match &answer.flash {
         Some(text) => cookies_set.extend(cookies::set_flash(text, secure)),

@@ -31,7 +31,7 @@ pub struct Options {
     /// On a real Kubernetes of three nodes (`cargo xtask cluster`), started for it and removed afterwards.
     #[arg(long)]
     cluster: bool,
-    /// On the real one only what touches the cluster and needs no build of its own, and only where Kubernetes is built already.
+    /// On the real one only what touches the cluster and needs no image of Berth.
     #[arg(long, requires = "cluster")]
     short: bool,
     /// Given to the tests, after `--`: for `rust` to cargo test, for `browser` to Playwright.
@@ -71,6 +71,9 @@ const SHORT_STEPS: &[Step] = &[RUST_ON_CLUSTER, BROWSER_ON_CLUSTER];
 
 /// Name of the cluster that they run on.
 const TESTBED: &str = "tests";
+
+/// Policies are enforced, as in any cluster that keeps tenants apart.
+const TESTBED_HAS: &[Addon] = &[Addon::Dns, Addon::Metrics, Addon::Policy];
 
 /// Rust's tests that talk to a cluster which need not be the embedded one.
 const ON_CLUSTERS: &[&str] = &["cluster", "portal"];
@@ -160,11 +163,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         return Ok(());
     }
     let steps = chosen(known, &options.only)?;
-    if options.short {
-        cluster::built(workspace)?;
-    }
-    let testbed =
-        options.cluster.then(|| cluster::testbed(workspace, TESTBED, &[Addon::Dns, Addon::Metrics])).transpose()?;
+    let testbed = options.cluster.then(|| cluster::testbed(workspace, TESTBED, TESTBED_HAS)).transpose()?;
     let program = env::current_exe()?;
     let short = options.short;
     let mut session = Session { workspace, arguments: &options.arguments, built: false, short, testbed, program };

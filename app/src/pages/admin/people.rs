@@ -81,7 +81,7 @@ fn row(ui: Ui, user: &User) -> AnyView {
             <td><a class="name" href=paths::admin_person(&user.name)>{user.name.to_string()}</a></td>
             <td>{user.display_name.clone()}</td>
             <td>{user.platform_role.map(|r| tag(platform_role_name(l, r)))}</td>
-            <td>{state(ui, user)}</td>
+            <td>{state(ui, user)}{user.second_factor.then(|| view! { " " {tag(tr::factors::has(l))} })}</td>
             <td class="num muted hide">{on(user.created_at)}</td>
         </tr>
     }
@@ -238,13 +238,27 @@ pub fn one_view(ui: Ui, user: User, form: Form, may: bool, own: bool) -> impl In
         };
         card(tr::links::reset_link(l), None, body.into_any())
     });
+    let factor = (may && !own && user.second_factor).then(|| {
+        let body = view! {
+            <form class="in" method="post">
+                <p class="small">{tr::factors::remove_theirs_what(l)}</p>
+                <div class="actions">
+                    <button class="btn danger" name="do" value="remove-factors" data-confirm=tr::factors::remove_theirs_sure(l, &user.name)>
+                        {tr::factors::remove(l)}
+                    </button>
+                </div>
+            </form>
+        };
+        card(tr::factors::title(l), None, body.into_any())
+    });
     view! {
         <div class="head">
             <h1>{user.display_name.clone()}</h1>
             <span class="tag mono">{user.name.to_string()}</span>
             {state(ui, &user)}
+            {user.second_factor.then(|| tag(tr::factors::has(l)))}
         </div>
-        <div class="cols"><div class="stack">{edit}{link}{reset}</div></div>
+        <div class="cols"><div class="stack">{edit}{link}{reset}{factor}</div></div>
     }
 }
 
@@ -261,6 +275,10 @@ pub async fn change(cx: Cx) -> Result<Answer> {
         let text = tr::links::reset_link_made(l, &user.name);
         let link = format!("{}{}", cx.request.base, paths::reset(secret.expose_secret()));
         return Ok(once(&cx, user, text, tr::links::reset_link_hint(l), link));
+    }
+    if cx.field("do") == "remove-factors" {
+        cx.services.remove_second_factors(&cx.ctx, &user.name).await?;
+        return Ok(done(paths::admin_person(&user.name), tr::factors::removed_theirs(l, &user.name)));
     }
     let role = PlatformRole::from_word(cx.field("platformRole"));
     let disabled = cx.field("disabled") == "on";

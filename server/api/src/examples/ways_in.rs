@@ -1,6 +1,9 @@
 //! Invitations, resets, second factors: how people come in.
 
-use berth_types::{TenantRole, people::Invitation};
+use berth_types::{
+    TenantRole,
+    people::{Invitation, SecondFactors},
+};
 use serde_json::{Value, json};
 
 use super::{at, id, named, to_value};
@@ -28,6 +31,12 @@ pub(super) fn of(schema: &str) -> Option<Value> {
         "NewInvitation" => Some(json!({ "role": "developer", "email": "bob@example.com", "days": 7 })),
         "NewPlatformInvitation" => Some(json!({ "email": "bob@example.com", "days": 7 })),
         "ResetLink" => to_value(ResetLink { path: Some("/reset/Qx7…".to_owned()), expires_at: at(60) }),
+        "SecondFactors" => to_value(SecondFactors {
+            authenticator_since: Some(at(0)),
+            recovery_codes_left: 10,
+            required: true,
+            available: true,
+        }),
         _ => None,
     }
 }

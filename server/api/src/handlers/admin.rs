@@ -46,6 +46,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(update_user))
         .routes(routes!(reset_password))
         .routes(routes!(create_reset_link))
+        .routes(routes!(remove_second_factors))
         .routes(routes!(list_audit))
 }
 
@@ -196,6 +197,17 @@ pub(crate) async fn create_reset_link(
     let (secret, expires_at) = api.services().reset_link(&caller.ctx, &place.user).await?;
     let response = reply::json(&ResetLink { path: Some(format!("/reset/{}", secret.expose_secret())), expires_at })?;
     Ok(shown_once(response, &ResetLink { path: None, expires_at })?)
+}
+
+/// Remove a person's second factors
+///
+/// For who lost their phone and their recovery codes. All their sessions end; with their password alone they come in again, and add
+/// another second factor where one is required. Your own you remove in the browser, with your password.
+#[utoipa::path(delete, path = "/admin/users/{user}/second-factors", tag = "admin",
+    responses((status = 204, description = "Removed.")))]
+pub(crate) async fn remove_second_factors(State(api): State<Api>, caller: Caller, At(place): At<OfUser>) -> Reply {
+    api.services().remove_second_factors(&caller.ctx, &place.user).await?;
+    Ok(reply::nothing())
 }
 
 /// Read the audit log

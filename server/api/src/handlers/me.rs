@@ -7,7 +7,7 @@ use berth_core::listing::{Column, Listing};
 use berth_types::{
     PlatformRole, UserName,
     list::Page,
-    people::{ApiToken, TokenScope},
+    people::{ApiToken, SecondFactors, TokenScope},
 };
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
@@ -48,6 +48,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(get_me))
         .routes(routes!(list_tokens, create_token))
         .routes(routes!(revoke_token))
+        .routes(routes!(get_second_factors))
 }
 
 /// The person that a token belongs to, and what it may do.
@@ -161,6 +162,16 @@ pub(crate) async fn create_token(
 pub(crate) async fn revoke_token(State(api): State<Api>, caller: Caller, At(place): At<OfToken>) -> Reply {
     api.services().revoke_token(&caller.ctx, place.token).await?;
     Ok(reply::nothing())
+}
+
+/// Read what is asked of you besides your password
+///
+/// Second factors are added and removed in the browser (Account, Second factor), with the password: a token cannot change the account
+/// it belongs to.
+#[utoipa::path(get, path = "/me/second-factors", tag = "me",
+    responses((status = 200, description = "Your second factors.", body = SecondFactors)))]
+pub(crate) async fn get_second_factors(State(api): State<Api>, caller: Caller, asked: Asked) -> Reply {
+    Ok(reply::tagged(&asked, &api.services().my_second_factors(&caller.ctx).await?)?)
 }
 
 /// A reply with a secret: not cached anywhere, and replayed as `without`.

@@ -6,6 +6,8 @@ use crate::Api;
 
 pub(crate) mod access;
 pub(crate) mod admin;
+pub(crate) mod adoption;
+pub(crate) mod announcements;
 pub(crate) mod app_actions;
 pub(crate) mod apps;
 pub(crate) mod audit;
@@ -15,6 +17,7 @@ pub(crate) mod me;
 pub(crate) mod members;
 pub(crate) mod namespaces;
 pub(crate) mod network;
+pub(crate) mod nodes;
 pub(crate) mod preflight;
 pub(crate) mod providers;
 pub(crate) mod quotas;
@@ -32,8 +35,10 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         access::routes(),
         invitations::routes(),
         namespaces::routes(),
+        adoption::routes(),
         life::routes(),
         network::routes(),
+        nodes::routes(),
         quotas::routes(),
         requests::routes(),
         apps::routes(),
@@ -42,6 +47,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         workloads::routes(),
         search::routes(),
         admin::routes(),
+        announcements::routes(),
         providers::routes(),
         audit::routes(),
     ]

@@ -7,14 +7,21 @@ use berth_core::{
     authz::{Grant, PlatformRef, matrix::allows},
     ports::{
         access::{AccessRequests as _, NewAccessRequest, Place},
+        announcements::Announcements as _,
         links::{Links as _, NewInvitation, Within},
         requests::Requests as _,
+        second_factors::{Authenticator, SecondFactors as _},
         sign_in::{NewGroupRule, SignIns as _},
         store::{Account, People as _, Tenants as _},
     },
     services::{plans::PlanText, providers::ProviderText, quotas::Wanted},
 };
-use berth_types::{Action, PlatformRole, Resource, TenantRole, people::TokenScope, quota::request::QuotaRequest};
+use berth_types::{
+    Action, PlatformRole, Resource, TenantRole,
+    announcement::{Announcement, AnnouncementLevel},
+    people::TokenScope,
+    quota::request::QuotaRequest,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -55,6 +62,7 @@ enum Before {
     TenantSuspended,
     TenantRemoved,
     NamespaceRemoved,
+    Draining,
 }
 
 fn case(id: &'static str, need: Need) -> Case {
@@ -88,6 +96,10 @@ impl Case {
         let services = &site.world.services;
         match self.before {
             Before::Nothing => {}
+            Before::Draining => {
+                let consent = berth_types::node::DrainConsent::default();
+                drop(services.drain_node(&root, &"local".parse().unwrap(), "node-1", "node-1", consent).await.unwrap());
+            }
             Before::TenantSuspended => drop(services.suspend_tenant(&root, shop, "x").await.unwrap()),
             Before::TenantRemoved => drop(services.remove_tenant(&root, shop, "").await.unwrap()),
             Before::NamespaceRemoved => {
@@ -107,6 +119,7 @@ fn cases() -> Vec<Case> {
         case("list_tokens", SignedIn),
         case("create_token", Browser).body(json!({ "name": "x" })),
         case("revoke_token", Browser),
+        case("get_second_factors", SignedIn),
         case("list_tenants", SignedIn),
         case("create_tenant", Platform(Resource::Tenant, Create)).body(json!({ "name": "games" })),
         case("get_tenant", Tenant(Resource::Tenant, Read)),
@@ -134,6 +147,10 @@ fn cases() -> Vec<Case> {
         // Listing namespaces shows those one may see, so seeing the tenant is enough.
         case("list_namespaces", Tenant(Resource::Tenant, Read)),
         case("create_namespace", Tenant(Resource::Namespace, Create)).body(json!({ "name": "dev" })),
+        case("list_adoptable", Tenant(Resource::Adoption, Read)),
+        case("preview_adoption", Tenant(Resource::Adoption, Read)).body(json!({ "kubeName": "legacy", "name": "old" })),
+        case("adopt_namespace", Tenant(Resource::Adoption, Create))
+            .body(json!({ "kubeName": "legacy", "name": "old" })),
         case("get_namespace", Namespace(Resource::Namespace, Read)),
         case("remove_namespace", Namespace(Resource::Namespace, Delete)),
         case("restore_namespace", Namespace(Resource::Namespace, Delete)).after(Before::NamespaceRemoved),
@@ -189,12 +206,28 @@ fn cases() -> Vec<Case> {
         case("app_logs", Namespace(Log, Read)).stream(),
         case("pod_logs", Namespace(Log, Read)).stream(),
         case("search", SignedIn),
+        case("list_current_announcements", SignedIn),
+        case("dismiss_announcement", SignedIn),
+        case("list_announcements", Platform(Resource::Banner, Read)),
+        case("create_announcement", Platform(Resource::Banner, Create)).body(json!({ "level": "info", "text": "x" })),
+        case("get_announcement", Platform(Resource::Banner, Read)),
+        case("replace_announcement", Platform(Resource::Banner, Update)).body(json!({ "level": "info", "text": "x" })),
+        case("delete_announcement", Platform(Resource::Banner, Delete)),
+        case("get_capacity", Platform(Resource::Platform, Read)),
+        case("list_nodes", Platform(Resource::Node, Read)),
+        case("get_node", Platform(Resource::Node, Read)),
+        case("cordon_node", Platform(Resource::Node, Update)),
+        case("uncordon_node", Platform(Resource::Node, Update)),
+        case("plan_drain", Platform(Resource::Node, Read)),
+        case("drain_node", Platform(Resource::Node, Update)).body(json!({ "confirm": "node-1" })),
+        case("stop_drain", Platform(Resource::Node, Update)).after(Before::Draining),
         case("list_users", Platform(User, Read)),
         case("create_user", Platform(User, Create)).body(json!({ "name": "zoe" })),
         case("update_user", Platform(User, Update))
             .body(json!({ "displayName": "x", "platformRole": null, "disabled": false })),
         case("reset_password", Platform(User, Update)),
         case("create_reset_link", Platform(User, Update)),
+        case("remove_second_factors", Platform(User, Update)),
         case("list_providers", Platform(SignIn, Read)),
         case("create_provider", Platform(SignIn, Create))
             .body(json!({ "name": "other", "issuer": "https://other.example.com", "clientId": "berth" })),
@@ -429,12 +462,14 @@ async fn given(site: &Site, user: &str, whole: Option<TenantRole>, namespace: &s
 /// A platform with somebody in `shop` who is none of those who ask.
 async fn platform() -> Site {
     let site = Site::new().await;
+    site.world.cluster.with_nodes(|nodes| nodes.rows.push(berth_core::testing::node("node-1", "1")));
     site.world.person("bystander", None).await;
     member(&site, "bystander", TenantRole::Viewer).await;
     let root = site.world.ctx("root").await;
     let (prod, bystander) = ("prod".parse().unwrap(), "bystander".parse().unwrap());
     let path = (&site.shop.name, &prod);
     site.world.services.set_namespace_member(&root, path, &bystander, TenantRole::Developer).await.unwrap();
+    announcement(&site).await;
     let amounts = |text: &str| [("secrets".to_owned(), text.to_owned())].into();
     let small = PlanText { resources: amounts("9"), ..PlanText::default() };
     site.world.services.create_plan(&root, "small", &small).await.unwrap();
@@ -461,6 +496,7 @@ async fn platform() -> Site {
     let asked = NewAccessRequest { id, user, role: TenantRole::Admin, reason: "x".to_owned(), created_at };
     let place = Place::Tenant(Grant::unchecked(site.shop.clone(), Resource::Access, Action::Create));
     site.world.store.create_access_request(&place, &asked).await.unwrap();
+    second_factor(&site).await;
     for namespace in ["prod", "staging"] {
         let (tenant, namespace) = ("shop".parse().unwrap(), namespace.parse().unwrap());
         site.world.services.set_share(&root, &tenant, &namespace, Some(&amounts("2"))).await.unwrap();
@@ -470,6 +506,24 @@ async fn platform() -> Site {
     let grant = Grant::unchecked(site.shop.clone(), Resource::Request, Action::Create);
     site.world.store.create_request(&grant, &offered(), None).await.unwrap();
     site
+}
+
+/// An announcement that is shown.
+async fn announcement(site: &Site) {
+    let grant = Grant::unchecked(PlatformRef, Resource::Banner, Action::Create);
+    let now = site.world.system().now();
+    let shown = Announcement {
+        id: uuid::Uuid::from_u128(9),
+        level: AnnouncementLevel::Info,
+        text: "x".to_owned(),
+        from: now,
+        until: None,
+        on_sign_in: false,
+        created_by: "root".to_owned(),
+        created_at: now,
+        version: 1,
+    };
+    site.world.store.create_announcement(&grant, &shown).await.unwrap();
 }
 
 /// An open invitation into `shop`, and one onto the platform.
@@ -494,6 +548,13 @@ async fn invitations(site: &Site) {
         };
         site.world.store.create_invitation(within, &new).await.unwrap();
     }
+}
+
+/// Somebody with a second factor that may be lost.
+async fn second_factor(site: &Site) {
+    let user = site.world.store.find_account(&"bystander".parse().unwrap()).await.unwrap().unwrap().user.id;
+    let new = Authenticator { sealed: vec![1], created_at: site.world.system().now(), last_step: 0 };
+    site.world.store.add_authenticator(user, &new, &[]).await.unwrap();
 }
 
 /// A request of the developer's, with an offer: whatever may be done to a request can be done to it.
@@ -522,6 +583,9 @@ fn uri(path: &str) -> String {
         ("{pod}", POD),
         ("{revision}", "1"),
         ("{entry}", "1"),
+        ("{announcement}", "00000000-0000-0000-0000-000000000009"),
+        ("{cluster}", "local"),
+        ("{node}", "node-1"),
         ("{plan}", "small"),
         ("{provider}", "corp"),
         ("{rule}", "00000000-0000-0000-0000-000000000002"),

@@ -16,6 +16,8 @@ pub(crate) mod app;
 pub(crate) mod child;
 pub(crate) mod event;
 pub(crate) mod health;
+pub(crate) mod measured;
+pub(crate) mod node;
 pub(crate) mod pod;
 pub(crate) mod query;
 pub(crate) mod quota;
@@ -29,6 +31,8 @@ use app::AppRecord;
 use child::ChildRecord;
 use event::EventRecord;
 use health::Health;
+use measured::Measured;
+use node::NodeRecord;
 use pod::PodRecord;
 use quota::QuotaRecord;
 use resting::RestingRecord;
@@ -68,8 +72,8 @@ struct Pending {
     app: Option<Arc<str>>,
 }
 
-const KINDS: [ChangeKind; 5] =
-    [ChangeKind::App, ChangeKind::Pod, ChangeKind::Event, ChangeKind::Usage, ChangeKind::Freshness];
+const KINDS: [ChangeKind; 6] =
+    [ChangeKind::App, ChangeKind::Pod, ChangeKind::Event, ChangeKind::Usage, ChangeKind::Freshness, ChangeKind::Node];
 
 impl Changes {
     fn new() -> Arc<Self> {
@@ -146,6 +150,9 @@ pub(crate) struct Cache {
     pub(crate) events: Arc<Store<EventRecord>>,
     pub(crate) quotas: Arc<Store<QuotaRecord>>,
     pub(crate) ranges: Arc<Store<RangeRecord>>,
+    pub(crate) nodes: Arc<Store<NodeRecord>>,
+    /// What the nodes use.
+    pub(crate) measured: Measured,
     /// Namespaces whose apps rest.
     pub(crate) resting: Arc<Store<RestingRecord>>,
     /// What the controller made, by kind.
@@ -165,6 +172,8 @@ impl Cache {
             events: Arc::default(),
             quotas: Arc::default(),
             ranges: Arc::default(),
+            nodes: Arc::default(),
+            measured: Measured::default(),
             resting: Arc::default(),
             children: child::KINDS.map(|kind| (kind, Arc::default())),
             changes,
@@ -265,8 +274,20 @@ impl Cache {
         // Pages show nothing of them: they are right without, only their numbers are those of pods that say what they need.
         let ranges = self.watcher(reader, Kind::LIMIT_RANGE, "", &self.ranges, tell(ChangeKind::Usage));
         let ranges = Watcher { shown: false, ..ranges };
+        // Only the admin console shows nodes: tenants' pages are right without.
+        let nodes = self.watcher(reader, Kind::NODE, "", &self.nodes, tell(ChangeKind::Node));
+        let nodes = Watcher { shown: false, ..nodes };
+        let measured = async {
+            let told = || changes.tell(ChangeKind::Node, "".into(), None);
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = self.measured.run(reader, told) => {}
+            }
+        };
         tokio::join!(
             ranges.run(shutdown.clone()),
+            nodes.run(shutdown.clone()),
+            measured,
             self.watcher(reader, Kind::APP, "", &self.apps, tell(ChangeKind::App)).run(shutdown.clone()),
             self.watcher(reader, Kind::POD, "", &self.pods, tell(ChangeKind::Pod)).run(shutdown.clone()),
             self.watcher(reader, Kind::EVENT, "", &self.events, resolve).run(shutdown.clone()),

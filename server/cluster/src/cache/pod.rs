@@ -183,7 +183,7 @@ impl Record for PodRecord {
         };
         let version = meta.resource_version.parse().unwrap_or(0);
         let ended = matches!(pod.status.phase.as_str(), "Succeeded" | "Failed");
-        let takes = (!ended && row.app.is_some()).then(|| strings.get(&takes(&pod.spec)));
+        let takes = (!ended).then(|| strings.get(&takes(&pod.spec)));
         Some(Entry { namespace, name, version, row: Self(row, takes) })
     }
 

@@ -16,7 +16,7 @@ use crate::intern::Interner;
 
 /// A quantity as the API writes it. What cannot be read counts as nothing.
 #[derive(Debug, Default, Clone, Copy)]
-pub(super) struct WireQuantity(Quantity);
+pub(super) struct WireQuantity(pub(super) Quantity);
 
 impl<'de> Deserialize<'de> for WireQuantity {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -45,7 +45,7 @@ impl<'de> Deserialize<'de> for WireQuantity {
 
 pub(super) type WireAmounts = BTreeMap<String, WireQuantity>;
 
-fn amounts(wire: &WireAmounts) -> Amounts {
+pub(super) fn amounts(wire: &WireAmounts) -> Amounts {
     wire.iter().map(|(name, amount)| (name.clone(), amount.0)).collect()
 }
 

@@ -3,6 +3,7 @@
 //!
 //! Each trial is a decision on what was seen, apart from the seeing.
 
+mod lost;
 mod network;
 mod objects;
 mod storage;
@@ -84,6 +85,7 @@ pub async fn run(
 
 impl Ground {
     async fn all(&self, tell: &mut impl FnMut(Finding)) -> Result<()> {
+        let heartbeats = lost::heartbeats(self).await?;
         let nodes = self.nodes().await?;
         let pods = self.servers(&nodes).await?;
         tell(landed(&nodes, &pods));
@@ -93,6 +95,10 @@ impl Ground {
         }
         tell(storage::follows(self, &nodes).await?);
         tell(self.metrics().await);
+        if let Some(pod) = ready.first() {
+            // Last: by now they were heard again.
+            tell(lost::noticed(self, &heartbeats, pod).await?);
+        }
         Ok(())
     }
 

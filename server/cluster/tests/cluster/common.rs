@@ -223,6 +223,7 @@ impl Harbour {
             via: Via::Cli,
             scope: TokenScope::default(),
             must_change_password: false,
+            needs_second_factor: false,
         };
         self.berth().with_actor(Actor::Person(Arc::new(person)))
     }

@@ -21,16 +21,17 @@ async fn a_cluster_is_tried_and_left_as_it_was() {
         found.unwrap_or_else(|| panic!("no word of {what}: {findings:#?}")).verdict
     };
     assert_eq!(verdict("pods land on every node"), Verdict::Good, "{findings:#?}");
+    assert_eq!(verdict("a node that is lost is noticed, its pods move"), Verdict::Good, "{findings:#?}");
     if std::env::var_os("BERTH_TEST_KUBECONFIG").is_some() {
         for what in [
             "pods reach each other across nodes",
             "names of Services resolve",
             "a Service spreads its requests",
             "throughput",
+            "NetworkPolicies are enforced",
         ] {
             assert_eq!(verdict(what), Verdict::Good, "{findings:#?}");
         }
-        verdict("NetworkPolicies are enforced");
     } else {
         // There is no network between the pods of the embedded cluster, and that is said rather than called good.
         assert_eq!(verdict("pods reach each other, names, Services, policies"), Verdict::Lacking, "{findings:#?}");

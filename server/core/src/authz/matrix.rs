@@ -31,6 +31,13 @@ pub const fn rule_for(resource: Resource, action: Action) -> Rule {
     match (resource, action) {
         (Resource::Platform | Resource::User, Read) => rule(None, true, true),
         (Resource::Platform | Resource::User, Create | Update | Delete) => rule(None, true, false),
+        // Machines come and go with the cluster; here they are only cordoned and drained.
+        (Resource::Node, Read) => rule(None, true, true),
+        (Resource::Node, Update) => rule(None, true, false),
+        (Resource::Node, Create | Delete) => rule(None, false, false),
+        // What is shown now, everybody sees; who keeps the platform sees what is to come, too.
+        (Resource::Banner, Read) => rule(None, true, true),
+        (Resource::Banner, Create | Update | Delete) => rule(None, true, false),
         (Resource::SignIn, Read) => rule(None, true, true),
         (Resource::SignIn, Create | Update | Delete) => rule(None, true, false),
         (Resource::Audit, Read) => rule(None, true, true),
@@ -56,6 +63,10 @@ pub const fn rule_for(resource: Resource, action: Action) -> Rule {
         (Resource::Access, Delete) => rule(None, false, false),
         (Resource::Namespace, Read) => rule(Some(Viewer), true, true),
         (Resource::Namespace, Create | Update | Delete) => rule(Some(Admin), true, false),
+        // It shows and gives away what is nobody's yet: only who keeps the platform.
+        (Resource::Adoption, Read) => rule(None, true, true),
+        (Resource::Adoption, Create) => rule(None, true, false),
+        (Resource::Adoption, Update | Delete) => rule(None, false, false),
         (Resource::Plan, Read) => rule(None, true, true),
         (Resource::Plan, Create | Update | Delete) => rule(None, true, false),
         // Members see what they have; only who keeps the platform gives more or less.

@@ -33,11 +33,23 @@ impl Authz {
         Self { store }
     }
 
-    /// The person who asks, who must have a password of their own.
+    /// The person who asks, who must have a password of their own, and a second factor where one is required.
+    ///
+    /// # Errors
+    /// Unauthenticated; forbidden while the password must be changed, or a second factor added.
+    pub fn person<'a>(&self, ctx: &'a OpCtx) -> Result<&'a Person> {
+        let person = self.with_password(ctx)?;
+        if person.needs_second_factor {
+            return Err(Error::new(ErrorCode::Forbidden, "add a second factor to your account first"));
+        }
+        Ok(person)
+    }
+
+    /// The person who asks, who must have a password of their own: for what one does to get a second factor.
     ///
     /// # Errors
     /// Unauthenticated; forbidden while the password must be changed.
-    pub fn person<'a>(&self, ctx: &'a OpCtx) -> Result<&'a Person> {
+    pub fn with_password<'a>(&self, ctx: &'a OpCtx) -> Result<&'a Person> {
         let person = ctx.person().ok_or_else(Error::unauthenticated)?;
         if person.must_change_password {
             return Err(Error::new(ErrorCode::Forbidden, "choose a password of your own first"));
@@ -313,17 +325,17 @@ pub struct Impersonation {
     pub groups: Vec<String>,
 }
 
-/// As whom the actor of `ctx` acts in a namespace. `None` for Berth itself and for nobody.
+/// As whom the actor of `ctx` acts in a namespace; without one, on what belongs to the whole cluster. `None` for Berth itself and for
+/// nobody.
 #[must_use]
-pub fn impersonation(ctx: &OpCtx, namespace: &NamespaceRef) -> Option<Impersonation> {
+pub fn impersonation(ctx: &OpCtx, namespace: Option<&NamespaceRef>) -> Option<Impersonation> {
     let person = ctx.person()?;
-    let tenant = &namespace.tenant;
     let mut groups = Vec::new();
-    if let Some(role) = tenant.role {
-        groups.push(tenant_group(tenant.name.as_str(), role));
-    }
-    if let Some(role) = namespace.given {
-        groups.push(namespace_group(tenant.name.as_str(), namespace.name.as_str(), role));
+    if let Some(namespace) = namespace {
+        let tenant = &namespace.tenant;
+        groups.extend(tenant.role.map(|role| tenant_group(tenant.name.as_str(), role)));
+        let given = |role| namespace_group(tenant.name.as_str(), namespace.name.as_str(), role);
+        groups.extend(namespace.given.map(given));
     }
     if let Some(role) = person.platform_role {
         groups.push(platform_group(role));

@@ -11,6 +11,7 @@ use berth_types::{
     headroom::{Amounts, LimitDefaults},
     names::component_object,
     network::Egress,
+    node::{DrainMark, NodeRow, NodeView},
     quota::ContainerDefaults,
     rows::{AppRow, AppView, EventRow, LogLine, PodRow, RevisionRow, UsageRow},
 };
@@ -21,8 +22,10 @@ use serde_json::Value;
 use tokio::sync::{broadcast, mpsc};
 
 use crate::{
-    authz::{AppRef, Grant, NamespaceRef},
+    adoption::Strange,
+    authz::{AppRef, Grant, NamespaceRef, PlatformRef},
     ctx::OpCtx,
+    drain::Tenancy,
     error::{Error, Result},
     network::Surroundings,
 };
@@ -73,7 +76,7 @@ pub enum CacheState {
 pub struct Change {
     /// What kind of object.
     pub kind: ChangeKind,
-    /// Its namespace in the cluster; empty for [`ChangeKind::Freshness`].
+    /// Its namespace in the cluster; empty for [`ChangeKind::Freshness`] and [`ChangeKind::Node`].
     pub namespace: Arc<str>,
     /// The app concerned, where it is known.
     pub app: Option<Arc<str>>,
@@ -92,6 +95,8 @@ pub enum ChangeKind {
     Usage,
     /// The cluster went away or came back.
     Freshness,
+    /// A node, or what is measured on it.
+    Node,
 }
 
 /// Apps of a namespace at a glance.
@@ -384,6 +389,20 @@ pub trait Cluster: Send + Sync {
     /// Whether the cluster has a namespace of that name that is not this tenant's: made by hand, by a tool, for another tenant.
     /// Only Berth itself calls this.
     async fn namespace_taken(&self, desired: &DesiredNamespace) -> Result<bool>;
+    /// Names of the namespaces that are nobody's, as far as the cluster says. Only Berth itself calls this.
+    async fn strange_namespaces(&self) -> Result<Vec<String>>;
+    /// What is in a namespace that is nobody's, or that `desired` has been given to already.
+    ///
+    /// # Errors
+    /// `NotFound`; `Conflict` when it is another tenant's or on its way out.
+    async fn look_at_namespace(&self, desired: &DesiredNamespace) -> Result<Strange>;
+    /// Gives a namespace that was looked at to a tenant: from now on it is the tenant's. Only Berth itself calls this.
+    ///
+    /// # Errors
+    /// `Conflict` when it is another one by now.
+    async fn adopt_namespace(&self, ctx: &OpCtx, desired: &DesiredNamespace, uid: &str) -> Result<()>;
+    /// Takes that back, as long as nothing else was made of it.
+    async fn disown_namespace(&self, ctx: &OpCtx, desired: &DesiredNamespace) -> Result<()>;
     /// How far a namespace is on its way out. One that is not this tenant's is gone.
     async fn namespace_stage(&self, desired: &DesiredNamespace) -> Result<Stage>;
     /// Begins to remove a namespace with all that is in it. Only Berth itself calls this.
@@ -396,6 +415,26 @@ pub trait Cluster: Send + Sync {
     /// # Errors
     /// `AlreadyExists` when the namespace is somebody else's: its labels and rights are not touched.
     async fn ensure_namespace(&self, ctx: &OpCtx, desired: &DesiredNamespace) -> Result<bool>;
+    /// The nodes, from the cache, by name.
+    ///
+    /// # Errors
+    /// `ClusterUnavailable` as long as they were never read.
+    fn nodes(&self, platform: &Grant<PlatformRef>) -> Result<Vec<NodeRow>>;
+    /// A node with what is on it, from the cache; whose the pods are is left open. `NotFound`.
+    fn node(&self, platform: &Grant<PlatformRef>, name: &str) -> Result<NodeView>;
+    /// What emptying a node has to look at, asked of the cluster: each pod on it, with the budgets that guard it.
+    async fn tenancies(&self, platform: &Grant<PlatformRef>, node: &str) -> Result<Vec<Tenancy>>;
+    /// Lets a node take new pods, or none, and marks it as one that is being emptied, or not. `NotFound`.
+    async fn mark_node(
+        &self,
+        ctx: &OpCtx,
+        platform: &Grant<PlatformRef>,
+        node: &str,
+        cordoned: bool,
+        drain: Option<&DrainMark>,
+    ) -> Result<()>;
+    /// Asks a pod to go, in so far as budgets let it; whether it goes. One that is gone already, or another of its name, is fine.
+    async fn evict(&self, ctx: &OpCtx, platform: &Grant<PlatformRef>, pod: &Tenancy) -> Result<bool>;
     /// Whether this process is the one that works on the cluster: others only show it.
     fn leads(&self) -> bool;
 

@@ -1,6 +1,7 @@
 //! What the services need from outside: rows ([`store`], [`quotas`]) and clusters ([`cluster`]); and how pages are asked for ([`pages`]). Adapters live in crates of their own.
 
 pub mod access;
+pub mod announcements;
 pub mod audit;
 pub mod cluster;
 pub mod life;
@@ -9,5 +10,6 @@ pub mod namespace_roles;
 pub mod pages;
 pub mod quotas;
 pub mod requests;
+pub mod second_factors;
 pub mod sign_in;
 pub mod store;

@@ -94,6 +94,8 @@ pub struct PageRequest {
     pub user_agent: String,
     /// The secret of the link that was opened last ([`LinkChange::Hold`]).
     pub link: Option<SecretString>,
+    /// The secret of a sign-in that waits for a code ([`StepChange::Begin`]).
+    pub step: Option<SecretString>,
     /// The portal's address as browsers know it, without a `/` at its end: for links that are handed on.
     pub base: String,
 }
@@ -146,6 +148,23 @@ pub enum LinkChange {
     Drop,
 }
 
+/// What happens to the secret of a sign-in that waits for a code.
+#[derive(Debug, Clone, Default)]
+pub enum StepChange {
+    /// Nothing.
+    #[default]
+    Keep,
+    /// The password was right.
+    Begin {
+        /// For a cookie.
+        secret: SecretString,
+        /// When it is worth nothing any more.
+        expires_at: Timestamp,
+    },
+    /// A code came, or none will.
+    End,
+}
+
 /// The answer.
 #[derive(Debug, Clone, Default)]
 pub struct PageResponse {
@@ -161,6 +180,8 @@ pub struct PageResponse {
     pub session: SessionChange,
     /// What happens to the secret of a link.
     pub link: LinkChange,
+    /// What happens to the secret of a sign-in that waits for a code.
+    pub step: StepChange,
     /// A new language to remember.
     pub language: Option<Language>,
     /// New colours to remember.

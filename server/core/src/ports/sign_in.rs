@@ -39,8 +39,22 @@ pub struct Attempt {
     pub user: Option<Uuid>,
     /// A path of ours.
     pub return_to: String,
+    /// Where it was begun.
+    pub network: String,
     /// Worth nothing from then on.
     pub expires_at: Timestamp,
+}
+
+/// How many sign-ins may be under way: where there are more, those that end first make room. Strangers begin as many as they like, and
+/// to refuse would let one of them keep the others out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Most {
+    /// From one network; many people may share one.
+    pub of_network: i64,
+    /// To connect one account.
+    pub of_user: i64,
+    /// In all.
+    pub overall: i64,
 }
 
 /// A rule to be made.
@@ -123,8 +137,8 @@ pub trait SignIns: Send + Sync {
     /// Removes a provider with its rules and the memberships that those made. `NotFound`.
     async fn delete_provider(&self, grant: &Grant<PlatformRef>, name: &ProviderName) -> Result<()>;
 
-    /// Keeps an attempt.
-    async fn begin_attempt(&self, attempt: &Attempt) -> Result<()>;
+    /// Keeps an attempt, and of all no more than `most`; those that are over at `now` go.
+    async fn begin_attempt(&self, attempt: &Attempt, most: Most, now: Timestamp) -> Result<()>;
     /// Takes the attempt of a secret away, ended or not: of those who come with it at once, one gets it.
     async fn take_attempt(&self, digest: &Digest) -> Result<Option<Attempt>>;
 
@@ -249,11 +263,13 @@ pub enum Refused {
     Taken,
     /// Passwords are not taken any more.
     Local,
+    /// No code is waited for in this browser any more: five minutes are over, or five tries were wrong.
+    Step,
 }
 
 impl Refused {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Unknown,
         Self::State,
         Self::Expired,
@@ -264,6 +280,7 @@ impl Refused {
         Self::Suspended,
         Self::Taken,
         Self::Local,
+        Self::Step,
     ];
 
     /// The translation key.
@@ -280,6 +297,7 @@ impl Refused {
             Self::Suspended => "sign_in_suspended",
             Self::Taken => "sign_in_taken",
             Self::Local => "sign_in_local",
+            Self::Step => "sign_in_step",
         }
     }
 
@@ -297,6 +315,7 @@ impl Refused {
             Self::Suspended => "this account is suspended; ask a platform admin",
             Self::Taken => "this identity opens another account",
             Self::Local => "passwords are not taken here; sign in by a provider",
+            Self::Step => "this took more than five minutes, or five codes were wrong; begin again",
         }
     }
 

@@ -17,8 +17,9 @@ use crate::{
     authz::{Grant, NamespaceRef, PlatformRef, TenantRef},
     error::{Error, Result},
     ports::{
-        access::AccessRequests, life::Lives, links::Links, namespace_roles::NamespaceRoles, quotas::Quotas,
-        requests::Requests, sign_in::SignIns,
+        access::AccessRequests, announcements::Announcements, life::Lives, links::Links,
+        namespace_roles::NamespaceRoles, quotas::Quotas, requests::Requests, second_factors::SecondFactors,
+        sign_in::SignIns,
     },
 };
 
@@ -185,7 +186,8 @@ pub trait People: Send + Sync {
     async fn create_user(&self, account: &Account) -> Result<()>;
     /// Sets display name, platform role and whether they may sign in; ends their sessions when they may not. `NotFound` when there is none.
     async fn update_user(&self, grant: &Grant<PlatformRef>, user: &User) -> Result<()>;
-    /// Replaces the password hash, ends all sessions, and makes links that would set another password void.
+    /// Replaces the password hash, ends all sessions and sign-ins that wait for a code, and makes links that would set another
+    /// password void.
     async fn set_password(&self, user: Uuid, hash: &str, must_change: bool) -> Result<()>;
     /// Replaces the hash alone, when the parameters have become stronger.
     async fn rehash_password(&self, user: Uuid, old: &str, new: &str) -> Result<()>;
@@ -317,6 +319,7 @@ pub trait Database: Send + Sync {
 pub trait Store:
     People
     + SignIns
+    + SecondFactors
     + Links
     + Tenants
     + NamespaceRoles
@@ -324,6 +327,7 @@ pub trait Store:
     + Lives
     + Quotas
     + Requests
+    + Announcements
     + Journal
     + AuditChain
     + Database
@@ -332,6 +336,7 @@ pub trait Store:
 impl<
     T: People
         + SignIns
+        + SecondFactors
         + Links
         + Tenants
         + NamespaceRoles
@@ -339,6 +344,7 @@ impl<
         + Lives
         + Quotas
         + Requests
+        + Announcements
         + Journal
         + AuditChain
         + Database,

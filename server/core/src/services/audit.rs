@@ -27,23 +27,31 @@ pub struct Done<T> {
     pub detail: Option<serde_json::Value>,
     /// Who did it, where that is known only now: who signs in is nobody before.
     pub by: Option<UserName>,
+    /// What was done, where it came to less than what was tried.
+    pub action: Option<&'static str>,
 }
 
 impl<T> Done<T> {
     /// A result with what changed.
     pub fn with(value: T, detail: serde_json::Value) -> Self {
-        Self { value, detail: Some(detail), by: None }
+        Self { value, detail: Some(detail), by: None, action: None }
     }
 
     /// A result that says all.
     pub fn plain(value: T) -> Self {
-        Self { value, detail: None, by: None }
+        Self { value, detail: None, by: None, action: None }
     }
 
     /// The same, done by `user`.
     #[must_use]
     pub fn by(self, user: UserName) -> Self {
         Self { by: Some(user), ..self }
+    }
+
+    /// The same, written down as another action than the one that was tried.
+    #[must_use]
+    pub fn called(self, action: &'static str) -> Self {
+        Self { action: Some(action), ..self }
     }
 }
 
@@ -52,6 +60,7 @@ fn ended<T>(attempt: NewAudit, result: &Result<Done<T>>) -> NewAudit {
     match result {
         Ok(done) => NewAudit {
             actor: done.by.as_ref().map_or(attempt.actor, UserName::to_string),
+            action: done.action.map_or(attempt.action, str::to_owned),
             outcome: "done",
             detail: done.detail.clone(),
             ..attempt

@@ -6,7 +6,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use berth_types::{
     ErrorCode, FieldError, UserName,
@@ -15,10 +14,9 @@ use berth_types::{
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use super::{Done, Services};
+use super::{Done, Services, second_factors::Entered};
 use crate::{
     ctx::{Actor, OpCtx, Person, Via},
     env::Random,
@@ -76,71 +74,6 @@ pub struct SignedIn {
     pub person: Arc<Person>,
     /// When it ends at the latest.
     pub expires_at: Timestamp,
-}
-
-/// Hashes and verifies passwords, a few at a time: each takes memory and a core.
-pub struct Passwords {
-    argon2: Argon2<'static>,
-    at_once: Semaphore,
-}
-
-impl Passwords {
-    /// With the parameters of `limits`, or the library's where those are out of its bounds.
-    #[must_use]
-    pub fn new(limits: &Limits) -> Self {
-        let params = Params::new(limits.argon2_memory_kib, limits.argon2_passes, 1, None).unwrap_or_default();
-        let at_once = std::thread::available_parallelism().map_or(1, |n| n.get().div_ceil(2));
-        Self { argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params), at_once: Semaphore::new(at_once) }
-    }
-
-    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(Argon2<'static>) -> T + Send + 'static) -> Result<T> {
-        let _permit = self.at_once.acquire().await.map_err(Error::internal)?;
-        let argon2 = self.argon2.clone();
-        tokio::task::spawn_blocking(move || work(argon2)).await.map_err(Error::internal)
-    }
-
-    /// A PHC string for `password`.
-    ///
-    /// # Errors
-    /// Internal, when the system has no randomness.
-    pub async fn hash(&self, password: &SecretString, random: &dyn Random) -> Result<String> {
-        let mut salt = [0; 16];
-        random.fill(&mut salt).map_err(Error::internal)?;
-        let password = password.clone();
-        self.blocking(move |argon2| hash_with(&argon2, &password, &salt)).await?
-    }
-
-    /// Whether `password` fits `hash`. Without a hash it works as long and says no.
-    ///
-    /// # Errors
-    /// Internal.
-    async fn verify(&self, password: &SecretString, hash: Option<String>) -> Result<bool> {
-        let password = password.clone();
-        self.blocking(move |argon2| match hash.as_deref().map(PasswordHash::new) {
-            Some(Ok(hash)) => argon2.verify_password(password.expose_secret().as_bytes(), &hash).is_ok(),
-            _ => {
-                let _ = hash_with(&argon2, &password, &[0; 16]);
-                false
-            }
-        })
-        .await
-    }
-
-    fn is_weaker(&self, hash: &str) -> bool {
-        let Ok(parsed) = PasswordHash::new(hash) else {
-            return true;
-        };
-        Params::try_from(&parsed).map_or(true, |have| {
-            have.m_cost() < self.argon2.params().m_cost() || have.t_cost() < self.argon2.params().t_cost()
-        })
-    }
-}
-
-fn hash_with(argon2: &Argon2<'_>, password: &SecretString, salt: &[u8; 16]) -> Result<String> {
-    argon2
-        .hash_password_with_salt(password.expose_secret().as_bytes(), salt)
-        .map(|hash| hash.to_string())
-        .map_err(|e| Error::internal(e.to_string()))
 }
 
 /// How long to wait after `failures` failures in a row: 1 s, doubling to 15 minutes.
@@ -207,22 +140,17 @@ pub(super) fn to_person(account: &Account, via: Via, scope: TokenScope) -> Arc<P
         via,
         scope,
         must_change_password: account.user.must_change_password,
+        needs_second_factor: false,
     })
 }
 
 impl Services {
-    /// Signs in with name and password.
+    /// Signs in with name and password; who has a second factor is asked for a code first.
     ///
     /// # Errors
     /// `Unauthenticated` for a wrong name, a wrong password and a disabled account alike; `RateLimited` with a time; a refusal
     /// where passwords are not taken.
-    pub async fn sign_in(
-        &self,
-        ctx: &OpCtx,
-        name: &str,
-        password: &SecretString,
-        user_agent: &str,
-    ) -> Result<SignedIn> {
+    pub async fn sign_in(&self, ctx: &OpCtx, name: &str, password: &SecretString, user_agent: &str) -> Result<Entered> {
         let attempt = async {
             if !self.store.local_accounts().await? {
                 return Err(refusal(Refused::Local));
@@ -252,8 +180,13 @@ impl Services {
                 let new = self.passwords.hash(password, &*self.random).await?;
                 self.store.rehash_password(account.user.id, &hash, &new).await?;
             }
+            if account.user.second_factor {
+                let begun = self.begin_second_step(ctx, &account).await?;
+                // No session: the log must not read as if there were one.
+                return Ok(Done::plain(Entered::NeedsCode(begun)).by(account.user.name).called("session.password"));
+            }
             let signed_in = self.begin_session(ctx, &account, user_agent).await?;
-            Ok(Done::plain(signed_in).by(account.user.name))
+            Ok(Done::plain(Entered::SignedIn(signed_in)).by(account.user.name))
         };
         self.audited(ctx, "session.begin", name.chars().take(60).collect(), None, attempt).await
     }
@@ -291,9 +224,18 @@ impl Services {
         self.store.create_session(&session).await?;
         Ok(SignedIn {
             secret: secret.into(),
-            person: to_person(account, Via::Session(session.id), TokenScope::default()),
+            person: self.in_session(account, session.id).await?,
             expires_at: session.expires_at,
         })
+    }
+
+    /// The person of a session.
+    async fn in_session(&self, account: &Account, session: Uuid) -> Result<Arc<Person>> {
+        let mut person = to_person(account, Via::Session(session), TokenScope::default());
+        if self.needs_second_factor(account).await? {
+            Arc::make_mut(&mut person).needs_second_factor = true;
+        }
+        Ok(person)
     }
 
     /// The person of a session's secret; `None` when it has ended or never was.
@@ -308,7 +250,7 @@ impl Services {
         if after(session.last_seen_at, Duration::from_mins(1)) < now {
             self.store.touch_session(session.id, now).await?;
         }
-        Ok(Some(to_person(&account, Via::Session(session.id), TokenScope::default())))
+        self.in_session(&account, session.id).await.map(Some)
     }
 
     /// The person of an API token; `None` when it has ended or never was.
@@ -386,6 +328,22 @@ impl Services {
         self.audited(ctx, "session.end-all", ctx.actor.to_string(), None, work).await
     }
 
+    /// The account of somebody who is signed in, if they know their password.
+    ///
+    /// # Errors
+    /// `Invalid` at `current`; `RateLimited`.
+    pub(super) async fn password_again(&self, ctx: &OpCtx, person: &Person, current: &SecretString) -> Result<Account> {
+        let (key, now) = (format!("password:{}", person.id), ctx.now());
+        self.not_too_often(now, &key, FREE_FAILURES).await?;
+        let account = self.store.find_account_by_id(person.id).await?.ok_or_else(Error::unauthenticated)?;
+        if !self.passwords.verify(current, account.password_hash.clone()).await? {
+            self.count_failure(now, &key).await?;
+            return Err(Error::field(FieldError::new("current", "password_wrong", "this is not your password")));
+        }
+        self.store.clear_failures(&key).await?;
+        Ok(account)
+    }
+
     /// Changes the asking person's password, ends all their sessions, and begins a new one: a secret that somebody else may
     /// have seen is worth nothing afterwards.
     ///
@@ -404,20 +362,12 @@ impl Services {
                 return Err(Error::new(ErrorCode::Forbidden, "a password is changed in the browser, not with a token"));
             };
             check_password("new", new.expose_secret(), person.name.as_str())?;
-            let key = format!("password:{}", person.id);
-            let now = ctx.now();
-            self.not_too_often(now, &key, FREE_FAILURES).await?;
-            let mut account = self.store.find_account_by_id(person.id).await?.ok_or_else(Error::unauthenticated)?;
-            if !self.passwords.verify(current, account.password_hash.clone()).await? {
-                self.count_failure(now, &key).await?;
-                return Err(Error::field(FieldError::new("current", "password_wrong", "this is not your password")));
-            }
+            let mut account = self.password_again(ctx, person, current).await?;
             if current.expose_secret() == new.expose_secret() {
                 return Err(Error::field(FieldError::new("new", "password_same", "choose another one than before")));
             }
             let hash = self.passwords.hash(new, &*self.random).await?;
             self.store.set_password(person.id, &hash, false).await?;
-            self.store.clear_failures(&key).await?;
             account.user.must_change_password = false;
             Ok(Done::plain(self.begin_session(ctx, &account, user_agent).await?))
         };
@@ -542,7 +492,7 @@ impl Services {
             Via::Token(..) => {
                 Err(Error::new(ErrorCode::Forbidden, "an API token cannot change the account it belongs to"))
             }
-            Via::Session(_) | Via::Cli => Ok(person),
+            Via::Session(_) | Via::Cli | Via::Begun => Ok(person),
         }
     }
 
@@ -577,17 +527,5 @@ mod tests {
             let got = check_password("new", password, "alicealice").err().map(|e| e.fields()[0].code.clone());
             assert_eq!(got.as_deref(), code, "{password}");
         }
-    }
-
-    #[tokio::test]
-    async fn a_hash_verifies_only_its_password() {
-        let passwords = Passwords::new(&Limits { argon2_memory_kib: 64, argon2_passes: 1, ..Limits::default() });
-        let hash = passwords.hash(&"correct horse".into(), &crate::env::SystemRandom).await.unwrap();
-        assert!(hash.starts_with("$argon2id$"));
-        assert!(passwords.verify(&"correct horse".into(), Some(hash.clone())).await.unwrap());
-        assert!(!passwords.verify(&"wrong".into(), Some(hash.clone())).await.unwrap());
-        assert!(!passwords.verify(&"correct horse".into(), None).await.unwrap());
-        assert!(!passwords.is_weaker(&hash));
-        assert!(Passwords::new(&Limits::default()).is_weaker(&hash));
     }
 }

@@ -311,6 +311,7 @@ impl Services {
                 platform_role: None,
                 disabled: false,
                 must_change_password: false,
+                second_factor: false,
                 created_at: now,
             };
             let hash = self.passwords.hash(&new.password, &*self.random).await?;

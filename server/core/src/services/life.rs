@@ -49,7 +49,7 @@ pub fn confirmed(typed: &str, name: &str) -> Result<()> {
     if typed.trim() == name {
         return Ok(());
     }
-    let error = FieldError::new("confirm", "confirm_name", format!("type {name} to remove it")).param("want", name);
+    let error = FieldError::new("confirm", "confirm_name", format!("type {name} to confirm")).param("want", name);
     Err(Error::field(error))
 }
 

@@ -215,7 +215,7 @@ async fn a_reset_sets_a_password_once_and_ends_sessions() {
     let services = &scene.world.services;
     with_password(&scene.world, "ann").await;
     let ann = "ann".parse().unwrap();
-    let session = services.sign_in(&scene.nobody(), "ann", &PASSWORD.into(), "").await.unwrap();
+    let session = services.sign_in(&scene.nobody(), "ann", &PASSWORD.into(), "").await.unwrap().session().unwrap();
     let alive = async || {
         let secret = secrecy::ExposeSecret::expose_secret(&session.secret);
         services.authenticate_session(scene.nobody().now(), secret).await.unwrap().is_some()
@@ -237,7 +237,8 @@ async fn a_reset_sets_a_password_once_and_ends_sessions() {
     assert_eq!((actor.as_str(), action.as_str(), outcome.as_str()), ("ann", "password.reset", "done"));
     assert_eq!(void(services.finish_reset(&scene.nobody(), &link, &new).await), Void::Used);
     assert_eq!(code(services.sign_in(&scene.nobody(), "ann", &PASSWORD.into(), "").await), ErrorCode::Unauthenticated);
-    assert!(!services.sign_in(&scene.nobody(), "ann", &new, "").await.unwrap().person.must_change_password);
+    let session = services.sign_in(&scene.nobody(), "ann", &new, "").await.unwrap().session().unwrap();
+    assert!(!session.person.must_change_password);
 
     let (late, _) = services.reset_link(&root, &ann).await.unwrap();
     scene.world.clock.advance(Duration::from_hours(1));

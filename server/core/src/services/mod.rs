@@ -18,9 +18,14 @@ use crate::{
 };
 
 pub mod access;
+pub mod adoption;
+#[cfg(test)]
+mod adoption_tests;
+pub mod announcements;
 pub mod apps;
 mod audit;
 pub mod audit_log;
+pub mod capacity;
 mod claims;
 pub mod identity;
 pub mod invitations;
@@ -32,6 +37,10 @@ mod link_tests;
 pub mod namespace_members;
 pub mod namespaces;
 pub mod network;
+#[cfg(test)]
+mod node_tests;
+pub mod nodes;
+mod passwords;
 pub mod people;
 pub mod plans;
 pub mod preflight;
@@ -46,6 +55,9 @@ pub mod requests;
 pub mod resets;
 pub mod revisions;
 pub mod search;
+#[cfg(test)]
+mod second_factor_tests;
+pub mod second_factors;
 pub mod sign_in;
 #[cfg(test)]
 mod sign_in_tests;
@@ -62,7 +74,7 @@ pub struct Services {
     pub(crate) random: Arc<dyn Random>,
     pub(crate) limits: identity::Limits,
     authz: Authz,
-    passwords: Arc<identity::Passwords>,
+    passwords: Arc<passwords::Passwords>,
     /// Spoken with identity providers: see [`Services::with_protocol`].
     protocol: Arc<dyn Protocol>,
     /// Apps are written without a look at quota and policies: see [`Services::without_preflight`].
@@ -70,6 +82,8 @@ pub struct Services {
     rules: Rules,
     notices: Arc<dyn Notices>,
     ways: Arc<sign_in::KnownWays>,
+    factors: Arc<second_factors::Factors>,
+    announcements: Arc<announcements::Known>,
     pub(crate) surroundings: Arc<Surroundings>,
     /// How long what is removed can be taken back.
     pub(crate) grace: SignedDuration,
@@ -86,7 +100,7 @@ impl Services {
         limits: identity::Limits,
     ) -> Self {
         let authz = Authz::new(store.clone());
-        let passwords = Arc::new(identity::Passwords::new(&limits));
+        let passwords = Arc::new(passwords::Passwords::new(&limits));
         Self {
             store,
             clusters,
@@ -102,6 +116,8 @@ impl Services {
             surroundings: Arc::default(),
             grace: SignedDuration::from_hours(7 * 24),
             ways: Arc::default(),
+            factors: Arc::default(),
+            announcements: Arc::default(),
         }
     }
 

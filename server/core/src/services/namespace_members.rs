@@ -232,10 +232,10 @@ mod tests {
         assert_eq!(whole.code(), ErrorCode::Forbidden);
         // The cluster knows her by both, the second bound in this namespace alone.
         let grant = services.authz().namespace(&vera, &shop, &dev, Resource::App, Action::Update).await.unwrap();
-        let groups = impersonation(&vera, &grant).unwrap().groups;
+        let groups = impersonation(&vera, Some(&grant)).unwrap().groups;
         assert_eq!(groups, ["berth:tenant:shop:viewer", "berth:namespace:shop:dev:admin"]);
         let grant = services.authz().namespace(&vera, &shop, &prod, Resource::App, Action::Read).await.unwrap();
-        assert_eq!(impersonation(&vera, &grant).unwrap().groups, ["berth:tenant:shop:viewer"]);
+        assert_eq!(impersonation(&vera, Some(&grant)).unwrap().groups, ["berth:tenant:shop:viewer"]);
     }
 
     #[tokio::test]

@@ -208,7 +208,7 @@ impl Services {
         self.reconcile_namespace(cluster, row, quota).await
     }
 
-    async fn insert_namespace(
+    pub(crate) async fn insert_namespace(
         &self,
         grant: &Grant<TenantRef>,
         row: &Namespace,

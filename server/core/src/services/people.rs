@@ -91,6 +91,7 @@ impl Services {
                 platform_role: new.platform_role,
                 disabled: false,
                 must_change_password: true,
+                second_factor: false,
                 created_at: now,
             };
             let hash = self.passwords.hash(&password, &*self.random).await?;

@@ -29,13 +29,15 @@ use crate::{
     ctx::{OpCtx, Via},
     error::{Error, Result},
     ports::{
-        sign_in::{Answer, Applied, Attempt, Challenge, Claims, Refused, refusal},
+        sign_in::{Answer, Applied, Attempt, Challenge, Claims, Most, Refused, refusal},
         store::Account,
     },
 };
 
 /// A sign-in that is not finished by then is begun again.
 pub const ATTEMPT: Duration = Duration::from_mins(10);
+/// Sign-ins that may be under way at once.
+const MOST: Most = Most { of_network: 200, of_user: 10, overall: 10_000 };
 /// Names that are tried for a new person before chance is asked.
 const NUMBERED: u32 = 9;
 
@@ -198,8 +200,9 @@ impl Services {
         let address = self.protocol.address(&provider, &challenge(&secret, redirect_uri)).await?;
         let expires_at = after(ctx.now(), ATTEMPT);
         let return_to = own_path(return_to).unwrap_or("/").to_owned();
-        let attempt = Attempt { digest: digest(&secret), provider: provider.id, user, return_to, expires_at };
-        self.store.begin_attempt(&attempt).await?;
+        let network = ctx.network.to_string();
+        let attempt = Attempt { digest: digest(&secret), provider: provider.id, user, return_to, network, expires_at };
+        self.store.begin_attempt(&attempt, MOST, ctx.now()).await?;
         Ok(Begun { address, secret: secret.into(), expires_at, provider: provider.display_name })
     }
 
@@ -233,7 +236,7 @@ impl Services {
                 Some(user) => self.connect(ctx, user, &provider, &claims).await?,
                 None => self.come_in(ctx, &provider, &claims, user_agent).await?,
             };
-            Ok(Done { value: (done.value, attempt.return_to), detail: done.detail, by: done.by })
+            Ok(Done { value: (done.value, attempt.return_to), detail: done.detail, by: done.by, action: done.action })
         };
         let target = format!("provider:{}", provider.chars().take(ProviderName::MAX).collect::<String>());
         self.audited(ctx, action, target, None, work).await
@@ -334,6 +337,7 @@ impl Services {
                 platform_role: None,
                 disabled: false,
                 must_change_password: false,
+                second_factor: false,
                 created_at: now,
             };
             let account = Account { user, password_hash: None };
@@ -366,7 +370,7 @@ impl Services {
     /// # Errors
     /// Unauthenticated.
     pub async fn has_password(&self, ctx: &OpCtx) -> Result<bool> {
-        let person = self.authz.person(ctx)?;
+        let person = self.authz.with_password(ctx)?;
         let account = self.store.find_account_by_id(person.id).await?.ok_or_else(Error::unauthenticated)?;
         Ok(account.password_hash.is_some() && self.store.local_accounts().await?)
     }

@@ -8,30 +8,30 @@ use berth_types::{
     AppPhase, AppSpec, AppStatus, ClusterId, ErrorCode, FieldError, ListQuery, Page,
     headroom::{Amounts, LimitDefaults, Load},
     names::component_object,
+    node::{DrainMark, NodeRow, NodeView},
     rows::{AppRow, EventRow, LogLine, PodPhase, PodRow, RevisionRow, UsageRow},
 };
-use bytes::Bytes;
-use futures::{
-    StreamExt,
-    stream::{self, BoxStream},
-};
+use futures::stream::BoxStream;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{broadcast, watch};
 
 use super::{
     app::{App, first_status, unchanged},
     lists::{APPS, EVENTS, PODS},
+    nodes::Nodes,
 };
 use crate::{
-    authz::{AppRef, Grant, NamespaceRef},
+    adoption::Strange,
+    authz::{AppRef, Grant, NamespaceRef, PlatformRef},
     ctx::OpCtx,
+    drain::Tenancy,
     env::Clock,
     error::{Error, Result},
     ports::cluster::{
-        AppClaims, AppObject, CacheState, Change, ChangeKind, Cluster, DesiredNamespace, ExecInput, ExecOutput,
-        ExecSession, Finding, Freshness, LogQuery, NamespaceSummary, PodVerdict, Room, Stage, Verdict,
+        AppClaims, AppObject, CacheState, Change, ChangeKind, Cluster, DesiredNamespace, ExecSession, Finding,
+        Freshness, LogQuery, NamespaceSummary, PodVerdict, Room, Stage, Verdict,
     },
 };
 
@@ -40,24 +40,26 @@ pub struct FakeCluster {
     id: ClusterId,
     clock: Arc<dyn Clock>,
     changes: broadcast::Sender<Change>,
-    lines: broadcast::Sender<(Arc<str>, LogLine)>,
+    pub(super) lines: broadcast::Sender<(Arc<str>, LogLine)>,
     held: watch::Sender<bool>,
-    state: Mutex<State>,
+    pub(super) state: Mutex<State>,
 }
 
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     version: i64,
     apps: BTreeMap<(String, String), App>,
-    pods: BTreeMap<(String, String), PodRow>,
+    pub(super) pods: BTreeMap<(String, String), PodRow>,
     events: Vec<(String, EventRow)>,
-    logs: Vec<(String, LogLine)>,
+    pub(super) logs: Vec<(String, LogLine)>,
     usage: BTreeMap<String, Vec<UsageRow>>,
-    namespaces: Vec<DesiredNamespace>,
+    pub(super) namespaces: Vec<DesiredNamespace>,
+    pub(super) strange: Vec<Strange>,
     idle_since: Option<Timestamp>,
     down: Option<(Timestamp, String)>,
     /// Why its policies refuse every pod.
     refuses: Vec<FieldError>,
+    nodes: Nodes,
 }
 
 type Key = (String, String);
@@ -204,6 +206,13 @@ impl FakeCluster {
         self.state.lock().refuses = why;
     }
 
+    /// Its nodes.
+    pub fn with_nodes<T>(&self, change: impl FnOnce(&mut Nodes) -> T) -> T {
+        let changed = change(&mut self.state.lock().nodes);
+        self.tell(ChangeKind::Node, "", None);
+        changed
+    }
+
     /// Namespaces that were made in it.
     #[must_use]
     pub fn namespaces(&self) -> Vec<DesiredNamespace> {
@@ -215,7 +224,7 @@ impl FakeCluster {
         let _ = self.changes.send(Change { kind, namespace: namespace.into(), app: app.map(Into::into) });
     }
 
-    fn up(&self) -> Result<()> {
+    pub(super) fn up(&self) -> Result<()> {
         match &self.state.lock().down {
             Some((_, reason)) => Err(Error::new(ErrorCode::ClusterUnavailable, reason.clone())),
             None => Ok(()),
@@ -459,50 +468,7 @@ impl Cluster for FakeCluster {
         namespace: &Grant<NamespaceRef>,
         query: &LogQuery,
     ) -> Result<BoxStream<'static, Result<LogLine>>> {
-        self.up()?;
-        let (place, query) = (namespace.kube_name.clone(), query.clone());
-        let state = self.state.lock();
-        let pods: Vec<&PodRow> = state
-            .pods
-            .values()
-            .filter(|p| *p.kube_namespace == *place && query.app == p.app.as_deref().map(Into::into))
-            .collect();
-        if let Some(pod) = &query.pod
-            && !state.pods.contains_key(&(place.to_string(), pod.clone()))
-        {
-            return Err(Error::not_found());
-        }
-        if query.previous {
-            let message = "previous terminated container \"main\" not found";
-            return Ok(stream::once(async move { Err(Error::new(ErrorCode::ClusterRefused, message)) }).boxed());
-        }
-        let names: Vec<Arc<str>> = pods.iter().map(|p| p.name.clone()).collect();
-        let mine = move |line: &LogLine| {
-            query.pod.as_deref().is_none_or(|pod| *line.pod == *pod)
-                && query.container.as_deref().is_none_or(|container| *line.container == *container)
-                && (query.app.is_none() || names.contains(&line.pod))
-        };
-        let mut old: Vec<LogLine> =
-            state.logs.iter().filter(|(at, line)| **at == *place && mine(line)).map(|(_, line)| line.clone()).collect();
-        if let Some(tail) = query.tail {
-            old.drain(..old.len().saturating_sub(usize::try_from(tail).unwrap_or_default()));
-        }
-        let old = stream::iter(old.into_iter().map(Ok));
-        if !query.follow {
-            return Ok(old.boxed());
-        }
-        let lines = stream::unfold(self.lines.subscribe(), |mut lines| async {
-            loop {
-                match lines.recv().await {
-                    Ok(line) => return Some((line, lines)),
-                    Err(broadcast::error::RecvError::Lagged(_)) => {}
-                    Err(broadcast::error::RecvError::Closed) => return None,
-                }
-            }
-        });
-        let new =
-            lines.filter_map(move |(at, line)| std::future::ready((at == place && mine(&line)).then_some(Ok(line))));
-        Ok(old.chain(new).boxed())
+        self.read_logs(namespace, query)
     }
 
     async fn exec(
@@ -514,39 +480,68 @@ impl Cluster for FakeCluster {
         command: &[String],
         _: bool,
     ) -> Result<ExecSession> {
+        self.open_terminal(namespace, pod, command)
+    }
+
+    fn nodes(&self, _: &Grant<PlatformRef>) -> Result<Vec<NodeRow>> {
+        Ok(self.state.lock().nodes.rows())
+    }
+
+    fn node(&self, _: &Grant<PlatformRef>, name: &str) -> Result<NodeView> {
+        let state = self.state.lock();
+        state.nodes.view(name, state.pods.values())
+    }
+
+    async fn tenancies(&self, _: &Grant<PlatformRef>, node: &str) -> Result<Vec<Tenancy>> {
         self.up()?;
-        if !self.state.lock().pods.contains_key(&(namespace.kube_name.to_string(), pod.to_owned())) {
-            return Err(Error::not_found());
-        }
-        // Echoes what is typed, after saying what it runs.
-        let (input, typed) = mpsc::channel(16);
-        let hello = ExecOutput::Stdout(Bytes::from(format!("$ {}\n", command.join(" "))));
-        let echo = stream::unfold(typed, |mut typed: mpsc::Receiver<ExecInput>| async {
-            loop {
-                match typed.recv().await? {
-                    ExecInput::Stdin(bytes) => return Some((ExecOutput::Stdout(bytes), typed)),
-                    ExecInput::Resize(..) => {}
-                }
-            }
-        });
-        let end = stream::once(async { ExecOutput::Exit(Some(0), None) });
-        let output = stream::once(async { hello }).chain(echo).chain(end).boxed();
-        Ok(ExecSession { input, output })
+        Ok(self.state.lock().nodes.tenancies(node))
+    }
+
+    async fn mark_node(
+        &self,
+        _: &OpCtx,
+        _: &Grant<PlatformRef>,
+        node: &str,
+        cordoned: bool,
+        drain: Option<&DrainMark>,
+    ) -> Result<()> {
+        self.up()?;
+        self.state.lock().nodes.mark(node, cordoned, drain)?;
+        self.tell(ChangeKind::Node, "", None);
+        Ok(())
+    }
+
+    async fn evict(&self, ctx: &OpCtx, _: &Grant<PlatformRef>, pod: &Tenancy) -> Result<bool> {
+        self.up()?;
+        let gone = self.state.lock().nodes.evict(pod, &ctx.actor.to_string());
+        self.tell(ChangeKind::Node, "", None);
+        Ok(gone)
     }
 
     async fn namespace_taken(&self, desired: &DesiredNamespace) -> Result<bool> {
-        self.up()?;
-        let state = self.state.lock();
-        let here = state.namespaces.iter().find(|n| n.kube_name == desired.kube_name);
-        Ok(here.is_some_and(|n| (&n.tenant, &n.name) != (&desired.tenant, &desired.name)))
+        self.taken(desired)
+    }
+
+    async fn strange_namespaces(&self) -> Result<Vec<String>> {
+        self.nobodys()
+    }
+
+    async fn look_at_namespace(&self, desired: &DesiredNamespace) -> Result<Strange> {
+        self.look(desired)
+    }
+
+    async fn adopt_namespace(&self, _: &OpCtx, desired: &DesiredNamespace, uid: &str) -> Result<()> {
+        self.adopt(desired, uid)
+    }
+
+    async fn disown_namespace(&self, _: &OpCtx, desired: &DesiredNamespace) -> Result<()> {
+        self.disown(desired)
     }
 
     async fn namespace_stage(&self, desired: &DesiredNamespace) -> Result<Stage> {
         self.up()?;
-        let theirs = |n: &DesiredNamespace| {
-            n.kube_name == desired.kube_name && n.tenant == desired.tenant && n.name == desired.name
-        };
-        Ok(if self.state.lock().namespaces.iter().any(theirs) { Stage::There } else { Stage::Gone })
+        let known = self.namespaces().iter().any(|n| n.kube_name == desired.kube_name);
+        Ok(if known && !self.taken(desired)? { Stage::There } else { Stage::Gone })
     }
 
     /// It goes at once, with its apps and pods.

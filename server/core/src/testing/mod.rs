@@ -23,21 +23,28 @@ use crate::{
         cluster::{Cluster, Clusters},
         store::{Account, People, Tenants},
     },
-    services::identity::Limits,
+    seal::SealKey,
+    services::{identity::Limits, second_factors::Required},
 };
 
 mod access;
+mod adoption;
+mod announcements;
 mod app;
 mod cluster;
 mod life;
 mod links;
 mod lists;
+mod nodes;
 mod quotas;
 mod requests;
+mod second_factors;
 mod sign_in;
 mod store;
+mod streams;
 
 pub use cluster::FakeCluster;
+pub use nodes::{Nodes, node, tenancy};
 pub use sign_in::FakeProtocol;
 pub use store::FakeStore;
 
@@ -70,6 +77,12 @@ pub fn audit_key() -> AuditKey {
     AuditKey::from_pem(AuditKey::new_pem(&SystemRandom).unwrap().expose_secret()).unwrap()
 }
 
+/// A new key to seal secrets with.
+#[must_use]
+pub fn seal_key() -> SealKey {
+    SealKey::from_text(SealKey::new_text(&SystemRandom).unwrap().expose_secret()).unwrap()
+}
+
 impl World {
     /// Nobody and nothing, at [`BEGIN`].
     #[must_use]
@@ -86,7 +99,8 @@ impl World {
             Limits { argon2_memory_kib: 64, argon2_passes: 1, ..Limits::default() },
         );
         let protocol = Arc::new(FakeProtocol::default());
-        let services = services.with_protocol(protocol.clone());
+        let services =
+            services.with_protocol(protocol.clone()).with_second_factors(Some(seal_key()), Required::default());
         Self { services, store, cluster, clock, protocol }
     }
 
@@ -105,6 +119,7 @@ impl World {
             platform_role,
             disabled: false,
             must_change_password: false,
+            second_factor: false,
             created_at: self.clock.now(),
         };
         self.store.create_user(&Account { user: user.clone(), password_hash: None }).await.unwrap();
@@ -122,6 +137,7 @@ impl World {
             via: Via::Session(Uuid::nil()),
             scope: TokenScope::default(),
             must_change_password: user.must_change_password,
+            needs_second_factor: false,
         };
         OpCtx::anonymous(self.clock.clone(), "test", "192.0.2.1").with_actor(Actor::Person(Arc::new(person)))
     }

@@ -18,8 +18,8 @@ use crate::{
     error::{Error, Result},
     ports::{
         sign_in::{
-            Answer, Applied, Attempt, Challenge, Claims, NewGroupRule, Protocol, Refused, SignIns, Standing, changes,
-            last_way_in, refusal,
+            Answer, Applied, Attempt, Challenge, Claims, Most, NewGroupRule, Protocol, Refused, SignIns, Standing,
+            changes, last_way_in, refusal,
         },
         store::{Account, Digest, People as _},
     },
@@ -123,8 +123,21 @@ impl SignIns for FakeStore {
         Ok(())
     }
 
-    async fn begin_attempt(&self, attempt: &Attempt) -> Result<()> {
-        self.rows()?.sign_in.attempts.push(attempt.clone());
+    async fn begin_attempt(&self, attempt: &Attempt, most: Most, now: Timestamp) -> Result<()> {
+        let attempts = &mut self.rows()?.sign_in.attempts;
+        attempts.retain(|known| known.expires_at > now);
+        attempts.push(attempt.clone());
+        attempts.sort_by_key(|known| std::cmp::Reverse(known.expires_at));
+        let mut keep = |most: i64, counts: &dyn Fn(&Attempt) -> bool| {
+            let mut kept = 0;
+            attempts.retain(|known| {
+                kept += i64::from(counts(known));
+                !counts(known) || kept <= most
+            });
+        };
+        keep(most.of_network, &|known| known.network == attempt.network);
+        keep(most.of_user, &|known| attempt.user.is_some() && known.user == attempt.user);
+        keep(most.overall, &|_| true);
         Ok(())
     }
 

@@ -39,8 +39,8 @@ pub struct FakeStore {
 
 #[derive(Default)]
 pub(super) struct Rows {
-    accounts: Vec<Account>,
-    sessions: Vec<(NewSession, Timestamp)>,
+    pub(super) accounts: Vec<Account>,
+    pub(super) sessions: Vec<(NewSession, Timestamp)>,
     tokens: Vec<(NewToken, Option<Timestamp>)>,
     failures: HashMap<String, Failures>,
     pub(super) tenants: Vec<Tenant>,
@@ -54,6 +54,8 @@ pub(super) struct Rows {
     pub(super) requests: super::requests::Rows,
     pub(super) links: super::links::Rows,
     pub(super) access: Vec<super::access::Kept>,
+    pub(super) factors: super::second_factors::Rows,
+    pub(super) announcements: super::announcements::Rows,
     audit: Vec<AuditEntry>,
     checkpoints: Vec<AuditCheckpoint>,
     attempts: Vec<NewAudit>,
@@ -203,23 +205,24 @@ impl People for FakeStore {
 
     async fn update_user(&self, _: &Grant<PlatformRef>, user: &User) -> Result<()> {
         let mut rows = self.rows()?;
-        let account = rows.accounts.iter_mut().find(|a| a.user.id == user.id).ok_or_else(Error::not_found)?;
+        let account = rows.account_mut(user.id)?;
         account.user.display_name.clone_from(&user.display_name);
         account.user.platform_role = user.platform_role;
         account.user.disabled = user.disabled;
         if user.disabled {
-            rows.sessions.retain(|(session, _)| session.user != user.id);
+            rows.end_sessions_of(user.id, None);
         }
         Ok(())
     }
 
     async fn set_password(&self, user: Uuid, hash: &str, must_change: bool) -> Result<()> {
         let mut rows = self.rows()?;
-        let account = rows.accounts.iter_mut().find(|a| a.user.id == user).ok_or_else(Error::not_found)?;
+        let account = rows.account_mut(user)?;
         account.password_hash = Some(hash.to_owned());
         account.user.must_change_password = must_change;
         rows.links.password_set(user);
-        rows.sessions.retain(|(session, _)| session.user != user);
+        rows.factors.password_set(user);
+        rows.end_sessions_of(user, None);
         Ok(())
     }
 
@@ -273,10 +276,7 @@ impl People for FakeStore {
     }
 
     async fn end_sessions(&self, user: Uuid, keep: Option<Uuid>) -> Result<u64> {
-        let mut rows = self.rows()?;
-        let before = rows.sessions.len();
-        rows.sessions.retain(|(s, _)| s.user != user || Some(s.id) == keep);
-        Ok((before - rows.sessions.len()) as u64)
+        Ok(self.rows()?.end_sessions_of(user, keep))
     }
 
     async fn create_token(&self, token: &NewToken) -> Result<()> {
@@ -343,7 +343,7 @@ impl People for FakeStore {
         rows.failures.retain(|_, f| f.last_at >= before);
         rows.keys.retain(|_, claim| claim.claimed_at >= before);
         rows.sign_in.attempts.retain(|attempt| attempt.expires_at >= before);
-        Ok((had - count(&rows) + rows.links.sweep(before)) as u64)
+        Ok((had - count(&rows) + rows.links.sweep(before) + rows.factors.sweep(before)) as u64)
     }
 }
 

@@ -49,6 +49,12 @@ impl Admission for PodSecurity {
     fn validate(&self, request: &AdmissionRequest<'_>, object: &Value) -> Result<()> {
         let changes =
             matches!(request.operation, Operation::Create | Operation::Update) && request.subresource.is_none();
+        if changes && request.resource.id == gr::NAMESPACES {
+            for warning in request.old.map_or_else(Vec::new, |old| tightened(request, old, object)) {
+                request.warn(warning);
+            }
+            return Ok(());
+        }
         if !changes || request.namespace.is_empty() {
             return Ok(());
         }
@@ -83,6 +89,57 @@ impl Admission for PodSecurity {
         }
         Ok(())
     }
+}
+
+/// What a namespace is made to enforce: level and version.
+fn enforced(namespace: &Value) -> (&str, &str) {
+    let label = |name: &str| namespace.label(&format!("{LABEL}{name}"));
+    (label("enforce").unwrap_or("privileged"), label("enforce-version").unwrap_or("latest"))
+}
+
+fn strictness(level: &str) -> u8 {
+    match level {
+        "restricted" => 2,
+        "baseline" => 1,
+        _ => 0,
+    }
+}
+
+/// What is said of a namespace's pods when it enforces more than before (`EvaluatePodsInNamespace`).
+fn tightened(request: &AdmissionRequest<'_>, old: &Value, new: &Value) -> Vec<String> {
+    let ((level, version), before) = (enforced(new), enforced(old));
+    if strictness(level) == 0 || version == before.1 && strictness(level) <= strictness(before.0) {
+        return Vec::new();
+    }
+    // For each reason the first pod and how many.
+    let mut reasons: Vec<(String, String, usize)> = Vec::new();
+    for pod in request.cluster.list(&gr::PODS, Some(new.name())) {
+        let faults = violations(level, &pod);
+        let reason =
+            faults.iter().map(|fault| fault.split(" (").next().unwrap_or(fault)).collect::<Vec<_>>().join(", ");
+        match reasons.iter_mut().find(|(known, ..)| *known == reason) {
+            _ if faults.is_empty() => {}
+            Some((.., pods)) => *pods += 1,
+            None => reasons.push((reason, pod.name().to_owned(), 1)),
+        }
+    }
+    let mut said: Vec<String> = reasons
+        .into_iter()
+        .map(|(reason, pod, pods)| match pods {
+            1 => format!("{pod}: {reason}"),
+            2 => format!("{pod} (and 1 other pod): {reason}"),
+            more => format!("{pod} (and {} other pods): {reason}", more - 1),
+        })
+        .collect();
+    said.sort();
+    if !said.is_empty() {
+        let name = new.name();
+        let heading = format!(
+            "existing pods in namespace \"{name}\" violate the new PodSecurity enforce level \"{level}:{version}\""
+        );
+        said.insert(0, heading);
+    }
+    said
 }
 
 /// The pod template of a workload, whose own namespace level only warns.

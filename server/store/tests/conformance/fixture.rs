@@ -37,6 +37,7 @@ pub fn user(number: u128, called: &str) -> User {
         platform_role: None,
         disabled: false,
         must_change_password: false,
+        second_factor: false,
         created_at: at(i64::try_from(number).unwrap()),
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod access;
+mod announcements;
 mod chain;
 mod fixture;
 mod journal;
@@ -13,6 +14,7 @@ mod people;
 mod providers;
 mod quotas;
 mod requests;
+mod second_factors;
 mod sign_in;
 mod tenants;
 mod upkeep;
@@ -80,10 +82,17 @@ suite! {
         sign_in::sweep,
         providers::providers,
         providers::attempts_are_taken_once,
+        providers::nobody_fills_the_table,
         providers::identities,
         providers::the_last_way_in_stays,
         providers::rules_of_groups,
         providers::passwords_can_be_switched_off,
+        second_factors::authenticators,
+        second_factors::codes_count_once,
+        second_factors::recovery_codes,
+        second_factors::what_goes_with_them,
+        second_factors::sign_ins_that_wait,
+        second_factors::few_wait_and_none_for_ever,
         links::invitations,
         links::invitations_are_accepted,
         links::one_of_many_accepts,
@@ -113,6 +122,7 @@ suite! {
         requests::what_is_granted_comes_with_the_decision,
         requests::loans_end_once,
         requests::deciders_at_once,
+        announcements::announcements,
         journal::audit,
         journal::attempts_end,
         journal::audit_is_filtered,

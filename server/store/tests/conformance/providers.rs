@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use berth_core::ports::{
-    sign_in::{Applied, Attempt, NewGroupRule},
+    sign_in::{Applied, Attempt, Most, NewGroupRule},
     store::{Account, Store},
 };
 use berth_types::{
@@ -87,21 +87,75 @@ pub async fn attempts_are_taken_once(store: Arc<dyn Store>) {
         provider: corp.id,
         user,
         return_to: "/t/shop".to_owned(),
+        network: "192.0.2.1".to_owned(),
         expires_at: at(600),
     };
+    let most = Most { of_network: 9, of_user: 9, overall: 9 };
     for wanted in [attempt(1, None), attempt(2, Some(id(1)))] {
-        store.begin_attempt(&wanted).await.unwrap();
+        store.begin_attempt(&wanted, most, at(0)).await.unwrap();
         assert_eq!(store.take_attempt(&digest(9)).await.unwrap(), None);
         let both = tokio::join!(store.take_attempt(&wanted.digest), store.take_attempt(&wanted.digest));
         let taken: Vec<_> = [both.0.unwrap(), both.1.unwrap()].into_iter().flatten().collect();
         assert_eq!(taken, [wanted], "of two that come at once, one");
     }
-    store.begin_attempt(&attempt(3, None)).await.unwrap();
+    store.begin_attempt(&attempt(3, None), most, at(0)).await.unwrap();
     assert_eq!(store.sweep(at(600)).await.unwrap(), 0);
     assert_eq!(store.sweep(at(601)).await.unwrap(), 1);
-    store.begin_attempt(&attempt(4, None)).await.unwrap();
+    store.begin_attempt(&attempt(4, None), most, at(0)).await.unwrap();
     store.delete_provider(&platform(), &corp.name).await.unwrap();
     assert_eq!(store.take_attempt(&digest(4)).await.unwrap(), None, "it went with its provider");
+}
+
+pub async fn nobody_fills_the_table(store: Arc<dyn Store>) {
+    add_users(&*store, &["ann", "bob"]).await;
+    let corp = add_provider(&*store, 10, "corp").await;
+    let most = Most { of_network: 3, of_user: 2, overall: 6 };
+    // Later ones end later.
+    let begin = async |number: u8, network: &str, user: Option<u128>| {
+        let attempt = Attempt {
+            digest: digest(number),
+            provider: corp.id,
+            user: user.map(id),
+            return_to: "/".to_owned(),
+            network: network.to_owned(),
+            expires_at: at(100 + i64::from(number)),
+        };
+        store.begin_attempt(&attempt, most, at(i64::from(number))).await.unwrap();
+    };
+    let left = async |numbers: &[u8]| {
+        let mut left = Vec::new();
+        for number in numbers {
+            left.extend(store.take_attempt(&digest(*number)).await.unwrap().map(|_| *number));
+        }
+        left
+    };
+    for number in 1..=5 {
+        begin(number, "a", None).await;
+    }
+    assert_eq!(left(&[1, 2, 3, 4, 5]).await, [3, 4, 5], "of one network");
+    for (number, user) in [(1, 1), (2, 2), (3, 1), (4, 1)] {
+        begin(number, &format!("n{number}"), Some(user)).await;
+    }
+    assert_eq!(left(&[1, 2, 3, 4]).await, [2, 3, 4], "of one person");
+    for number in 1..=8 {
+        begin(number, &format!("n{number}"), None).await;
+    }
+    assert_eq!(left(&[1, 2, 3, 4, 5, 6, 7, 8]).await, [3, 4, 5, 6, 7, 8], "in all");
+    begin(1, "a", None).await;
+    begin(101, "b", None).await;
+    assert_eq!(left(&[1, 101]).await, [101], "what is over goes with the next");
+
+    let all = (1..=12).map(|number| {
+        let (store, provider) = (store.clone(), corp.id);
+        tokio::spawn(async move {
+            let (return_to, network) = ("/".to_owned(), "c".to_owned());
+            let attempt =
+                Attempt { digest: digest(number), provider, user: None, return_to, network, expires_at: at(600) };
+            store.begin_attempt(&attempt, most, at(0)).await.unwrap();
+        })
+    });
+    futures::future::try_join_all(all).await.unwrap();
+    assert_eq!(left(&(1..=12).collect::<Vec<_>>()).await.len(), 3, "who comes at once makes no exception");
 }
 
 pub async fn identities(store: Arc<dyn Store>) {

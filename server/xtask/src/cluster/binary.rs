@@ -89,15 +89,6 @@ pub fn build(workspace: &Workspace) -> Result<PathBuf> {
     })
 }
 
-/// Whether they are built already.
-///
-/// # Errors
-/// There is no Go, or the sources cannot be read.
-pub fn is_built(workspace: &Workspace) -> Result<bool> {
-    let Kubernetes { version, made_from } = Kubernetes::of(workspace)?;
-    Ok(cache(&format!("kubernetes-{version}"), &made_from.each_ref().map(Vec::as_slice))?.is_dir())
-}
-
 /// Which Kubernetes it is, and what its programs are made from.
 struct Kubernetes {
     version: String,

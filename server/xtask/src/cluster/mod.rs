@@ -37,7 +37,6 @@ use anyhow::{Result, bail};
 
 use crate::{
     cluster::{layout::Cluster, with::Extra},
-    shell::NotHere,
     workspace::{Profile, Workspace},
 };
 
@@ -215,20 +214,6 @@ pub fn testbed(workspace: &Workspace, name: &str, with: &[impl Copy + Into<Extra
     up::run(workspace, name, &with.iter().copied().map(Into::into).collect::<Vec<_>>())?;
     let cluster = running(name)?;
     Ok(Testbed { kubeconfig: cluster.kubeconfig(), programs: cluster.path("bin") })
-}
-
-/// Passes where a cluster can be started without building Kubernetes first, which takes longer than tests should.
-///
-/// # Errors
-/// [`NotHere`] otherwise.
-pub fn built(workspace: &Workspace) -> Result<()> {
-    needs::machine()?;
-    needs::programs()?;
-    if !binary::is_built(workspace)? {
-        let how = "Kubernetes is not built here yet; to build it: cargo xtask cluster up && cargo xtask cluster down";
-        return Err(NotHere(how.to_owned()).into());
-    }
-    Ok(())
 }
 
 /// Stops a part of a running cluster's control plane, as in a crash.

@@ -1,0 +1,44 @@
+//! Where the key is kept that seals the secrets of authenticator apps.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use berth_core::seal::SealKey;
+use secrecy::ExposeSecret;
+
+use crate::{config::Settings, key_file::KeyFile};
+
+const FILE: KeyFile = KeyFile { what: "key of second factors", name: "second-factor.key", new: SealKey::new_text };
+
+/// The file of the key; none when the settings leave no place for it.
+pub fn place(settings: &Settings) -> Option<PathBuf> {
+    FILE.place(settings.second_factor_key_file.as_ref(), settings)
+}
+
+/// The key, made at its first use; none when the settings leave no place for it.
+///
+/// # Errors
+/// The file cannot be read or made, or holds no key.
+pub fn open(settings: &Settings) -> anyhow::Result<Option<SealKey>> {
+    let Some(path) = place(settings) else { return Ok(None) };
+    let text = FILE.open(&path)?;
+    let named = || format!("the key of second factors {}", path.display());
+    SealKey::from_text(text.expose_secret()).map(Some).with_context(named)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn it_is_made_once_and_a_file_that_holds_none_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings { data: Some(folder.path().into()), ..Settings::default() };
+        let sealed = open(&settings).unwrap().unwrap().seal(b"x", "here", &berth_core::env::SystemRandom).unwrap();
+        assert!(open(&settings).unwrap().unwrap().open(&sealed, "here").is_some(), "the same key again");
+        std::fs::write(folder.path().join("second-factor.key"), "no key").unwrap();
+        let error = format!("{:#}", open(&settings).unwrap_err());
+        assert!(error.contains("second-factor.key") && error.contains("openssl rand"), "{error}");
+    }
+}

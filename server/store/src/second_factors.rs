@@ -1,0 +1,118 @@
+//! Second factors: authenticator apps, recovery codes, sign-ins that wait for a code.
+
+use async_trait::async_trait;
+use berth_core::{
+    error::{Error, Result},
+    ports::{
+        second_factors::{Authenticator, SecondFactors, SecondStep},
+        store::{Account, Digest},
+    },
+};
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::{
+    engine::{Engine, Reader, Transaction, sql},
+    people::{account, ending_second_steps, ending_sessions, user_columns},
+    sign_in::lock_user,
+    store::{SqlStore, found, taken},
+};
+
+/// Puts these in place of all recovery codes that somebody has.
+async fn set_codes(transaction: &mut impl Transaction, user: Uuid, codes: &[Digest]) -> Result<()> {
+    const INSERT: &str = "INSERT INTO recovery_codes (user_id, digest) VALUES ($1, $2)";
+    transaction.execute(sql("DELETE FROM recovery_codes WHERE user_id = $1").bind(user)).await?;
+    for code in codes {
+        transaction.execute(sql(INSERT).bind(user).bind(code)).await?;
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl<E: Engine> SecondFactors for SqlStore<E> {
+    async fn find_authenticator(&self, user: Uuid) -> Result<Option<Authenticator>> {
+        const SQL: &str = "SELECT sealed, created_at, last_step FROM authenticators WHERE user_id = $1";
+        self.one(sql(SQL).bind(user), |row| {
+            let sealed = row.bytes_or_null()?.unwrap_or_default();
+            Ok(Authenticator { sealed, created_at: row.time()?, last_step: row.int()? })
+        })
+        .await
+    }
+
+    async fn add_authenticator(&self, user: Uuid, new: &Authenticator, codes: &[Digest]) -> Result<()> {
+        const SQL: &str = "INSERT INTO authenticators (user_id, sealed, created_at, last_step) VALUES ($1, $2, $3, $4)";
+        let mut transaction = self.engine.begin().await?;
+        lock_user(&mut transaction, user).await?;
+        let insert = sql(SQL).bind(user).bind(new.sealed.as_slice()).bind(new.created_at).bind(new.last_step);
+        let there = taken("authenticator", || "there is an authenticator app already".to_owned());
+        transaction.execute(insert).await.map_err(there)?;
+        set_codes(&mut transaction, user, codes).await?;
+        transaction.commit().await
+    }
+
+    async fn take_step(&self, user: Uuid, step: i64) -> Result<bool> {
+        const SQL: &str = "UPDATE authenticators SET last_step = $2 WHERE user_id = $1 AND last_step < $2";
+        Ok(self.engine.execute(sql(SQL).bind(user).bind(step)).await? > 0)
+    }
+
+    async fn count_recovery_codes(&self, user: Uuid) -> Result<i64> {
+        let count = sql("SELECT COUNT(*) FROM recovery_codes WHERE user_id = $1").bind(user);
+        self.one(count, |row| row.int()).await?.ok_or_else(|| Error::internal("a count without a row"))
+    }
+
+    async fn replace_recovery_codes(&self, user: Uuid, codes: &[Digest]) -> Result<()> {
+        const HAVE: &str = "SELECT 1 FROM authenticators WHERE user_id = $1";
+        let mut transaction = self.engine.begin().await?;
+        lock_user(&mut transaction, user).await?;
+        let have = transaction.fetch(sql(HAVE).bind(user)).await?;
+        found(have.len() as u64)?;
+        set_codes(&mut transaction, user, codes).await?;
+        transaction.commit().await
+    }
+
+    async fn take_recovery_code(&self, user: Uuid, code: &Digest) -> Result<bool> {
+        const SQL: &str = "DELETE FROM recovery_codes WHERE user_id = $1 AND digest = $2";
+        Ok(self.engine.execute(sql(SQL).bind(user).bind(code)).await? > 0)
+    }
+
+    async fn remove_second_factors(&self, user: Uuid, keep: Option<Uuid>) -> Result<()> {
+        let mut transaction = self.engine.begin().await?;
+        lock_user(&mut transaction, user).await?;
+        found(transaction.execute(sql("DELETE FROM authenticators WHERE user_id = $1").bind(user)).await?)?;
+        set_codes(&mut transaction, user, &[]).await?;
+        transaction.execute(ending_second_steps(user)).await?;
+        transaction.execute(ending_sessions(user, keep)).await?;
+        transaction.commit().await
+    }
+
+    async fn begin_second_step(&self, step: &SecondStep, most: i64) -> Result<()> {
+        const INSERT: &str = "INSERT INTO second_steps (digest, user_id, expires_at, tries) VALUES ($1, $2, $3, 0)";
+        const TRIM: &str = "DELETE FROM second_steps WHERE user_id = $1 AND digest NOT IN \
+                            (SELECT digest FROM second_steps WHERE user_id = $1 ORDER BY expires_at DESC, digest LIMIT $2)";
+        let mut transaction = self.engine.begin().await?;
+        // One after the other, so that the limit holds for those who come at once, too.
+        lock_user(&mut transaction, step.user).await?;
+        let insert = sql(INSERT).bind(&step.digest).bind(step.user).bind(step.expires_at);
+        transaction.execute(insert).await?;
+        transaction.execute(sql(TRIM).bind(step.user).bind(most)).await?;
+        transaction.commit().await
+    }
+
+    async fn try_second_step(&self, digest: &Digest, now: Timestamp) -> Result<Option<(Account, i64)>> {
+        const TRY: &str = "UPDATE second_steps SET tries = tries + 1 WHERE digest = $1 AND expires_at > $2 \
+                           RETURNING user_id, tries";
+        const WHOSE: &str =
+            concat!("SELECT ", user_columns!(), ", u.password_hash FROM users u WHERE u.id = $1 AND NOT u.disabled");
+        let rows = self.engine.write(sql(TRY).bind(digest).bind(now)).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let (user, tries): (Uuid, i64) = {
+            let mut row = Reader::new(row);
+            (row.parsed()?, row.int()?)
+        };
+        Ok(self.one(sql(WHOSE).bind(user), account).await?.map(|account| (account, tries)))
+    }
+
+    async fn end_second_step(&self, digest: &Digest) -> Result<bool> {
+        Ok(self.engine.execute(sql("DELETE FROM second_steps WHERE digest = $1").bind(digest)).await? > 0)
+    }
+}
