@@ -56,7 +56,7 @@ pub struct Holding {
 
 /// What there is, and what would become of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = AdoptionPreview))]
 #[serde(rename_all = "camelCase")]
 pub struct Preview {
     /// The namespace's name in the cluster.

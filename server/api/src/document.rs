@@ -324,12 +324,12 @@ fn complete_success(id: &str, method: &HttpMethod, operation: &mut Operation) {
             response.content.insert(YAML.to_owned(), RefOr::T(text_content(&examples::manifest())));
         }
         if id == EXPORT {
-            let (_, ndjson, csv) = examples::audit_lines();
+            let (_, ndjson, csv) = examples::audit::lines();
             response.content.insert(NDJSON.to_owned(), RefOr::T(text_content(&ndjson)));
             response.content.insert(CSV.to_owned(), RefOr::T(text_content(&csv)));
         }
         if id == "list_checkpoints" {
-            let (lines, ..) = examples::audit_lines();
+            let (lines, ..) = examples::audit::lines();
             response.content.insert(NDJSON.to_owned(), RefOr::T(text_content(&lines)));
         }
         if LOGS.contains(&id) {

@@ -2,15 +2,14 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use berth_core::{Error, audit::export::Format};
+use berth_core::Error;
 use berth_types::{
     AppPhase, AppSpec, AppStatus, Cause, CauseCode, ErrorCode, Evidence, FieldError, Page, Resources, TenantRole,
     app::{Component, EnvVar, Port},
     app_status::{ComponentStatus, EvidenceKind},
-    audit::AuditCheckpoint,
     headroom::HeadroomRow,
     list::ListFreshness,
-    people::{ApiToken, AuditEntry, Member, Namespace, TokenScope, User},
+    people::{ApiToken, Member, Namespace, TokenScope, User},
     provider::{GroupRule, IdentityProvider, SignInSettings, SigningAlgorithm},
     quota::{ContainerDefaults, NamespaceQuota, Plan, PlanEffect, PlanRow, QuotaRow, TenantPressure, TenantQuota},
     rows::{AppRow, AppView, EventRow, LogLine, PodPhase, PodRow, RevisionRow, UsageRow},
@@ -29,6 +28,7 @@ use crate::handlers::{
     tenants::{TenantSummary, TenantView},
 };
 
+pub(crate) mod audit;
 mod nodes;
 mod places;
 mod requests;
@@ -271,49 +271,6 @@ fn token() -> Option<ApiToken> {
     })
 }
 
-fn audit() -> Option<AuditEntry> {
-    Some(AuditEntry {
-        id: 4711,
-        at: at(60),
-        actor: "alice".to_owned(),
-        via: "token:berth_Zm9vYm".to_owned(),
-        action: "app.scale".to_owned(),
-        target: "shop/prod/checkout".to_owned(),
-        tenant: named("shop"),
-        outcome: "done".to_owned(),
-        reason: None,
-        detail: Some(json!({ "component": null, "replicas": 3 })),
-        request_id: "0193f0a0-1".to_owned(),
-        network: "192.0.2.7".to_owned(),
-        hash: HASH.to_owned(),
-    })
-}
-
-const HASH: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
-
-fn checkpoint() -> AuditCheckpoint {
-    AuditCheckpoint {
-        version: 1,
-        installation: "3f1c9a5be2d04c7f8a6b1d2e3c4f5a60".to_owned(),
-        sequence: 4711,
-        hash: HASH.to_owned(),
-        at: at(90),
-        key: "21fe31dfa154a261".to_owned(),
-        signature: "5VZDAMNgrHKQhuLMgG6CioSHfx645dl02HPgZSJJAVVfuIIVkKM7rMYeOXAc+bRr0lv18FlbviRlUUFDjnoQCw=="
-            .to_owned(),
-    }
-}
-
-/// A checkpoint, and a line of an export in each form.
-pub(crate) fn audit_lines() -> (String, String, String) {
-    let entries: Vec<AuditEntry> = audit().into_iter().collect();
-    let lines = |format: Format| {
-        let lines = format.lines(&entries).unwrap_or_default();
-        format!("{}{}", format.heading(), String::from_utf8_lossy(&lines))
-    };
-    (format!("{}\n", json!(checkpoint())), lines(Format::Ndjson), lines(Format::Csv))
-}
-
 /// The example of a problem with this code.
 pub(crate) fn problem(code: ErrorCode) -> Value {
     let mut error = Error::new(code, code.title());
@@ -407,8 +364,10 @@ pub(crate) fn of(schema: &str) -> Option<Value> {
         "User" => to_value(user()?),
         "MadeUser" => to_value(MadeUser { user: user()?, password: Some("u7Kd2-pQ0xB-9sWmT-4hVcE".to_owned()) }),
         "OneTimePassword" => to_value(OneTimePassword { password: Some("u7Kd2-pQ0xB-9sWmT-4hVcE".to_owned()) }),
-        "AuditEntry" => to_value(audit()?),
-        "AuditCheckpoint" => to_value(checkpoint()),
+        "Adoptable" => json!({ "items": ["legacy-shop"] }).into(),
+        "AdoptionPreview" => to_value(places::adoption()),
+        "AuditEntry" => to_value(audit::entry()?),
+        "AuditCheckpoint" => to_value(audit::checkpoint()),
         "Plan" => to_value(plan()?),
         "IdentityProvider" => to_value(provider()?),
         "GroupRule" => to_value(GroupRule {

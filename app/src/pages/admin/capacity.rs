@@ -98,7 +98,7 @@ fn numbers(ui: Ui, rows: &[CapacityRow]) -> AnyView {
             let used = r.used.as_deref().map_or_else(|| tr::nodes::not_measured(l).to_owned(), text);
             let spread = r.spread.map_or_else(|| "–".to_owned(), |all| all.map(percent).join(" · "));
             let unlimited = (r.unlimited > 0)
-                .then(|| view! { " " <span class="muted small">{tr::capacity::unlimited(l, r.unlimited)}</span> });
+                .then(|| view! { <div class="muted small">{tr::capacity::unlimited(l, r.unlimited)}</div> });
             view! {
                 <tr>
                     <td class="name">{called(ui, &r.resource)}</td>

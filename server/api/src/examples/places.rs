@@ -3,13 +3,14 @@
 use berth_types::{
     TenantRole,
     access::{AccessRequest, AccessState},
+    adoption::{Effect, EffectKind, Holding, Preview},
     life::{Halt, HaltKind, Mark},
     network::{Egress, EgressMode, EgressRange},
     people::NamespaceMember,
 };
 use serde_json::{Value, json};
 
-use super::{at, id, named};
+use super::{amounts, at, id, named};
 use crate::handlers::{
     namespaces::{AppCounts, NamespaceView},
     network::NetworkView,
@@ -22,6 +23,22 @@ pub(super) fn egress() -> Option<Egress> {
         name: "payments".to_owned(),
     };
     Some(Egress { mode: EgressMode::Named, ranges: vec![range] })
+}
+
+pub(super) fn adoption() -> Preview {
+    let effect =
+        |kind, concerns: &[&str]| Effect { kind, concerns: concerns.iter().map(|one| (*one).to_owned()).collect() };
+    let minded = "web-7c9d5f8b6-q4k2m (and 1 other pod): runAsNonRoot != true, seccompProfile";
+    Preview {
+        kube_name: "legacy-shop".to_owned(),
+        holds: vec![Holding { kind: "Deployment".to_owned(), name: "web".to_owned(), pods: 2 }],
+        takes: amounts(&[("requests.cpu", "500m"), ("pods", "2")]),
+        effects: vec![
+            effect(EffectKind::PodSecurity, &[minded]),
+            effect(EffectKind::Closed, &[]),
+            effect(EffectKind::Bindings, &["ops"]),
+        ],
+    }
 }
 
 pub(super) fn network() -> Option<NetworkView> {

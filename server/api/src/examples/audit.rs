@@ -1,0 +1,50 @@
+//! The audit log.
+
+use berth_core::audit::export::Format;
+use berth_types::{audit::AuditCheckpoint, people::AuditEntry};
+use serde_json::json;
+
+use super::{at, named};
+
+pub(super) fn entry() -> Option<AuditEntry> {
+    Some(AuditEntry {
+        id: 4711,
+        at: at(60),
+        actor: "alice".to_owned(),
+        via: "token:berth_Zm9vYm".to_owned(),
+        action: "app.scale".to_owned(),
+        target: "shop/prod/checkout".to_owned(),
+        tenant: named("shop"),
+        outcome: "done".to_owned(),
+        reason: None,
+        detail: Some(json!({ "component": null, "replicas": 3 })),
+        request_id: "0193f0a0-1".to_owned(),
+        network: "192.0.2.7".to_owned(),
+        hash: HASH.to_owned(),
+    })
+}
+
+const HASH: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+
+pub(super) fn checkpoint() -> AuditCheckpoint {
+    AuditCheckpoint {
+        version: 1,
+        installation: "3f1c9a5be2d04c7f8a6b1d2e3c4f5a60".to_owned(),
+        sequence: 4711,
+        hash: HASH.to_owned(),
+        at: at(90),
+        key: "21fe31dfa154a261".to_owned(),
+        signature: "5VZDAMNgrHKQhuLMgG6CioSHfx645dl02HPgZSJJAVVfuIIVkKM7rMYeOXAc+bRr0lv18FlbviRlUUFDjnoQCw=="
+            .to_owned(),
+    }
+}
+
+/// A checkpoint, and a line of an export in each form.
+pub(crate) fn lines() -> (String, String, String) {
+    let entries: Vec<AuditEntry> = entry().into_iter().collect();
+    let of = |format: Format| {
+        let lines = format.lines(&entries).unwrap_or_default();
+        format!("{}{}", format.heading(), String::from_utf8_lossy(&lines))
+    };
+    (format!("{}\n", json!(checkpoint())), of(Format::Ndjson), of(Format::Csv))
+}
