@@ -3,8 +3,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use berth_core::authz::matrix::allows;
-use berth_types::{Action, PlatformRole, Resource, TenantRole};
+use berth_core::{
+    authz::{Grant, PlatformRef, matrix::allows},
+    ports::store::{Account, People as _},
+};
+use berth_types::{Action, PlatformRole, Resource, TenantRole, people::TokenScope};
 use serde_json::{Value, json};
 
 use crate::{

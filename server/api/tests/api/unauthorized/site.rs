@@ -10,19 +10,18 @@ use berth_core::{
         requests::Requests as _,
         second_factors::{Authenticator, SecondFactors as _},
         sign_in::{NewGroupRule, SignIns as _},
-        store::{Account, People as _, Tenants as _},
+        store::{People as _, Tenants as _},
     },
     services::{plans::PlanText, providers::ProviderText, quotas::Wanted},
 };
 use berth_types::{
     Action, Resource, TenantRole,
     announcement::{Announcement, AnnouncementLevel},
-    people::TokenScope,
     quota::request::QuotaRequest,
 };
 use serde_json::json;
 
-use crate::fixture::{POD, Site, spec};
+use crate::fixture::{POD, Site};
 
 /// Makes somebody a member of `shop`.
 pub(super) async fn member(site: &Site, user: &str, role: TenantRole) {
