@@ -160,7 +160,9 @@ impl Harbour {
             }
             Some(path) => {
                 let kubeconfig = kube::config::Kubeconfig::read_from(path).unwrap();
-                let config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.unwrap();
+                let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.unwrap();
+                // As Berth's own clients: an eviction that a budget refuses is answered, not tried for minutes.
+                config.default_retry = false;
                 let admin = kube::Client::try_from(config).unwrap();
                 (through(&admin, &cut), admin, None)
             }
