@@ -7,13 +7,16 @@ use berth_core::{
     services::access::Granters,
 };
 use berth_types::{
-    Action, FieldError, NamespaceName, Resource, TenantName, TenantRole,
+    Action, NamespaceName, Resource, TenantName, TenantRole,
     access::{AccessRequest, AccessState},
 };
 use futures::FutureExt;
 use leptos::prelude::*;
 
-use super::{errors::role_name, members::options};
+use super::{
+    errors::role_name,
+    members::{options, role_sent},
+};
 use crate::{
     components::{
         Button, Column, Field, Form, Icon, Tone, ago, button, card, field, form::summary, hidden, icon, status, table,
@@ -219,11 +222,7 @@ async fn ask(cx: Cx) -> Result<Answer> {
             "" => None,
             name => Some(berth_core::services::people::name("namespace", name, NamespaceName::MAX)?),
         };
-        let role = TenantRole::from_word(cx.field("role")).ok_or_else(|| {
-            let choices = TenantRole::IN_NAMESPACE.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            let message = format!("one of {choices}");
-            berth_core::Error::field(FieldError::new("role", "namespace_role", message).param("choices", choices))
-        })?;
+        let role = role_sent(&cx, TenantRole::IN_NAMESPACE, "namespace_role")?;
         cx.services.request_access(&cx.ctx, (&tenant, namespace.as_ref()), role, cx.field("reason")).await?;
         Ok(tr::access::sent(cx.lang()).to_owned())
     }

@@ -128,18 +128,22 @@ fn change(
     .into_any()
 }
 
+/// The role that a form names: one of `choices`, else refused as `code`.
+pub fn role_sent(cx: &Cx, choices: &[TenantRole], code: &'static str) -> Result<TenantRole> {
+    TenantRole::from_word(cx.field("role")).ok_or_else(|| {
+        let choices = choices.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let message = format!("one of {choices}");
+        berth_core::Error::field(FieldError::new("role", code, message).param("choices", choices))
+    })
+}
+
 /// What one of these forms wants: whose role, and which it shall be; none: taken away.
 fn wanted(cx: &Cx) -> Result<(UserName, Option<TenantRole>)> {
     let user: UserName = berth_core::services::people::name("user", cx.field("user"), UserName::MAX)?;
     if cx.field("do") == "remove" {
         return Ok((user, None));
     }
-    let role = TenantRole::from_word(cx.field("role")).ok_or_else(|| {
-        let choices = TenantRole::ALL.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let message = format!("one of {choices}");
-        berth_core::Error::field(FieldError::new("role", "one_of", message).param("choices", choices))
-    })?;
-    Ok((user, Some(role)))
+    Ok((user, Some(role_sent(cx, TenantRole::ALL, "one_of")?)))
 }
 
 /// The members' page.

@@ -20,7 +20,8 @@ pub type Amounts = BTreeMap<String, Quantity>;
 /// Resources of which a quota makes every container state a request or limit, and which it counts under these names too.
 const COMPUTE: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
 
-fn add(total: &mut Amounts, more: &Amounts, times: i64) {
+/// Adds `more` so many times to `total`.
+pub fn add(total: &mut Amounts, more: &Amounts, times: i64) {
     for (key, amount) in more {
         let sum = total.entry(key.clone()).or_default();
         *sum = sum.plus(amount.times(times));

@@ -68,6 +68,12 @@ pub fn amount(text: &str) -> Quantity {
     text.parse().unwrap_or_default()
 }
 
+/// An amount of a resource as a row has it: of memory and disk in their units, as people read it in Kubernetes.
+#[must_use]
+pub fn written(resource: &str, amount: Quantity) -> String {
+    if resource.contains("memory") || resource.contains("storage") { amount.binary() } else { amount.to_string() }
+}
+
 /// Something that a node says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]

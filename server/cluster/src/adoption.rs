@@ -13,6 +13,7 @@ use crate::{
     KubeCluster,
     cache::room,
     error::{Target, from_kube, unavailable},
+    json::{controller, listed, name},
     meta,
     namespaces::{find, is_foreign},
     network::is_ours,
@@ -25,14 +26,6 @@ fn conflict(message: &'static str) -> Error {
     Error::new(ErrorCode::Conflict, message)
 }
 
-fn items(list: &Value) -> &[Value] {
-    list["items"].as_array().map(Vec::as_slice).unwrap_or_default()
-}
-
-fn name(object: &Value) -> String {
-    object["metadata"]["name"].as_str().unwrap_or_default().to_owned()
-}
-
 /// Whether it may be anybody's: no Berth's, and not on its way out.
 fn is_nobodys(namespace: &Value) -> bool {
     let metadata = &namespace["metadata"];
@@ -41,8 +34,7 @@ fn is_nobodys(namespace: &Value) -> bool {
 
 /// What made a pod. A ReplicaSet of a Deployment is called after it and the hash of its template.
 fn owner(pod: &Value) -> Option<(String, String)> {
-    let owners = pod["metadata"]["ownerReferences"].as_array()?;
-    let owner = owners.iter().find(|owner| owner["controller"] == true)?;
+    let owner = controller(pod)?;
     let (kind, name) = (owner["kind"].as_str()?, owner["name"].as_str()?);
     let hash = pod["metadata"]["labels"]["pod-template-hash"].as_str();
     let deployment = hash.and_then(|hash| name.strip_suffix(hash)?.strip_suffix('-'));
@@ -101,7 +93,7 @@ impl KubeCluster {
     pub(crate) async fn nobodys_namespaces(&self) -> Result<Vec<String>> {
         let list: Value =
             self.controller_rest().get(&Target::new("the namespaces", ""), &Kind::NAMESPACE.all()).await?;
-        Ok(items(&list).iter().filter(|namespace| is_nobodys(namespace)).map(name).collect())
+        Ok(listed(&list).iter().filter(|namespace| is_nobodys(namespace)).map(name).collect())
     }
 
     /// Whether `desired` may have the namespace: nobody else has.
@@ -120,13 +112,13 @@ impl KubeCluster {
         self.free(&have, desired)?;
         let read =
             async |rest: &Rest, kind: Kind| rest.get::<Value>(&Target::new(kind.kind, at), &kind.within(at)).await;
-        let names = |list: &Value| items(list).iter().filter(|one| !is_ours(one)).map(name).collect::<Vec<_>>();
+        let names = |list: &Value| listed(list).iter().filter(|one| !is_ours(one)).map(name).collect::<Vec<_>>();
         let pods = read(&rest, Kind::POD).await?;
         let level = desired.labels.iter().find(|(label, _)| label == ENFORCE).map(|(_, level)| level.as_str());
         Ok(Strange {
             kube_name: at.to_owned(),
             uid: have["metadata"]["uid"].as_str().unwrap_or_default().to_owned(),
-            pods: items(&pods).iter().filter_map(pod).collect(),
+            pods: listed(&pods).iter().filter_map(pod).collect(),
             refused: match level {
                 Some(level) => refused(&rest, at, level).await?,
                 None => Vec::new(),

@@ -13,6 +13,7 @@ use crate::{
     connection::Connection,
     crd::{APPS, SCHEMA_VERSION, schema_version},
     error::{Target, causes},
+    json::{listed, name},
     lease::{self, Record},
     rest::{Kind, Rest},
     roles::{NODE_KEEPER, PLATFORM_READER},
@@ -238,8 +239,7 @@ pub(crate) fn default_class<'a>(classes: &'a [Value], annotation: &str) -> Optio
 
 async fn check_default(rest: &Rest, kind: Kind, what: &str, annotation: &str, who: &str) -> Finding {
     let list = rest.get::<Value>(&Target::new(what, ""), &kind.all()).await.unwrap_or_default();
-    let items = list["items"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let name = |item: &Value| item["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    let items = listed(&list);
     let default = default_class(items, annotation).map(name);
     let found = default.clone().unwrap_or_else(|| match items {
         [] => "there are no classes".to_owned(),

@@ -299,6 +299,11 @@ impl Cluster for KubeCluster {
         Ok(self.cache.nodes(self.clock.now()))
     }
 
+    fn drains(&self, _: &Grant<PlatformRef>) -> Result<Vec<(String, DrainMark)>> {
+        self.nodes_read()?;
+        Ok(self.cache.drains())
+    }
+
     fn node(&self, _: &Grant<PlatformRef>, name: &str) -> Result<NodeView> {
         self.nodes_read()?;
         self.cache.node(name, self.clock.now()).ok_or_else(Error::not_found)

@@ -20,6 +20,7 @@ mod error;
 mod exec;
 mod identities;
 mod intern;
+mod json;
 mod lease;
 mod logs;
 pub mod meta;

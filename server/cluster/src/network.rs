@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     error::Target,
+    json::listed,
     meta,
     namespaces::applied,
     quotas::gone,
@@ -146,7 +147,7 @@ pub(crate) async fn keep_policies(rest: &Rest, desired: &DesiredNamespace) -> Re
     let namespace = desired.kube_name.as_str();
     let target = Target::new("the network policies of", namespace);
     let list: Value = rest.get(&target, &kind.within(namespace)).await?;
-    let have = list["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let have = listed(&list);
     let wanted = policies(desired);
     let mut changed = false;
     for policy in &wanted {

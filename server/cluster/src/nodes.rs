@@ -17,6 +17,7 @@ use crate::{
     apps::{pod_name, written},
     cache::{node::asks, room},
     error::{Target, from_status},
+    json::{controller, is_ready, items, name, text},
     meta,
     rest::{Kind, Rest, query},
 };
@@ -30,14 +31,6 @@ const HOSTNAME: &str = "kubernetes.io/hostname";
 const SEEN: SignedDuration = SignedDuration::from_secs(1);
 /// What was seen on nodes, and when.
 pub(crate) type Looked = Mutex<HashMap<String, (Timestamp, Vec<Tenancy>)>>;
-
-fn text<'a>(value: &'a Value, path: &str) -> &'a str {
-    value.pointer(path).and_then(Value::as_str).unwrap_or_default()
-}
-
-fn items<'a>(value: &'a Value, path: &str) -> &'a [Value] {
-    value.pointer(path).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
-}
 
 /// Whether a label selector selects something with these labels. One that is absent selects nothing, an empty one everything.
 fn selects(selector: &Value, labels: &Value) -> bool {
@@ -57,10 +50,6 @@ fn selects(selector: &Value, labels: &Value) -> bool {
     };
     let rules = selector.get("matchExpressions").and_then(Value::as_array);
     by_label && rules.is_none_or(|rules| rules.iter().all(one))
-}
-
-fn is_ready(pod: &Value) -> bool {
-    items(pod, "/status/conditions").iter().any(|c| c["type"] == "Ready" && c["status"] == "True")
 }
 
 /// The rules of the API server's own eviction.
@@ -84,7 +73,7 @@ fn owner(pod: &Value) -> Owner {
     if pod["metadata"]["annotations"][MIRROR].is_string() {
         return Owner::Node;
     }
-    match items(pod, "/metadata/ownerReferences").iter().find(|owner| owner["controller"] == true) {
+    match controller(pod) {
         None => Owner::Nobody,
         Some(owner) => {
             let called = format!("{}/{}", text(owner, "/kind"), text(owner, "/name"));
@@ -112,7 +101,7 @@ fn tenancy(pod: &Value, budgets: &[Value], volumes: &[Value]) -> Tenancy {
     };
     Tenancy {
         namespace: namespace.to_owned(),
-        name: text(pod, "/metadata/name").to_owned(),
+        name: name(pod),
         uid: text(pod, "/metadata/uid").to_owned(),
         owner: owner(pod),
         ended: matches!(phase, "Succeeded" | "Failed"),

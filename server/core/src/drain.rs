@@ -189,6 +189,7 @@ pub fn evictable(plan: &DrainPlan) -> Vec<&DrainStep> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::testing::tenancy;
 
     const NEITHER: DrainConsent = DrainConsent { lose_pods: false, lose_data: false };
 
@@ -197,19 +198,7 @@ mod tests {
     }
 
     fn pod(name: &str) -> Tenancy {
-        Tenancy {
-            namespace: "n".into(),
-            name: name.into(),
-            uid: name.into(),
-            owner: Owner::Makes("ReplicaSet/web".into()),
-            ended: false,
-            pending: false,
-            leaving: false,
-            local_data: false,
-            tied: false,
-            guards: Vec::new(),
-            asks: amounts(&[("cpu", "1"), ("pods", "1")]),
-        }
+        tenancy("n", name)
     }
 
     fn guard(allowed: Option<i64>) -> Guard {

@@ -26,37 +26,29 @@ use crate::{
 
 pub(crate) const MEMBERS: Columns = Columns { sorts: &["role", "user", "created"], filters: &[("role", ROLES)] };
 
-static LISTING: Listing<Member> = Listing {
-    columns: &[
-        Column { name: "user", key: Some(|m| m.user.as_str().into()), value: None, facet: false },
-        Column {
-            name: "role",
-            key: Some(|m| Key::Int(m.role as i64)),
-            value: Some(|m| m.role.to_string()),
-            facet: true,
-        },
-        Column { name: "created", key: Some(|m| m.created_at.into()), value: None, facet: false },
-    ],
-    search: |m| format!("{} {}", m.user, m.display_name),
-    unique: "user",
-    descending: false,
-};
+/// A listing of people with a role, whichever place gives it.
+macro_rules! with_role {
+    ($person:ty) => {
+        Listing::<$person> {
+            columns: &[
+                Column { name: "user", key: Some(|m| m.user.as_str().into()), value: None, facet: false },
+                Column {
+                    name: "role",
+                    key: Some(|m| Key::Int(m.role as i64)),
+                    value: Some(|m| m.role.to_string()),
+                    facet: true,
+                },
+                Column { name: "created", key: Some(|m| m.created_at.into()), value: None, facet: false },
+            ],
+            search: |m| format!("{} {}", m.user, m.display_name),
+            unique: "user",
+            descending: false,
+        }
+    };
+}
 
-static HERE: Listing<NamespaceMember> = Listing {
-    columns: &[
-        Column { name: "user", key: Some(|m| m.user.as_str().into()), value: None, facet: false },
-        Column {
-            name: "role",
-            key: Some(|m| Key::Int(m.role as i64)),
-            value: Some(|m| m.role.to_string()),
-            facet: true,
-        },
-        Column { name: "created", key: Some(|m| m.created_at.into()), value: None, facet: false },
-    ],
-    search: |m| format!("{} {}", m.user, m.display_name),
-    unique: "user",
-    descending: false,
-};
+static LISTING: Listing<Member> = with_role!(Member);
+static HERE: Listing<NamespaceMember> = with_role!(NamespaceMember);
 
 /// The list that was asked for, the strongest role first where nothing else was.
 fn by_role(asked: &Asked) -> Result<berth_types::ListQuery, Error> {

@@ -8,8 +8,10 @@ use std::{
 use berth_core::ports::cluster::ChangeKind;
 use berth_types::{
     Quantity,
-    headroom::Amounts,
-    node::{DrainMark, NodeCondition, NodePod, NodeResource, NodeRow, NodeState, NodeSystem, NodeView, PRESSED_BY},
+    headroom::{self, Amounts},
+    node::{
+        DrainMark, NodeCondition, NodePod, NodeResource, NodeRow, NodeState, NodeSystem, NodeView, PRESSED_BY, written,
+    },
 };
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -212,11 +214,6 @@ impl NodeRecord {
     }
 }
 
-/// As people read it in Kubernetes: memory in its units.
-fn written(resource: &str, amount: Quantity) -> String {
-    if resource.contains("memory") || resource.contains("storage") { amount.binary() } else { amount.to_string() }
-}
-
 /// What a pod asks for, by resource, of what a quota counts of it.
 pub(crate) fn asks(takes: &Amounts) -> Amounts {
     let mut asks: Amounts =
@@ -240,10 +237,7 @@ impl Cache {
         for ((node, takes), times) in counts {
             let asks = read.entry(takes.clone()).or_insert_with(|| asks(&room::parse(&takes)));
             let sum = sums.entry(node).or_default();
-            for (name, amount) in asks {
-                let total = sum.entry(name.clone()).or_default();
-                *total = total.plus(amount.times(times));
-            }
+            headroom::add(sum, asks, times);
         }
         sums
     }
@@ -254,6 +248,12 @@ impl Cache {
         if let Some(changed) = decoded.and_then(|entry| self.nodes.put_own(entry)) {
             self.changes.push(ChangeKind::Node, changed);
         }
+    }
+
+    /// The nodes that are being emptied or were, each with its mark.
+    pub(crate) fn drains(&self) -> Vec<(String, DrainMark)> {
+        let space = self.nodes.space(&self.strings.get(""));
+        space.rows().filter_map(|node| Some((node.name.to_string(), node.drain.clone()?))).collect()
     }
 
     /// All nodes, by name.
@@ -273,10 +273,7 @@ impl Cache {
                 return;
             }
             let asks = pod.1.as_deref().map(|takes| asks(&room::parse(takes))).unwrap_or_default();
-            for (name, amount) in &asks {
-                let total = sum.entry(name.clone()).or_default();
-                *total = total.plus(*amount);
-            }
+            headroom::add(&mut sum, &asks, 1);
             let requests = asks.iter().filter(|(name, _)| *name != "pods");
             pods.push(NodePod {
                 tenant: None,

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use berth_types::{
     Quantity,
-    headroom::{Amounts, ContainerAsk, LimitDefaults, PodAsk},
+    headroom::{self, Amounts, ContainerAsk, LimitDefaults, PodAsk},
 };
 use serde::{Deserialize, Deserializer, de};
 
@@ -187,10 +187,7 @@ pub(crate) fn defaults<'a>(ranges: impl Iterator<Item = &'a RangeRecord>) -> Lim
 /// The sum of what pods count.
 pub(crate) fn sum(pods: impl Iterator<Item = Amounts>) -> Amounts {
     pods.fold(Amounts::new(), |mut total, pod| {
-        for (key, amount) in pod {
-            let sum = total.entry(key).or_default();
-            *sum = sum.plus(amount);
-        }
+        headroom::add(&mut total, &pod, 1);
         total
     })
 }

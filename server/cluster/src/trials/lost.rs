@@ -11,7 +11,12 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{Ground, Ready, found, takes_pods};
-use crate::{cache::pause, error::Target, rest::Kind};
+use crate::{
+    cache::pause,
+    error::Target,
+    json::{items, listed, name},
+    rest::Kind,
+};
 
 const WHAT: &str = "a node that is lost is noticed, its pods move";
 /// Where nodes say that they live.
@@ -36,11 +41,10 @@ pub(super) enum Leaves {
 pub(super) async fn heartbeats(ground: &Ground) -> Result<Heartbeats> {
     let nodes: Value = ground.rest.get(&Target::new("the nodes", ""), &Kind::NODE.all()).await?;
     let leases: Value = ground.rest.get(&Target::new("the nodes' leases", ""), &Kind::LEASE.within(HEARTBEATS)).await?;
-    Ok(of(items(&nodes), items(&leases)))
+    Ok(of(listed(&nodes), listed(&leases)))
 }
 
 fn of(nodes: &[Value], leases: &[Value]) -> Heartbeats {
-    let name = |object: &Value| object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     let renewed: BTreeMap<_, _> = leases.iter().map(|l| (name(l), l["spec"]["renewTime"].as_str())).collect();
     let said = |node: &str| renewed.get(node).copied().flatten().map(str::to_owned);
     nodes.iter().filter(|node| takes_pods(node)).map(name).map(|node| (node.clone(), said(&node))).collect()
@@ -72,7 +76,7 @@ fn leaves(pod: &Value) -> Leaves {
         let text = |field: &str| toleration[field].as_str().unwrap_or_default();
         matches!(text("key"), "" | UNREACHABLE) && matches!(text("effect"), "" | "NoExecute")
     };
-    let fitting: Vec<_> = items_of(&pod["spec"]["tolerations"]).iter().filter(fits).collect();
+    let fitting: Vec<_> = items(pod, "/spec/tolerations").iter().filter(fits).collect();
     if fitting.is_empty() {
         return Leaves::After(0);
     }
@@ -102,14 +106,6 @@ fn judged(nodes: usize, silent: &[String], leaves: Leaves) -> Finding {
         "none was switched off for it: {nodes} of {nodes} say that they live; pods leave a silent one {seconds} s after it is missed"
     );
     found(WHAT, Verdict::Good, told, "")
-}
-
-fn items(list: &Value) -> &[Value] {
-    items_of(&list["items"])
-}
-
-fn items_of(list: &Value) -> &[Value] {
-    list.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
 #[cfg(test)]

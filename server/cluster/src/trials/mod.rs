@@ -23,6 +23,7 @@ use tokio::{io::AsyncReadExt as _, time::Instant};
 use crate::{
     cache::pause,
     error::{Target, from_kube},
+    json::{is_ready, items, listed, name},
     rest::{Kind, Rest, bounded},
 };
 
@@ -105,8 +106,7 @@ impl Ground {
     /// The nodes that take any pod.
     async fn nodes(&self) -> Result<Vec<String>> {
         let list: Value = self.rest.get(&Target::new("the nodes", ""), &Kind::NODE.all()).await?;
-        let items = list["items"].as_array().map(Vec::as_slice).unwrap_or_default();
-        Ok(items.iter().filter(|node| takes_pods(node)).filter_map(hostname).take(MOST_NODES).collect())
+        Ok(listed(&list).iter().filter(|node| takes_pods(node)).filter_map(hostname).take(MOST_NODES).collect())
     }
 
     /// A pod on each node: ready, or why not.
@@ -223,10 +223,8 @@ impl Ground {
 }
 
 fn takes_pods(node: &Value) -> bool {
-    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let ready = list(&node["status"]["conditions"]).iter().any(|c| c["type"] == "Ready" && c["status"] == "True");
-    let kept_out = list(&node["spec"]["taints"]).iter().any(|taint| taint["effect"] != "PreferNoSchedule");
-    ready && !kept_out && node["spec"]["unschedulable"] != true
+    let kept_out = items(node, "/spec/taints").iter().any(|taint| taint["effect"] != "PreferNoSchedule");
+    is_ready(node) && !kept_out && node["spec"]["unschedulable"] != true
 }
 
 fn hostname(node: &Value) -> Option<String> {
@@ -235,20 +233,16 @@ fn hostname(node: &Value) -> Option<String> {
 
 /// Its address once it is ready, or what stands in the way.
 fn readiness(pod: &Value) -> std::result::Result<Ready, String> {
-    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let conditions = list(&pod["status"]["conditions"]);
     let address = pod["status"]["podIP"].as_str();
-    if let Some(address) = address
-        && conditions.iter().any(|c| c["type"] == "Ready" && c["status"] == "True")
-    {
-        let name = pod["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        return Ok(Ready { name, address: address.to_owned() });
+    if let Some(address) = address.filter(|_| is_ready(pod)) {
+        return Ok(Ready { name: name(pod), address: address.to_owned() });
     }
-    let waiting = list(&pod["status"]["containerStatuses"]).into_iter().find_map(|c| {
+    let waiting = items(pod, "/status/containerStatuses").iter().find_map(|c| {
         let state = &c["state"]["waiting"];
         Some(state["message"].as_str().or_else(|| state["reason"].as_str())?.to_owned())
     });
-    let refused = conditions.iter().find(|c| c["status"] == "False").and_then(|c| c["message"].as_str());
+    let refused =
+        items(pod, "/status/conditions").iter().find(|c| c["status"] == "False").and_then(|c| c["message"].as_str());
     Err(waiting.or_else(|| refused.map(str::to_owned)).unwrap_or_else(|| "it does not get ready".to_owned()))
 }
 

@@ -420,6 +420,11 @@ pub trait Cluster: Send + Sync {
     /// # Errors
     /// `ClusterUnavailable` as long as they were never read.
     fn nodes(&self, platform: &Grant<PlatformRef>) -> Result<Vec<NodeRow>>;
+    /// The nodes that are being emptied or were, each with its mark, from the cache; nothing is counted for it.
+    ///
+    /// # Errors
+    /// As [`Self::nodes`].
+    fn drains(&self, platform: &Grant<PlatformRef>) -> Result<Vec<(String, DrainMark)>>;
     /// A node with what is on it, from the cache; whose the pods are is left open. `NotFound`.
     fn node(&self, platform: &Grant<PlatformRef>, name: &str) -> Result<NodeView>;
     /// What emptying a node has to look at, asked of the cluster: each pod on it, with the budgets that guard it.

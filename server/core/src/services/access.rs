@@ -124,12 +124,12 @@ impl Services {
     pub async fn list_access(&self, ctx: &OpCtx, tenant: &TenantName) -> Result<Vec<AccessRequest>> {
         let grant = self.authz.tenant(ctx, tenant, Resource::Tenant, Action::Read).await?;
         let person = self.authz.person(ctx)?;
-        let all = self.authz.tenant(ctx, tenant, Resource::Access, Action::Read).await.is_ok();
+        let only = person.scope.namespace.as_ref();
+        let all = only.is_none() && self.authz.could(ctx, &grant, Resource::Access, Action::Read);
         let mine =
             |namespace: &Grant<NamespaceRef>| self.authz.could_in(ctx, namespace, Resource::Access, Action::Read);
         let seen = self.authz.visible_namespaces(ctx, &grant).await?;
         let theirs: Vec<&NamespaceName> = seen.iter().filter(|n| mine(n)).map(|n| &n.name).collect();
-        let only = person.scope.namespace.as_ref();
         let mut requests = self.store.list_access_requests(&grant).await?;
         requests.retain(|request| {
             let here = request.namespace.as_ref();
@@ -199,22 +199,18 @@ impl Services {
     ) -> Result<Granters> {
         let role = rule_for(right.0, right.1).tenant;
         let Some(role) = role else { return Ok(Granters { role, people: Vec::new() }) };
-        let whole = match self.list_members(ctx, tenant).await {
-            Ok(members) => members.into_iter().map(|m| (m.role, m.display_name, m.user)).collect(),
-            Err(e) if e.code() == ErrorCode::Forbidden => Vec::new(),
-            Err(e) => return Err(e),
-        };
-        let here = match namespace {
-            Some(namespace) => self.list_namespace_members(ctx, (tenant, namespace)).await?,
-            None => Vec::new(),
-        };
-        let mut all: Vec<(TenantRole, String, UserName)> = whole;
-        for member in here {
-            if !all.iter().any(|(role, _, user)| *user == member.user && at_least(*role, member.role)) {
-                all.retain(|(_, _, user)| *user != member.user);
-                all.push((member.role, member.display_name, member.user));
+        let mut all: Vec<(TenantRole, String, UserName)> = match namespace {
+            // With all who have a role by the tenant.
+            Some(namespace) => {
+                let members = self.list_namespace_members(ctx, (tenant, namespace)).await?;
+                members.into_iter().map(|m| (m.role, m.display_name, m.user)).collect()
             }
-        }
+            None => match self.list_members(ctx, tenant).await {
+                Ok(members) => members.into_iter().map(|m| (m.role, m.display_name, m.user)).collect(),
+                Err(e) if e.code() == ErrorCode::Forbidden => Vec::new(),
+                Err(e) => return Err(e),
+            },
+        };
         // An admin gives all roles but an owner's.
         let gives = if role == TenantRole::Owner { TenantRole::Owner } else { TenantRole::Admin };
         all.retain(|(have, ..)| at_least(*have, gives));

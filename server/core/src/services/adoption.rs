@@ -119,7 +119,9 @@ impl Services {
         }
         let written = asked.share.as_ref().map(|written| Resources::read(RESOURCES, written));
         let written = written.transpose().map_err(Error::invalid)?.filter(|share| !share.is_empty());
-        if self.store.list_namespaces(tenant).await?.iter().any(|row| row.name == name) {
+        // Every namespace is in a book.
+        let books = self.store.list_books(tenant).await?;
+        if books.iter().flat_map(|book| &book.shares).any(|share| share.namespace.name == name) {
             return Err(Error::new(ErrorCode::AlreadyExists, "the tenant has a namespace of that name"));
         }
         let now = ctx.now();
@@ -135,7 +137,6 @@ impl Services {
             version: 1,
         };
         let strange = self.look(&*adapter, &desired(&row)).await?;
-        let books = self.store.list_books(tenant).await?;
         let limited = books.into_iter().find(|book| book.cluster == row.cluster).and_then(|book| book.limit);
         let limited = limited.map(|limit| limit.resources);
         let share = written.or_else(|| limited.as_ref().map(|limited| strange.takes(Some(limited))));

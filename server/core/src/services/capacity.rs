@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use berth_types::{
     Action, ClusterId, Quantity, QuotaKey, Resource,
     capacity::{CapacityRow, ClusterCapacity, LargestTenant},
-    node::{NodeResource, NodeRow, NodeState, PRESSED_BY, amount},
+    node::{NodeResource, NodeRow, NodeState, PRESSED_BY, amount, written},
 };
 
 use super::Services;
@@ -44,10 +44,6 @@ pub fn capacity(cluster: &ClusterId, nodes: &[NodeRow], books: &[Book]) -> Clust
 
 fn sum(amounts: impl Iterator<Item = Quantity>) -> Quantity {
     amounts.fold(Quantity::ZERO, Quantity::plus)
-}
-
-fn written(resource: &str, amount: Quantity) -> String {
-    if resource.contains("memory") || resource.contains("storage") { amount.binary() } else { amount.to_string() }
 }
 
 fn row(name: &str, ready: &[&NodeRow], books: &[&Book]) -> CapacityRow {

@@ -72,8 +72,6 @@ fn spares(nodes: &[NodeRow], but: &str) -> Vec<Spare> {
     others.map(|node| Spare { node: node.name.clone(), free: free(node) }).collect()
 }
 
-type Places = HashMap<String, (TenantName, NamespaceName)>;
-
 /// What a consent leaves out of what is needed.
 fn unheard(needs: DrainConsent, consent: DrainConsent) -> Vec<FieldError> {
     let ask = |needed: bool, given: bool, field: &str, message: &str| {
@@ -94,13 +92,18 @@ impl Services {
         self.clusters.get(id).map_err(|_| Error::not_found())
     }
 
-    /// Whose the cluster's namespaces are.
-    async fn places(&self, platform: &Grant<PlatformRef>, cluster: &ClusterId) -> Result<Places> {
+    /// Whose a namespace of the cluster is, by its name there.
+    async fn places(
+        &self,
+        platform: &Grant<PlatformRef>,
+        cluster: &ClusterId,
+    ) -> Result<impl Fn(&str) -> (Option<TenantName>, Option<NamespaceName>) + use<>> {
         let books = self.store.list_all_books(platform).await?;
         let here = books.into_iter().filter(|book| book.cluster == *cluster);
         let place =
             |namespace: berth_types::people::Namespace| (namespace.kube_name, (namespace.tenant, namespace.name));
-        Ok(here.flat_map(|book| book.shares).map(|share| place(share.namespace)).collect())
+        let places: HashMap<_, _> = here.flat_map(|book| book.shares).map(|share| place(share.namespace)).collect();
+        Ok(move |name: &str| places.get(name).cloned().unzip())
     }
 
     /// A cluster's nodes.
@@ -122,11 +125,9 @@ impl Services {
         let grant = self.authz.platform(ctx, Resource::Node, Action::Read)?;
         let found = self.cluster_at(cluster)?;
         let mut view = found.node(&grant, node)?;
-        let places = self.places(&grant, cluster).await?;
+        let whose = self.places(&grant, cluster).await?;
         for pod in &mut view.pods {
-            if let Some((tenant, namespace)) = places.get(&pod.kube_namespace).cloned() {
-                (pod.tenant, pod.namespace) = (Some(tenant), Some(namespace));
-            }
+            (pod.tenant, pod.namespace) = whose(&pod.kube_namespace);
         }
         Ok((view, found.freshness()))
     }
@@ -156,11 +157,9 @@ impl Services {
         let grant = self.authz.platform(ctx, Resource::Node, Action::Read)?;
         let found = self.cluster_at(cluster)?;
         let mut plan = self.planned(&*found, &grant, node, DrainConsent::default()).await?.0;
-        let places = self.places(&grant, cluster).await?;
+        let whose = self.places(&grant, cluster).await?;
         for pod in &mut plan.pods {
-            if let Some((tenant, namespace)) = places.get(&pod.kube_namespace).cloned() {
-                (pod.tenant, pod.namespace) = (Some(tenant), Some(namespace));
-            }
+            (pod.tenant, pod.namespace) = whose(&pod.kube_namespace);
         }
         if let Some(mark) = plan.drain.as_ref().filter(|mark| mark.done.is_none()) {
             plan.stalled = self.begun_by(ctx, mark).await?.is_none();
@@ -254,13 +253,12 @@ impl Services {
         let mut gone = 0;
         for cluster in self.clusters.all().into_iter().filter(|cluster| cluster.leads()) {
             // Not read yet: later.
-            let Ok(nodes) = cluster.nodes(&grant) else { continue };
-            for row in nodes {
-                let Some(mark) = row.drain.filter(|mark| mark.done.is_none()) else { continue };
+            let Ok(drains) = cluster.drains(&grant) else { continue };
+            for (node, mark) in drains.into_iter().filter(|(_, mark)| mark.done.is_none()) {
                 let Some(theirs) = self.begun_by(&ctx, &mark).await? else { continue };
-                match self.drain_on(&theirs, &cluster, &row.name, &mark).await {
+                match self.drain_on(&theirs, &cluster, &node, &mark).await {
                     Ok(pods) => gone += pods,
-                    Err(e) => tracing::warn!(node = row.name, error = %e, "a node could not be emptied further"),
+                    Err(e) => tracing::warn!(node, error = %e, "a node could not be emptied further"),
                 }
             }
         }

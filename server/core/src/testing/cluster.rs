@@ -487,6 +487,10 @@ impl Cluster for FakeCluster {
         Ok(self.state.lock().nodes.rows())
     }
 
+    fn drains(&self, _: &Grant<PlatformRef>) -> Result<Vec<(String, DrainMark)>> {
+        Ok(self.state.lock().nodes.drains())
+    }
+
     fn node(&self, _: &Grant<PlatformRef>, name: &str) -> Result<NodeView> {
         let state = self.state.lock();
         state.nodes.view(name, state.pods.values())

@@ -75,6 +75,10 @@ impl Nodes {
         self.rows.clone()
     }
 
+    pub(super) fn drains(&self) -> Vec<(String, DrainMark)> {
+        self.rows.iter().filter_map(|row| Some((row.name.clone(), row.drain.clone()?))).collect()
+    }
+
     pub(super) fn view<'a>(&self, name: &str, pods: impl Iterator<Item = &'a PodRow>) -> Result<NodeView> {
         let node = self.rows.iter().find(|row| row.name == name).cloned().ok_or_else(Error::not_found)?;
         let here = pods.filter(|pod| pod.node.as_deref() == Some(name));
