@@ -292,9 +292,17 @@ fn say(pod: &WirePod) -> Said {
         reason = if status.reason.as_deref() == Some("NodeLost") { "Unknown" } else { "Terminating" }.to_owned();
         PodPhase::Stopping
     } else {
-        match status.phase.as_str() {
-            "Succeeded" => PodPhase::Done,
-            "Failed" => {
+        // A pod that the kubelet evicts counts as succeeded where its processes end in peace, and keeps no reason but this condition.
+        let evicted = condition("DisruptionTarget")
+            .filter(|c| c.status == "True" && c.reason.as_deref() == Some("TerminationByKubelet"));
+        match (status.phase.as_str(), evicted) {
+            ("Succeeded", Some(why)) => {
+                "Evicted".clone_into(&mut reason);
+                message = why.message.clone().or(message);
+                PodPhase::Failing
+            }
+            ("Succeeded", None) => PodPhase::Done,
+            ("Failed", _) => {
                 // Why the whole pod ended says more than how its containers did, which is all that kubectl's word tells.
                 if let Some(why) = status.reason.as_ref().filter(|why| !why.is_empty()) {
                     reason.clone_from(why);
@@ -303,9 +311,9 @@ fn say(pod: &WirePod) -> Said {
                 PodPhase::Failing
             }
             _ if failing => PodPhase::Failing,
-            "Running" if all_ready => PodPhase::Running,
-            "Running" if initialising => PodPhase::Starting,
-            "Running" => PodPhase::NotReady,
+            ("Running", _) if all_ready => PodPhase::Running,
+            ("Running", _) if initialising => PodPhase::Starting,
+            ("Running", _) => PodPhase::NotReady,
             _ if unscheduled.is_some() || pod.spec.node_name.as_deref().unwrap_or_default().is_empty() => {
                 PodPhase::Waiting
             }
@@ -436,6 +444,14 @@ mod tests {
                 one.clone(),
                 json!({"phase": "Failed", "reason": "Evicted", "message": "DiskPressure", "containerStatuses": [
                     {"name": "main", "state": {"terminated": {"exitCode": 137, "reason": "Error"}}}]}),
+                "Evicted",
+                PodPhase::Failing,
+            ),
+            (
+                one.clone(),
+                json!({"phase": "Succeeded", "conditions": [
+                    {"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet", "message": "low on storage"}],
+                    "containerStatuses": [{"name": "main", "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}]}),
                 "Evicted",
                 PodPhase::Failing,
             ),

@@ -1,83 +1,60 @@
-//! A node's disk, full on demand.
+//! A node's disk, full on demand: a big file takes all that is left, so writes fail, and its kubelet reports `DiskPressure`, takes no
+//! new pods and evicts those it has, one after the other.
 //!
-//! The nodes share the machine's disk, which nobody wants full. So the node's kubelet is told to keep more of it free than any disk
-//! has: it reports `DiskPressure`, evicts the node's pods, takes no new ones and removes images, as with a disk that is full.
+//! Images are not on that disk, so they stay.
 
-use std::{fs, path::PathBuf, process::Command, time::Duration};
+use std::{process::Command, time::Duration};
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use crate::{
     cluster::{
-        cgroups, images, kubectl,
+        cgroups, kubectl,
         layout::{Cluster, Node},
-        node::{self, Disk},
         process,
     },
-    shell::{kill, output, step},
+    shell::{output, step},
 };
 
-/// How long a kubelet may take to end, to come up and to tell of its disk.
+/// How long a kubelet may take to tell of its disk.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The node says that its disk is full.
+/// Takes what is left but for 32 MiB, in which a filesystem can still keep its books: the kubelet wants 200.
+const FILL: &str = "cd /var/lib/kubelet
+left=$(df --output=avail --block-size=1 . | tail -n 1)
+fallocate --length $((left - 33554432)) full";
+
+/// Fills the node's disk, until the node says so.
 ///
 /// # Errors
-/// There is no such node, it is off, or it does not say so.
+/// There is no such node, it is off, full already, or it does not say so.
 pub fn fill(cluster: &Cluster, name: &str) -> Result<()> {
     let node = cluster.node(name)?;
     step(&format!("Filling the disk of {name}"), || {
-        // What the kubelet removes to make room cannot all be pulled again.
-        let refs = output(ctr(node).args(["list", "--quiet"]))?;
-        let refs = String::from_utf8(refs).context("names of images are no text")?;
-        let named = refs.lines().filter(|name| !name.starts_with("sha256:"));
-        output(ctr(node).arg("export").arg(kept(node)).args(named))?;
-        restart_kubelet(node, Disk::Full)?;
+        within(node, FILL)?;
         pressed(cluster, name, true)
     })
 }
 
-/// There is room on it again, and what was removed is back.
+/// Makes room on it again, until the node says so.
 ///
 /// # Errors
 /// There is no such node, it is off, or it does not say so.
 pub fn empty(cluster: &Cluster, name: &str) -> Result<()> {
     let node = cluster.node(name)?;
     step(&format!("Making room on the disk of {name}"), || {
-        restart_kubelet(node, Disk::Roomy)?;
-        let kept = kept(node);
-        if kept.exists() {
-            images::import(node, &kept)?;
-            fs::remove_file(kept)?;
-        }
+        within(node, "rm --force /var/lib/kubelet/full")?;
         pressed(cluster, name, false)
     })
 }
 
-/// Where a node's images are while it may remove them.
-fn kept(node: Node<'_>) -> PathBuf {
-    node.dir().join("images.tar")
-}
-
-fn ctr(node: Node<'_>) -> Command {
-    let mut ctr = Command::new("ctr");
-    ctr.arg("--address").arg(node.socket()).args(["--namespace", "k8s.io", "images"]);
-    ctr
-}
-
-fn restart_kubelet(node: Node<'_>, disk: Disk) -> Result<()> {
-    let containerd = running(node, "containerd")?;
+/// Runs a script that sees the node's disk.
+fn within(node: Node<'_>, script: &str) -> Result<()> {
+    let containerd = cgroups::program(&format!("{}/system", node.cgroup()), "containerd")?;
     let containerd = containerd.with_context(|| format!("{} is off", node.name()))?;
-    if let Some(kubelet) = running(node, "kubelet")? {
-        kill("KILL", &[kubelet])?;
-        process::wait("the kubelet ends", PATIENCE, || Ok(running(node, "kubelet")?.is_none()))?;
-    }
-    node::start_kubelet(node, containerd, disk)
-}
-
-fn running(node: Node<'_>, program: &str) -> Result<Option<u32>> {
-    cgroups::program(&format!("{}/system", node.cgroup()), program)
+    let inside = ["--target", &containerd.to_string(), "--mount", "sh", "-euc", script];
+    output(Command::new("nsenter").args(inside)).map(drop)
 }
 
 fn pressed(cluster: &Cluster, name: &str, full: bool) -> Result<()> {

@@ -44,7 +44,13 @@ fn rights() -> Result<()> {
     if cgroups::create("berth-cluster").is_err() {
         return Err(NotHere("a test cluster needs a machine on which root may make cgroups".to_owned()).into());
     }
-    cgroups::remove_if_empty("berth-cluster")
+    cgroups::remove_if_empty("berth-cluster")?;
+    // There may be no modprobe, or no module as it is built in: whether it helped is seen next.
+    let _ = Command::new("modprobe").args(["--quiet", "loop"]).status();
+    if !Path::new("/dev/loop-control").exists() {
+        return Err(NotHere("a test cluster needs loop devices: its nodes have disks of their own".to_owned()).into());
+    }
+    Ok(())
 }
 
 /// The programs that build and run a cluster.
@@ -72,6 +78,7 @@ pub fn programs() -> Result<()> {
     needs::install_unless(|| which("nft"), "nftables", &["nftables"])?;
     // The kubelet and the port mapping's plug-in call it.
     needs::install_unless(|| which("iptables"), "iptables", &["iptables"])?;
+    needs::install_unless(|| which("mkfs.ext4"), "mkfs.ext4", &["e2fsprogs"])?;
     needs::install_unless(|| which("sysctl"), "sysctl", &["procps"])?;
     needs::install_unless(|| which("nsenter").and_then(|_| which("unshare")), "nsenter", &["util-linux"])?;
     Ok(())

@@ -1,18 +1,24 @@
 //! A node: a machine made of two namespaces, with its own `/run` and `/var`, containerd, kubelet and kube-proxy.
 
-use std::{fs, os::unix::fs::symlink, os::unix::net::UnixStream, path::Path, time::Duration};
+use std::{fs, os::unix::fs::symlink, os::unix::net::UnixStream, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result};
 
-use crate::cluster::{
-    binary,
-    certificates::{Authority, write},
-    cgroups, images,
-    layout::Node,
-    network,
-    process::{Place, Started},
-    registry,
+use crate::{
+    cluster::{
+        binary,
+        certificates::{Authority, write},
+        cgroups, images,
+        layout::Node,
+        network,
+        process::{Place, Started},
+        registry,
+    },
+    shell::output,
 };
+
+/// What a node's disk holds, as it says. On the machine's disk it takes what is written to it.
+const DISK: u64 = 20 << 30;
 
 /// Where a node sees the programs that were built: their real place may be one that it does not see.
 const PROGRAMS: &str = "/var/lib/programs";
@@ -41,9 +47,10 @@ const SETTINGS: [&str; 6] = [
 /// # Errors
 /// Files cannot be written.
 pub fn prepare(node: Node<'_>, authority: &Authority) -> Result<()> {
-    let (cluster, kubelet) = (node.cluster, node.dir().join("var/lib/kubelet"));
+    let (cluster, own) = (node.cluster, node.dir().join("var/lib/node"));
     for folder in [
         "run",
+        "var/lib/node",
         "var/lib/kubelet",
         "var/lib/cni/net.d",
         "var/lib/containerd",
@@ -55,6 +62,9 @@ pub fn prepare(node: Node<'_>, authority: &Authority) -> Result<()> {
         fs::create_dir_all(node.dir().join(folder))?;
     }
     fs::create_dir_all(cluster.shared())?;
+    let disk = node.dir().join("var/lib/disk");
+    fs::File::create_new(&disk)?.set_len(DISK)?;
+    output(Command::new("mkfs.ext4").args(["-q", "-m", "0", "-O", "^has_journal"]).arg(disk))?;
     for setting in SETTINGS {
         let file = node.dir().join("settings").join(setting);
         fs::create_dir_all(file.parent().context("no folder")?)?;
@@ -64,12 +74,13 @@ pub fn prepare(node: Node<'_>, authority: &Authority) -> Result<()> {
     let name = node.name();
     let identity =
         authority.identity(&format!("system:node:{name}"), Some("system:nodes"), &[name.clone(), node.address()])?;
-    identity.write(&kubelet, "node")?;
-    write(&kubelet.join("kubeconfig"), &authority.kubeconfig(cluster, &identity))?;
-    write(&kubelet.join("ca.crt"), &authority.pem)?;
-    write(&kubelet.join("resolv.conf"), "# no internet\n")?;
+    identity.write(&own, "node")?;
+    write(&own.join("kubeconfig"), &authority.kubeconfig(cluster, &identity))?;
+    write(&own.join("ca.crt"), &authority.pem)?;
+    write(&own.join("resolv.conf"), "# no internet\n")?;
+    write(&own.join("config.yaml"), &kubelet_config(node))?;
     let proxy = authority.identity("system:kube-proxy", None, &[])?;
-    write(&kubelet.join("proxy.kubeconfig"), &authority.kubeconfig(cluster, &proxy))?;
+    write(&own.join("proxy.kubeconfig"), &authority.kubeconfig(cluster, &proxy))?;
     write(&node.dir().join("var/lib/cni/net.d/10-pods.conflist"), &cni_config(node))?;
     registry::mirror(node)?;
     write(&node.dir().join("var/lib/containerd/config.toml"), &containerd_config(node))
@@ -91,6 +102,7 @@ mount --bind \"$4\" \"$2/var/lib/shared\"
 for file in $3; do mount --bind \"$2/settings/$file\" \"/proc/sys/$file\"; done
 mount --rbind \"$2/run\" /run
 mount --rbind \"$2/var\" /var
+mount -o loop /var/lib/disk /var/lib/kubelet
 mount --make-rshared /
 cd /
 exec containerd --config /var/lib/containerd/config.toml";
@@ -117,9 +129,18 @@ exec containerd --config /var/lib/containerd/config.toml";
 /// # Errors
 /// It cannot be started.
 pub fn join(node: Node<'_>, containerd: &Started) -> Result<()> {
-    start_kubelet(node, containerd.id(), Disk::Roomy)?;
+    let inside = inside(containerd.id());
+    let kubelet = [
+        "--config=/var/lib/node/config.yaml".to_owned(),
+        "--kubeconfig=/var/lib/node/kubeconfig".to_owned(),
+        "--cert-dir=/var/lib/node/pki".to_owned(),
+        format!("--hostname-override={}", node.name()),
+        format!("--node-ip={}", node.address()),
+        format!("--node-labels=topology.kubernetes.io/zone=zone{},topology.kubernetes.io/region=here", node.index),
+    ];
+    place(node, "kubelet", inside.clone()).start(&format!("{}/kubelet", programs(node)?), kubelet)?;
     let proxy = [
-        "--kubeconfig=/var/lib/kubelet/proxy.kubeconfig".to_owned(),
+        "--kubeconfig=/var/lib/node/proxy.kubeconfig".to_owned(),
         "--proxy-mode=nftables".to_owned(),
         format!("--cluster-cidr={}", node.cluster.pods()),
         format!("--hostname-override={}", node.name()),
@@ -127,35 +148,7 @@ pub fn join(node: Node<'_>, containerd: &Started) -> Result<()> {
         // That sysctl is the whole machine's.
         "--conntrack-max-per-core=0".to_owned(),
     ];
-    let inside = inside(containerd.id());
     place(node, "kube-proxy", inside).start(&format!("{}/kube-proxy", programs(node)?), proxy)?;
-    Ok(())
-}
-
-/// How much room its kubelet finds on a node's disk.
-#[derive(Debug, Clone, Copy)]
-pub enum Disk {
-    /// Enough.
-    Roomy,
-    /// None.
-    Full,
-}
-
-/// Starts a kubelet beside the node's containerd, whose process is given.
-///
-/// # Errors
-/// It cannot be started.
-pub fn start_kubelet(node: Node<'_>, containerd: u32, disk: Disk) -> Result<()> {
-    write(&node.dir().join("var/lib/kubelet/config.yaml"), &kubelet_config(node, disk))?;
-    let kubelet = [
-        "--config=/var/lib/kubelet/config.yaml".to_owned(),
-        "--kubeconfig=/var/lib/kubelet/kubeconfig".to_owned(),
-        "--cert-dir=/var/lib/kubelet/pki".to_owned(),
-        format!("--hostname-override={}", node.name()),
-        format!("--node-ip={}", node.address()),
-        format!("--node-labels=topology.kubernetes.io/zone=zone{},topology.kubernetes.io/region=here", node.index),
-    ];
-    place(node, "kubelet", inside(containerd)).start(&format!("{}/kubelet", programs(node)?), kubelet)?;
     Ok(())
 }
 
@@ -227,19 +220,15 @@ fn cni_config(node: Node<'_>) -> String {
     )
 }
 
-fn kubelet_config(node: Node<'_>, disk: Disk) -> String {
-    let free = match disk {
-        Disk::Roomy => "200Mi",
-        Disk::Full => "99.9%",
-    };
+fn kubelet_config(node: Node<'_>) -> String {
     format!(
         "apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 address: {address}
-authentication: {{anonymous: {{enabled: false}}, webhook: {{enabled: true}}, x509: {{clientCAFile: /var/lib/kubelet/ca.crt}}}}
+authentication: {{anonymous: {{enabled: false}}, webhook: {{enabled: true}}, x509: {{clientCAFile: /var/lib/node/ca.crt}}}}
 authorization: {{mode: Webhook}}
-tlsCertFile: /var/lib/kubelet/node.crt
-tlsPrivateKeyFile: /var/lib/kubelet/node.key
+tlsCertFile: /var/lib/node/node.crt
+tlsPrivateKeyFile: /var/lib/node/node.key
 clusterDNS: [{dns}]
 clusterDomain: cluster.local
 containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
@@ -247,12 +236,12 @@ cgroupDriver: cgroupfs
 cgroupRoot: /{cgroup}
 failCgroupV1: false
 failSwapOn: false
-# The disk is the host's, of which a share may be many gigabytes; and an image that is collected cannot be pulled again.
-evictionHard: {{memory.available: 100Mi, nodefs.available: {free}, imagefs.available: 200Mi}}
+# Images are on the host's disk, of which a share may be many gigabytes; and an image that is collected cannot be pulled again.
+evictionHard: {{memory.available: 100Mi, nodefs.available: 200Mi, imagefs.available: 200Mi}}
 evictionPressureTransitionPeriod: 10s
 imageGCHighThresholdPercent: 100
 nodeStatusUpdateFrequency: 4s
-resolvConf: /var/lib/kubelet/resolv.conf
+resolvConf: /var/lib/node/resolv.conf
 serializeImagePulls: false
 volumePluginDir: /var/lib/kubelet/volume-plugins
 ",

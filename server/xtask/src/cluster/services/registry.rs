@@ -105,7 +105,7 @@ fn trust(node: Node<'_>) -> Result<()> {
         fs::create_dir_all(&folder)?;
         // The authority is where the node sees it.
         let host = format!("[host.\"https://{at}\"]\n  capabilities = [\"pull\", \"resolve\"]");
-        let hosts = format!("server = \"https://{at}\"\n{host}\n  ca = \"/var/lib/kubelet/ca.crt\"\n");
+        let hosts = format!("server = \"https://{at}\"\n{host}\n  ca = \"/var/lib/node/ca.crt\"\n");
         write(&folder.join("hosts.toml"), &hosts)?;
     }
     Ok(())
