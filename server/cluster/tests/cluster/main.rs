@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod adoption;
+mod agreement;
 mod apps;
 mod common;
 mod headroom;
