@@ -36,7 +36,7 @@ const DEBOUNCE: Duration = Duration::from_millis(20);
 /// At most one rendering in this time, however busy the cluster is.
 const AT_MOST_EVERY: Duration = Duration::from_millis(120);
 /// Rights are looked at again after this time even if nothing changes.
-const RECHECK: Duration = Duration::from_secs(5);
+const RECHECK: Duration = Duration::from_secs(4);
 
 /// A stream of what changed on the page of `cx`; the first item has all its live parts.
 ///

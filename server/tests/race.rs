@@ -15,7 +15,7 @@ use std::{
 };
 
 use berth_store::testing::Postgres;
-use process::{BERTH, Process, Server, admin};
+use process::{BERTH, Process, Server, admin, scale};
 use serde_json::{Value, json};
 
 /// Namespaces of the tenant; each asker wants one more for one of them.
@@ -57,13 +57,6 @@ impl Portals {
     }
 }
 
-fn scale() -> (usize, usize) {
-    let wanted = std::env::var("BERTH_RACE").ok();
-    let wanted = wanted.as_deref().unwrap_or("100x3");
-    let parts = wanted.split_once('x').and_then(|(askers, rounds)| Some((askers.parse().ok()?, rounds.parse().ok()?)));
-    parts.expect("BERTH_RACE is 1000x100, say")
-}
-
 #[tokio::test]
 async fn the_last_of_a_quota_is_given_once() {
     let Some(postgres) = Postgres::start().unwrap() else { return };
@@ -94,7 +87,7 @@ async fn the_last_of_a_quota_is_given_once() {
         portals.done("POST", "/race/namespaces", &new);
     }
 
-    let (askers, rounds) = scale();
+    let (askers, rounds) = scale("BERTH_RACE", "100x3");
     for round in 0..rounds {
         // One more for all of them together.
         pods += 1;

@@ -29,6 +29,9 @@ impl Server {
         let mut child = Command::new(BERTH)
             .args(arguments)
             .args(["--listen", "127.0.0.1:0", "--log", "error"])
+            // Settings of the test's own, which Berth would warn of.
+            .env_remove("BERTH_RACE")
+            .env_remove("BERTH_REVOKE")
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -73,13 +76,26 @@ impl Server {
         set.and_then(|value| value.split(';').next()).map(|value| format!("berth-plain={value}")).unwrap_or_default()
     }
 
-    /// Chooses a password for the account `name`; `made` is what making it printed, which ends with a one-time password.
-    pub fn choose_password(&self, name: &str, made: &str) {
+    /// Chooses a password for the account `name`; `made` is what making it printed, which ends with a one-time password. Signed in
+    /// by the cookie that it answers.
+    pub fn choose_password(&self, name: &str, made: &str) -> String {
         let password = made.trim().rsplit(' ').next().unwrap();
         let cookie = self.form("/sign-in", "", &format!("name={name}&password={password}"));
         let new = format!("current={password}&new=correct+horse+battery&again=correct+horse+battery");
-        self.form("/password", &cookie, &new);
+        match self.form("/password", &cookie, &new) {
+            kept if kept.is_empty() => cookie,
+            new => new,
+        }
     }
+}
+
+/// How many people, how many times: `1000x100` in the variable of that name.
+#[allow(dead_code, reason = "not every test has a scale")]
+pub fn scale(variable: &str, otherwise: &str) -> (usize, usize) {
+    let wanted = std::env::var(variable).ok();
+    let parts = wanted.as_deref().unwrap_or(otherwise).split_once('x');
+    let parts = parts.and_then(|(people, rounds)| Some((people.parse().ok()?, rounds.parse().ok()?)));
+    parts.unwrap_or_else(|| panic!("{variable} is {otherwise}, say"))
 }
 
 /// What `berth admin …` prints.
