@@ -230,6 +230,18 @@ pub fn namespace_network(tenant: impl Display, namespace: impl Display) -> Strin
     format!("/t/{tenant}/n/{namespace}/network")
 }
 
+/// A kubeconfig for a tenant; `namespace` is where one comes from.
+#[must_use]
+pub fn kubectl(tenant: impl Display, namespace: Option<&str>) -> String {
+    with_query(&format!("/t/{tenant}/kubectl"), [("namespace", namespace.unwrap_or_default())])
+}
+
+/// The file of a kubeconfig: a form's target.
+#[must_use]
+pub fn kubeconfig(tenant: impl Display) -> String {
+    format!("/t/{tenant}/kubectl/file")
+}
+
 /// Asking for a role.
 #[must_use]
 pub fn access(tenant: impl Display) -> String {

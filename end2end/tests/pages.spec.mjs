@@ -27,6 +27,7 @@ const PAGES = {
   'ask for quota': () => '/t/shop/quota/requests/new',
   'new namespace': () => '/t/shop/namespaces/new',
   'adopt a namespace': () => '/t/shop/adopt',
+  kubectl: () => '/t/shop/kubectl',
   namespace: ({ path }) => path,
   'access to a namespace': ({ path }) => `${path}/members`,
   'asking for a role': () => '/t/shop/access',

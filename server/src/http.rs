@@ -35,8 +35,8 @@ pub struct Outer {
     pub stop: CancellationToken,
 }
 
-/// Wraps the portal and adds `/healthz`, `/readyz` and `/metrics`.
-pub fn wrap(inner: Router, outer: Outer) -> Router {
+/// Wraps the portal and adds `/healthz`, `/readyz` and `/metrics`. What is in `streams` is not compressed: it must come at once.
+pub fn wrap(inner: Router, streams: Router, outer: Outer) -> Router {
     // Quality 4 costs a third of the default's time for a few per cent of size.
     let compression = CompressionLayer::new()
         .quality(CompressionLevel::Precise(4))
@@ -48,6 +48,7 @@ pub fn wrap(inner: Router, outer: Outer) -> Router {
         .with_state(outer.clone());
     inner
         .layer(compression)
+        .merge(streams)
         .merge(own)
         .layer(CatchPanicLayer::custom(|_| {
             // The panic hook has written what and where; the client learns only that it is our fault.

@@ -249,15 +249,21 @@ fn router(
         },
         stop: stop.clone(),
     });
-    let api =
-        berth_api::router(services.clone(), berth_api::Options { stop: stop.clone(), ..berth_api::Options::default() });
+    let options = berth_api::Options {
+        stop: stop.clone(),
+        public_url: settings.public_url.clone(),
+        secure: settings.secure(),
+        ..berth_api::Options::default()
+    };
+    let kubectl = berth_api::kubectl_router(services.clone(), options.clone());
+    let api = berth_api::router(services.clone(), options);
     let outer = http::Outer {
         services: services.clone(),
         metrics,
         trusted_proxies: settings.trusted_proxies.unwrap_or(0),
         stop: stop.clone(),
     };
-    Ok((http::wrap(web.merge(api), outer), pages))
+    Ok((http::wrap(web.merge(api), kubectl, outer), pages))
 }
 
 /// The style sheet and browser part: where the settings say, else beside the binary. Without them pages are plain but work.

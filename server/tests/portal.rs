@@ -285,7 +285,7 @@ async fn streams_without_rights() {
         // A file that a link of a page leads to: to sign in, or no such page.
         "/admin/audit/export" => (303, 404, 404),
         // A form's target, which nobody reads.
-        "/auth/{provider}/start" => (405, 405, 405),
+        "/auth/{provider}/start" | "/t/{tenant}/kubectl/file" => (405, 405, 405),
         // An answer to nothing that this browser asked: back to where one signs in, or connects.
         "/auth/{provider}/callback" => (303, 303, 303),
         other => panic!("{other} has no row in this test"),

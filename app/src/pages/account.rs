@@ -8,7 +8,7 @@ use berth_core::{
 };
 use berth_types::{
     ErrorCode, FieldError, TenantName, UserName,
-    people::{ApiToken, Session, TokenScope},
+    people::{ApiToken, Session, TokenPurpose, TokenScope},
 };
 use futures::FutureExt;
 use leptos::prelude::*;
@@ -217,12 +217,16 @@ async fn tokens(cx: Cx, form: Form, fresh: Option<Fresh>) -> Result<Answer> {
     Ok(Page::new(tr::common::tokens(cx.lang()), Place::Home(HomeNav::Tokens), view).status(status).into())
 }
 
-fn scope_text(l: Language, scope: &TokenScope) -> String {
+fn scope_text(l: Language, purpose: TokenPurpose, scope: &TokenScope) -> String {
     let rights = if scope.read_only { tr::shell::scope_read(l) } else { tr::shell::scope_all(l) };
+    let rights = match purpose {
+        TokenPurpose::Api => rights.to_owned(),
+        TokenPurpose::Kubectl => format!("{}, {rights}", tr::kubectl::alone(l)),
+    };
     match (&scope.tenant, &scope.namespace) {
         (Some(t), Some(n)) => format!("{rights}, {t} / {n}"),
         (Some(t), None) => format!("{rights}, {t}"),
-        (None, _) => rights.to_owned(),
+        (None, _) => rights,
     }
 }
 
@@ -309,7 +313,7 @@ fn token_table(ui: Ui, tokens: Vec<ApiToken>) -> AnyView {
                 <tr>
                     <td class="name">{t.name}</td>
                     <td class="mono muted">{format!("{}…", t.prefix)}</td>
-                    <td>{scope_text(l, &t.scope)}</td>
+                    <td>{scope_text(l, t.purpose, &t.scope)}</td>
                     <td class="muted hide">{used}</td>
                     <td class="muted">{ends}</td>
                     <td class="act">

@@ -12,6 +12,7 @@ pub mod connections;
 pub mod errors;
 pub mod home;
 pub mod invitations;
+pub mod kubectl;
 pub mod life;
 pub mod links;
 pub mod members;
@@ -40,6 +41,7 @@ pub const AREAS: &[&[Entry]] = &[
     requests::ENTRIES,
     apps::ENTRIES,
     adopt::ENTRIES,
+    kubectl::ENTRIES,
     life::ENTRIES,
     access::ENTRIES,
     members::ENTRIES,

@@ -108,6 +108,8 @@ pub fn view(ui: Ui, m: Model) -> impl IntoView + 'static {
     let deploy = (m.may_create && !m.apps.is_empty())
         .then(|| link_button(Button::Go, Some(Icon::Plus), tr::shell::deploy(l), paths::app_new(&m.tenant, &m.name)));
     let closed = m.closed.as_ref().map(|closed| access::closed(ui, tr::shell::deploy(l), closed));
+    let kubectl = paths::kubectl(&m.tenant, Some(&m.name));
+    let kubectl = link_button(Button::Plain, Some(Icon::Terminal), tr::kubectl::title(l), kubectl);
     let out = m.may_remove.then(|| life::of_namespace(ui, &m.tenant, &m.name, m.halt.as_ref()));
     let limits = m.usage.iter().any(|row| row.limit.is_some()).then(|| {
         let label = tr::apps::quota_of_namespace(l);
@@ -118,7 +120,7 @@ pub fn view(ui: Ui, m: Model) -> impl IntoView + 'static {
             <h1>{m.name.clone()}</h1>
             <span class="tag mono">{m.kube_name.clone()}</span>
             <span class="state" id="ns-state">{glance(ui, &m.summary)}</span>
-            <div class="do">{out}{deploy}{closed}</div>
+            <div class="do">{kubectl}{out}{deploy}{closed}</div>
         </div>
         {limits}
         <section class="card" id="ns-apps" aria-label=tr::common::apps(l)>{apps(ui, &m)}</section>

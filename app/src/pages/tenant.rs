@@ -127,13 +127,16 @@ pub fn view(ui: Ui, m: Model) -> impl IntoView + 'static {
         link_button(Button::Plain, Some(Icon::Plus), tr::shell::new_namespace(l), paths::namespace_new(&m.tenant))
     });
     let closed = m.closed.as_ref().map(|closed| access::closed(ui, tr::shell::new_namespace(l), closed));
+    let kubectl = (!m.namespaces.is_empty()).then(|| {
+        link_button(Button::Plain, Some(Icon::Terminal), tr::kubectl::title(l), paths::kubectl(&m.tenant, None))
+    });
     let adopt = m.may_adopt.then(|| link_button(Button::Plain, None, tr::adopt::title(l), paths::adopt(&m.tenant)));
     view! {
         <div class="head">
             <h1>{m.display_name.to_string()}</h1>
             {m.role.map(|r| tag(role_name(l, r)))}
             <span class="tag mono">{m.tenant.to_string()}</span>
-            <div class="do">{adopt}{new}{closed}</div>
+            <div class="do">{kubectl}{adopt}{new}{closed}</div>
         </div>
         <section class="card" id="namespaces" aria-label=tr::common::namespaces(l)>{namespaces(ui, &m)}</section>
     }

@@ -7,6 +7,7 @@ mod announcements;
 mod around;
 mod common;
 mod factors;
+mod kubectl;
 mod life;
 mod links;
 mod nodes;

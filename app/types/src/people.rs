@@ -8,8 +8,18 @@ use crate::{
     life::Halt,
     names::{ClusterId, NamespaceName, ProviderName, TenantName, UserName},
     network::Egress,
-    role::{PlatformRole, TenantRole},
+    role::{PlatformRole, TenantRole, words},
 };
+
+words!(
+    /// What a token is good for, and for nothing else.
+    TokenPurpose {
+        /// The REST API.
+        Api = "api",
+        /// A cluster's own API, through Berth: it is part of a kubeconfig.
+        Kubectl = "kubectl",
+    }
+);
 
 macro_rules! dto {
     ($(#[$meta:meta])* pub struct $name:ident { $($body:tt)* }) => {
@@ -101,6 +111,8 @@ dto! {
         pub name: String,
         /// Its first characters, to tell tokens apart.
         pub prefix: String,
+        /// What it is good for.
+        pub purpose: TokenPurpose,
         /// What it may do.
         pub scope: TokenScope,
         /// When it was made.

@@ -39,7 +39,7 @@ async fn prove(api: &Api, ctx: &OpCtx, token: &SecretString) -> Result<Arc<Perso
     person.ok_or_else(|| Error::new(ErrorCode::Unauthenticated, "the token is not valid: expired, revoked or mistyped"))
 }
 
-fn bearer(headers: &HeaderMap) -> Result<SecretString> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<SecretString> {
     let missing = || Error::new(ErrorCode::Unauthenticated, "send a token: Authorization: Bearer berth_…");
     let mut sent = headers.get_all(header::AUTHORIZATION).iter();
     let value = sent.next().and_then(|value| value.to_str().ok()).ok_or_else(missing)?;

@@ -9,7 +9,7 @@ use berth_types::{
     app_status::{ComponentStatus, EvidenceKind},
     headroom::HeadroomRow,
     list::ListFreshness,
-    people::{ApiToken, Member, Namespace, TokenScope, User},
+    people::{ApiToken, Member, Namespace, TokenPurpose, TokenScope, User},
     provider::{GroupRule, IdentityProvider, SignInSettings, SigningAlgorithm},
     quota::{ContainerDefaults, NamespaceQuota, Plan, PlanEffect, PlanRow, QuotaRow, TenantPressure, TenantQuota},
     rows::{AppRow, AppView, EventRow, LogLine, PodPhase, PodRow, RevisionRow, UsageRow},
@@ -22,6 +22,7 @@ use uuid::Uuid;
 use crate::handlers::{
     admin::{MadeUser, OneTimePassword},
     app_actions::RevisionDiff,
+    kubeconfigs::MadeKubeconfig,
     me::{MadeToken, Me},
     preflight::PreflightReport,
     search::SearchHit,
@@ -264,6 +265,7 @@ fn token() -> Option<ApiToken> {
         id: id(3),
         name: "deploy pipeline".to_owned(),
         prefix: "berth_Zm9vYm".to_owned(),
+        purpose: TokenPurpose::Api,
         scope: TokenScope { read_only: false, tenant: named("shop"), namespace: named("prod") },
         created_at: at(-60),
         expires_at: at(129_540),
@@ -354,6 +356,10 @@ pub(crate) fn of(schema: &str) -> Option<Value> {
         }),
         "ApiToken" => to_value(token()?),
         "MadeToken" => to_value(MadeToken { token: token()?, secret: Some("berth_Zm9vYmFy…".to_owned()) }),
+        "MadeKubeconfig" => to_value(MadeKubeconfig {
+            token: ApiToken { purpose: TokenPurpose::Kubectl, ..token()? },
+            kubeconfig: Some("apiVersion: v1\nkind: Config\n…".to_owned()),
+        }),
         "SearchHit" => to_value(SearchHit {
             kind: "app".to_owned(),
             tenant: named("shop")?,
@@ -509,6 +515,7 @@ fn request(schema: &str) -> Option<Value> {
         "NewToken" => {
             json!({ "name": "deploy pipeline", "expiresInDays": 90, "scope": { "readOnly": false, "tenant": "shop" } })
         }
+        "NewKubeconfig" => json!({ "tenant": "shop", "namespace": "prod", "hours": 8 }),
         "NewUser" => json!({ "name": "alice", "displayName": "Alice Archer", "platformRole": null }),
         "UserReplacement" => json!({ "displayName": "Alice Archer", "platformRole": "auditor", "disabled": false }),
         _ => return None,
@@ -522,8 +529,8 @@ mod tests {
     use crate::{
         body::Input,
         handlers::{
-            access, admin, adoption, app_actions, apps, life, me, members, namespaces, network, preflight, quotas,
-            requests, tenants,
+            access, admin, adoption, app_actions, apps, kubeconfigs, life, me, members, namespaces, network, preflight,
+            quotas, requests, tenants,
         },
     };
 
@@ -559,6 +566,7 @@ mod tests {
         read::<requests::RequestComment>("RequestComment");
         read::<requests::RequestOffer>("RequestOffer");
         read::<me::NewToken>("NewToken");
+        read::<kubeconfigs::NewKubeconfig>("NewKubeconfig");
         read::<admin::NewUser>("NewUser");
         read::<admin::UserReplacement>("UserReplacement");
         assert!(spec().validate().is_empty());

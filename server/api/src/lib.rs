@@ -20,6 +20,7 @@ mod examples;
 mod guard;
 mod handlers;
 mod idempotency;
+mod kube;
 mod logs;
 mod places;
 mod problem;
@@ -41,6 +42,10 @@ pub struct Options {
     pub max_streams: usize,
     /// Most streams of one person at once.
     pub max_streams_per_person: usize,
+    /// The address that people use, where it is not what they send as `Host`: kubeconfigs lead there.
+    pub public_url: Option<String>,
+    /// Served over TLS, by ourselves or by a proxy.
+    pub secure: bool,
 }
 
 impl Default for Options {
@@ -51,6 +56,8 @@ impl Default for Options {
             request_timeout: Duration::from_secs(30),
             max_streams: 1000,
             max_streams_per_person: 50,
+            public_url: None,
+            secure: true,
         }
     }
 }
@@ -95,6 +102,13 @@ pub fn router(services: Services, options: Options) -> Router {
         .layer(middleware::from_fn_with_state(api.clone(), guard::guard))
         .layer(middleware::from_fn_with_state(api.clone(), problem::finish))
         .with_state(api)
+}
+
+/// A cluster's own API for `kubectl`, below `/k8s`. It has streams, and no time limit on them: no layer around it may have one,
+/// hold bytes back or compress them.
+pub fn kubectl_router(services: Services, options: Options) -> Router {
+    let streams = streams::Places::new(options.max_streams, options.max_streams_per_person);
+    kube::routes().with_state(Api(Arc::new(Shared { services, options, streams })))
 }
 
 /// The OpenAPI 3.1 document of [`router`].

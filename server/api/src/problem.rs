@@ -98,7 +98,7 @@ fn new_id(api: &Api) -> Arc<str> {
 }
 
 /// Our faults go to the log with their causes; all else is the client's business.
-fn note(error: &Error, what: &str, request_id: &str) {
+pub(crate) fn note(error: &Error, what: &str, request_id: &str) {
     if error.code().status() < 500 {
         return;
     }

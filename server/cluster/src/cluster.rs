@@ -10,13 +10,14 @@ use async_trait::async_trait;
 use berth_core::{
     Error, OpCtx, Result,
     adoption::Strange,
-    authz::{AppRef, Grant, NamespaceRef, PlatformRef},
+    authz::{AppRef, Grant, Impersonation, NamespaceRef, PlatformRef},
     drain::Tenancy,
     env::Clock,
     ports::cluster::{
         AppClaims, AppObject, CacheState, Change, Cluster, Clusters, DesiredNamespace, ExecSession, Finding, Freshness,
         LogQuery, NamespaceSummary, PodVerdict, Room, Stage,
     },
+    ports::relay::{KubeReply, KubeRequest},
 };
 use berth_types::{
     AppSpec, ClusterId, ErrorCode, ListQuery, Page,
@@ -292,6 +293,11 @@ impl Cluster for KubeCluster {
         tty: bool,
     ) -> Result<ExecSession> {
         self.open_terminal(ctx, namespace, pod, container, command, tty).await
+    }
+
+    async fn relay(&self, who: &Impersonation, request: KubeRequest) -> Result<KubeReply> {
+        self.reachable()?;
+        self.hand_on(who, request).await
     }
 
     fn nodes(&self, _: &Grant<PlatformRef>) -> Result<Vec<NodeRow>> {

@@ -29,6 +29,7 @@ mod network;
 mod nodes;
 mod policy;
 mod quotas;
+mod relay;
 mod rest;
 pub mod roles;
 pub mod trials;

@@ -67,8 +67,9 @@ fn rules(tenant: Option<TenantRole>, platform: Option<PlatformRole>) -> Vec<Valu
         rules.push(rule(&[""], &["pods/log"], &["get"]));
     }
     if may(Resource::Exec, Action::Create) {
-        // The WebSocket begins with a GET, older clients with a POST.
-        rules.push(rule(&[""], &["pods/exec"], &["get", "create"]));
+        // The WebSocket begins with a GET, older clients with a POST. Who may run commands in a container reaches its input and its
+        // ports by them, too.
+        rules.push(rule(&[""], &["pods/exec", "pods/attach", "pods/portforward"], &["get", "create"]));
     }
     rules
 }
@@ -156,9 +157,13 @@ mod tests {
             assert!(grants(role, "berth.dev", "apps", "list"), "{role}");
             assert_eq!(grants(role, "berth.dev", "apps", "create"), create, "{role}");
             assert_eq!(grants(role, "", "pods", "delete"), create, "{role}");
-            assert_eq!(grants(role, "", "pods/exec", "create"), exec, "{role}");
+            for way in ["pods/exec", "pods/attach", "pods/portforward"] {
+                assert_eq!(grants(role, "", way, "create"), exec, "{role}");
+            }
             assert_eq!(grants(role, "", "pods/log", "get"), logs, "{role}");
-            assert!(!role.to_string().contains("secrets"), "{role}");
+            for never in ["secrets", "serviceaccounts", "rolebindings", "ephemeralcontainers", "proxy", "impersonate"] {
+                assert!(!role.to_string().contains(never), "{role}");
+            }
             assert!(!role.to_string().contains('*'), "{role}");
         }
         assert_eq!(rules(None, Some(PlatformRole::Admin)), rules(None, Some(PlatformRole::Auditor)));

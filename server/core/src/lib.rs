@@ -10,6 +10,8 @@ pub mod ctx;
 pub mod drain;
 pub mod env;
 pub mod error;
+pub mod kube_path;
+pub mod kubeconfig;
 pub mod links;
 pub mod listing;
 pub mod network;

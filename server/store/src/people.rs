@@ -8,7 +8,7 @@ use berth_core::{
 };
 use berth_types::{
     ListQuery, Page, PlatformRole, UserName,
-    people::{ApiToken, Session, TokenScope, User},
+    people::{ApiToken, Session, TokenPurpose, TokenScope, User},
 };
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -36,7 +36,7 @@ macro_rules! session_columns {
 
 macro_rules! token_columns {
     () => {
-        "t.id, t.name, t.prefix, t.read_only, t.tenant, t.namespace, t.created_at, t.expires_at, t.last_used_at"
+        "t.id, t.name, t.prefix, t.purpose, t.read_only, t.tenant, t.namespace, t.created_at, t.expires_at, t.last_used_at"
     };
 }
 
@@ -76,6 +76,7 @@ fn token(row: &mut Reader<'_>) -> Result<ApiToken> {
         id: row.parsed()?,
         name: row.text()?,
         prefix: row.text()?,
+        purpose: row.word(TokenPurpose::from_word)?,
         scope: TokenScope { read_only: row.bool()?, tenant: row.parsed_or_null()?, namespace: row.parsed_or_null()? },
         created_at: row.time()?,
         expires_at: row.time()?,
@@ -271,14 +272,17 @@ impl<E: Engine> People for SqlStore<E> {
     }
 
     async fn create_token(&self, token: &NewToken) -> Result<()> {
-        const SQL: &str = "INSERT INTO tokens (id, digest, user_id, name, prefix, read_only, tenant, namespace, \
-                           created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+        const SQL: &str = "INSERT INTO tokens (id, digest, user_id, name, prefix, purpose, made_by, read_only, tenant, \
+                           namespace, created_at, expires_at) \
+                           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
         let statement = sql(SQL)
             .bind(token.id)
             .bind(&token.digest)
             .bind(token.user)
             .bind(token.name.as_str())
             .bind(token.prefix.as_str())
+            .bind(token.purpose.as_str())
+            .bind(token.made_by)
             .bind(token.scope.read_only)
             .bind(token.scope.tenant.as_ref().map(|name| name.as_str()))
             .bind(token.scope.namespace.as_ref().map(|name| name.as_str()))

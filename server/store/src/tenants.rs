@@ -7,7 +7,7 @@ use berth_core::{
     ports::store::{NamespaceAccess, TenantAccess, TenantPlaces, Tenants, last_owner},
 };
 use berth_types::{
-    ErrorCode, NamespaceName, TenantName, TenantRole, UserName,
+    ClusterId, ErrorCode, NamespaceName, TenantName, TenantRole, UserName,
     life::Halt,
     network::Egress,
     people::{Member, Namespace, Tenant},
@@ -314,6 +314,26 @@ impl<E: Engine> Tenants for SqlStore<E> {
              LEFT JOIN namespace_roles r ON r.namespace_id = n.id AND r.user_id = $1 WHERE t.name = $2"
         );
         let query = sql(SQL).bind(user).bind(tenant.as_str()).bind(name.as_str());
+        self.one(query, |row| Ok((access(row)?, namespace_access(row)?))).await
+    }
+
+    async fn find_kube_namespace_access(
+        &self,
+        user: Uuid,
+        cluster: &ClusterId,
+        kube_name: &str,
+    ) -> Result<Option<(TenantAccess, NamespaceAccess)>> {
+        const SQL: &str = concat!(
+            "SELECT ",
+            access_columns!(),
+            ", ",
+            namespace_columns!(),
+            ", r.role FROM namespaces n JOIN tenants t ON t.id = n.tenant_id \
+             LEFT JOIN memberships m ON m.tenant_id = t.id AND m.user_id = $1 \
+             LEFT JOIN namespace_roles r ON r.namespace_id = n.id AND r.user_id = $1 \
+             WHERE n.cluster = $2 AND n.kube_name = $3"
+        );
+        let query = sql(SQL).bind(user).bind(cluster.as_str()).bind(kube_name);
         self.one(query, |row| Ok((access(row)?, namespace_access(row)?))).await
     }
 

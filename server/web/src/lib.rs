@@ -14,6 +14,7 @@ pub mod assets;
 pub mod cookies;
 mod export;
 mod guard;
+mod kubeconfig;
 mod live;
 mod logs;
 mod origin;
@@ -58,6 +59,7 @@ pub const STREAMS: &[&str] = &[
     "/t/{tenant}/n/{namespace}/pods/{pod}/exec",
     "/admin/audit/export",
     "/auth/{provider}/start",
+    "/t/{tenant}/kubectl/file",
     "/auth/{provider}/callback",
 ];
 
@@ -68,6 +70,7 @@ pub fn router(state: WebState) -> Router {
         .route("/admin/audit/export", get(export::export))
         .route("/auth/{provider}/start", post(sign_in::start))
         .route("/auth/{provider}/callback", get(sign_in::callback))
+        .route("/t/{tenant}/kubectl/file", post(kubeconfig::file))
         .route("/t/{tenant}/n/{namespace}/logs/stream", get(logs::stream))
         .route("/t/{tenant}/n/{namespace}/pods/{pod}/exec", get(terminal::exec));
     Router::new()

@@ -76,7 +76,7 @@ const TESTBED: &str = "tests";
 const TESTBED_HAS: &[Addon] = &[Addon::Dns, Addon::Metrics, Addon::Policy];
 
 /// Rust's tests that talk to a cluster which need not be the embedded one.
-const ON_CLUSTERS: &[&str] = &["cluster", "portal"];
+const ON_CLUSTERS: &[&str] = &["cluster", "portal", "kubectl"];
 
 /// Tests of one or more runners.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

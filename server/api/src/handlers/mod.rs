@@ -12,6 +12,7 @@ pub(crate) mod app_actions;
 pub(crate) mod apps;
 pub(crate) mod audit;
 pub(crate) mod invitations;
+pub(crate) mod kubeconfigs;
 pub(crate) mod life;
 pub(crate) mod me;
 pub(crate) mod members;
@@ -30,6 +31,7 @@ pub(crate) mod workloads;
 pub(crate) fn routes() -> OpenApiRouter<Api> {
     [
         me::routes(),
+        kubeconfigs::routes(),
         tenants::routes(),
         members::routes(),
         access::routes(),

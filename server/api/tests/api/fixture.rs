@@ -44,7 +44,8 @@ pub fn spec(image: &str) -> Value {
 
 impl Site {
     pub async fn new() -> Self {
-        Self::with(Options::default()).await
+        let public_url = Some("https://berth.example.com".to_owned());
+        Self::with(Options { public_url, ..Options::default() }).await
     }
 
     pub async fn with(options: Options) -> Self {
@@ -64,7 +65,8 @@ impl Site {
         for name in ["root", "auditor", "owner", "developer", "viewer", "outsider"] {
             tokens.insert(name.to_owned(), world.token(name).await);
         }
-        let router = berth_api::router(world.services.clone(), options);
+        let router = berth_api::router(world.services.clone(), options.clone())
+            .merge(berth_api::kubectl_router(world.services.clone(), options));
         let site = Self { world, router, shop, other, prod, tokens };
         let (ctx, app) = (site.world.ctx("developer").await, site.checkout());
         site.world.cluster.create_app(&ctx, &app, &spec("example.com/checkout:1")).await.unwrap();

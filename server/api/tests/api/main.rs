@@ -6,6 +6,7 @@ mod audit;
 mod document;
 mod fixture;
 mod idempotency;
+mod kubectl;
 mod lists;
 mod logs;
 mod main_job;

@@ -109,6 +109,7 @@ fn cases() -> Vec<Case> {
         case("list_tokens", SignedIn),
         case("create_token", Browser).body(json!({ "name": "x" })),
         case("revoke_token", Browser),
+        case("create_kubeconfig", Tenant(Resource::Tenant, Read)).body(json!({ "tenant": "shop", "hours": 1 })),
         case("get_second_factors", SignedIn),
         case("list_tenants", SignedIn),
         case("create_tenant", Platform(Resource::Tenant, Create)).body(json!({ "name": "games" })),

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use berth_types::{
-    Action, AppName, ErrorCode, NamespaceName, PlatformRole, Resource, TenantName, TenantRole, life::Halt,
+    Action, AppName, ClusterId, ErrorCode, NamespaceName, PlatformRole, Resource, TenantName, TenantRole, life::Halt,
 };
 
 use crate::{
@@ -119,6 +119,47 @@ impl Authz {
         let found = self.find_namespace(person, tenant, namespace).await?;
         check(person, (found.role(), found.halt.as_ref()), resource, action)?;
         Ok(Grant::new(found, resource, action))
+    }
+
+    /// A right on the namespace that `cluster` calls `kube_name`, in one lookup.
+    ///
+    /// # Errors
+    /// Unauthenticated, not found, forbidden.
+    pub async fn kube_namespace(
+        &self,
+        ctx: &OpCtx,
+        (cluster, kube_name): (&ClusterId, &str),
+        resource: Resource,
+        action: Action,
+    ) -> Result<Grant<NamespaceRef>> {
+        let person = self.person(ctx)?;
+        let found = self.store.find_kube_namespace_access(person.id, cluster, kube_name).await?;
+        let (access, found) = found.ok_or_else(Error::not_found)?;
+        let beyond = person.scope.tenant.as_ref().is_some_and(|only| *only != access.tenant.name)
+            || person.scope.namespace.as_ref().is_some_and(|only| *only != found.namespace.name);
+        if beyond {
+            return Err(Error::not_found());
+        }
+        let found = known_namespace(person, access, found)?;
+        check(person, (found.role(), found.halt.as_ref()), resource, action)?;
+        Ok(Grant::new(found, resource, action))
+    }
+
+    /// As whom a person acts in a cluster where it is about no namespace: with all groups that they are in within `tenant` and
+    /// the token's scope.
+    ///
+    /// # Errors
+    /// Unauthenticated; the store's.
+    pub async fn everywhere(&self, ctx: &OpCtx, tenant: &TenantName) -> Result<Impersonation> {
+        let (tenants, namespaces) = self.visible_places(ctx, tenant).await?;
+        let mut who = impersonation(ctx, None).ok_or_else(Error::unauthenticated)?;
+        let here = tenants.iter().filter(|place| place.name == *tenant);
+        who.groups.extend(here.filter_map(|place| Some(tenant_group(place.name.as_str(), place.role?))));
+        let given = namespaces
+            .iter()
+            .filter_map(|place| Some(namespace_group(place.tenant.name.as_str(), place.name.as_str(), place.given?)));
+        who.groups.extend(given);
+        Ok(who)
     }
 
     /// Another right on a namespace that `ctx` was granted for the same answer: its lookup, which found the actor's role,
@@ -240,12 +281,17 @@ impl Authz {
     ) -> Result<NamespaceRef> {
         let found = self.store.find_namespace_access(person.id, tenant, name).await?;
         let (access, found) = found.ok_or_else(Error::not_found)?;
-        let tenant = to_ref(access);
-        if is_guest(person, &tenant) && found.role.is_none() {
-            return Err(Error::not_found());
-        }
-        Ok(namespace_ref(&tenant, found))
+        known_namespace(person, access, found)
     }
+}
+
+/// The namespace, if the person may know of it.
+fn known_namespace(person: &Person, access: TenantAccess, found: NamespaceAccess) -> Result<NamespaceRef> {
+    let tenant = to_ref(access);
+    if is_guest(person, &tenant) && found.role.is_none() {
+        return Err(Error::not_found());
+    }
+    Ok(namespace_ref(&tenant, found))
 }
 
 /// The tenant, if the person may know of it.

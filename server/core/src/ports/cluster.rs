@@ -23,11 +23,12 @@ use tokio::sync::{broadcast, mpsc};
 
 use crate::{
     adoption::Strange,
-    authz::{AppRef, Grant, NamespaceRef, PlatformRef},
+    authz::{AppRef, Grant, Impersonation, NamespaceRef, PlatformRef},
     ctx::OpCtx,
     drain::Tenancy,
     error::{Error, Result},
     network::Surroundings,
+    ports::relay::{KubeReply, KubeRequest},
 };
 
 /// How fresh the cache is.
@@ -385,6 +386,9 @@ pub trait Cluster: Send + Sync {
         command: &[String],
         tty: bool,
     ) -> Result<ExecSession>;
+
+    /// Hands a request on to the cluster's own API as `who`, whoever sent it: what it is about was looked at before.
+    async fn relay(&self, who: &Impersonation, request: KubeRequest) -> Result<KubeReply>;
 
     /// Whether the cluster has a namespace of that name that is not this tenant's: made by hand, by a tool, for another tenant.
     /// Only Berth itself calls this.

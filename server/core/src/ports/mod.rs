@@ -9,6 +9,7 @@ pub mod links;
 pub mod namespace_roles;
 pub mod pages;
 pub mod quotas;
+pub mod relay;
 pub mod requests;
 pub mod second_factors;
 pub mod sign_in;

@@ -5,9 +5,9 @@
 
 use async_trait::async_trait;
 use berth_types::{
-    FieldError, ListQuery, NamespaceName, Page, TenantName, TenantRole, UserName,
+    ClusterId, FieldError, ListQuery, NamespaceName, Page, TenantName, TenantRole, UserName,
     network::Egress,
-    people::{ApiToken, AuditEntry, Member, Namespace, Session, Tenant, TokenScope, User},
+    people::{ApiToken, AuditEntry, Member, Namespace, Session, Tenant, TokenPurpose, TokenScope, User},
 };
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -67,6 +67,10 @@ pub struct NewToken {
     pub name: String,
     /// First characters.
     pub prefix: String,
+    /// What it is good for.
+    pub purpose: TokenPurpose,
+    /// The token that made it, with which it ends.
+    pub made_by: Option<Uuid>,
     /// What it may do.
     pub scope: TokenScope,
     /// When it was made.
@@ -218,7 +222,7 @@ pub trait People: Send + Sync {
     async fn touch_token(&self, id: Uuid, now: Timestamp) -> Result<()>;
     /// A person's tokens, newest first.
     async fn list_tokens(&self, user: Uuid) -> Result<Vec<ApiToken>>;
-    /// Revokes one of a person's tokens. `NotFound` when it is not theirs.
+    /// Revokes one of a person's tokens, and those that were made with it. `NotFound` when it is not theirs.
     async fn revoke_token(&self, user: Uuid, id: Uuid) -> Result<()>;
 
     /// Failed sign-ins under `key`.
@@ -267,6 +271,13 @@ pub trait Tenants: Send + Sync {
         user: Uuid,
         tenant: &TenantName,
         name: &NamespaceName,
+    ) -> Result<Option<(TenantAccess, NamespaceAccess)>>;
+    /// The namespace that `cluster` calls `kube_name`, as [`Self::find_namespace_access`].
+    async fn find_kube_namespace_access(
+        &self,
+        user: Uuid,
+        cluster: &ClusterId,
+        kube_name: &str,
     ) -> Result<Option<(TenantAccess, NamespaceAccess)>>;
     /// The tenant's namespaces with what the person was given in each, by name.
     async fn list_namespace_access(&self, user: Uuid, tenant: &TenantRef) -> Result<Vec<NamespaceAccess>>;

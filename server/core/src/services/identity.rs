@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use berth_types::{
     ErrorCode, FieldError, UserName,
-    people::{ApiToken, Session, TokenScope},
+    people::{ApiToken, Session, TokenPurpose, TokenScope},
 };
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
@@ -74,6 +74,16 @@ pub struct SignedIn {
     pub person: Arc<Person>,
     /// When it ends at the latest.
     pub expires_at: Timestamp,
+}
+
+/// A token to be made.
+pub(super) struct TokenDraft<'a> {
+    pub(super) name: &'a str,
+    pub(super) purpose: TokenPurpose,
+    /// The token that makes it.
+    pub(super) made_by: Option<Uuid>,
+    pub(super) scope: TokenScope,
+    pub(super) expires_at: Timestamp,
 }
 
 /// How long to wait after `failures` failures in a row: 1 s, doubling to 15 minutes.
@@ -256,14 +266,34 @@ impl Services {
     /// The person of an API token; `None` when it has ended or never was.
     ///
     /// # Errors
-    /// The store's.
+    /// Unauthenticated for one that is good for something else; the store's.
     pub async fn authenticate_token(&self, now: Timestamp, token: &str) -> Result<Option<Arc<Person>>> {
+        self.authenticate_for(TokenPurpose::Api, now, token).await
+    }
+
+    /// The person of a token that is good for `purpose`; `None` when it has ended or never was.
+    ///
+    /// # Errors
+    /// Unauthenticated for one that is good for something else; the store's.
+    pub async fn authenticate_for(
+        &self,
+        purpose: TokenPurpose,
+        now: Timestamp,
+        token: &str,
+    ) -> Result<Option<Arc<Person>>> {
         if !token.starts_with(TOKEN_PREFIX) {
             return Ok(None);
         }
         let Some((token, account)) = self.store.find_token(&digest(token), now).await? else {
             return Ok(None);
         };
+        if token.purpose != purpose {
+            let message = match token.purpose {
+                TokenPurpose::Api => "this token is good for Berth's API alone; for kubectl, make a kubeconfig",
+                TokenPurpose::Kubectl => "this token is good for kubectl alone",
+            };
+            return Err(Error::new(ErrorCode::Unauthenticated, message));
+        }
         if token.last_used_at.is_none_or(|at| after(at, Duration::from_mins(1)) < now) {
             self.store.touch_token(token.id, now).await?;
         }
@@ -446,6 +476,18 @@ impl Services {
             return Err(Error::field(FieldError::new("scope.tenant", "required", "a namespace needs its tenant")));
         }
         self.scope_is_there(person, &scope).await?;
+        let expires_at = after(ctx.now(), lives);
+        self.keep_token(ctx, person, TokenDraft { name, purpose: TokenPurpose::Api, made_by: None, scope, expires_at })
+            .await
+    }
+
+    /// Makes a token that was found right.
+    pub(super) async fn keep_token(
+        &self,
+        ctx: &OpCtx,
+        person: &Person,
+        draft: TokenDraft<'_>,
+    ) -> Result<(ApiToken, SecretString)> {
         let now = ctx.now();
         let secret = format!("{TOKEN_PREFIX}{}", new_secret(&*self.random)?);
         let prefix = secret.chars().take(TOKEN_PREFIX.len() + 6).collect::<String>();
@@ -453,18 +495,21 @@ impl Services {
             id: new_id(now, &*self.random)?,
             digest: digest(&secret),
             user: person.id,
-            name: name.to_owned(),
+            name: draft.name.to_owned(),
             prefix: prefix.clone(),
-            scope: scope.clone(),
+            purpose: draft.purpose,
+            made_by: draft.made_by,
+            scope: draft.scope.clone(),
             created_at: now,
-            expires_at: after(now, lives),
+            expires_at: draft.expires_at,
         };
         self.store.create_token(&new).await?;
         let token = ApiToken {
             id: new.id,
             name: new.name,
             prefix,
-            scope,
+            purpose: draft.purpose,
+            scope: draft.scope,
             created_at: now,
             expires_at: new.expires_at,
             last_used_at: None,

@@ -29,6 +29,9 @@ pub mod capacity;
 mod claims;
 pub mod identity;
 pub mod invitations;
+pub mod kubectl;
+#[cfg(test)]
+mod kubectl_tests;
 pub mod life;
 #[cfg(test)]
 mod life_tests;

@@ -21,10 +21,11 @@ use super::{
     app::{App, first_status, unchanged},
     lists::{APPS, EVENTS, PODS},
     nodes::Nodes,
+    relay::Relays,
 };
 use crate::{
     adoption::Strange,
-    authz::{AppRef, Grant, NamespaceRef, PlatformRef},
+    authz::{AppRef, Grant, Impersonation, NamespaceRef, PlatformRef},
     ctx::OpCtx,
     drain::Tenancy,
     env::Clock,
@@ -33,6 +34,7 @@ use crate::{
         AppClaims, AppObject, CacheState, Change, ChangeKind, Cluster, DesiredNamespace, ExecSession, Finding,
         Freshness, LogQuery, NamespaceSummary, PodVerdict, Room, Stage, Verdict,
     },
+    ports::relay::{KubeReply, KubeRequest},
 };
 
 /// One cluster in memory.
@@ -60,6 +62,7 @@ pub(super) struct State {
     /// Why its policies refuse every pod.
     refuses: Vec<FieldError>,
     nodes: Nodes,
+    pub(super) relays: Relays,
 }
 
 type Key = (String, String);
@@ -481,6 +484,10 @@ impl Cluster for FakeCluster {
         _: bool,
     ) -> Result<ExecSession> {
         self.open_terminal(namespace, pod, command)
+    }
+
+    async fn relay(&self, who: &Impersonation, request: KubeRequest) -> Result<KubeReply> {
+        self.answer_relayed(who, request)
     }
 
     fn nodes(&self, _: &Grant<PlatformRef>) -> Result<Vec<NodeRow>> {

@@ -37,6 +37,7 @@ mod links;
 mod lists;
 mod nodes;
 mod quotas;
+mod relay;
 mod requests;
 mod second_factors;
 mod sign_in;

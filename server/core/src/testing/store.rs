@@ -313,6 +313,7 @@ impl People for FakeStore {
         let mut rows = self.rows()?;
         let at = rows.tokens.iter().position(|(t, _)| t.user == user && t.id == id);
         rows.tokens.remove(at.ok_or_else(Error::not_found)?);
+        rows.tokens.retain(|(t, _)| t.made_by != Some(id));
         Ok(())
     }
 
@@ -364,6 +365,7 @@ fn api_token(token: &NewToken, last_used_at: Option<Timestamp>) -> ApiToken {
         id: token.id,
         name: token.name.clone(),
         prefix: token.prefix.clone(),
+        purpose: token.purpose,
         scope: token.scope.clone(),
         created_at: token.created_at,
         expires_at: token.expires_at,

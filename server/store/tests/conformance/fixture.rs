@@ -7,7 +7,7 @@ use berth_core::{
 };
 use berth_types::{
     Action, ErrorCode, PlatformRole, Resource, UserName,
-    people::{Namespace, Tenant, TokenScope, User},
+    people::{Namespace, Tenant, TokenPurpose, TokenScope, User},
 };
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -76,6 +76,8 @@ pub fn token(number: u8, user: Uuid, called: &str) -> NewToken {
         user,
         name: called.to_owned(),
         prefix: format!("berth_{number}"),
+        purpose: TokenPurpose::Api,
+        made_by: None,
         scope: TokenScope::default(),
         created_at: at(number.into()),
         expires_at: at(1000),

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use berth_core::ports::store::{Failures, Store};
+use berth_core::ports::store::{Failures, NewToken, Store};
 use berth_types::{
     ErrorCode,
-    people::{Session, TokenScope, User},
+    people::{Session, TokenPurpose, TokenScope, User},
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -125,6 +125,21 @@ pub async fn tokens(store: Arc<dyn Store>) {
     assert!(store.find_token(&digest(1), at(10)).await.unwrap().is_none());
     refused(store.revoke_token(id(1), id(1)).await, ErrorCode::NotFound);
     store.create_token(&token(4, id(1), "ci")).await.unwrap();
+
+    // One that a token made ends with it, and with nothing else.
+    let kubectl = |number, made_by| NewToken {
+        purpose: TokenPurpose::Kubectl,
+        made_by,
+        ..token(number, id(1), &format!("kubectl {number}"))
+    };
+    store.create_token(&kubectl(5, Some(id(4)))).await.unwrap();
+    store.create_token(&kubectl(6, None)).await.unwrap();
+    let purpose =
+        async |number| store.find_token(&digest(number), at(10)).await.unwrap().map(|(token, _)| token.purpose);
+    assert_eq!(purpose(4).await, Some(TokenPurpose::Api));
+    assert_eq!(purpose(5).await, Some(TokenPurpose::Kubectl));
+    store.revoke_token(id(1), id(4)).await.unwrap();
+    assert_eq!((purpose(5).await, purpose(6).await), (None, Some(TokenPurpose::Kubectl)));
 }
 
 pub async fn failures(store: Arc<dyn Store>) {

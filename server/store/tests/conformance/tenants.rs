@@ -146,6 +146,14 @@ pub async fn namespaces(store: Arc<dyn Store>) {
     assert_eq!(find(2, "bank", &prod.name).await, Some(("bank".to_owned(), None, theirs.clone())), "no member");
     assert_eq!(find(1, "bank", &dev.name).await, None, "another tenant's");
     assert_eq!(find(1, "pub", &prod.name).await, None, "no such tenant");
+    let known = async |user, cluster: &str, kube_name: &str| {
+        let found = store.find_kube_namespace_access(id(user), &cluster.parse().unwrap(), kube_name).await.unwrap();
+        found.map(|(access, found)| (access.tenant.name.to_string(), access.role, found.namespace))
+    };
+    assert_eq!(known(1, "local", &prod.kube_name).await, Some(("shop".to_owned(), owner, prod.clone())));
+    assert_eq!(known(2, "local", &prod.kube_name).await, Some(("shop".to_owned(), None, prod.clone())), "no member");
+    assert_eq!(known(1, "other", &prod.kube_name).await, None, "another cluster's");
+    assert_eq!(known(1, "local", "prod").await, None, "its name in the cluster is asked for");
     assert_eq!(store.list_namespaces(&shop).await.unwrap(), [dev.clone(), prod.clone()]);
     assert_eq!(store.list_namespaces(&bank).await.unwrap(), std::slice::from_ref(&theirs));
 }

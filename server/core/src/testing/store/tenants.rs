@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use berth_types::{
-    ErrorCode, NamespaceName, TenantName, TenantRole, UserName,
+    ClusterId, ErrorCode, NamespaceName, TenantName, TenantRole, UserName,
     network::Egress,
     people::{Member, Namespace, NamespaceMember, Tenant},
 };
@@ -167,6 +167,19 @@ impl Tenants for FakeStore {
         let rows = self.rows()?;
         let found = |id| rows.accesses(id, user).into_iter().find(|access| access.namespace.name == *name);
         Ok(access.and_then(|access| found(access.tenant.id).map(|namespace| (access, namespace))))
+    }
+
+    async fn find_kube_namespace_access(
+        &self,
+        user: Uuid,
+        cluster: &ClusterId,
+        kube_name: &str,
+    ) -> Result<Option<(TenantAccess, NamespaceAccess)>> {
+        let here = |n: &Namespace| n.cluster == *cluster && n.kube_name == kube_name;
+        let place =
+            self.rows()?.namespaces.iter().find(|(_, n)| here(n)).map(|(_, n)| (n.tenant.clone(), n.name.clone()));
+        let Some((tenant, name)) = place else { return Ok(None) };
+        self.find_namespace_access(user, &tenant, &name).await
     }
 
     async fn list_namespace_access(&self, user: Uuid, tenant: &TenantRef) -> Result<Vec<NamespaceAccess>> {
