@@ -28,7 +28,7 @@ fn needed(group: &str, resource: &str, verb: &str) -> Option<(Resource, Action)>
         ("berth.dev", "apps", "update" | "patch") => (Resource::App, Action::Update),
         ("berth.dev", "apps", "delete") => (Resource::App, Action::Delete),
         ("", "pods/log", "get") => (Resource::Log, Action::Read),
-        ("", "pods/exec", "get" | "create") => (Resource::Exec, Action::Create),
+        ("", "pods/exec" | "pods/attach" | "pods/portforward", "get" | "create") => (Resource::Exec, Action::Create),
         ("", "pods", "delete") => (Resource::Workload, Action::Delete),
         ("", "pods/eviction", "create") | ("", "nodes", "get" | "patch") => (Resource::Node, Action::Update),
         (
