@@ -261,6 +261,18 @@ pub fn members(tenant: impl Display) -> String {
     format!("/t/{tenant}/members")
 }
 
+/// Robots of a tenant.
+#[must_use]
+pub fn robots(tenant: impl Display) -> String {
+    format!("/t/{tenant}/robots")
+}
+
+/// A robot.
+#[must_use]
+pub fn robot(tenant: impl Display, robot: impl Display) -> String {
+    format!("/t/{tenant}/robots/{robot}")
+}
+
 /// What a tenant is called.
 #[must_use]
 pub fn tenant_settings(tenant: impl Display) -> String {
@@ -375,6 +387,8 @@ mod tests {
             tenant(t),
             members(t),
             invitations(t),
+            robots(t),
+            robot(t, "deploy"),
             join("secret"),
             reset("secret"),
             tenant_settings(t),
@@ -403,6 +417,8 @@ mod tests {
         /t/shop
         /t/shop/members
         /t/shop/invitations
+        /t/shop/robots
+        /t/shop/robots/deploy
         /join/secret
         /reset/secret
         /t/shop/settings

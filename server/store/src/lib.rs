@@ -26,6 +26,7 @@ mod people;
 mod postgres;
 mod quotas;
 mod requests;
+mod robots;
 mod second_factors;
 mod sign_in;
 mod sqlite;

@@ -1,13 +1,17 @@
 //! Invitations, resets, second factors: how people come in.
 
 use berth_types::{
-    TenantRole,
-    people::{Invitation, SecondFactors},
+    TenantRole, UserName,
+    people::{Invitation, Robot, SecondFactors},
 };
 use serde_json::{Value, json};
 
 use super::{at, id, named, to_value};
-use crate::handlers::{admin::ResetLink, invitations::MadeInvitation};
+use crate::handlers::{
+    admin::ResetLink,
+    invitations::MadeInvitation,
+    robots::{ActionRow, Actions},
+};
 
 fn invitation() -> Option<Invitation> {
     Some(Invitation {
@@ -21,8 +25,32 @@ fn invitation() -> Option<Invitation> {
     })
 }
 
+fn robot() -> Option<Robot> {
+    let (tenant, name) = (named("shop")?, named("deploy")?);
+    Some(Robot {
+        id: id(11),
+        user: UserName::robot(&tenant, &name),
+        name,
+        description: "Releases of the web shop".to_owned(),
+        role: TenantRole::Developer,
+        namespace: named("prod"),
+        disabled: false,
+        tokens: 1,
+        last_used_at: Some(at(59)),
+        created_at: at(-60),
+    })
+}
+
 pub(super) fn of(schema: &str) -> Option<Value> {
     match schema {
+        "Robot" => to_value(robot()?),
+        "NewRobot" => Some(json!({
+            "name": "deploy", "description": "Releases of the web shop", "role": "developer", "namespace": "prod",
+        })),
+        "RobotReplacement" => {
+            Some(json!({ "description": "Releases of the web shop", "role": "viewer", "disabled": true }))
+        }
+        "Actions" => to_value(Actions { items: "app.update".parse().ok().map(ActionRow::of).into_iter().collect() }),
         "Invitation" => to_value(invitation()?),
         "MadeInvitation" => {
             let path = Some("/join/mZ1…".to_owned());
@@ -45,11 +73,16 @@ pub(super) fn of(schema: &str) -> Option<Value> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::handlers::invitations::{NewInvitation, NewPlatformInvitation};
+    use crate::handlers::{
+        invitations::{NewInvitation, NewPlatformInvitation},
+        robots::{NewRobot, RobotReplacement},
+    };
 
     #[test]
     fn what_is_sent_can_be_read() {
         serde_json::from_value::<NewInvitation>(of("NewInvitation").unwrap()).unwrap();
+        serde_json::from_value::<NewRobot>(of("NewRobot").unwrap()).unwrap();
+        serde_json::from_value::<RobotReplacement>(of("RobotReplacement").unwrap()).unwrap();
         serde_json::from_value::<NewPlatformInvitation>(of("NewPlatformInvitation").unwrap()).unwrap();
     }
 }

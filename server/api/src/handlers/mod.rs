@@ -22,6 +22,7 @@ pub(crate) mod preflight;
 pub(crate) mod providers;
 pub(crate) mod quotas;
 pub(crate) mod requests;
+pub(crate) mod robots;
 pub(crate) mod search;
 pub(crate) mod tenants;
 pub(crate) mod workloads;
@@ -34,6 +35,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         members::routes(),
         access::routes(),
         invitations::routes(),
+        robots::routes(),
         namespaces::routes(),
         adoption::routes(),
         life::routes(),

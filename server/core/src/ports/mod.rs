@@ -10,6 +10,7 @@ pub mod namespace_roles;
 pub mod pages;
 pub mod quotas;
 pub mod requests;
+pub mod robots;
 pub mod second_factors;
 pub mod sign_in;
 pub mod store;

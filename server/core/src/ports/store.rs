@@ -18,8 +18,8 @@ use crate::{
     error::{Error, Result},
     ports::{
         access::AccessRequests, announcements::Announcements, life::Lives, links::Links,
-        namespace_roles::NamespaceRoles, quotas::Quotas, requests::Requests, second_factors::SecondFactors,
-        sign_in::SignIns,
+        namespace_roles::NamespaceRoles, quotas::Quotas, requests::Requests, robots::Robots,
+        second_factors::SecondFactors, sign_in::SignIns,
     },
 };
 
@@ -323,6 +323,7 @@ pub trait Store:
     + Links
     + Tenants
     + NamespaceRoles
+    + Robots
     + AccessRequests
     + Lives
     + Quotas
@@ -340,6 +341,7 @@ impl<
         + Links
         + Tenants
         + NamespaceRoles
+        + Robots
         + AccessRequests
         + Lives
         + Quotas

@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::{Done, Services, second_factors::Entered};
 use crate::{
+    authz::matrix::is_ever_allowed,
     ctx::{Actor, OpCtx, Person, Via},
     env::Random,
     error::{Error, Result},
@@ -129,6 +130,26 @@ pub fn check_password(field: &str, password: &str, name: &str) -> Result<()> {
         return Ok(());
     };
     Err(Error::field(error))
+}
+
+/// The scope with each of its actions once.
+///
+/// # Errors
+/// `Invalid` at each action that nobody may: a token for it would open nothing, and say nothing of it.
+fn known_actions(mut scope: TokenScope) -> Result<TokenScope> {
+    let nobody = scope.actions.iter().enumerate().filter(|(_, right)| !is_ever_allowed(**right));
+    let wrong: Vec<FieldError> = nobody
+        .map(|(i, right)| {
+            let message = format!("no role gives {right}");
+            FieldError::new(format!("scope.actions[{i}]"), "action_nobody", message).param("value", right)
+        })
+        .collect();
+    if !wrong.is_empty() {
+        return Err(Error::invalid(wrong));
+    }
+    scope.actions.sort_unstable();
+    scope.actions.dedup();
+    Ok(scope)
 }
 
 pub(super) fn to_person(account: &Account, via: Via, scope: TokenScope) -> Arc<Person> {
@@ -445,6 +466,7 @@ impl Services {
         if scope.namespace.is_some() && scope.tenant.is_none() {
             return Err(Error::field(FieldError::new("scope.tenant", "required", "a namespace needs its tenant")));
         }
+        let scope = known_actions(scope)?;
         self.scope_is_there(person, &scope).await?;
         let now = ctx.now();
         let secret = format!("{TOKEN_PREFIX}{}", new_secret(&*self.random)?);

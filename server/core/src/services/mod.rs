@@ -54,6 +54,9 @@ mod request_tests;
 pub mod requests;
 pub mod resets;
 pub mod revisions;
+#[cfg(test)]
+mod robot_tests;
+pub mod robots;
 pub mod search;
 #[cfg(test)]
 mod second_factor_tests;

@@ -38,6 +38,7 @@ mod lists;
 mod nodes;
 mod quotas;
 mod requests;
+mod robots;
 mod second_factors;
 mod sign_in;
 mod store;

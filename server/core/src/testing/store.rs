@@ -41,7 +41,7 @@ pub struct FakeStore {
 pub(super) struct Rows {
     pub(super) accounts: Vec<Account>,
     pub(super) sessions: Vec<(NewSession, Timestamp)>,
-    tokens: Vec<(NewToken, Option<Timestamp>)>,
+    pub(super) tokens: Vec<(NewToken, Option<Timestamp>)>,
     failures: HashMap<String, Failures>,
     pub(super) tenants: Vec<Tenant>,
     pub(super) members: Vec<Membership>,
@@ -54,6 +54,7 @@ pub(super) struct Rows {
     pub(super) requests: super::requests::Rows,
     pub(super) links: super::links::Rows,
     pub(super) access: Vec<super::access::Kept>,
+    pub(super) robots: Vec<super::robots::Kept>,
     pub(super) factors: super::second_factors::Rows,
     pub(super) announcements: super::announcements::Rows,
     audit: Vec<AuditEntry>,
@@ -189,7 +190,8 @@ impl People for FakeStore {
     }
 
     async fn list_users(&self, _: &Grant<PlatformRef>, query: &ListQuery) -> Result<Page<User>> {
-        let users = self.rows()?.accounts.iter().map(|a| a.user.clone()).collect();
+        let people = |a: &&Account| a.user.name.as_robot().is_none();
+        let users = self.rows()?.accounts.iter().filter(people).map(|a| a.user.clone()).collect();
         USERS.page(users, query)
     }
 
@@ -282,7 +284,7 @@ impl People for FakeStore {
     async fn create_token(&self, token: &NewToken) -> Result<()> {
         let mut rows = self.rows()?;
         if rows.tokens.iter().any(|(t, _)| t.user == token.user && t.name == token.name) {
-            return Err(taken("name", format!("you have a token called “{}” already", token.name)));
+            return Err(taken("name", format!("there is a token called “{}” already", token.name)));
         }
         rows.tokens.push((token.clone(), None));
         Ok(())

@@ -14,6 +14,7 @@ mod people;
 mod providers;
 mod quotas;
 mod requests;
+mod robots;
 mod second_factors;
 mod sign_in;
 mod tenants;
@@ -61,6 +62,9 @@ macro_rules! suite {
 suite! {
     everywhere [
         people::accounts,
+        robots::robots,
+        robots::robots_are_members_but_not_people,
+        robots::robots_go_with_their_place,
         access::one_that_waits,
         access::a_decision_gives_the_role,
         namespace_roles::who_sees_what,
