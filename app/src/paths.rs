@@ -89,6 +89,8 @@ pub const ADMIN_NODES: &str = "/admin/nodes";
 pub const ADMIN_SIGN_IN: &str = "/admin/sign-in";
 /// A new identity provider.
 pub const ADMIN_PROVIDER_NEW: &str = "/admin/sign-in/new";
+/// CI systems whose jobs robots may trust.
+pub const ADMIN_CI: &str = "/admin/ci";
 /// Requests for another quota, of all tenants.
 pub const ADMIN_REQUESTS: &str = "/admin/requests";
 /// The audit log.

@@ -25,6 +25,7 @@ pub mod second_factor;
 pub mod session;
 pub mod tenant;
 pub mod tokens;
+pub mod trusts;
 
 /// Every area's rows, in the order in which they are tried: a literal segment before a parameter.
 pub const AREAS: &[&[Entry]] = &[

@@ -16,6 +16,7 @@ use super::{
     errors::role_name,
     members::{options, role_sent},
     tokens::{self, Fresh, Whose},
+    trusts::{self, Trusts},
 };
 use crate::{
     components::{
@@ -181,6 +182,8 @@ async fn create(cx: Cx) -> Result<Answer> {
 struct Shown {
     /// The form for a token, after it was refused.
     token: Form,
+    /// The form for a trust, after it was refused.
+    trust: Form,
     /// The form for the robot itself, after it was refused.
     settings: Option<Form>,
     /// The token that was just made.
@@ -191,6 +194,7 @@ struct Shown {
 struct OneModel {
     robot: Robot,
     tokens: Vec<ApiToken>,
+    trusts: Trusts,
     /// Whether the reader may change it and make tokens.
     may: bool,
     /// Whether they may remove it.
@@ -202,15 +206,18 @@ fn robot_name(cx: &Cx) -> Result<RobotName> {
     cx.param("robot")?.parse().map_err(|_| Error::not_found())
 }
 
-async fn one(cx: Cx, shown: Shown) -> Result<Answer> {
+async fn one(cx: Cx, mut shown: Shown) -> Result<Answer> {
     let (tenant, name) = (cx.tenant()?, robot_name(&cx)?);
-    let status = shown.settings.as_ref().map_or_else(|| shown.token.status(), Form::status);
+    let forms = [Some(&shown.token), Some(&shown.trust), shown.settings.as_ref()];
+    let status = forms.into_iter().flatten().map(Form::status).max().unwrap_or(200);
     let robot = cx.services.get_robot(&cx.ctx, &tenant, &name).await?;
     let tokens = cx.services.list_robot_tokens(&cx.ctx, &tenant, &name).await?;
     let (grant, _) = cx.services.get_tenant(&cx.ctx, &tenant).await?;
     let could = |action| cx.services.authz().could(&cx.ctx, &grant, Resource::Robot, action);
     let (may, may_remove) = (could(Action::Update), could(Action::Delete));
-    let view = one_view(cx.ui(), OneModel { robot, tokens, may, may_remove, shown });
+    let trust = std::mem::take(&mut shown.trust);
+    let trusts = trusts::load(&cx, (&tenant, &name, &robot.user), may, trust).await?;
+    let view = one_view(cx.ui(), OneModel { robot, tokens, trusts, may, may_remove, shown });
     let page = Page::new(name.to_string(), Place::Tenant(tenant.clone(), TenantNav::Members), view);
     let page = page.crumb(tr::robots::robots(cx.lang()), paths::robots(&tenant));
     Ok(page.crumb(name.to_string(), paths::robot(&tenant, &name)).status(status).into())
@@ -269,6 +276,7 @@ fn one_view(ui: Ui, m: OneModel) -> impl IntoView + 'static {
             {tokens::list(ui, m.tokens, if m.may { Whose::Robot } else { Whose::Seen })}
         </section>
         {make}
+        {trusts::view(ui, m.trusts)}
         {settings}
     }
 }
@@ -280,6 +288,18 @@ async fn change(cx: Cx) -> Result<Answer> {
         return Ok(done(paths::robot(&tenant, &name), tr::shell::revoked(l)));
     }
     match cx.field("do") {
+        "distrust" => {
+            let id = cx.field("trust").parse().map_err(|_| Error::not_found())?;
+            cx.services.delete_trust(&cx.ctx, &tenant, &name, id).await?;
+            Ok(done(paths::robot(&tenant, &name), tr::ci::distrusted(l)))
+        }
+        "trust" => match trusts::create(&cx, &tenant, &name).await {
+            Ok(()) => Ok(done(paths::robot(&tenant, &name), tr::ci::trusted(l))),
+            Err(e) => {
+                let trust = Form::refused(&cx, &[], e)?;
+                one(cx, Shown { trust, ..Shown::default() }).await
+            }
+        },
         "remove" => {
             cx.services.remove_robot(&cx.ctx, &tenant, &name).await?;
             Ok(done(paths::robots(&tenant), tr::robots::removed(l, &name)))

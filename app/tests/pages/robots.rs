@@ -11,6 +11,7 @@ use crate::common::{ask, get, post, to};
 
 const ROBOTS: &str = "/t/shop/robots";
 const DEPLOY: &str = "/t/shop/robots/deploy";
+const CI: &str = "/admin/ci";
 
 /// `shop` of olga with `dev`, where ada is admin and vera looks; root and audrey have a role on the platform.
 async fn scene() -> World {
@@ -114,4 +115,43 @@ async fn ones_own_tokens_can_be_limited_to_actions_too() {
     assert!(refused.contains("<details open") && refused.contains(r#"value="app.create" checked"#), "{refused}");
     assert!(!get(&world, &ada, "/account/tokens").await.html.contains(r#"value="plan.create""#));
     assert!(get(&world, &root, "/account/tokens").await.html.contains(r#"value="plan.create""#));
+}
+
+#[tokio::test]
+async fn jobs_come_in_without_a_stored_secret() {
+    let world = scene().await;
+    let (ada, root, audrey) = (world.ctx("ada").await, world.ctx("root").await, world.ctx("audrey").await);
+    assert_eq!(to(&post(&world, &ada, ROBOTS, "do=create&name=deploy&role=developer&namespace=").await), DEPLOY);
+    let page = get(&world, &ada, DEPLOY).await.html;
+    assert!(page.contains("No CI system is listed yet") && page.contains("No jobs come in"), "{page}");
+
+    assert!(get(&world, &root, "/admin/sign-in").await.html.contains(CI));
+    assert!(get(&world, &audrey, CI).await.html.contains("No CI systems"));
+    assert_eq!(post(&world, &audrey, CI, "do=add&name=x&issuer=https://x.example.com").await.status, 403);
+    let wrong = post(&world, &root, CI, "do=add&name=Git Hub&issuer=ci.example.com").await;
+    assert!(wrong.status == 422 && wrong.html.contains(r#"value="Git Hub""#), "{}", wrong.html);
+    assert_eq!(to(&post(&world, &root, CI, "do=add&name=github&issuer=https://ci.example.com").await), CI);
+
+    let form =
+        |rest: &str| format!("do=trust&trust.issuer=github&trust.audience=https://berth&trust.minutes=15&{rest}");
+    let wide = post(&world, &ada, DEPLOY, &form("conditions[0].claim=sub&conditions[0].value=repo:acme*")).await;
+    assert!(wide.status == 422 && wide.html.contains("Any job of this CI system would come in"), "{}", wide.html);
+    assert!(wide.html.contains(r#"value="repo:acme*""#), "what was typed stays: {}", wide.html);
+    let third = "conditions[0].claim=sub&conditions[0].value=&conditions[2].claim=re po&conditions[2].value=x";
+    let third = post(&world, &ada, DEPLOY, &form(third)).await;
+    assert!(third.html.contains(r#"id="f-conditions-2--claim-err" class="errs"><p"#), "at its row: {}", third.html);
+    let good =
+        form("conditions[0].claim=sub&conditions[0].value=repo:acme/web:*&conditions[1].claim=&conditions[1].value=");
+    assert_eq!(to(&post(&world, &ada, DEPLOY, &good).await), DEPLOY);
+    let page = get(&world, &ada, DEPLOY).await.html;
+    assert!(page.contains("sub = repo:acme/web:*") && page.contains("BERTH_JWT"), "{page}");
+    assert!(page.contains("-d audience=robot:shop/deploy"), "{page}");
+    let looks = get(&world, &audrey, DEPLOY).await.html;
+    assert!(looks.contains("sub = repo:acme/web:*") && !looks.contains(r#"value="distrust""#), "{looks}");
+    let id = page.split_once(r#"name="trust" value=""#).unwrap().1.split_once('"').unwrap().0;
+    assert_eq!(to(&post(&world, &ada, DEPLOY, &format!("do=distrust&trust={id}")).await), DEPLOY);
+    assert!(get(&world, &ada, DEPLOY).await.html.contains("No jobs come in"));
+    let chinese = ask(&world, &ada, DEPLOY, None, Language::ZhCn).await.html;
+    assert!(chinese.contains("没有作业可以进入"), "{chinese}");
+    assert_eq!(to(&post(&world, &root, CI, "do=remove&issuer=github").await), CI);
 }

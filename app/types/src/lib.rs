@@ -11,6 +11,7 @@ pub mod app_status;
 pub mod app_validate;
 pub mod audit;
 pub mod capacity;
+pub mod ci;
 pub mod error;
 pub mod headroom;
 pub mod image;

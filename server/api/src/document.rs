@@ -143,6 +143,8 @@ const TAGGED: &[&str] = &[
     "rollback_app",
 ];
 const LOGS: &[&str] = &["app_logs", "pod_logs"];
+/// Needs no token of Berth's, and is done once by itself.
+const OPEN: &str = "exchange_token";
 /// Answers a file: all rows of the list, without the parameters of pages.
 const EXPORT: &str = "export_audit";
 /// Changes that a preflight may refuse.
@@ -249,7 +251,7 @@ fn complete_operation(path: &str, method: &HttpMethod, operation: &mut Operation
         let skip = string().enum_values(Some(["skip"]));
         parameters.push(parameter(PREFLIGHT, ParameterIn::Query, text, skip, json!("skip")));
     }
-    if *method == HttpMethod::Post {
+    if *method == HttpMethod::Post && id != OPEN {
         let text =
             "1 to 255 characters that are new for each request: with them, sending it again does not do it again.";
         parameters.push(header("Idempotency-Key", text, json!("5f0c9b1e-deploy-42")));
@@ -307,7 +309,7 @@ fn complete_success(id: &str, method: &HttpMethod, operation: &mut Operation) {
         if status == "201" {
             response_header(response, "Location", "Where what was made is.");
         }
-        if *method == HttpMethod::Post {
+        if *method == HttpMethod::Post && id != OPEN {
             response_header(response, "Idempotent-Replayed", "`true`: the reply to an earlier request with this key.");
         }
         if LISTS.iter().any(|(name, _)| *name == id) {
@@ -416,6 +418,7 @@ fn path_parameters(path: &str) -> Vec<Parameter> {
                 "tenant" => ("The tenant's name.", name(30), json!("shop")),
                 "namespace" => ("The namespace's name within the tenant.", name(30), json!("prod")),
                 "app" => ("The app's name.", name(40), json!("checkout")),
+                "trust" => ("The trust's id.", string(), json!("0193f0a0-0000-7000-8000-00000000000c")),
                 "robot" => ("The robot's name within the tenant.", name(30), json!("deploy")),
                 "user" => ("What the person signs in as.", name(40), json!("alice")),
                 "plan" => ("The plan's name.", name(30), json!("small")),

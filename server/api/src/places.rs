@@ -43,6 +43,13 @@ pub(crate) struct OfRobot {
 }
 
 #[derive(Deserialize)]
+pub(crate) struct OfTrust {
+    pub tenant: TenantName,
+    pub robot: RobotName,
+    pub trust: Uuid,
+}
+
+#[derive(Deserialize)]
 pub(crate) struct OfRobotToken {
     pub tenant: TenantName,
     pub robot: RobotName,

@@ -15,6 +15,7 @@ use sqlx::postgres::PgConnectOptions;
 mod access;
 mod announcements;
 mod chain;
+mod ci;
 mod engine;
 mod journal;
 mod life;

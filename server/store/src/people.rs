@@ -174,6 +174,26 @@ pub(crate) async fn setting_password(
     transaction.execute(ending_sessions(user, None)).await.map(drop)
 }
 
+/// A new token; of a job, with the trust that gives it.
+pub(crate) fn insert_token(token: &NewToken, trust: Option<Uuid>) -> Statement {
+    const SQL: &str = "INSERT INTO tokens (id, digest, user_id, name, prefix, read_only, tenant, namespace, \
+                       actions, created_at, expires_at, trust_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+    let actions = token.scope.actions.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    sql(SQL)
+        .bind(token.id)
+        .bind(&token.digest)
+        .bind(token.user)
+        .bind(token.name.as_str())
+        .bind(token.prefix.as_str())
+        .bind(token.scope.read_only)
+        .bind(token.scope.tenant.as_ref().map(|name| name.as_str()))
+        .bind(token.scope.namespace.as_ref().map(|name| name.as_str()))
+        .bind(Some(actions.as_str()).filter(|actions| !actions.is_empty()))
+        .bind(token.created_at)
+        .bind(token.expires_at)
+        .bind(trust)
+}
+
 #[async_trait]
 impl<E: Engine> People for SqlStore<E> {
     async fn any_user(&self) -> Result<bool> {
@@ -282,23 +302,8 @@ impl<E: Engine> People for SqlStore<E> {
     }
 
     async fn create_token(&self, token: &NewToken) -> Result<()> {
-        const SQL: &str = "INSERT INTO tokens (id, digest, user_id, name, prefix, read_only, tenant, namespace, \
-                           actions, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
-        let actions = token.scope.actions.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-        let statement = sql(SQL)
-            .bind(token.id)
-            .bind(&token.digest)
-            .bind(token.user)
-            .bind(token.name.as_str())
-            .bind(token.prefix.as_str())
-            .bind(token.scope.read_only)
-            .bind(token.scope.tenant.as_ref().map(|name| name.as_str()))
-            .bind(token.scope.namespace.as_ref().map(|name| name.as_str()))
-            .bind(Some(actions.as_str()).filter(|actions| !actions.is_empty()))
-            .bind(token.created_at)
-            .bind(token.expires_at);
         let named = taken("name", || format!("there is a token called “{}” already", token.name));
-        self.engine.execute(statement).await.map(drop).map_err(named)
+        self.engine.execute(insert_token(token, None)).await.map(drop).map_err(named)
     }
 
     async fn find_token(&self, digest: &Digest, now: Timestamp) -> Result<Option<(ApiToken, Account)>> {
@@ -322,7 +327,7 @@ impl<E: Engine> People for SqlStore<E> {
         const SQL: &str = concat!(
             "SELECT ",
             token_columns!(),
-            " FROM tokens t WHERE t.user_id = $1 ORDER BY t.created_at DESC, t.id"
+            " FROM tokens t WHERE t.user_id = $1 AND t.trust_id IS NULL ORDER BY t.created_at DESC, t.id"
         );
         self.all(sql(SQL).bind(user), token).await
     }
@@ -360,6 +365,7 @@ impl<E: Engine> People for SqlStore<E> {
             "DELETE FROM idempotency_keys WHERE created_at < $1",
             "DELETE FROM sign_in_attempts WHERE expires_at < $1",
             "DELETE FROM second_steps WHERE expires_at < $1",
+            "DELETE FROM ci_used WHERE expires_at < $1",
             // Kept for a month, so that who comes late with a link is told why it does nothing.
             "DELETE FROM invitations WHERE expires_at < $1 - 2592000000000",
             "DELETE FROM password_resets WHERE expires_at < $1 - 2592000000000",

@@ -67,7 +67,7 @@ impl<E: Engine> Robots for SqlStore<E> {
 
     async fn list_robots(&self, grant: &Grant<TenantRef>, now: Timestamp) -> Result<Vec<Robot>> {
         const SQL: &str = "SELECT u.id, u.name, u.display_name, m.role, r.role, n.name, u.disabled, \
-                           (SELECT COUNT(*) FROM tokens t WHERE t.user_id = u.id AND t.expires_at > $2), \
+                           (SELECT COUNT(*) FROM tokens t WHERE t.user_id = u.id AND t.expires_at > $2 AND t.trust_id IS NULL), \
                            (SELECT MAX(t.last_used_at) FROM tokens t WHERE t.user_id = u.id AND t.expires_at > $2), \
                            u.created_at FROM users u \
                            LEFT JOIN memberships m ON m.user_id = u.id AND m.tenant_id = u.robot_of \

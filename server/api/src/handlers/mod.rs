@@ -11,6 +11,7 @@ pub(crate) mod announcements;
 pub(crate) mod app_actions;
 pub(crate) mod apps;
 pub(crate) mod audit;
+pub(crate) mod ci;
 pub(crate) mod invitations;
 pub(crate) mod life;
 pub(crate) mod me;
@@ -27,7 +28,12 @@ pub(crate) mod search;
 pub(crate) mod tenants;
 pub(crate) mod workloads;
 
-/// All operations, below `/api/v1`.
+/// Operations that need no token of Berth's, below `/api/v1`.
+pub(crate) fn open_routes() -> OpenApiRouter<Api> {
+    ci::open_routes()
+}
+
+/// All others.
 pub(crate) fn routes() -> OpenApiRouter<Api> {
     [
         me::routes(),
@@ -36,6 +42,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         access::routes(),
         invitations::routes(),
         robots::routes(),
+        ci::routes(),
         namespaces::routes(),
         adoption::routes(),
         life::routes(),

@@ -35,6 +35,8 @@ enum Need {
     Namespace(Resource, Action),
     /// A right on the platform.
     Platform(Resource, Action),
+    /// A CI job's own token, which none of them has.
+    Job,
     /// A browser: no token may.
     Browser,
 }
@@ -104,7 +106,7 @@ impl Case {
 
 fn cases() -> Vec<Case> {
     use Action::{Create, Delete, Read, Update};
-    use Need::{Browser, Known, Namespace, Platform, SignedIn, Tenant};
+    use Need::{Browser, Job, Known, Namespace, Platform, SignedIn, Tenant};
     use Resource::{App, Audit, Invitation, Log, Membership, Robot, SignIn, User, Workload};
     let app = spec("a:1");
     vec![
@@ -131,6 +133,16 @@ fn cases() -> Vec<Case> {
         case("create_access_request", Tenant(Resource::Access, Create)).body(json!({ "role": "admin", "reason": "x" })),
         case("approve_access_request", Tenant(Resource::Access, Update)).body(json!({})),
         case("decline_access_request", Tenant(Resource::Access, Update)).body(json!({ "comment": "x" })),
+        case("list_ci_issuers", SignedIn),
+        case("create_ci_issuer", Platform(SignIn, Create))
+            .body(json!({ "name": "gitlab", "issuer": "https://gitlab.example.com" })),
+        case("delete_ci_issuer", Platform(SignIn, Delete)),
+        case("list_trusts", Tenant(Robot, Read)),
+        case("create_trust", Tenant(Robot, Update)).body(json!({
+            "issuer": "corp", "audience": "x", "conditions": [{ "claim": "sub", "value": "repo:acme/web:*" }],
+        })),
+        case("delete_trust", Tenant(Robot, Update)),
+        case("exchange_token", Job),
         case("list_actions", SignedIn),
         case("list_robots", Tenant(Robot, Read)),
         case("create_robot", Tenant(Robot, Create)).body(json!({ "name": "other", "role": "viewer" })),
@@ -292,6 +304,10 @@ enum Who {
     Platform(PlatformRole),
 }
 
+/// A job's token that nobody signed.
+const EXCHANGE: &str = "grant_type=urn:ietf:params:oauth:grant-type:token-exchange&subject_token=x&audience=robot:shop/deploy\
+                        &subject_token_type=urn:ietf:params:oauth:token-type:jwt";
+
 /// What a token that is limited to actions may.
 const UPDATES: &[Right] = &[Right { resource: Resource::App, action: Action::Update }];
 
@@ -416,6 +432,9 @@ impl Who {
 
     /// The refusal they get; `None`: it is done.
     fn refusal(self, need: Need) -> Option<u16> {
+        if matches!(need, Need::Job) {
+            return Some(401);
+        }
         if matches!(self, Self::Nobody | Self::Forged | Self::Expired | Self::Disabled) {
             return Some(401);
         }
@@ -434,6 +453,7 @@ impl Who {
         let knows = (tenant.is_some() && self != Self::ElsewhereTenant) || platform.is_some();
         match need {
             Need::Known | Need::SignedIn => None,
+            Need::Job => Some(401),
             Need::Browser => Some(403),
             Need::Platform(resource, action) => {
                 if platform.is_none() {
@@ -497,6 +517,9 @@ async fn every_operation_answers_everybody_as_the_matrix_says() {
             let mut ask = site.ask("", &method.to_uppercase(), &uri(&path)).header("accept", form);
             if let Some(token) = token {
                 ask = ask.header("authorization", &format!("Bearer {token}"));
+            }
+            if matches!(case.need, Need::Job) {
+                ask = ask.raw("application/x-www-form-urlencoded", EXCHANGE);
             }
             if let Some(body) = &case.body {
                 ask = ask.json(body);

@@ -3,6 +3,7 @@
 pub mod access;
 pub mod announcements;
 pub mod audit;
+pub mod ci;
 pub mod cluster;
 pub mod life;
 pub mod links;

@@ -17,7 +17,7 @@ use crate::{
     authz::{Grant, NamespaceRef, PlatformRef, TenantRef},
     error::{Error, Result},
     ports::{
-        access::AccessRequests, announcements::Announcements, life::Lives, links::Links,
+        access::AccessRequests, announcements::Announcements, ci::CiStore, life::Lives, links::Links,
         namespace_roles::NamespaceRoles, quotas::Quotas, requests::Requests, robots::Robots,
         second_factors::SecondFactors, sign_in::SignIns,
     },
@@ -227,7 +227,7 @@ pub trait People: Send + Sync {
     async fn count_failure(&self, key: &str, now: Timestamp, since: Timestamp) -> Result<i64>;
     /// Forgets the failures under `key`.
     async fn clear_failures(&self, key: &str) -> Result<()>;
-    /// Removes sessions, tokens, failures and idempotency keys that ended before `before`, and links a month after; how many rows.
+    /// Removes sessions, tokens (of jobs, too), failures and idempotency keys that ended before `before`, and links a month after; how many rows.
     async fn sweep(&self, before: Timestamp) -> Result<u64>;
 }
 
@@ -324,6 +324,7 @@ pub trait Store:
     + Tenants
     + NamespaceRoles
     + Robots
+    + CiStore
     + AccessRequests
     + Lives
     + Quotas
@@ -342,6 +343,7 @@ impl<
         + Tenants
         + NamespaceRoles
         + Robots
+        + CiStore
         + AccessRequests
         + Lives
         + Quotas

@@ -27,6 +27,10 @@ pub(super) struct Kept {
 }
 
 impl Kept {
+    pub(super) fn id(&self) -> Uuid {
+        self.new.id
+    }
+
     pub(super) fn namespace(&self) -> Option<Uuid> {
         self.new.namespace.as_ref().map(|namespace| namespace.id)
     }
@@ -37,6 +41,7 @@ impl AllRows {
     pub(super) fn forget_robots(&mut self, gone: impl Fn(&Kept) -> bool) {
         let ids: Vec<Uuid> = self.robots.iter().filter(|robot| gone(robot)).map(|robot| robot.new.id).collect();
         self.robots.retain(|robot| !ids.contains(&robot.new.id));
+        self.ci.forget(&ids);
         self.accounts.retain(|account| !ids.contains(&account.user.id));
         self.tokens.retain(|(token, _)| !ids.contains(&token.user));
         self.members.retain(|member| !ids.contains(&member.user));
@@ -95,7 +100,11 @@ impl Robots for FakeStore {
                     role: robot.new.role,
                     namespace: robot.new.namespace.as_ref().map(|namespace| namespace.name.clone()),
                     disabled: user.disabled,
-                    tokens: theirs().count().try_into().unwrap_or(i64::MAX),
+                    tokens: theirs()
+                        .filter(|(token, _)| !rows.ci.given.contains_key(&token.id))
+                        .count()
+                        .try_into()
+                        .unwrap_or(i64::MAX),
                     last_used_at: theirs().filter_map(|(_, used)| *used).max(),
                     created_at: user.created_at,
                 })

@@ -55,6 +55,7 @@ pub(super) struct Rows {
     pub(super) links: super::links::Rows,
     pub(super) access: Vec<super::access::Kept>,
     pub(super) robots: Vec<super::robots::Kept>,
+    pub(super) ci: super::ci::Rows,
     pub(super) factors: super::second_factors::Rows,
     pub(super) announcements: super::announcements::Rows,
     audit: Vec<AuditEntry>,
@@ -308,7 +309,8 @@ impl People for FakeStore {
 
     async fn list_tokens(&self, user: Uuid) -> Result<Vec<ApiToken>> {
         let rows = self.rows()?;
-        Ok(rows.tokens.iter().rev().filter(|(t, _)| t.user == user).map(|(t, used)| api_token(t, *used)).collect())
+        let own = |t: &NewToken| t.user == user && !rows.ci.given.contains_key(&t.id);
+        Ok(rows.tokens.iter().rev().filter(|(t, _)| own(t)).map(|(t, used)| api_token(t, *used)).collect())
     }
 
     async fn revoke_token(&self, user: Uuid, id: Uuid) -> Result<()> {
@@ -345,7 +347,8 @@ impl People for FakeStore {
         rows.failures.retain(|_, f| f.last_at >= before);
         rows.keys.retain(|_, claim| claim.claimed_at >= before);
         rows.sign_in.attempts.retain(|attempt| attempt.expires_at >= before);
-        Ok((had - count(&rows) + rows.links.sweep(before) + rows.factors.sweep(before)) as u64)
+        let jobs = rows.ci.sweep(before);
+        Ok((had - count(&rows) + jobs + rows.links.sweep(before) + rows.factors.sweep(before)) as u64)
     }
 }
 

@@ -5,6 +5,7 @@
 mod access;
 mod announcements;
 mod chain;
+mod ci;
 mod fixture;
 mod journal;
 mod life;
@@ -62,6 +63,9 @@ macro_rules! suite {
 suite! {
     everywhere [
         people::accounts,
+        ci::trusts,
+        ci::a_job_comes_in_once,
+        ci::one_of_many_jobs_comes_in,
         robots::robots,
         robots::robots_are_members_but_not_people,
         robots::robots_go_with_their_place,

@@ -6,6 +6,7 @@ use berth_core::{
     ports::{
         access::{AccessRequests as _, NewAccessRequest, Place},
         announcements::Announcements as _,
+        ci::{CiStore as _, NewTrust},
         links::{Links as _, NewInvitation, Within},
         requests::Requests as _,
         robots::{NewRobot, Robots as _},
@@ -174,6 +175,18 @@ async fn deploy(site: &Site) {
         expires_at: created_at + jiff::SignedDuration::from_hours(24),
     };
     site.world.store.create_token(&token).await.unwrap();
+    let root = site.world.ctx("root").await;
+    site.world.services.create_ci_issuer(&root, "corp", "https://ci.example.com").await.unwrap();
+    let trust = NewTrust {
+        id: uuid::Uuid::from_u128(12),
+        robot: id,
+        issuer: "corp".parse().unwrap(),
+        audience: "x".to_owned(),
+        conditions: Vec::new(),
+        minutes: 15,
+        created_at,
+    };
+    site.world.store.create_trust(&grant, &trust).await.unwrap();
 }
 
 /// A namespace that is nobody's.
@@ -231,6 +244,7 @@ pub(super) fn uri(path: &str) -> String {
         ("{request}", REQUEST),
         ("/tenants/shop/invitations/{invitation}", "/tenants/shop/invitations/00000000-0000-0000-0000-000000000003"),
         ("/admin/invitations/{invitation}", "/admin/invitations/00000000-0000-0000-0000-000000000004"),
+        ("{trust}", "00000000-0000-0000-0000-00000000000c"),
         ("{robot}", "deploy"),
         ("{token}", "00000000-0000-0000-0000-000000000001"),
     ]
