@@ -89,6 +89,8 @@ pub const ADMIN_NODES: &str = "/admin/nodes";
 pub const ADMIN_SIGN_IN: &str = "/admin/sign-in";
 /// A new identity provider.
 pub const ADMIN_PROVIDER_NEW: &str = "/admin/sign-in/new";
+/// CI systems whose jobs robots may trust.
+pub const ADMIN_CI: &str = "/admin/ci";
 /// Requests for another quota, of all tenants.
 pub const ADMIN_REQUESTS: &str = "/admin/requests";
 /// The audit log.
@@ -273,6 +275,18 @@ pub fn members(tenant: impl Display) -> String {
     format!("/t/{tenant}/members")
 }
 
+/// Robots of a tenant.
+#[must_use]
+pub fn robots(tenant: impl Display) -> String {
+    format!("/t/{tenant}/robots")
+}
+
+/// A robot.
+#[must_use]
+pub fn robot(tenant: impl Display, robot: impl Display) -> String {
+    format!("/t/{tenant}/robots/{robot}")
+}
+
 /// What a tenant is called.
 #[must_use]
 pub fn tenant_settings(tenant: impl Display) -> String {
@@ -387,6 +401,8 @@ mod tests {
             tenant(t),
             members(t),
             invitations(t),
+            robots(t),
+            robot(t, "deploy"),
             join("secret"),
             reset("secret"),
             tenant_settings(t),
@@ -415,6 +431,8 @@ mod tests {
         /t/shop
         /t/shop/members
         /t/shop/invitations
+        /t/shop/robots
+        /t/shop/robots/deploy
         /join/secret
         /reset/secret
         /t/shop/settings

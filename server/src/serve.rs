@@ -121,9 +121,10 @@ impl Portal {
 
         let clusters = Arc::new(ClusterSet::new([cluster.clone()]));
         let options = berth_oidc::Options { secrets: settings.provider_secrets.clone() };
-        let protocol = Oidc::new(clock.clone(), options).context("the way to identity providers")?;
+        let protocol = Arc::new(Oidc::new(clock.clone(), options).context("the way to identity providers")?);
         let services = Services::new(store, clusters, clock, Arc::new(SystemRandom), settings.limits())
-            .with_protocol(Arc::new(protocol))
+            .with_protocol(protocol.clone())
+            .with_jobs(protocol)
             .with_rules(settings.rules())
             .with_grace(settings.grace())
             .with_second_factors(seal_key, settings.required_second_factor())

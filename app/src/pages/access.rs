@@ -3,7 +3,7 @@
 use berth_core::{
     Result,
     authz::{NamespaceRef, TenantRef},
-    ports::pages::Access,
+    ports::pages::{Access, Language},
     services::access::Granters,
 };
 use berth_types::{
@@ -53,7 +53,7 @@ async fn explained(
     let l = cx.lang();
     let Granters { role, people } =
         cx.services.granters(&cx.ctx, (tenant, namespace), (resource, action)).await.ok()?;
-    let what = tr::access::permission(l, verb(cx, action), noun(cx, resource));
+    let what = tr::access::permission(l, verb(cx, action), noun(l, resource));
     let Some(role) = role else {
         return Some(Missing { why: format!("{what} {}", tr::common::ask_platform(l)), ask: None });
     };
@@ -68,8 +68,10 @@ async fn explained(
     Some(Missing { why: format!("{what} {who}"), ask })
 }
 
-fn noun(cx: &PageCx, resource: Resource) -> &'static str {
-    tr::template(cx.lang(), "access", &format!("resource_{}", resource.as_str().replace('-', "_"))).unwrap_or_default()
+/// What a resource is called.
+#[must_use]
+pub fn noun(l: Language, resource: Resource) -> &'static str {
+    tr::template(l, "access", &format!("resource_{}", resource.as_str().replace('-', "_"))).unwrap_or_default()
 }
 
 fn verb(cx: &PageCx, action: Action) -> &'static str {

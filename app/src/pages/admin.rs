@@ -25,6 +25,7 @@ use crate::{
 mod announcements;
 mod audit;
 mod capacity;
+mod ci;
 mod drain;
 mod nodes;
 mod people;
@@ -52,6 +53,8 @@ pub const ENTRIES: &[Entry] = &[
         .form(|cx| plans::change(cx).boxed()),
     Entry::page(paths::ADMIN_SIGN_IN, Access::Platform, |cx| providers::list(cx, None).boxed())
         .form(|cx| providers::set_local(cx).boxed()),
+    Entry::page(paths::ADMIN_CI, Access::Platform, |cx| ci::list(cx, Form::default()).boxed())
+        .form(|cx| ci::change(cx).boxed()),
     Entry::page(paths::ADMIN_PROVIDER_NEW, Access::Platform, |cx| providers::new(cx, None).boxed())
         .form(|cx| providers::create(cx).boxed()),
     Entry::page("/admin/sign-in/{provider}", Access::Platform, |cx| providers::one(cx, None).boxed())

@@ -10,7 +10,7 @@ use futures::FutureExt;
 use leptos::prelude::*;
 use secrecy::ExposeSecret;
 
-use super::{account::secret, errors::role_name, members::roles};
+use super::{errors::role_name, members::roles, tokens::secret};
 use crate::{
     components::{
         Button, Column, Field, Form, Icon, Tone, button, card, empty, field, form::summary, hidden, note, on, table,

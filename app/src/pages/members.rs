@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     components::{
-        Button, Column, Field, Form, Icon, button, card, field, form::summary, hidden, link_button, on, table,
+        Button, Column, Field, Form, Icon, button, card, field, form::summary, hidden, link_button, on, table, tag,
     },
     paths,
     request::{Answer, Cx, NamespaceNav, Page, Place, TenantNav, done},
@@ -47,6 +47,8 @@ pub struct Members {
     pub may_own: bool,
     /// Whether the reader may see and make invitations.
     pub may_invite: bool,
+    /// Whether the reader may see the tenant's robots.
+    pub may_robots: bool,
     /// Why not, where it is for want of a role.
     pub closed: Option<Missing>,
     /// The form to add somebody.
@@ -63,6 +65,7 @@ async fn members(cx: Cx, form: Form) -> Result<Answer> {
         may_change: could(Resource::Membership, Action::Update),
         may_own: could(Resource::Tenant, Action::Delete),
         may_invite: could(Resource::Invitation, Action::Read),
+        may_robots: could(Resource::Robot, Action::Read),
         closed: access::missing(&cx, &grant, (Resource::Membership, Action::Update)).await,
         form,
     };
@@ -157,8 +160,11 @@ pub fn members_view(ui: Ui, inbox: Option<AnyView>, m: Members) -> impl IntoView
     let invite = m
         .may_invite
         .then(|| link_button(Button::Plain, Some(Icon::Plus), tr::links::invite(l), paths::invitations(&m.tenant)));
+    let robots = m
+        .may_robots
+        .then(|| link_button(Button::Plain, Some(Icon::Key), tr::robots::robots(l), paths::robots(&m.tenant)));
     view! {
-        <div class="head"><h1>{tr::common::members(l)}</h1><div class="do">{invite}{closed}</div></div>
+        <div class="head"><h1>{tr::common::members(l)}</h1><div class="do">{robots}{invite}{closed}</div></div>
         {inbox}
         <section class="card" aria-label=tr::common::members(l)>
             {table(
@@ -175,20 +181,30 @@ pub fn members_view(ui: Ui, inbox: Option<AnyView>, m: Members) -> impl IntoView
     }
 }
 
+/// Says that a member is a robot, where it is one.
+fn robot_tag(l: Language, user: &UserName) -> Option<AnyView> {
+    user.as_robot().map(|_| view! { " "{tag(tr::robots::robot(l))} }.into_any())
+}
+
 fn member_row(ui: Ui, m: &Members, member: &Member) -> AnyView {
     let l = ui.lang;
-    let changeable = m.may_change && (m.may_own || member.role != TenantRole::Owner);
+    let robot = member.user.as_robot();
+    let changeable = robot.is_none() && m.may_change && (m.may_own || member.role != TenantRole::Owner);
     let change = changeable.then(|| {
         let sure = tr::shell::remove_member_sure(l, &member.display_name);
         change(ui, (&member.user, &member.display_name), member.role, roles(l, m.may_own), sure)
     });
+    let user = match robot.filter(|_| m.may_robots) {
+        Some(robot) => view! { <a href=paths::robot(&m.tenant, robot)>{member.user.to_string()}</a> }.into_any(),
+        None => member.user.to_string().into_any(),
+    };
     let by_rule = member.provider.as_ref().map(|provider| {
         view! { " "<span class="muted small">{tr::sign_in::by_rule(l, provider)}</span> }
     });
     view! {
         <tr>
-            <td class="name">{member.display_name.clone()}</td>
-            <td class="mono muted">{member.user.to_string()}</td>
+            <td class="name">{member.display_name.clone()}{robot_tag(l, &member.user)}</td>
+            <td class="mono muted">{user}</td>
             <td>{role_name(l, member.role)}{by_rule}</td>
             <td class="muted hide">{on(member.created_at)}</td>
             <td class="act">{change}</td>
@@ -292,7 +308,9 @@ pub fn here_view(ui: Ui, inbox: Option<AnyView>, m: Here) -> impl IntoView + 'st
 fn row_here(ui: Ui, m: &Here, member: &NamespaceMember) -> AnyView {
     let l = ui.lang;
     let who = (&member.user, member.display_name.as_str());
-    let change = member.given.filter(|given| m.may_give.contains(given)).map(|given| {
+    // What a robot may is changed where it is kept.
+    let person = member.user.as_robot().is_none();
+    let change = member.given.filter(|given| person && m.may_give.contains(given)).map(|given| {
         let sure = tr::access::take_away_sure(l, &member.display_name, &m.namespace);
         change(ui, who, given, options(l, &m.may_give), sure)
     });
@@ -303,7 +321,7 @@ fn row_here(ui: Ui, m: &Here, member: &NamespaceMember) -> AnyView {
     };
     view! {
         <tr>
-            <td class="name">{member.display_name.clone()}</td>
+            <td class="name">{member.display_name.clone()}{robot_tag(l, &member.user)}</td>
             <td class="mono muted">{member.user.to_string()}</td>
             <td>{role_name(l, member.role)}</td>
             <td class="muted">{from}</td>

@@ -20,10 +20,13 @@ pub mod namespace;
 pub mod network;
 pub mod quotas;
 pub mod requests;
+pub mod robots;
 pub mod search;
 pub mod second_factor;
 pub mod session;
 pub mod tenant;
+pub mod tokens;
+pub mod trusts;
 
 /// Every area's rows, in the order in which they are tried: a literal segment before a parameter.
 pub const AREAS: &[&[Entry]] = &[
@@ -33,6 +36,7 @@ pub const AREAS: &[&[Entry]] = &[
     links::ENTRIES,
     invitations::ENTRIES,
     account::ENTRIES,
+    tokens::ENTRIES,
     connections::ENTRIES,
     search::ENTRIES,
     announcements::ENTRIES,
@@ -45,6 +49,7 @@ pub const AREAS: &[&[Entry]] = &[
     life::ENTRIES,
     access::ENTRIES,
     members::ENTRIES,
+    robots::ENTRIES,
     network::ENTRIES,
     namespace::ENTRIES,
     tenant::ENTRIES,

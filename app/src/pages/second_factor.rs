@@ -13,7 +13,7 @@ use futures::FutureExt;
 use leptos::prelude::*;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{account::secret, session::next};
+use super::{session::next, tokens::secret};
 use crate::{
     components::{
         Button, Field, Form, Icon, button, card, door, empty, field,

@@ -13,3 +13,4 @@ mod links;
 mod nodes;
 mod providers;
 mod requests;
+mod robots;

@@ -11,6 +11,7 @@ pub mod app_status;
 pub mod app_validate;
 pub mod audit;
 pub mod capacity;
+pub mod ci;
 pub mod error;
 pub mod headroom;
 pub mod image;
@@ -31,7 +32,9 @@ pub use app::{AppSpec, Component};
 pub use app_status::{AppPhase, AppStatus, Cause, CauseCode, Evidence};
 pub use error::{ErrorCode, FieldError, Problem};
 pub use list::{ListQuery, Page, SortKey};
-pub use names::{AppName, ClusterId, NameError, NamespaceName, PlanName, ProviderName, TenantName, UserName};
+pub use names::{
+    AppName, ClusterId, NameError, NamespaceName, PlanName, ProviderName, RobotName, TenantName, UserName,
+};
 pub use quantity::{Quantity, QuantityError};
 pub use quota::{QuotaKey, Resources};
-pub use role::{Action, PlatformRole, Resource, TenantRole};
+pub use role::{Action, PlatformRole, Resource, Right, TenantRole};

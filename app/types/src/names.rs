@@ -86,6 +86,9 @@ pub fn check_label(name: &str, max: usize) -> Result<(), NameError> {
 
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident, max $max:literal, reserved [$($reserved:literal),*]) => {
+        name!($(#[$doc])* $type, max $max, reserved [$($reserved),*], pattern "^[a-z]([-a-z0-9]*[a-z0-9])?$", longest $max);
+    };
+    ($(#[$doc:meta])* $type:ident, max $max:literal, reserved [$($reserved:literal),*], pattern $pattern:literal, longest $longest:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
         #[serde(transparent)]
@@ -144,8 +147,8 @@ macro_rules! name {
             fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
                 utoipa::openapi::ObjectBuilder::new()
                     .schema_type(utoipa::openapi::schema::Type::String)
-                    .pattern(Some("^[a-z]([-a-z0-9]*[a-z0-9])?$"))
-                    .max_length(Some($max))
+                    .pattern(Some($pattern))
+                    .max_length(Some($longest))
                     .into()
             }
         }
@@ -185,9 +188,55 @@ name!(
     ProviderName, max 30, reserved ["new"]
 );
 name!(
-    /// What a person signs in as.
-    UserName, max 40, reserved ["new", "anonymous", "system"]
+    /// What a person signs in as. Of a robot, `robot:TENANT/NAME`, which nobody can type: only [`UserName::robot`] makes one.
+    UserName, max 40, reserved ["new", "anonymous", "system"], pattern r"^([a-z]([-a-z0-9]*[a-z0-9])?|robot:[-a-z0-9]+/[-a-z0-9]+)$", longest 67
 );
+name!(
+    /// A robot's name within its tenant.
+    RobotName, max 30, reserved ["new"]
+);
+
+/// What the names of robots begin with, wherever people's names stand, too.
+const ROBOT: &str = "robot:";
+
+impl UserName {
+    /// The name by which a robot is known outside of its tenant: in the audit log, in lists of members, in the cluster.
+    #[must_use]
+    pub fn robot(tenant: &TenantName, robot: &RobotName) -> Self {
+        Self(format!("{ROBOT}{tenant}/{robot}").into())
+    }
+
+    /// A name that Berth wrote down itself: a person's or a robot's. What people type is parsed, and is never a robot's.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn stored(text: &str) -> Result<Self, NameError> {
+        match text.strip_prefix(ROBOT).and_then(|rest| rest.split_once('/')) {
+            Some((tenant, robot)) => Ok(Self::robot(&tenant.parse()?, &robot.parse()?)),
+            None => text.parse(),
+        }
+    }
+
+    /// The robot's tenant, if it is one's.
+    #[must_use]
+    pub fn robot_tenant(&self) -> Option<TenantName> {
+        self.0.strip_prefix(ROBOT)?.split_once('/')?.0.parse().ok()
+    }
+
+    /// The robot's own name, if it is one's.
+    #[must_use]
+    pub fn as_robot(&self) -> Option<RobotName> {
+        self.0.strip_prefix(ROBOT)?.split_once('/')?.1.parse().ok()
+    }
+}
+
+/// Reads a name that Berth wrote down itself.
+///
+/// # Errors
+/// As [`UserName::stored`].
+pub fn stored_user<'de, D: Deserializer<'de>>(d: D) -> Result<UserName, D::Error> {
+    UserName::stored(&String::deserialize(d)?).map_err(serde::de::Error::custom)
+}
 
 impl ClusterId {
     /// The cluster a new installation begins with.
@@ -235,6 +284,20 @@ mod tests {
             ("abcdef", Err(NameError::TooLong { max: 5, len: 6 })),
         ] {
             assert_eq!(check_label(text, 5.max(if want.is_ok() { 20 } else { 5 })), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn nobody_types_a_robot() {
+        let robot = UserName::robot(&"shop".parse().unwrap(), &"deploy".parse().unwrap());
+        assert_eq!(robot.as_str(), "robot:shop/deploy");
+        assert_eq!(robot.as_robot(), "deploy".parse().ok());
+        assert_eq!(UserName::stored(robot.as_str()), Ok(robot.clone()));
+        assert_eq!(UserName::stored("ann").unwrap().as_robot(), None);
+        assert!(robot.as_str().parse::<UserName>().is_err());
+        assert!(serde_json::from_value::<UserName>(robot.as_str().into()).is_err());
+        for wrong in ["robot:shop", "robot:/x", "robot:shop/", "robot:shop/a/b", "robot:Shop/x", "robot"] {
+            assert_eq!(UserName::stored(wrong).is_ok(), wrong == "robot", "{wrong}");
         }
     }
 

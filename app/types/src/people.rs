@@ -6,9 +6,9 @@ use uuid::Uuid;
 
 use crate::{
     life::Halt,
-    names::{ClusterId, NamespaceName, ProviderName, TenantName, UserName},
+    names::{ClusterId, NamespaceName, ProviderName, RobotName, TenantName, UserName},
     network::Egress,
-    role::{PlatformRole, TenantRole, words},
+    role::{PlatformRole, Right, TenantRole, words},
 };
 
 words!(
@@ -99,6 +99,36 @@ dto! {
         /// Only this namespace of the tenant.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub namespace: Option<NamespaceName>,
+        /// Only these actions of the role matrix (`app.update`), and what each of them needs; empty: all.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pub actions: Vec<Right>,
+    }
+}
+
+dto! {
+    /// A tenant's account for machines: a role and tokens, but no password, no sign-in and no pages.
+    pub struct Robot {
+        /// Never changes.
+        pub id: Uuid,
+        /// Its name within the tenant.
+        pub name: RobotName,
+        /// What it is called everywhere else: `robot:TENANT/NAME`.
+        pub user: UserName,
+        /// What it is for.
+        pub description: String,
+        /// What it may, in the tenant or in its namespace.
+        pub role: TenantRole,
+        /// The only namespace that it sees; absent: the whole tenant.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub namespace: Option<NamespaceName>,
+        /// Its tokens are not taken.
+        pub disabled: bool,
+        /// How many tokens it has that have not ended.
+        pub tokens: i64,
+        /// When one of them was used last, to within a minute.
+        pub last_used_at: Option<Timestamp>,
+        /// When it was made.
+        pub created_at: Timestamp,
     }
 }
 
@@ -169,9 +199,9 @@ dto! {
 }
 
 dto! {
-    /// A person's role in a tenant.
+    /// A person's role in a tenant, or a robot's.
     pub struct Member {
-        /// Who.
+        /// Who; a robot is `robot:TENANT/NAME`.
         pub user: UserName,
         /// What others see.
         pub display_name: String,
@@ -235,7 +265,7 @@ dto! {
         pub id: i64,
         /// When.
         pub at: Timestamp,
-        /// Who: a person's name, or `system:…`.
+        /// Who: a person's name, `robot:TENANT/NAME`, or `system:…`.
         pub actor: String,
         /// How they came in: `session`, `token:PREFIX`, `cli`.
         pub via: String,

@@ -83,6 +83,8 @@ words!(
         Membership = "membership",
         /// A link that brings somebody into a tenant.
         Invitation = "invitation",
+        /// A tenant's account for machines, with its tokens.
+        Robot = "robot",
         /// A person's request for a role.
         Access = "access",
         /// A namespace of a tenant.
@@ -124,6 +126,63 @@ words!(
     }
 );
 
+/// One action on one resource: a row of the matrix, written `app.update`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Right {
+    /// What it is done to.
+    pub resource: Resource,
+    /// What is done.
+    pub action: Action,
+}
+
+impl std::fmt::Display for Right {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.resource, self.action)
+    }
+}
+
+/// A text that is no [`Right`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("“{0}” is no action; one is called like app.update, and GET /api/v1/actions lists them")]
+pub struct NoRight(pub String);
+
+impl std::str::FromStr for Right {
+    type Err = NoRight;
+
+    fn from_str(text: &str) -> Result<Self, NoRight> {
+        text.split_once('.')
+            .and_then(|(resource, action)| {
+                Some(Self { resource: Resource::from_word(resource)?, action: Action::from_word(action)? })
+            })
+            .ok_or_else(|| NoRight(text.chars().take(60).collect()))
+    }
+}
+
+impl Serialize for Right {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Right {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(feature = "schema")]
+impl utoipa::PartialSchema for Right {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        utoipa::openapi::ObjectBuilder::new()
+            .schema_type(utoipa::openapi::schema::Type::String)
+            .pattern(Some("^[a-z-]+\\.(read|create|update|delete)$"))
+            .into()
+    }
+}
+
+#[cfg(feature = "schema")]
+impl utoipa::ToSchema for Right {}
+
 impl TenantRole {
     /// The roles that may be given in one namespace. It has no owner: it is its tenant's.
     pub const IN_NAMESPACE: &'static [Self] = &[Self::Admin, Self::Developer, Self::Viewer];
@@ -155,6 +214,19 @@ mod tests {
         ] {
             assert_eq!(TenantRole::strongest(tenant, here), want, "{tenant:?} {here:?}");
             assert_eq!(TenantRole::strongest(here, tenant), want, "{here:?} {tenant:?}");
+        }
+    }
+
+    #[test]
+    fn rights_are_written_with_a_dot() {
+        for resource in super::Resource::ALL {
+            for action in super::Action::ALL {
+                let right = super::Right { resource: *resource, action: *action };
+                assert_eq!(right.to_string().parse(), Ok(right));
+            }
+        }
+        for wrong in ["", "app", "app.", "apps.update", "app.deploy", "app.update.read", "APP.update"] {
+            assert!(wrong.parse::<super::Right>().is_err(), "{wrong}");
         }
     }
 

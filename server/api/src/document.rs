@@ -21,7 +21,7 @@ use crate::{
     examples,
     handlers::{
         access, admin, announcements, app_actions, apps, audit, invitations, me, members, namespaces, nodes,
-        preflight::PREFLIGHT, providers, quotas, requests, tenants, workloads,
+        preflight::PREFLIGHT, providers, quotas, requests, robots, tenants, workloads,
     },
     logs,
     problem::PROBLEM_JSON,
@@ -78,6 +78,8 @@ const LISTS: &[(&str, &Columns)] = &[
     ("list_members", &members::MEMBERS),
     ("list_namespace_members", &members::MEMBERS),
     ("list_access_requests", &access::ACCESS),
+    ("list_robots", &robots::ROBOTS),
+    ("list_robot_tokens", &me::TOKENS),
     ("list_invitations", &invitations::INVITATIONS),
     ("list_platform_invitations", &invitations::INVITATIONS),
     ("list_namespaces", &namespaces::NAMESPACES),
@@ -141,6 +143,8 @@ const TAGGED: &[&str] = &[
     "rollback_app",
 ];
 const LOGS: &[&str] = &["app_logs", "pod_logs"];
+/// Needs no token of Berth's, and is done once by itself.
+const OPEN: &str = "exchange_token";
 /// Answers a file: all rows of the list, without the parameters of pages.
 const EXPORT: &str = "export_audit";
 /// Changes that a preflight may refuse.
@@ -247,7 +251,7 @@ fn complete_operation(path: &str, method: &HttpMethod, operation: &mut Operation
         let skip = string().enum_values(Some(["skip"]));
         parameters.push(parameter(PREFLIGHT, ParameterIn::Query, text, skip, json!("skip")));
     }
-    if *method == HttpMethod::Post {
+    if *method == HttpMethod::Post && id != OPEN {
         let text =
             "1 to 255 characters that are new for each request: with them, sending it again does not do it again.";
         parameters.push(header("Idempotency-Key", text, json!("5f0c9b1e-deploy-42")));
@@ -305,7 +309,7 @@ fn complete_success(id: &str, method: &HttpMethod, operation: &mut Operation) {
         if status == "201" {
             response_header(response, "Location", "Where what was made is.");
         }
-        if *method == HttpMethod::Post {
+        if *method == HttpMethod::Post && id != OPEN {
             response_header(response, "Idempotent-Replayed", "`true`: the reply to an earlier request with this key.");
         }
         if LISTS.iter().any(|(name, _)| *name == id) {
@@ -414,6 +418,8 @@ fn path_parameters(path: &str) -> Vec<Parameter> {
                 "tenant" => ("The tenant's name.", name(30), json!("shop")),
                 "namespace" => ("The namespace's name within the tenant.", name(30), json!("prod")),
                 "app" => ("The app's name.", name(40), json!("checkout")),
+                "trust" => ("The trust's id.", string(), json!("0193f0a0-0000-7000-8000-00000000000c")),
+                "robot" => ("The robot's name within the tenant.", name(30), json!("deploy")),
                 "user" => ("What the person signs in as.", name(40), json!("alice")),
                 "plan" => ("The plan's name.", name(30), json!("small")),
                 "provider" => ("The provider's name.", name(30), json!("corp")),

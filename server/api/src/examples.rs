@@ -260,13 +260,17 @@ fn user() -> Option<User> {
     })
 }
 
+fn deploying() -> Vec<berth_types::Right> {
+    ["app.create", "app.update"].iter().filter_map(|action| action.parse().ok()).collect()
+}
+
 fn token() -> Option<ApiToken> {
     Some(ApiToken {
         id: id(3),
         name: "deploy pipeline".to_owned(),
         prefix: "berth_Zm9vYm".to_owned(),
         purpose: TokenPurpose::Api,
-        scope: TokenScope { read_only: false, tenant: named("shop"), namespace: named("prod") },
+        scope: TokenScope { read_only: false, tenant: named("shop"), namespace: named("prod"), actions: deploying() },
         created_at: at(-60),
         expires_at: at(129_540),
         last_used_at: Some(at(59)),

@@ -95,8 +95,9 @@ pub fn router(services: Services, options: Options) -> Router {
     let operations = operations
         .route_layer(middleware::from_fn_with_state(api.clone(), idempotency::replay))
         .route_layer(middleware::from_fn_with_state(api.clone(), caller::authenticate));
+    let (open, _) = handlers::open_routes().split_for_parts();
     Router::new()
-        .nest("/api/v1", operations)
+        .nest("/api/v1", operations.merge(open))
         .merge(docs_page::routes())
         .nest("/api", Router::new().fallback(guard::nothing_here))
         .layer(middleware::from_fn_with_state(api.clone(), guard::guard))
@@ -114,6 +115,7 @@ pub fn kubectl_router(services: Services, options: Options) -> Router {
 /// The OpenAPI 3.1 document of [`router`].
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    let nested: OpenApiRouter<Api> = OpenApiRouter::default().nest("/api/v1", handlers::routes());
+    let nested: OpenApiRouter<Api> =
+        OpenApiRouter::default().nest("/api/v1", handlers::routes().merge(handlers::open_routes()));
     document::complete(nested.into_openapi())
 }

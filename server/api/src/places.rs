@@ -5,7 +5,7 @@ use axum::{
     http::request::Parts,
 };
 use berth_core::Error;
-use berth_types::{AppName, ClusterId, NamespaceName, PlanName, ProviderName, TenantName, UserName};
+use berth_types::{AppName, ClusterId, NamespaceName, PlanName, ProviderName, RobotName, TenantName, UserName};
 use serde::{Deserialize, de::DeserializeOwned};
 use uuid::Uuid;
 
@@ -34,6 +34,26 @@ pub(crate) struct InTenant {
 pub(crate) struct OfMember {
     pub tenant: TenantName,
     pub user: UserName,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct OfRobot {
+    pub tenant: TenantName,
+    pub robot: RobotName,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct OfTrust {
+    pub tenant: TenantName,
+    pub robot: RobotName,
+    pub trust: Uuid,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct OfRobotToken {
+    pub tenant: TenantName,
+    pub robot: RobotName,
+    pub token: Uuid,
 }
 
 #[derive(Deserialize)]

@@ -6,6 +6,7 @@
 pub mod adoption;
 pub mod audit;
 pub mod authz;
+pub mod ci;
 pub mod ctx;
 pub mod drain;
 pub mod env;

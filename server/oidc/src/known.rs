@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A provider's description is asked for again after so long.
-const KEPT: SignedDuration = SignedDuration::from_mins(60);
+pub(crate) const KEPT: SignedDuration = SignedDuration::from_mins(60);
 /// Its keys are asked for again at most so often, however many tokens come with keys that it does not have.
 pub(crate) const KEYS_AGAIN: SignedDuration = SignedDuration::from_secs(60);
 

@@ -24,6 +24,7 @@ use serde_json::Value;
 
 use crate::{
     http::{Fetch, Http, Trouble, Way},
+    jobs::Signers,
     known::{Issuers, Known},
     token::{Bad, add, allows, check, said},
     types::{Client, Tokens},
@@ -42,8 +43,9 @@ pub struct Options {
 /// OpenID Connect.
 pub struct Oidc {
     issuers: Issuers,
-    way: Way,
-    clock: Arc<dyn Clock>,
+    pub(crate) signers: Signers,
+    pub(crate) way: Way,
+    pub(crate) clock: Arc<dyn Clock>,
     options: Options,
 }
 
@@ -89,7 +91,7 @@ impl Oidc {
 
     pub(crate) fn over(fetch: Arc<dyn Fetch>, clock: Arc<dyn Clock>, options: Options) -> Self {
         let way = Way(fetch);
-        Self { issuers: Issuers::new(way.clone(), clock.clone()), way, clock, options }
+        Self { issuers: Issuers::new(way.clone(), clock.clone()), signers: Signers::default(), way, clock, options }
     }
 
     /// The client secret, read anew each time, so that it can be changed without a restart.

@@ -34,7 +34,7 @@ const ISSUER: &str = "https://id.example.com/realms/corp";
 const NOW: i64 = 1_795_161_600;
 
 /// A key that signs.
-enum Key {
+pub(crate) enum Key {
     Ed(Ed25519KeyPair),
     Es(EcdsaKeyPair),
     /// The client's secret, which must not count as one.
@@ -43,12 +43,12 @@ enum Key {
 }
 
 impl Key {
-    fn ed() -> Self {
+    pub(crate) fn ed() -> Self {
         let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
         Self::Ed(Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).unwrap())
     }
 
-    fn es() -> Self {
+    pub(crate) fn es() -> Self {
         let random = SystemRandom::new();
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
         Self::Es(EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref(), &random).unwrap())
@@ -63,7 +63,7 @@ impl Key {
         }
     }
 
-    fn public(&self, id: &str) -> Value {
+    pub(crate) fn public(&self, id: &str) -> Value {
         let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         match self {
             Self::Ed(key) => {
@@ -92,7 +92,7 @@ impl Key {
         }
     }
 
-    fn token(&self, id: &str, header: &Value, claims: &Value) -> String {
+    pub(crate) fn token(&self, id: &str, header: &Value, claims: &Value) -> String {
         let mut all = json!({ "alg": self.algorithm(), "typ": "JWT", "kid": id });
         for (name, value) in header.as_object().unwrap() {
             all[name] = value.clone();
@@ -106,10 +106,10 @@ impl Key {
 
 /// Answers by path; counts who asks.
 #[derive(Default)]
-struct Fake {
-    answers: Mutex<HashMap<String, (u16, Value)>>,
-    asked: Mutex<Vec<(String, String, String)>>,
-    keys_asked: AtomicUsize,
+pub(crate) struct Fake {
+    pub(crate) answers: Mutex<HashMap<String, (u16, Value)>>,
+    pub(crate) asked: Mutex<Vec<(String, String, String)>>,
+    pub(crate) keys_asked: AtomicUsize,
 }
 
 #[async_trait]

@@ -6,10 +6,14 @@
 
 use std::time::{Duration, SystemTime};
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use berth_core::ports::sign_in::Claims;
 use berth_types::provider::{IdentityProvider, SigningAlgorithm};
 use jiff::Timestamp;
-use openidconnect::{ClaimsVerificationError, ClientId, IdTokenVerifier, IssuerUrl, Nonce, SignatureVerificationError};
+use openidconnect::{
+    ClaimsVerificationError, ClientId, IdTokenVerifier, IssuerUrl, Nonce, SignatureVerificationError,
+    core::CoreJsonWebKey,
+};
 use serde_json::Value;
 
 use crate::types::{Algorithm, IdToken, Keys, TokenClaims};
@@ -57,6 +61,69 @@ pub(crate) fn allows(provider: &IdentityProvider, announced: &Algorithm) -> bool
     provider.algorithms.iter().any(|allowed| algorithm(*allowed) == *announced)
 }
 
+/// What checks signature, issuer, audience, end and begin of a token at `now`.
+fn verifier(
+    client: &ClientId,
+    issuer: &str,
+    keys: &Keys,
+    algorithms: &[SigningAlgorithm],
+    now: Timestamp,
+) -> Result<IdTokenVerifier<'static, CoreJsonWebKey>, Bad> {
+    let issuer = IssuerUrl::new(issuer.to_owned()).map_err(|e| Bad::Token(e.to_string()))?;
+    let clock = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(now.as_second()).unwrap_or_default());
+    let latest = latest(now);
+    // As of a public client: so tokens signed with the client's secret are refused whatever is allowed.
+    Ok(IdTokenVerifier::new_public_client(client.clone(), issuer, keys.clone())
+        .set_allowed_algs(algorithms.iter().map(|allowed| algorithm(*allowed)))
+        .set_time_fn(move || (clock - SKEW).into())
+        .set_issue_time_verifier_fn(move |issued| match issued.timestamp() <= latest {
+            true => Ok(()),
+            false => Err(format!("issued in the future, at {issued}")),
+        }))
+}
+
+/// The latest time that a clock besides ours may show.
+fn latest(now: Timestamp) -> i64 {
+    now.as_second() + SKEW.as_secs().cast_signed()
+}
+
+fn refused(error: &ClaimsVerificationError) -> Bad {
+    match error {
+        ClaimsVerificationError::SignatureVerification(cause) => match cause {
+            SignatureVerificationError::NoMatchingKey | SignatureVerificationError::CryptoError(_) => {
+                Bad::Key(format!("{error}: {cause}"))
+            }
+            _ => Bad::Token(format!("{error}: {cause}")),
+        },
+        _ => Bad::Token(error.to_string()),
+    }
+}
+
+/// Refuses a token whose time has not come.
+fn begun(claims: &TokenClaims, now: Timestamp) -> Result<(), Bad> {
+    match claims.additional_claims().claims.get("nbf") {
+        Some(from) if from.as_f64().is_none_or(|from| from > latest(now) as f64) => {
+            Err(Bad::Token(format!("not before {from}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The claims of a job's token that `issuer` signed and that holds at `now`. For whom it was made is for core to look at: each trust
+/// has an audience of its own.
+pub(crate) fn job(text: &str, issuer: &str, keys: &Keys, now: Timestamp) -> Result<Value, Bad> {
+    let token: IdToken = text.parse().map_err(|e: serde_json::Error| Bad::Token(e.to_string()))?;
+    let verifier = verifier(&ClientId::new(String::new()), issuer, keys, &SigningAlgorithm::DEFAULT, now)?
+        .require_audience_match(false);
+    // Nobody has asked for it, so there is no nonce to compare.
+    let claims = token.claims(&verifier, |_: Option<&Nonce>| Ok(())).map_err(|e| refused(&e))?;
+    begun(claims, now)?;
+    // As they were signed: what the library reads of them is less.
+    let payload = text.split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
+    let claims = payload.and_then(|payload| serde_json::from_slice(&payload).ok());
+    claims.ok_or_else(|| Bad::Token("its claims cannot be read".to_owned()))
+}
+
 /// The claims of a token that holds at `now`.
 pub(crate) fn check<'t>(
     token: &'t IdToken,
@@ -66,40 +133,17 @@ pub(crate) fn check<'t>(
     now: Timestamp,
 ) -> Result<&'t TokenClaims, Bad> {
     let other = |why: String| Bad::Token(why);
-    let issuer = IssuerUrl::new(provider.issuer.clone()).map_err(|e| other(e.to_string()))?;
     let client = ClientId::new(provider.client_id.clone());
-    let epoch = SystemTime::UNIX_EPOCH;
-    let clock = epoch + Duration::from_secs(u64::try_from(now.as_second()).unwrap_or_default());
-    let latest = now.as_second() + SKEW.as_secs().cast_signed();
-    // As of a public client: so tokens signed with the client's secret are refused whatever is allowed.
-    let verifier = IdTokenVerifier::new_public_client(client.clone(), issuer, keys.clone())
-        .set_allowed_algs(provider.algorithms.iter().map(|allowed| algorithm(*allowed)))
-        // Other audiences are no harm where `azp` says that the token was made for us, which is checked below.
-        .set_other_audience_verifier_fn(|_| true)
-        .set_time_fn(move || (clock - SKEW).into())
-        .set_issue_time_verifier_fn(move |issued| match issued.timestamp() <= latest {
-            true => Ok(()),
-            false => Err(format!("issued in the future, at {issued}")),
-        });
-    let claims = token.claims(&verifier, &Nonce::new(nonce.to_owned())).map_err(|e| match &e {
-        ClaimsVerificationError::SignatureVerification(cause) => match cause {
-            SignatureVerificationError::NoMatchingKey | SignatureVerificationError::CryptoError(_) => {
-                Bad::Key(format!("{e}: {cause}"))
-            }
-            _ => Bad::Token(format!("{e}: {cause}")),
-        },
-        _ => Bad::Token(e.to_string()),
-    })?;
+    // Other audiences are no harm where `azp` says that the token was made for us, which is checked below.
+    let verifier =
+        verifier(&client, &provider.issuer, keys, &provider.algorithms, now)?.set_other_audience_verifier_fn(|_| true);
+    let claims = token.claims(&verifier, &Nonce::new(nonce.to_owned())).map_err(|e| refused(&e))?;
     match claims.authorized_party() {
         Some(party) if *party != client => return Err(other(format!("made for {}, not for us", party.as_str()))),
         None if claims.audiences().len() > 1 => return Err(other("several audiences, and no azp".to_owned())),
         _ => {}
     }
-    if let Some(from) = claims.additional_claims().claims.get("nbf")
-        && from.as_f64().is_none_or(|from| from > latest as f64)
-    {
-        return Err(other(format!("not before {from}")));
-    }
+    begun(claims, now)?;
     let subject = claims.subject().as_str();
     // OpenID Connect Core §2: at most 255 characters.
     if subject.is_empty() || subject.len() > 255 {

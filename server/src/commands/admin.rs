@@ -12,7 +12,7 @@ use berth_core::{
     },
     services::people::NewUser,
 };
-use berth_types::{ClusterId, ErrorCode, NamespaceName, PlatformRole, TenantName, UserName, people::TokenScope};
+use berth_types::{ClusterId, ErrorCode, NamespaceName, PlatformRole, Right, TenantName, UserName, people::TokenScope};
 use clap::{Args, Subcommand};
 use secrecy::ExposeSecret;
 
@@ -72,6 +72,9 @@ pub enum Command {
         /// Only this namespace of the tenant.
         #[arg(long, requires = "tenant")]
         namespace: Option<String>,
+        /// Only this action of `berth role-matrix`, such as app.update, and what it needs; may be given many times.
+        #[arg(long = "action")]
+        actions: Vec<String>,
         #[command(flatten)]
         at: Place,
     },
@@ -170,12 +173,13 @@ pub async fn run(command: Command) -> anyhow::Result<()> {
             services.set_local_accounts(&ctx, true).await?;
             println!("passwords of local accounts are taken");
         }
-        Command::CreateToken { name, label, days, read_only, tenant, namespace, at } => {
+        Command::CreateToken { name, label, days, read_only, tenant, namespace, actions, at } => {
             let (services, ctx) = open(&at).await?;
             let scope = TokenScope {
                 read_only,
                 tenant: tenant.map(|t| t.parse::<TenantName>()).transpose().context("--tenant")?,
                 namespace: namespace.map(|n| n.parse::<NamespaceName>()).transpose().context("--namespace")?,
+                actions: actions.iter().map(|a| a.parse::<Right>()).collect::<Result<_, _>>().context("--action")?,
             };
             let name = user(&name)?;
             let Some(hours) = days.checked_mul(24) else { bail!("--days is too large") };

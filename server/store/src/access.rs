@@ -25,7 +25,7 @@ const SHOWN: i64 = 50;
 fn request(row: &mut Reader<'_>) -> Result<AccessRequest> {
     Ok(AccessRequest {
         id: row.parsed()?,
-        user: row.parsed()?,
+        user: row.user()?,
         display_name: row.text()?,
         tenant: row.parsed()?,
         namespace: row.parsed_or_null()?,
@@ -33,7 +33,7 @@ fn request(row: &mut Reader<'_>) -> Result<AccessRequest> {
         reason: row.text()?,
         state: row.word(AccessState::from_word)?,
         created_at: row.time()?,
-        decided_by: row.parsed_or_null()?,
+        decided_by: row.user_or_null()?,
         decided_at: row.time_or_null()?,
         comment: row.text()?,
     })

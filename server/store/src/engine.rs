@@ -9,7 +9,7 @@ use berth_core::{
     error::{Error, Result},
     ports::store::Digest,
 };
-use berth_types::ErrorCode;
+use berth_types::{ErrorCode, UserName};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
@@ -312,6 +312,17 @@ impl<'r> Reader<'r> {
 
     pub(crate) fn parsed<T: FromStr<Err: std::fmt::Display>>(&mut self) -> Result<T> {
         self.parsed_or_null()?.ok_or_else(|| self.bad("is null"))
+    }
+
+    /// The name of a person or a robot.
+    pub(crate) fn user_or_null(&mut self) -> Result<Option<UserName>> {
+        self.str_or_null()?
+            .map(|text| UserName::stored(text).map_err(|e| self.bad(format!("“{text}”: {e}"))))
+            .transpose()
+    }
+
+    pub(crate) fn user(&mut self) -> Result<UserName> {
+        self.user_or_null()?.ok_or_else(|| self.bad("is null"))
     }
 
     /// One of a list of words, such as a role.

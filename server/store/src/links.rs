@@ -35,7 +35,7 @@ fn invitation(row: &mut Reader<'_>) -> Result<Invitation> {
         tenant: row.parsed_or_null()?,
         role: row.word_or_null(TenantRole::from_word)?,
         email: row.text_or_null()?,
-        invited_by: row.parsed()?,
+        invited_by: row.user()?,
         created_at: row.time()?,
         expires_at: row.time()?,
     })

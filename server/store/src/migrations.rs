@@ -84,6 +84,7 @@ const ALL: &[Migration] = &[
     migration!(13, "announcements", "0013_announcements"),
     migration!(14, "namespace_roles", "0014_namespace_roles"),
     migration!(15, "kubeconfigs", "0015_kubeconfigs"),
+    migration!(16, "robots", "0016_robots"),
 ];
 
 /// The version that this program wants.

@@ -24,7 +24,7 @@ impl<E: Engine> NamespaceRoles for SqlStore<E> {
                            UNION SELECT user_id FROM namespace_roles WHERE namespace_id = $2)";
         let mut members = self
             .all(sql(SQL).bind(grant.tenant.id).bind(grant.id), |row| {
-                let (user, display_name) = (row.parsed()?, row.text()?);
+                let (user, display_name) = (row.user()?, row.text()?);
                 let tenant_role = row.word_or_null(TenantRole::from_word)?;
                 let given = row.word_or_null(TenantRole::from_word)?;
                 let role = TenantRole::strongest(tenant_role, given);

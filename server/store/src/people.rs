@@ -7,7 +7,7 @@ use berth_core::{
     ports::store::{Account, Digest, Failures, NewSession, NewToken, People},
 };
 use berth_types::{
-    ListQuery, Page, PlatformRole, UserName,
+    ListQuery, Page, PlatformRole, Right, UserName,
     people::{ApiToken, Session, TokenPurpose, TokenScope, User},
 };
 use jiff::Timestamp;
@@ -36,14 +36,14 @@ macro_rules! session_columns {
 
 macro_rules! token_columns {
     () => {
-        "t.id, t.name, t.prefix, t.purpose, t.read_only, t.tenant, t.namespace, t.created_at, t.expires_at, t.last_used_at"
+        "t.id, t.name, t.prefix, t.purpose, t.read_only, t.tenant, t.namespace, t.actions, t.created_at, t.expires_at, t.last_used_at"
     };
 }
 
 fn user(row: &mut Reader<'_>) -> Result<User> {
     Ok(User {
         id: row.parsed()?,
-        name: row.parsed()?,
+        name: row.user()?,
         display_name: row.text()?,
         platform_role: row.word_or_null(PlatformRole::from_word)?,
         disabled: row.bool()?,
@@ -71,13 +71,23 @@ fn session(row: &mut Reader<'_>) -> Result<Session> {
     })
 }
 
+fn actions(row: &mut Reader<'_>) -> Result<Vec<Right>> {
+    let text = row.text_or_null()?.unwrap_or_default();
+    text.split_whitespace().map(|right| right.parse().map_err(Error::internal)).collect()
+}
+
 fn token(row: &mut Reader<'_>) -> Result<ApiToken> {
     Ok(ApiToken {
         id: row.parsed()?,
         name: row.text()?,
         prefix: row.text()?,
         purpose: row.word(TokenPurpose::from_word)?,
-        scope: TokenScope { read_only: row.bool()?, tenant: row.parsed_or_null()?, namespace: row.parsed_or_null()? },
+        scope: TokenScope {
+            read_only: row.bool()?,
+            tenant: row.parsed_or_null()?,
+            namespace: row.parsed_or_null()?,
+            actions: actions(row)?,
+        },
         created_at: row.time()?,
         expires_at: row.time()?,
         last_used_at: row.time_or_null()?,
@@ -85,13 +95,14 @@ fn token(row: &mut Reader<'_>) -> Result<ApiToken> {
 }
 
 /// What `q` is searched in: folded here, where both databases fold alike.
-fn search_text(name: &UserName, display_name: &str) -> String {
+pub(crate) fn search_text(name: &UserName, display_name: &str) -> String {
     format!("{name} {display_name}").to_lowercase()
 }
 
 static USERS: Listing<User> = Listing {
     columns: user_columns!(),
-    from: "users u",
+    // Robots are their tenants' business.
+    from: "(SELECT * FROM users WHERE robot_of IS NULL) u",
     search: "u.search",
     filters: &[
         Filter {
@@ -162,6 +173,29 @@ pub(crate) async fn setting_password(
     transaction.execute(sql(LINKS).bind(user)).await?;
     transaction.execute(ending_second_steps(user)).await?;
     transaction.execute(ending_sessions(user, None)).await.map(drop)
+}
+
+/// A new token; of a job, with the trust that gives it.
+pub(crate) fn insert_token(token: &NewToken, trust: Option<Uuid>) -> Statement {
+    const SQL: &str = "INSERT INTO tokens (id, digest, user_id, name, prefix, purpose, made_by, read_only, tenant, \
+                       namespace, actions, created_at, expires_at, trust_id) \
+                       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+    let actions = token.scope.actions.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    sql(SQL)
+        .bind(token.id)
+        .bind(&token.digest)
+        .bind(token.user)
+        .bind(token.name.as_str())
+        .bind(token.prefix.as_str())
+        .bind(token.purpose.as_str())
+        .bind(token.made_by)
+        .bind(token.scope.read_only)
+        .bind(token.scope.tenant.as_ref().map(|name| name.as_str()))
+        .bind(token.scope.namespace.as_ref().map(|name| name.as_str()))
+        .bind(Some(actions.as_str()).filter(|actions| !actions.is_empty()))
+        .bind(token.created_at)
+        .bind(token.expires_at)
+        .bind(trust)
 }
 
 #[async_trait]
@@ -272,24 +306,8 @@ impl<E: Engine> People for SqlStore<E> {
     }
 
     async fn create_token(&self, token: &NewToken) -> Result<()> {
-        const SQL: &str = "INSERT INTO tokens (id, digest, user_id, name, prefix, purpose, made_by, read_only, tenant, \
-                           namespace, created_at, expires_at) \
-                           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
-        let statement = sql(SQL)
-            .bind(token.id)
-            .bind(&token.digest)
-            .bind(token.user)
-            .bind(token.name.as_str())
-            .bind(token.prefix.as_str())
-            .bind(token.purpose.as_str())
-            .bind(token.made_by)
-            .bind(token.scope.read_only)
-            .bind(token.scope.tenant.as_ref().map(|name| name.as_str()))
-            .bind(token.scope.namespace.as_ref().map(|name| name.as_str()))
-            .bind(token.created_at)
-            .bind(token.expires_at);
-        let named = taken("name", || format!("you have a token called “{}” already", token.name));
-        self.engine.execute(statement).await.map(drop).map_err(named)
+        let named = taken("name", || format!("there is a token called “{}” already", token.name));
+        self.engine.execute(insert_token(token, None)).await.map(drop).map_err(named)
     }
 
     async fn find_token(&self, digest: &Digest, now: Timestamp) -> Result<Option<(ApiToken, Account)>> {
@@ -313,7 +331,7 @@ impl<E: Engine> People for SqlStore<E> {
         const SQL: &str = concat!(
             "SELECT ",
             token_columns!(),
-            " FROM tokens t WHERE t.user_id = $1 ORDER BY t.created_at DESC, t.id"
+            " FROM tokens t WHERE t.user_id = $1 AND t.trust_id IS NULL ORDER BY t.created_at DESC, t.id"
         );
         self.all(sql(SQL).bind(user), token).await
     }
@@ -351,6 +369,7 @@ impl<E: Engine> People for SqlStore<E> {
             "DELETE FROM idempotency_keys WHERE created_at < $1",
             "DELETE FROM sign_in_attempts WHERE expires_at < $1",
             "DELETE FROM second_steps WHERE expires_at < $1",
+            "DELETE FROM ci_used WHERE expires_at < $1",
             // Kept for a month, so that who comes late with a link is told why it does nothing.
             "DELETE FROM invitations WHERE expires_at < $1 - 2592000000000",
             "DELETE FROM password_resets WHERE expires_at < $1 - 2592000000000",

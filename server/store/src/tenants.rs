@@ -253,7 +253,7 @@ impl<E: Engine> Tenants for SqlStore<E> {
         let mut members = self
             .all(sql(SQL).bind(grant.id), |row| {
                 Ok(Member {
-                    user: row.parsed()?,
+                    user: row.user()?,
                     display_name: row.text()?,
                     role: row.word(TenantRole::from_word)?,
                     provider: row.parsed_or_null()?,

@@ -11,7 +11,7 @@ use crate::{
         Button, Column, Field, Form, Icon, List, Tone, button, card, empty, field, form::summary, link_button,
         list::chip, note, on, status, table, tag,
     },
-    pages::account::secret,
+    pages::tokens::secret,
     paths,
     request::{AdminNav, Answer, Cx, Page, Place, done},
     tr,

@@ -99,7 +99,9 @@ fn list_view(ui: Ui, form: &Form, providers: &[IdentityProvider], local: bool, m
         <div class="head">
             <h1>{tr::sign_in::providers(l)}</h1>
             <p>{tr::sign_in::providers_what(l)}</p>
-            <div class="do">{top}</div>
+            <div class="do">
+                {link_button(Button::Plain, None, tr::ci::issuers(l), paths::ADMIN_CI)}{top}
+            </div>
         </div>
         <section class="card" aria-label=tr::sign_in::providers(l)>{body}</section>
         {card(tr::sign_in::local(l), None, passwords.into_any())}

@@ -114,6 +114,7 @@ dto! {
     /// What was asked. Never changes.
     pub struct QuotaAsk {
         /// Who asked.
+        #[serde(deserialize_with = "crate::names::stored_user")]
         pub by: UserName,
         /// What shall be.
         pub terms: Terms,

@@ -1,13 +1,19 @@
 //! Invitations, resets, second factors: how people come in.
 
 use berth_types::{
-    TenantRole,
-    people::{Invitation, SecondFactors},
+    TenantRole, UserName,
+    ci::{CiIssuer, Condition, RobotTrust},
+    people::{Invitation, Robot, SecondFactors},
 };
 use serde_json::{Value, json};
 
 use super::{at, id, named, to_value};
-use crate::handlers::{admin::ResetLink, invitations::MadeInvitation};
+use crate::handlers::{
+    admin::ResetLink,
+    ci::{CiIssuers, ExchangedToken, Trusts, example},
+    invitations::MadeInvitation,
+    robots::{ActionRow, Actions},
+};
 
 fn invitation() -> Option<Invitation> {
     Some(Invitation {
@@ -21,8 +27,61 @@ fn invitation() -> Option<Invitation> {
     })
 }
 
+const GITHUB: &str = "https://token.actions.githubusercontent.com";
+
+fn ci_issuer() -> Option<CiIssuer> {
+    Some(CiIssuer { id: id(13), name: named("github")?, issuer: GITHUB.to_owned(), created_at: at(-700) })
+}
+
+fn trust() -> Option<RobotTrust> {
+    Some(RobotTrust {
+        id: id(12),
+        issuer: named("github")?,
+        issuer_url: GITHUB.to_owned(),
+        audience: "https://berth.example.com".to_owned(),
+        conditions: vec![Condition { claim: "sub".to_owned(), value: "repo:acme/web:*".to_owned() }],
+        minutes: 15,
+        created_at: at(-50),
+    })
+}
+
+fn robot() -> Option<Robot> {
+    let (tenant, name) = (named("shop")?, named("deploy")?);
+    Some(Robot {
+        id: id(11),
+        user: UserName::robot(&tenant, &name),
+        name,
+        description: "Releases of the web shop".to_owned(),
+        role: TenantRole::Developer,
+        namespace: named("prod"),
+        disabled: false,
+        tokens: 1,
+        last_used_at: Some(at(59)),
+        created_at: at(-60),
+    })
+}
+
 pub(super) fn of(schema: &str) -> Option<Value> {
     match schema {
+        "Robot" => to_value(robot()?),
+        "CiIssuer" => to_value(ci_issuer()?),
+        "CiIssuers" => to_value(CiIssuers { items: vec![ci_issuer()?] }),
+        "NewCiIssuer" => Some(json!({ "name": "github", "issuer": GITHUB })),
+        "RobotTrust" => to_value(trust()?),
+        "Trusts" => to_value(Trusts { items: vec![trust()?] }),
+        "NewTrust" => Some(json!({
+            "issuer": "github", "audience": "https://berth.example.com",
+            "conditions": [{ "claim": "sub", "value": "repo:acme/web:*" }], "minutes": 15,
+        })),
+        "TokenExchange" => Some(example()),
+        "ExchangedToken" => to_value(ExchangedToken::new("berth_Zm9vYmFy…".to_owned(), 900)),
+        "NewRobot" => Some(json!({
+            "name": "deploy", "description": "Releases of the web shop", "role": "developer", "namespace": "prod",
+        })),
+        "RobotReplacement" => {
+            Some(json!({ "description": "Releases of the web shop", "role": "viewer", "disabled": true }))
+        }
+        "Actions" => to_value(Actions { items: "app.update".parse().ok().map(ActionRow::of).into_iter().collect() }),
         "Invitation" => to_value(invitation()?),
         "MadeInvitation" => {
             let path = Some("/join/mZ1…".to_owned());
@@ -45,11 +104,19 @@ pub(super) fn of(schema: &str) -> Option<Value> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::handlers::invitations::{NewInvitation, NewPlatformInvitation};
+    use crate::handlers::{
+        ci::{NewCiIssuer, NewTrust},
+        invitations::{NewInvitation, NewPlatformInvitation},
+        robots::{NewRobot, RobotReplacement},
+    };
 
     #[test]
     fn what_is_sent_can_be_read() {
         serde_json::from_value::<NewInvitation>(of("NewInvitation").unwrap()).unwrap();
+        serde_json::from_value::<NewTrust>(of("NewTrust").unwrap()).unwrap();
+        serde_json::from_value::<NewCiIssuer>(of("NewCiIssuer").unwrap()).unwrap();
+        serde_json::from_value::<NewRobot>(of("NewRobot").unwrap()).unwrap();
+        serde_json::from_value::<RobotReplacement>(of("RobotReplacement").unwrap()).unwrap();
         serde_json::from_value::<NewPlatformInvitation>(of("NewPlatformInvitation").unwrap()).unwrap();
     }
 }

@@ -9,7 +9,7 @@ use berth_types::{
     list::Page,
     people::{ApiToken, SecondFactors, TokenScope},
 };
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -31,7 +31,7 @@ const TOKEN_DAYS: u32 = 90;
 
 pub(crate) const TOKENS: Columns = Columns { sorts: &["created", "name", "expires"], filters: &[] };
 
-static LISTING: Listing<ApiToken> = Listing {
+pub(crate) static LISTING: Listing<ApiToken> = Listing {
     columns: &[
         Column { name: "created", key: Some(|t| t.created_at.into()), value: None, facet: false },
         Column { name: "name", key: Some(|t| t.name.as_str().into()), value: None, facet: false },
@@ -79,12 +79,19 @@ pub(crate) struct NewToken {
     pub name: String,
     /// Days until it ends by itself (default 90).
     pub expires_in_days: Option<u32>,
-    /// What it may do (default: all that you may).
+    /// What it may do (default: all that its owner may).
     #[serde(default)]
     pub scope: TokenScope,
 }
 
 impl Input for NewToken {}
+
+impl NewToken {
+    /// How many days it shall live.
+    pub(crate) fn days(&self) -> u32 {
+        self.expires_in_days.unwrap_or(TOKEN_DAYS)
+    }
+}
 
 /// A new token with its secret, which is never shown again.
 #[derive(Debug, Serialize, ToSchema)]
@@ -143,9 +150,12 @@ pub(crate) async fn create_token(
     asked: Asked,
     Sent(new): Sent<NewToken>,
 ) -> Reply {
-    let days = new.expires_in_days.unwrap_or(TOKEN_DAYS);
-    let lives = Duration::from_secs(u64::from(days) * 86_400);
-    let (token, secret) = api.services().create_token(&caller.ctx, &new.name, new.scope, lives).await?;
+    let lives = Duration::from_secs(u64::from(new.days()) * 86_400);
+    made(&asked, api.services().create_token(&caller.ctx, &new.name, new.scope, lives).await?)
+}
+
+/// A new token with its secret, once.
+pub(crate) fn made(asked: &Asked, (token, secret): (ApiToken, SecretString)) -> Reply {
     let location = format!("{}/{}", asked.uri.path(), token.id);
     let mut made = MadeToken { token, secret: Some(secret.expose_secret().to_owned()) };
     let response = reply::created(&made, &location)?;

@@ -11,6 +11,7 @@ pub(crate) mod announcements;
 pub(crate) mod app_actions;
 pub(crate) mod apps;
 pub(crate) mod audit;
+pub(crate) mod ci;
 pub(crate) mod invitations;
 pub(crate) mod kubeconfigs;
 pub(crate) mod life;
@@ -23,11 +24,17 @@ pub(crate) mod preflight;
 pub(crate) mod providers;
 pub(crate) mod quotas;
 pub(crate) mod requests;
+pub(crate) mod robots;
 pub(crate) mod search;
 pub(crate) mod tenants;
 pub(crate) mod workloads;
 
-/// All operations, below `/api/v1`.
+/// Operations that need no token of Berth's, below `/api/v1`.
+pub(crate) fn open_routes() -> OpenApiRouter<Api> {
+    ci::open_routes()
+}
+
+/// All others.
 pub(crate) fn routes() -> OpenApiRouter<Api> {
     [
         me::routes(),
@@ -36,6 +43,8 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         members::routes(),
         access::routes(),
         invitations::routes(),
+        robots::routes(),
+        ci::routes(),
         namespaces::routes(),
         adoption::routes(),
         life::routes(),

@@ -4,10 +4,13 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use berth_core::{
-    authz::{Grant, PlatformRef, matrix::allows},
+    authz::{
+        Grant, PlatformRef,
+        matrix::{allows, covers},
+    },
     ports::store::{Account, People as _},
 };
-use berth_types::{Action, PlatformRole, Resource, TenantRole, people::TokenScope};
+use berth_types::{Action, PlatformRole, Resource, Right, TenantRole, people::TokenScope};
 use serde_json::{Value, json};
 
 use crate::{
@@ -17,7 +20,7 @@ use crate::{
 
 mod site;
 
-use site::{given, member, platform, uri};
+use site::{given, member, platform, robot, uri};
 
 /// What an operation needs.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +35,8 @@ enum Need {
     Namespace(Resource, Action),
     /// A right on the platform.
     Platform(Resource, Action),
+    /// A CI job's own token, which none of them has.
+    Job,
     /// A browser: no token may.
     Browser,
 }
@@ -101,8 +106,8 @@ impl Case {
 
 fn cases() -> Vec<Case> {
     use Action::{Create, Delete, Read, Update};
-    use Need::{Browser, Known, Namespace, Platform, SignedIn, Tenant};
-    use Resource::{App, Audit, Invitation, Log, Membership, SignIn, User, Workload};
+    use Need::{Browser, Job, Known, Namespace, Platform, SignedIn, Tenant};
+    use Resource::{App, Audit, Invitation, Log, Membership, Robot, SignIn, User, Workload};
     let app = spec("a:1");
     vec![
         case("get_me", Known),
@@ -129,6 +134,26 @@ fn cases() -> Vec<Case> {
         case("create_access_request", Tenant(Resource::Access, Create)).body(json!({ "role": "admin", "reason": "x" })),
         case("approve_access_request", Tenant(Resource::Access, Update)).body(json!({})),
         case("decline_access_request", Tenant(Resource::Access, Update)).body(json!({ "comment": "x" })),
+        case("list_ci_issuers", SignedIn),
+        case("create_ci_issuer", Platform(SignIn, Create))
+            .body(json!({ "name": "gitlab", "issuer": "https://gitlab.example.com" })),
+        case("delete_ci_issuer", Platform(SignIn, Delete)),
+        case("list_trusts", Tenant(Robot, Read)),
+        case("create_trust", Tenant(Robot, Update)).body(json!({
+            "issuer": "corp", "audience": "x", "conditions": [{ "claim": "sub", "value": "repo:acme/web:*" }],
+        })),
+        case("delete_trust", Tenant(Robot, Update)),
+        case("exchange_token", Job),
+        case("list_actions", SignedIn),
+        case("list_robots", Tenant(Robot, Read)),
+        case("create_robot", Tenant(Robot, Create)).body(json!({ "name": "other", "role": "viewer" })),
+        case("get_robot", Tenant(Robot, Read)),
+        case("replace_robot", Tenant(Robot, Update))
+            .body(json!({ "description": "x", "role": "viewer", "disabled": true })),
+        case("delete_robot", Tenant(Robot, Delete)),
+        case("list_robot_tokens", Tenant(Robot, Read)),
+        case("create_robot_token", Tenant(Robot, Update)).body(json!({ "name": "y" })),
+        case("revoke_robot_token", Tenant(Robot, Update)),
         case("list_invitations", Tenant(Invitation, Read)),
         case("create_invitation", Tenant(Invitation, Create)).body(json!({ "role": "viewer" })),
         case("revoke_invitation", Tenant(Invitation, Delete)),
@@ -262,6 +287,10 @@ enum Who {
     OnlyProd,
     /// A token of the owner of `shop`, for reading.
     ReadOnly,
+    /// A token of the owner of `shop`, for changing apps.
+    OnlyUpdates,
+    /// A robot of `shop` that may what a developer may.
+    Robot,
     /// A token of a platform admin, for reading.
     ReadOnlyAdmin,
     /// A member of `shop`.
@@ -276,6 +305,13 @@ enum Who {
     Platform(PlatformRole),
 }
 
+/// A job's token that nobody signed.
+const EXCHANGE: &str = "grant_type=urn:ietf:params:oauth:grant-type:token-exchange&subject_token=x&audience=robot:shop/deploy\
+                        &subject_token_type=urn:ietf:params:oauth:token-type:jwt";
+
+/// What a token that is limited to actions may.
+const UPDATES: &[Right] = &[Right { resource: Resource::App, action: Action::Update }];
+
 const EVERYBODY: &[Who] = &[
     Who::Nobody,
     Who::Forged,
@@ -288,6 +324,8 @@ const EVERYBODY: &[Who] = &[
     Who::OnlyProd,
     Who::ReadOnly,
     Who::ReadOnlyAdmin,
+    Who::OnlyUpdates,
+    Who::Robot,
     Who::Member(TenantRole::Owner),
     Who::Member(TenantRole::Admin),
     Who::Member(TenantRole::Developer),
@@ -348,6 +386,11 @@ impl Who {
             Self::ElsewhereNamespace => world.token_for("owner", shop("staging"), day).await,
             Self::OnlyProd => world.token_for("owner", shop("prod"), day).await,
             Self::ReadOnly => world.token_for("owner", read_only, day).await,
+            Self::OnlyUpdates => {
+                let scope = TokenScope { actions: UPDATES.to_vec(), ..TokenScope::default() };
+                world.token_for("owner", scope, day).await
+            }
+            Self::Robot => robot(site, "worker", TenantRole::Developer).await,
             Self::ReadOnlyAdmin => world.token_for("root", read_only, day).await,
             Self::Member(TenantRole::Owner) => site.token("owner").to_owned(),
             Self::Member(TenantRole::Admin) => {
@@ -378,9 +421,10 @@ impl Who {
         match self {
             Self::Member(role) => (Some(role), None),
             Self::Raised(_) => (Some(TenantRole::Viewer), None),
-            Self::ElsewhereTenant | Self::ElsewhereNamespace | Self::OnlyProd | Self::ReadOnly => {
+            Self::ElsewhereTenant | Self::ElsewhereNamespace | Self::OnlyProd | Self::ReadOnly | Self::OnlyUpdates => {
                 (Some(TenantRole::Owner), None)
             }
+            Self::Robot => (Some(TenantRole::Developer), None),
             Self::Platform(role) => (None, Some(role)),
             Self::ReadOnlyAdmin => (None, Some(PlatformRole::Admin)),
             _ => (None, None),
@@ -389,6 +433,9 @@ impl Who {
 
     /// The refusal they get; `None`: it is done.
     fn refusal(self, need: Need) -> Option<u16> {
+        if matches!(need, Need::Job) {
+            return Some(401);
+        }
         if matches!(self, Self::Nobody | Self::Forged | Self::Expired | Self::Disabled) {
             return Some(401);
         }
@@ -399,13 +446,15 @@ impl Who {
         let reader = matches!(self, Self::ReadOnly | Self::ReadOnlyAdmin);
         let checked = |role, resource, action| {
             let writes = action != Action::Read;
-            let may = allows(platform, role, resource, action) && !(writes && reader);
+            let covered = self != Self::OnlyUpdates || covers(UPDATES, Right { resource, action });
+            let may = allows(platform, role, resource, action) && !(writes && reader) && covered;
             if may { None } else { Some(403) }
         };
         let guest = matches!(self, Self::Guest(_) | Self::Neighbour);
         let knows = (tenant.is_some() && self != Self::ElsewhereTenant) || platform.is_some();
         match need {
             Need::Known | Need::SignedIn => None,
+            Need::Job => Some(401),
             Need::Browser => Some(403),
             Need::Platform(resource, action) => {
                 if platform.is_none() {
@@ -452,7 +501,11 @@ async fn every_operation_answers_everybody_as_the_matrix_says() {
         for ((who, token), form) in
             EVERYBODY.iter().zip(&tokens).flat_map(|one| forms.iter().map(move |form| (one, form)))
         {
+            // A robot asks for no roles, and the request for another quota is somebody else's.
+            let others = matches!(id, "create_access_request" | "accept_request" | "withdraw_request");
+            let kept = *who == Who::Robot && others;
             let refusal = who.refusal(case.need).or_else(|| case.needless(*who).then_some(422));
+            let refusal = if kept { Some(403) } else { refusal };
             let own = if refusal.is_none() && method != "get" { Some(platform().await) } else { None };
             if let Some(own) = &own {
                 case.prepare(own).await;
@@ -465,6 +518,9 @@ async fn every_operation_answers_everybody_as_the_matrix_says() {
             let mut ask = site.ask("", &method.to_uppercase(), &uri(&path)).header("accept", form);
             if let Some(token) = token {
                 ask = ask.header("authorization", &format!("Bearer {token}"));
+            }
+            if matches!(case.need, Need::Job) {
+                ask = ask.raw("application/x-www-form-urlencoded", EXCHANGE);
             }
             if let Some(body) = &case.body {
                 ask = ask.json(body);

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use berth_types::{Action, PlatformRole, Resource, TenantRole};
+use berth_types::{Action, PlatformRole, Resource, Right, TenantRole};
 
 /// The weakest tenant role that may, and the platform roles that may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +56,11 @@ pub const fn rule_for(resource: Resource, action: Action) -> Rule {
         (Resource::Invitation, Read) => rule(Some(Admin), true, true),
         (Resource::Invitation, Create | Delete) => rule(Some(Admin), true, false),
         (Resource::Invitation, Update) => rule(None, false, false),
+        // A robot's tokens are as good as its role. Who keeps the platform looks and can remove one, but makes no way in for
+        // themselves: they join the tenant first.
+        (Resource::Robot, Read) => rule(Some(Admin), true, true),
+        (Resource::Robot, Create | Update) => rule(Some(Admin), false, false),
+        (Resource::Robot, Delete) => rule(Some(Admin), true, false),
         // Who belongs here may ask for more; who may make members decides, and sees what is asked.
         (Resource::Access, Create) => rule(Some(Viewer), false, false),
         (Resource::Access, Read) => rule(Some(Admin), true, true),
@@ -122,6 +127,67 @@ pub fn allows(platform: Option<PlatformRole>, tenant: Option<TenantRole>, resour
         }
 }
 
+/// Whether anybody may do it: the other rows are there so that nothing is forgotten.
+#[must_use]
+pub fn is_ever_allowed(right: Right) -> bool {
+    let rule = rule_for(right.resource, right.action);
+    rule.tenant.is_some() || rule.admin || rule.auditor
+}
+
+/// All that somebody may be allowed.
+pub fn rights() -> impl Iterator<Item = Right> {
+    let all = Resource::ALL.iter().flat_map(|r| Action::ALL.iter().map(|a| Right { resource: *r, action: *a }));
+    all.filter(|right| is_ever_allowed(*right))
+}
+
+/// What `right` makes no sense without, itself not among it: who changes a thing sees it, who sees a thing finds the way to it.
+#[must_use]
+pub fn needs(right: Right) -> Vec<Right> {
+    use Action::{Create, Read, Update};
+    let reads = |resources: &[Resource]| resources.iter().map(|r| Right { resource: *r, action: Read }).collect();
+    let way: Vec<Right> = reads(match right.resource {
+        // The platform's own, to which no tenant leads.
+        Resource::Platform
+        | Resource::Node
+        | Resource::User
+        | Resource::Banner
+        | Resource::SignIn
+        | Resource::Audit
+        | Resource::Plan
+        | Resource::Tenant => &[],
+        Resource::Suspension
+        | Resource::Membership
+        | Resource::Invitation
+        | Resource::Robot
+        | Resource::Access
+        | Resource::Namespace
+        | Resource::Quota => &[Resource::Tenant],
+        Resource::Adoption | Resource::Share | Resource::Network | Resource::Workload | Resource::App => {
+            &[Resource::Tenant, Resource::Namespace]
+        }
+        Resource::Log | Resource::Exec => &[Resource::Tenant, Resource::Namespace, Resource::App, Resource::Workload],
+        Resource::Request => &[Resource::Tenant, Resource::Quota],
+    });
+    let also: Vec<Right> = match (right.resource, right.action) {
+        (Resource::Share, Update | Create) => reads(&[Resource::Quota]),
+        (Resource::App, _) => reads(&[Resource::Workload]),
+        _ => Vec::new(),
+    };
+    // One asks for a role without seeing what others asked for.
+    let itself = Right { resource: right.resource, action: Read };
+    let sees = right.action != Read && right.resource != Resource::Access && is_ever_allowed(itself);
+    let mut all: Vec<Right> = way.into_iter().chain(also).chain(sees.then_some(itself)).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+/// Whether a token that is limited to `actions` may do `right`: it is one of them, or one of them needs it.
+#[must_use]
+pub fn covers(actions: &[Right], right: Right) -> bool {
+    actions.is_empty() || actions.iter().any(|one| *one == right || needs(*one).contains(&right))
+}
+
 /// The whole matrix as a table for people, one row a resource and action.
 #[must_use]
 pub fn print() -> String {
@@ -176,6 +242,49 @@ mod tests {
                     );
                 }
             }
+        }
+    }
+
+    fn right(text: &str) -> Right {
+        text.parse().expect("a right")
+    }
+
+    #[test]
+    fn what_is_needed_is_complete_and_nobody_is_refused_it() {
+        for one in rights() {
+            let needed = needs(one);
+            assert!(!needed.contains(&one), "{one} needs itself");
+            for other in &needed {
+                assert!(is_ever_allowed(*other), "{one} needs {other}, which nobody may");
+                assert_eq!(other.action, Action::Read, "{one} needs {other}");
+                let missing: Vec<Right> = needs(*other).into_iter().filter(|r| !needed.contains(r)).collect();
+                assert_eq!(missing, [], "{one} needs {other}, and that needs more");
+                for role in TenantRole::ALL {
+                    let may = |r: Right| allows(None, Some(*role), r.resource, r.action);
+                    assert!(!may(one) || may(*other), "{role} may {one} but not {other}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_token_for_actions() {
+        for (actions, wanted, covered) in [
+            (&[][..], "app.delete", true),
+            (&["app.update"], "app.update", true),
+            (&["app.update"], "app.read", true),
+            (&["app.update"], "workload.read", true),
+            (&["app.update"], "tenant.read", true),
+            (&["app.update"], "app.create", false),
+            (&["app.update"], "log.read", false),
+            (&["app.update"], "exec.create", false),
+            (&["app.update"], "membership.read", false),
+            (&["app.update", "log.read"], "log.read", true),
+            (&["access.create"], "access.read", false),
+            (&["plan.read"], "tenant.read", false),
+        ] {
+            let actions: Vec<Right> = actions.iter().map(|text| right(text)).collect();
+            assert_eq!(covers(&actions, right(wanted)), covered, "{actions:?} {wanted}");
         }
     }
 

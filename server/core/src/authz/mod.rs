@@ -5,7 +5,8 @@
 use std::sync::Arc;
 
 use berth_types::{
-    Action, AppName, ClusterId, ErrorCode, NamespaceName, PlatformRole, Resource, TenantName, TenantRole, life::Halt,
+    Action, AppName, ClusterId, ErrorCode, NamespaceName, PlatformRole, Resource, Right, TenantName, TenantRole,
+    life::Halt,
 };
 
 use crate::{
@@ -91,6 +92,7 @@ impl Authz {
         let tenant = self.find_tenant(person, tenant).await?;
         let names_it = (resource, action) == (Resource::Tenant, Action::Read);
         if names_it && is_guest(person, &tenant) {
+            in_scope(person, resource, action)?;
             return Ok(Grant::new(tenant, resource, action));
         }
         check(person, (tenant.role, tenant.halt.as_ref()), resource, action)?;
@@ -203,7 +205,7 @@ impl Authz {
         let rows = self.store.list_tenant_access(person.id, all).await?;
         Ok(rows
             .into_iter()
-            .filter(|row| person.scope.tenant.as_ref().is_none_or(|only| *only == row.tenant.name))
+            .filter(|row| names(person, &row.tenant.name))
             .map(|row| Grant::new(to_ref(row), Resource::Tenant, Action::Read))
             .collect())
     }
@@ -233,7 +235,7 @@ impl Authz {
         let mut tenants = Vec::with_capacity(places.len());
         let mut namespaces = Vec::new();
         for TenantPlaces { access, namespaces: rows } in places {
-            if person.scope.tenant.as_ref().is_some_and(|only| *only != access.tenant.name) {
+            if !names(person, &access.tenant.name) {
                 continue;
             }
             let tenant = to_ref(access);
@@ -307,6 +309,12 @@ fn is_guest(person: &Person, tenant: &TenantRef) -> bool {
     tenant.role.is_none() && person.platform_role.is_none()
 }
 
+/// Whether a person's token is for the tenant called `name`, and for seeing tenants at all.
+fn names(person: &Person, name: &TenantName) -> bool {
+    person.scope.tenant.as_ref().is_none_or(|only| only == name)
+        && in_scope(person, Resource::Tenant, Action::Read).is_ok()
+}
+
 /// Those of a tenant's namespaces that the person may know of.
 fn seen<'a>(
     person: &'a Person,
@@ -314,7 +322,9 @@ fn seen<'a>(
     rows: Vec<NamespaceAccess>,
 ) -> impl Iterator<Item = Grant<NamespaceRef>> + 'a {
     let guest = is_guest(person, tenant);
+    let sees = in_scope(person, Resource::Namespace, Action::Read).is_ok();
     rows.into_iter()
+        .filter(move |_| sees)
         .filter(move |row| !guest || row.role.is_some())
         .filter(|row| person.scope.namespace.as_ref().is_none_or(|only| *only == row.namespace.name))
         .map(|row| Grant::new(namespace_ref(tenant, row), Resource::Namespace, Action::Read))
@@ -342,6 +352,15 @@ fn namespace_ref(tenant: &TenantRef, NamespaceAccess { namespace: row, role }: N
     }
 }
 
+/// Refuses what a token that is limited to some actions was not made for.
+fn in_scope(person: &Person, resource: Resource, action: Action) -> Result<()> {
+    let right = Right { resource, action };
+    if matrix::covers(&person.scope.actions, right) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorCode::Forbidden, format!("this token is limited to other actions than {right}")))
+}
+
 /// Whether somebody with `role` in a place that may be halted may.
 fn check(
     person: &Person,
@@ -356,6 +375,7 @@ fn check(
     if writes && person.scope.read_only {
         return Err(Error::new(ErrorCode::Forbidden, "this token is read-only"));
     }
+    in_scope(person, resource, action)?;
     match halt.filter(|halt| life::stops(halt, person.platform_role, resource, action)) {
         Some(halt) => Err(life::halted(halt)),
         None => Ok(()),
@@ -365,7 +385,7 @@ fn check(
 /// As whom Berth acts in a cluster for a person: a user and groups, to which RoleBindings give the matrix's rights.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Impersonation {
-    /// `berth:{name}`.
+    /// `berth:{name}`; of a robot `berth:robot:{tenant}/{name}`.
     pub user: String,
     /// `berth:tenant:{tenant}:{role}`, `berth:namespace:{tenant}:{namespace}:{role}`, `berth:platform:{role}`.
     pub groups: Vec<String>,

@@ -3,6 +3,7 @@
 pub mod access;
 pub mod announcements;
 pub mod audit;
+pub mod ci;
 pub mod cluster;
 pub mod life;
 pub mod links;
@@ -11,6 +12,7 @@ pub mod pages;
 pub mod quotas;
 pub mod relay;
 pub mod requests;
+pub mod robots;
 pub mod second_factors;
 pub mod sign_in;
 pub mod store;

@@ -17,9 +17,9 @@ use crate::{
     authz::{Grant, NamespaceRef, PlatformRef, TenantRef},
     error::{Error, Result},
     ports::{
-        access::AccessRequests, announcements::Announcements, life::Lives, links::Links,
-        namespace_roles::NamespaceRoles, quotas::Quotas, requests::Requests, second_factors::SecondFactors,
-        sign_in::SignIns,
+        access::AccessRequests, announcements::Announcements, ci::CiStore, life::Lives, links::Links,
+        namespace_roles::NamespaceRoles, quotas::Quotas, requests::Requests, robots::Robots,
+        second_factors::SecondFactors, sign_in::SignIns,
     },
 };
 
@@ -231,7 +231,7 @@ pub trait People: Send + Sync {
     async fn count_failure(&self, key: &str, now: Timestamp, since: Timestamp) -> Result<i64>;
     /// Forgets the failures under `key`.
     async fn clear_failures(&self, key: &str) -> Result<()>;
-    /// Removes sessions, tokens, failures and idempotency keys that ended before `before`, and links a month after; how many rows.
+    /// Removes sessions, tokens (of jobs, too), failures and idempotency keys that ended before `before`, and links a month after; how many rows.
     async fn sweep(&self, before: Timestamp) -> Result<u64>;
 }
 
@@ -334,6 +334,8 @@ pub trait Store:
     + Links
     + Tenants
     + NamespaceRoles
+    + Robots
+    + CiStore
     + AccessRequests
     + Lives
     + Quotas
@@ -351,6 +353,8 @@ impl<
         + Links
         + Tenants
         + NamespaceRoles
+        + Robots
+        + CiStore
         + AccessRequests
         + Lives
         + Quotas

@@ -13,6 +13,7 @@ use super::{
     identity::new_id,
     life::reason,
     namespace_members::{check_gift, giver, namespace_role},
+    robots::kept_by_people,
 };
 use crate::{
     authz::{
@@ -80,6 +81,7 @@ impl Services {
         let work = async {
             let place = self.access_place(ctx, tenant, namespace, Action::Create).await?;
             let person = self.authz.person(ctx)?;
+            kept_by_people(person)?;
             let have = match &place {
                 Place::Tenant(tenant) => tenant.role,
                 Place::Namespace(namespace) => namespace.role(),
@@ -213,7 +215,8 @@ impl Services {
         };
         // An admin gives all roles but an owner's.
         let gives = if role == TenantRole::Owner { TenantRole::Owner } else { TenantRole::Admin };
-        all.retain(|(have, ..)| at_least(*have, gives));
+        // Robots are asked nothing.
+        all.retain(|(have, _, user)| at_least(*have, gives) && user.as_robot().is_none());
         all.sort();
         Ok(Granters {
             role: Some(role),

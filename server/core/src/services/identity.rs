@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::{Done, Services, second_factors::Entered};
 use crate::{
+    authz::matrix::is_ever_allowed,
     ctx::{Actor, OpCtx, Person, Via},
     env::Random,
     error::{Error, Result},
@@ -139,6 +140,26 @@ pub fn check_password(field: &str, password: &str, name: &str) -> Result<()> {
         return Ok(());
     };
     Err(Error::field(error))
+}
+
+/// The scope with each of its actions once.
+///
+/// # Errors
+/// `Invalid` at each action that nobody may: a token for it would open nothing, and say nothing of it.
+fn known_actions(mut scope: TokenScope) -> Result<TokenScope> {
+    let nobody = scope.actions.iter().enumerate().filter(|(_, right)| !is_ever_allowed(**right));
+    let wrong: Vec<FieldError> = nobody
+        .map(|(i, right)| {
+            let message = format!("no role gives {right}");
+            FieldError::new(format!("scope.actions[{i}]"), "action_nobody", message).param("value", right)
+        })
+        .collect();
+    if !wrong.is_empty() {
+        return Err(Error::invalid(wrong));
+    }
+    scope.actions.sort_unstable();
+    scope.actions.dedup();
+    Ok(scope)
 }
 
 pub(super) fn to_person(account: &Account, via: Via, scope: TokenScope) -> Arc<Person> {
@@ -475,6 +496,7 @@ impl Services {
         if scope.namespace.is_some() && scope.tenant.is_none() {
             return Err(Error::field(FieldError::new("scope.tenant", "required", "a namespace needs its tenant")));
         }
+        let scope = known_actions(scope)?;
         self.scope_is_there(person, &scope).await?;
         let expires_at = after(ctx.now(), lives);
         self.keep_token(ctx, person, TokenDraft { name, purpose: TokenPurpose::Api, made_by: None, scope, expires_at })

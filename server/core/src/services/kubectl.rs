@@ -91,6 +91,7 @@ impl Services {
                 read_only: person.scope.read_only,
                 tenant: Some(tenant.clone()),
                 namespace: namespace.or(person.scope.namespace.as_ref()).cloned(),
+                actions: person.scope.actions.clone(),
             };
             let mut chance = [0; 4];
             self.random.fill(&mut chance).map_err(Error::internal)?;

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use berth_types::{
-    ErrorCode, PlatformRole, TenantRole,
+    Action, ErrorCode, PlatformRole, Resource, Right, TenantRole,
     people::{TokenPurpose, TokenScope},
 };
 use bytes::Bytes;
@@ -142,8 +142,12 @@ async fn a_kubeconfig_leads_where_its_owner_may_go_and_ends() {
 async fn one_that_a_token_makes_is_no_more_than_that_token() {
     let world = scene().await;
     let olga = world.ctx("olga").await;
-    let scope =
-        TokenScope { read_only: true, tenant: Some("shop".parse().unwrap()), namespace: Some("dev".parse().unwrap()) };
+    let scope = TokenScope {
+        read_only: true,
+        tenant: Some("shop".parse().unwrap()),
+        namespace: Some("dev".parse().unwrap()),
+        ..TokenScope::default()
+    };
     let secret = world.token_for("olga", scope.clone(), Duration::from_hours(2)).await;
     let maker = world.services.authenticate_token(olga.now(), &secret).await.unwrap().unwrap();
     let maker = world.services.as_person(&olga, maker);
@@ -164,6 +168,28 @@ async fn one_that_a_token_makes_is_no_more_than_that_token() {
     world.services.revoke_token(&olga, maker.unwrap().id).await.unwrap();
     let gone = world.services.authenticate_for(TokenPurpose::Kubectl, olga.now(), kubectl).await.unwrap();
     assert!(gone.is_none(), "it ended with the one that made it");
+}
+
+#[tokio::test]
+async fn one_that_a_limited_token_makes_is_limited_alike() {
+    let world = scene().await;
+    let olga = world.ctx("olga").await;
+    let looking = Right { resource: Resource::App, action: Action::Read };
+    let scope = TokenScope { actions: vec![looking], ..TokenScope::default() };
+    let secret = world.token_for("olga", scope, Duration::from_hours(2)).await;
+    let maker = world.services.authenticate_token(olga.now(), &secret).await.unwrap().unwrap();
+    let actions = maker.scope.actions.clone();
+    let made = made(&world, &world.services.as_person(&olga, maker), None, 1).await.unwrap();
+    assert_eq!(made.token.scope.actions, actions);
+
+    let kubectl = made.secret.expose_secret();
+    let person = world.services.authenticate_for(TokenPurpose::Kubectl, olga.now(), kubectl).await.unwrap().unwrap();
+    let ctx = world.services.as_person(&olga, person);
+    assert!(ask(&world, &ctx, &format!("GET {APPS}"), &Value::Null).await.is_ok());
+    for refused in ["DELETE /api/v1/namespaces/shop-dev/pods/p", "POST /api/v1/namespaces/shop-dev/pods/p/exec"] {
+        let refused = ask(&world, &ctx, refused, &Value::Null).await.unwrap_err();
+        assert!(refused.message().contains("limited to other actions"), "{refused}");
+    }
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use crate::{
     network::Surroundings,
     notices::{Notices, Silent},
     ports::{
+        ci::{JobTokens, NoJobs},
         cluster::Clusters,
         sign_in::{NoProtocol, Protocol},
         store::Store,
@@ -26,6 +27,9 @@ pub mod apps;
 mod audit;
 pub mod audit_log;
 pub mod capacity;
+pub mod ci;
+#[cfg(test)]
+mod ci_tests;
 mod claims;
 pub mod identity;
 pub mod invitations;
@@ -57,6 +61,9 @@ mod request_tests;
 pub mod requests;
 pub mod resets;
 pub mod revisions;
+#[cfg(test)]
+mod robot_tests;
+pub mod robots;
 pub mod search;
 #[cfg(test)]
 mod second_factor_tests;
@@ -80,6 +87,8 @@ pub struct Services {
     passwords: Arc<passwords::Passwords>,
     /// Spoken with identity providers: see [`Services::with_protocol`].
     protocol: Arc<dyn Protocol>,
+    /// The tokens of CI jobs: see [`Services::with_jobs`].
+    jobs: Arc<dyn JobTokens>,
     /// Apps are written without a look at quota and policies: see [`Services::without_preflight`].
     skips_preflight: bool,
     rules: Rules,
@@ -113,6 +122,7 @@ impl Services {
             authz,
             passwords,
             protocol: Arc::new(NoProtocol),
+            jobs: Arc::new(NoJobs),
             skips_preflight: false,
             rules: Rules::default(),
             notices: Arc::new(Silent),
@@ -128,6 +138,12 @@ impl Services {
     #[must_use]
     pub fn with_protocol(self, protocol: Arc<dyn Protocol>) -> Self {
         Self { protocol, ..self }
+    }
+
+    /// The same, which takes tokens of CI jobs where these say that they hold.
+    #[must_use]
+    pub fn with_jobs(self, jobs: Arc<dyn JobTokens>) -> Self {
+        Self { jobs, ..self }
     }
 
     /// The same, for who knows better than the preflight: whether what an app needs can be had is left to the cluster.

@@ -44,7 +44,7 @@ pub struct ProviderText {
 }
 
 /// The issuer, if it is an address at which a provider may be: https, or http on this very machine.
-fn issuer(text: &str) -> Result<String, FieldError> {
+pub(super) fn issuer_url(text: &str) -> Result<String, FieldError> {
     let wrong = || {
         let message = "an https:// address without query and fragment, to the letter as the provider writes it";
         FieldError::new("issuer", "issuer_url", message)
@@ -149,7 +149,7 @@ impl ProviderText {
                 T::default()
             })
         }
-        let issuer = keep(&mut errors, issuer(&self.issuer));
+        let issuer = keep(&mut errors, issuer_url(&self.issuer));
         let client_id = self.client_id.trim().to_owned();
         if client_id.is_empty() {
             errors.push(FieldError::new("clientId", "required", "what does the provider call Berth?"));
@@ -438,7 +438,7 @@ mod tests {
             ("id.example.com", false),
             ("", false),
         ] {
-            assert_eq!(issuer(text).is_ok(), good, "{text}");
+            assert_eq!(issuer_url(text).is_ok(), good, "{text}");
         }
     }
 

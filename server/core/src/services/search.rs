@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use berth_types::{ListQuery, NamespaceName, TenantName};
+use berth_types::{Action, ListQuery, NamespaceName, Resource, TenantName};
 
 use super::Services;
 use crate::{ctx::OpCtx, error::Result};
@@ -28,7 +28,7 @@ impl Services {
                 }
                 // Words that the place already answers need not occur in the app's name.
                 let rest: Vec<&str> = words.iter().map(String::as_str).filter(|word| !place.contains(*word)).collect();
-                if rest.is_empty() {
+                if rest.is_empty() || !self.authz.could_in(ctx, &namespace, Resource::App, Action::Read) {
                     continue;
                 }
                 let query = ListQuery { q: rest.join(" "), limit, ..ListQuery::default() };

@@ -84,6 +84,7 @@ impl Lives for FakeStore {
         rows.namespaces.retain(|(_, n)| n.id != id);
         rows.given.retain(|(namespace, ..)| *namespace != id);
         rows.forget_requests(|_, namespace| namespace == Some(id));
+        rows.forget_robots(|robot| robot.namespace() == Some(id));
         rows.lives.leaving.remove(&id);
         Ok(())
     }
@@ -97,6 +98,7 @@ impl Lives for FakeStore {
         rows.tenants.retain(|tenant| tenant.id != id);
         rows.members.retain(|member| member.tenant != id);
         rows.forget_requests(|tenant, _| tenant == id);
+        rows.forget_robots(|robot| robot.tenant == id);
         Ok(())
     }
 }

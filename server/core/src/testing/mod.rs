@@ -31,6 +31,7 @@ mod access;
 mod adoption;
 mod announcements;
 mod app;
+mod ci;
 mod cluster;
 mod life;
 mod links;
@@ -39,11 +40,13 @@ mod nodes;
 mod quotas;
 mod relay;
 mod requests;
+mod robots;
 mod second_factors;
 mod sign_in;
 mod store;
 mod streams;
 
+pub use ci::FakeJobs;
 pub use cluster::FakeCluster;
 pub use nodes::{Nodes, node, tenancy};
 pub use sign_in::FakeProtocol;
@@ -64,6 +67,8 @@ pub struct World {
     pub clock: Arc<ManualClock>,
     /// What identity providers say.
     pub protocol: Arc<FakeProtocol>,
+    /// What CI systems sign.
+    pub jobs: Arc<FakeJobs>,
 }
 
 impl Default for World {
@@ -100,9 +105,11 @@ impl World {
             Limits { argon2_memory_kib: 64, argon2_passes: 1, ..Limits::default() },
         );
         let protocol = Arc::new(FakeProtocol::default());
+        let jobs = Arc::new(FakeJobs::default());
+        let services = services.with_jobs(jobs.clone());
         let services =
             services.with_protocol(protocol.clone()).with_second_factors(Some(seal_key()), Required::default());
-        Self { services, store, cluster, clock, protocol }
+        Self { services, store, cluster, clock, protocol, jobs }
     }
 
     /// A context of Berth's own.

@@ -41,7 +41,7 @@ pub struct FakeStore {
 pub(super) struct Rows {
     pub(super) accounts: Vec<Account>,
     pub(super) sessions: Vec<(NewSession, Timestamp)>,
-    tokens: Vec<(NewToken, Option<Timestamp>)>,
+    pub(super) tokens: Vec<(NewToken, Option<Timestamp>)>,
     failures: HashMap<String, Failures>,
     pub(super) tenants: Vec<Tenant>,
     pub(super) members: Vec<Membership>,
@@ -54,6 +54,8 @@ pub(super) struct Rows {
     pub(super) requests: super::requests::Rows,
     pub(super) links: super::links::Rows,
     pub(super) access: Vec<super::access::Kept>,
+    pub(super) robots: Vec<super::robots::Kept>,
+    pub(super) ci: super::ci::Rows,
     pub(super) factors: super::second_factors::Rows,
     pub(super) announcements: super::announcements::Rows,
     audit: Vec<AuditEntry>,
@@ -189,7 +191,8 @@ impl People for FakeStore {
     }
 
     async fn list_users(&self, _: &Grant<PlatformRef>, query: &ListQuery) -> Result<Page<User>> {
-        let users = self.rows()?.accounts.iter().map(|a| a.user.clone()).collect();
+        let people = |a: &&Account| a.user.name.as_robot().is_none();
+        let users = self.rows()?.accounts.iter().filter(people).map(|a| a.user.clone()).collect();
         USERS.page(users, query)
     }
 
@@ -282,7 +285,7 @@ impl People for FakeStore {
     async fn create_token(&self, token: &NewToken) -> Result<()> {
         let mut rows = self.rows()?;
         if rows.tokens.iter().any(|(t, _)| t.user == token.user && t.name == token.name) {
-            return Err(taken("name", format!("you have a token called “{}” already", token.name)));
+            return Err(taken("name", format!("there is a token called “{}” already", token.name)));
         }
         rows.tokens.push((token.clone(), None));
         Ok(())
@@ -306,7 +309,8 @@ impl People for FakeStore {
 
     async fn list_tokens(&self, user: Uuid) -> Result<Vec<ApiToken>> {
         let rows = self.rows()?;
-        Ok(rows.tokens.iter().rev().filter(|(t, _)| t.user == user).map(|(t, used)| api_token(t, *used)).collect())
+        let own = |t: &NewToken| t.user == user && !rows.ci.given.contains_key(&t.id);
+        Ok(rows.tokens.iter().rev().filter(|(t, _)| own(t)).map(|(t, used)| api_token(t, *used)).collect())
     }
 
     async fn revoke_token(&self, user: Uuid, id: Uuid) -> Result<()> {
@@ -344,7 +348,8 @@ impl People for FakeStore {
         rows.failures.retain(|_, f| f.last_at >= before);
         rows.keys.retain(|_, claim| claim.claimed_at >= before);
         rows.sign_in.attempts.retain(|attempt| attempt.expires_at >= before);
-        Ok((had - count(&rows) + rows.links.sweep(before) + rows.factors.sweep(before)) as u64)
+        let jobs = rows.ci.sweep(before);
+        Ok((had - count(&rows) + jobs + rows.links.sweep(before) + rows.factors.sweep(before)) as u64)
     }
 }
 

@@ -5,6 +5,7 @@
 mod access;
 mod announcements;
 mod chain;
+mod ci;
 mod fixture;
 mod journal;
 mod life;
@@ -14,6 +15,7 @@ mod people;
 mod providers;
 mod quotas;
 mod requests;
+mod robots;
 mod second_factors;
 mod sign_in;
 mod tenants;
@@ -61,6 +63,12 @@ macro_rules! suite {
 suite! {
     everywhere [
         people::accounts,
+        ci::trusts,
+        ci::a_job_comes_in_once,
+        ci::one_of_many_jobs_comes_in,
+        robots::robots,
+        robots::robots_are_members_but_not_people,
+        robots::robots_go_with_their_place,
         access::one_that_waits,
         access::a_decision_gives_the_role,
         namespace_roles::who_sees_what,

@@ -93,8 +93,12 @@ pub async fn disabled_people_are_out(store: Arc<dyn Store>) {
 
 pub async fn tokens(store: Arc<dyn Store>) {
     let users = add_users(&*store, &["ann", "bob"]).await;
-    let scope =
-        TokenScope { read_only: true, tenant: Some("shop".parse().unwrap()), namespace: Some("prod".parse().unwrap()) };
+    let scope = TokenScope {
+        read_only: true,
+        tenant: Some("shop".parse().unwrap()),
+        namespace: Some("prod".parse().unwrap()),
+        actions: vec!["app.update".parse().unwrap(), "log.read".parse().unwrap()],
+    };
     let mut scoped = token(1, id(1), "ci");
     scoped.scope = scope.clone();
     store.create_token(&scoped).await.unwrap();

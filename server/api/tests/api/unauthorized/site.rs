@@ -6,19 +6,23 @@ use berth_core::{
     ports::{
         access::{AccessRequests as _, NewAccessRequest, Place},
         announcements::Announcements as _,
+        ci::{CiStore as _, NewTrust},
         links::{Links as _, NewInvitation, Within},
         requests::Requests as _,
+        robots::{NewRobot, Robots as _},
         second_factors::{Authenticator, SecondFactors as _},
         sign_in::{NewGroupRule, SignIns as _},
-        store::{People as _, Tenants as _},
+        store::{NewToken, People as _, Tenants as _},
     },
-    services::{plans::PlanText, providers::ProviderText, quotas::Wanted},
+    services::{plans::PlanText, providers::ProviderText, quotas::Wanted, robots::RobotText},
 };
 use berth_types::{
     Action, Resource, TenantRole,
     announcement::{Announcement, AnnouncementLevel},
+    people::TokenScope,
     quota::request::QuotaRequest,
 };
+use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use crate::fixture::{POD, Site};
@@ -81,6 +85,7 @@ pub(super) async fn platform() -> Site {
     let grant = Grant::unchecked(PlatformRef, Resource::SignIn, Action::Create);
     site.world.store.create_group_rule(&grant, corp.id, &rule).await.unwrap();
     invitations(&site).await;
+    deploy(&site).await;
     let id = uuid::Uuid::parse_str(REQUEST).unwrap();
     let user = site.world.store.find_account(&bystander).await.unwrap().unwrap().user.id;
     let created_at = site.world.system().now();
@@ -141,6 +146,51 @@ async fn invitations(site: &Site) {
     }
 }
 
+/// A new robot of `shop`; its token.
+pub(super) async fn robot(site: &Site, name: &str, role: TenantRole) -> String {
+    let (owner, services) = (site.world.ctx("owner").await, &site.world.services);
+    let text = RobotText { name: name.to_owned(), description: String::new(), role, namespace: None };
+    let robot = services.create_robot(&owner, &site.shop.name, &text).await.unwrap().name;
+    let (scope, day) = (TokenScope::default(), std::time::Duration::from_hours(24));
+    let made = services.create_robot_token(&owner, (&site.shop.name, &robot), "ci", scope, day).await.unwrap();
+    made.1.expose_secret().to_owned()
+}
+
+/// A robot of `shop` with a token that can be revoked.
+async fn deploy(site: &Site) {
+    let grant = Grant::unchecked(site.shop.clone(), Resource::Robot, Action::Create);
+    let created_at = site.world.system().now();
+    let id = uuid::Uuid::from_u128(8);
+    let (name, role) = ("deploy".parse().unwrap(), TenantRole::Viewer);
+    let robot = NewRobot { id, name, description: "x".to_owned(), role, namespace: None, created_at };
+    site.world.store.create_robot(&grant, &robot).await.unwrap();
+    let token = NewToken {
+        id: uuid::Uuid::from_u128(1),
+        digest: [8; 32],
+        user: id,
+        name: "ci".to_owned(),
+        prefix: "berth_8".to_owned(),
+        purpose: berth_types::people::TokenPurpose::Api,
+        made_by: None,
+        scope: TokenScope::default(),
+        created_at,
+        expires_at: created_at + jiff::SignedDuration::from_hours(24),
+    };
+    site.world.store.create_token(&token).await.unwrap();
+    let root = site.world.ctx("root").await;
+    site.world.services.create_ci_issuer(&root, "corp", "https://ci.example.com").await.unwrap();
+    let trust = NewTrust {
+        id: uuid::Uuid::from_u128(12),
+        robot: id,
+        issuer: "corp".parse().unwrap(),
+        audience: "x".to_owned(),
+        conditions: Vec::new(),
+        minutes: 15,
+        created_at,
+    };
+    site.world.store.create_trust(&grant, &trust).await.unwrap();
+}
+
 /// A namespace that is nobody's.
 fn strange() -> Strange {
     Strange {
@@ -196,6 +246,8 @@ pub(super) fn uri(path: &str) -> String {
         ("{request}", REQUEST),
         ("/tenants/shop/invitations/{invitation}", "/tenants/shop/invitations/00000000-0000-0000-0000-000000000003"),
         ("/admin/invitations/{invitation}", "/admin/invitations/00000000-0000-0000-0000-000000000004"),
+        ("{trust}", "00000000-0000-0000-0000-00000000000c"),
+        ("{robot}", "deploy"),
         ("{token}", "00000000-0000-0000-0000-000000000001"),
     ]
     .iter()

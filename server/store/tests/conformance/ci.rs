@@ -1,0 +1,151 @@
+//! CI systems, what robots trust of them, and tokens of jobs, which count once.
+
+use std::sync::Arc;
+
+use berth_core::{
+    authz::{Grant, TenantRef},
+    ports::{
+        ci::NewTrust,
+        robots::{NewRobot, RobotChange},
+        store::Store,
+    },
+};
+use berth_types::{
+    ErrorCode, TenantRole, UserName,
+    ci::{CiIssuer, Condition},
+};
+
+use crate::fixture::{add_tenant, add_users, at, digest, id, platform, refused, token};
+
+fn issuer(number: u128, called: &str) -> CiIssuer {
+    let issuer = format!("https://{called}.example.com");
+    CiIssuer { id: id(number), name: called.parse().unwrap(), issuer, created_at: at(0) }
+}
+
+fn trust(number: u128, robot: u128, issuer: &str) -> NewTrust {
+    NewTrust {
+        id: id(number),
+        robot: id(robot),
+        issuer: issuer.parse().unwrap(),
+        audience: "https://berth.example.com".to_owned(),
+        conditions: vec![Condition { claim: "sub".to_owned(), value: "repo:acme/web:*".to_owned() }],
+        minutes: 15,
+        created_at: at(i64::try_from(number).unwrap()),
+    }
+}
+
+fn whole(robot: &str) -> UserName {
+    UserName::stored(robot).unwrap()
+}
+
+/// `shop` and `bank` of ann; `shop` has the robot `deploy` (40), which trusts `github` (60); there is `gitlab`, too.
+async fn scene(store: &dyn Store) -> (Grant<TenantRef>, Grant<TenantRef>) {
+    add_users(store, &["ann"]).await;
+    let shop = add_tenant(store, 10, "shop", id(1)).await;
+    let bank = add_tenant(store, 11, "bank", id(1)).await;
+    let deploy = NewRobot {
+        id: id(40),
+        name: "deploy".parse().unwrap(),
+        description: "x".to_owned(),
+        role: TenantRole::Developer,
+        namespace: None,
+        created_at: at(0),
+    };
+    store.create_robot(&shop, &deploy).await.unwrap();
+    for (number, called) in [(50, "github"), (51, "gitlab")] {
+        store.create_ci_issuer(&platform(), &issuer(number, called)).await.unwrap();
+    }
+    store.create_trust(&shop, &trust(60, 40, "github")).await.unwrap();
+    (shop, bank)
+}
+
+pub async fn trusts(store: Arc<dyn Store>) {
+    let (shop, bank) = scene(&*store).await;
+    assert_eq!(store.list_ci_issuers().await.unwrap(), [issuer(50, "github"), issuer(51, "gitlab")]);
+    let same_name = CiIssuer { issuer: "https://other.example.com".to_owned(), ..issuer(52, "github") };
+    let same_issuer = CiIssuer { name: "other".parse().unwrap(), ..issuer(52, "github") };
+    for (again, field) in [(same_name, "name"), (same_issuer, "issuer")] {
+        let error = refused(store.create_ci_issuer(&platform(), &again).await, ErrorCode::AlreadyExists);
+        assert_eq!(error.fields()[0].field, field);
+    }
+    store.create_trust(&shop, &trust(61, 40, "gitlab")).await.unwrap();
+    let made = store.list_trusts(&shop, id(40)).await.unwrap();
+    let said: Vec<String> = made.iter().map(|t| format!("{} {} {}", t.issuer, t.issuer_url, t.minutes)).collect();
+    assert_eq!(said, ["github https://github.example.com 15", "gitlab https://gitlab.example.com 15"]);
+    assert_eq!(
+        (&made[0].audience, &made[0].conditions),
+        (&trust(60, 40, "github").audience, &trust(60, 40, "github").conditions)
+    );
+
+    // Nobody keeps another tenant's, and people trust nobody.
+    assert_eq!(store.list_trusts(&bank, id(40)).await.unwrap(), []);
+    refused(store.create_trust(&bank, &trust(62, 40, "github")).await, ErrorCode::NotFound);
+    refused(store.create_trust(&shop, &trust(62, 1, "github")).await, ErrorCode::NotFound);
+    refused(store.create_trust(&shop, &trust(62, 40, "jenkins")).await, ErrorCode::NotFound);
+    refused(store.delete_trust(&bank, id(40), id(60)).await, ErrorCode::NotFound);
+    refused(store.delete_trust(&shop, id(41), id(60)).await, ErrorCode::NotFound);
+
+    let (account, found) = store.find_trusts(&whole("robot:shop/deploy")).await.unwrap().expect("found");
+    assert_eq!((account.user.id, found), (id(40), made));
+    assert!(store.find_trusts(&whole("robot:bank/deploy")).await.unwrap().is_none());
+    assert!(store.find_trusts(&whole("ann")).await.unwrap().is_none());
+    let change = RobotChange { description: "x".to_owned(), role: TenantRole::Viewer, disabled: true };
+    store.update_robot(&shop, id(40), &change).await.unwrap();
+    assert!(store.find_trusts(&whole("robot:shop/deploy")).await.unwrap().is_none(), "disabled");
+    store.delete_trust(&shop, id(40), id(60)).await.unwrap();
+    refused(store.delete_trust(&shop, id(40), id(60)).await, ErrorCode::NotFound);
+    assert_eq!(store.list_trusts(&shop, id(40)).await.unwrap().len(), 1);
+    store.delete_robot(&shop, id(40)).await.unwrap();
+    store.delete_ci_issuer(&platform(), &"github".parse().unwrap()).await.unwrap();
+    refused(store.delete_ci_issuer(&platform(), &"github".parse().unwrap()).await, ErrorCode::NotFound);
+}
+
+pub async fn a_job_comes_in_once(store: Arc<dyn Store>) {
+    let (shop, _) = scene(&*store).await;
+    let now = at(10);
+    let alive = async |number: u8| store.find_token(&digest(number), now).await.unwrap().is_some();
+    store.redeem_job(id(60), &digest(90), at(500), &token(1, id(40), "job 1")).await.unwrap();
+    assert!(alive(1).await);
+    let again = store.redeem_job(id(60), &digest(90), at(500), &token(2, id(40), "job 2")).await;
+    refused(again, ErrorCode::AlreadyExists);
+    assert!(!alive(2).await, "nothing was given");
+    // Those of jobs are not among the robot's own.
+    store.create_token(&token(3, id(40), "own")).await.unwrap();
+    assert_eq!(store.list_tokens(id(40)).await.unwrap().len(), 1);
+    assert_eq!(store.list_robots(&shop, now).await.unwrap()[0].tokens, 1);
+    store.touch_token(id(1), at(70)).await.unwrap();
+    assert_eq!(store.list_robots(&shop, now).await.unwrap()[0].last_used_at, Some(at(70)));
+
+    // They end with what gave them.
+    store.delete_trust(&shop, id(40), id(60)).await.unwrap();
+    assert!(!alive(1).await && alive(3).await);
+    store.create_trust(&shop, &trust(61, 40, "github")).await.unwrap();
+    store.redeem_job(id(61), &digest(91), at(500), &token(4, id(40), "job 4")).await.unwrap();
+    store.delete_ci_issuer(&platform(), &"github".parse().unwrap()).await.unwrap();
+    assert!(!alive(4).await && alive(3).await);
+    assert_eq!(store.list_trusts(&shop, id(40)).await.unwrap(), []);
+
+    // What a job's token was is remembered until it is worth nothing.
+    store.create_trust(&shop, &trust(62, 40, "gitlab")).await.unwrap();
+    assert_eq!(store.sweep(at(499)).await.unwrap(), 0);
+    refused(store.redeem_job(id(62), &digest(91), at(500), &token(5, id(40), "job 5")).await, ErrorCode::AlreadyExists);
+    assert_eq!(store.sweep(at(501)).await.unwrap(), 2);
+}
+
+pub async fn one_of_many_jobs_comes_in(store: Arc<dyn Store>) {
+    scene(&*store).await;
+    let tries = (1..=8).map(|number| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            store.redeem_job(id(60), &digest(90), at(500), &token(number, id(40), &format!("job {number}"))).await
+        })
+    });
+    let mut given = 0;
+    for one in tries.collect::<Vec<_>>() {
+        match one.await.unwrap() {
+            Ok(()) => given += 1,
+            Err(e) => assert_eq!(e.code(), ErrorCode::AlreadyExists, "{e}"),
+        }
+    }
+    assert_eq!(given, 1);
+}
