@@ -23,6 +23,7 @@ pub mod search;
 pub mod second_factor;
 pub mod session;
 pub mod tenant;
+pub mod usage;
 
 /// Every area's rows, in the order in which they are tried: a literal segment before a parameter.
 pub const AREAS: &[&[Entry]] = &[
@@ -44,6 +45,7 @@ pub const AREAS: &[&[Entry]] = &[
     access::ENTRIES,
     members::ENTRIES,
     network::ENTRIES,
+    usage::ENTRIES,
     namespace::ENTRIES,
     tenant::ENTRIES,
 ];

@@ -12,3 +12,4 @@ mod links;
 mod nodes;
 mod providers;
 mod requests;
+mod usage;

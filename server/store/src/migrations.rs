@@ -83,6 +83,7 @@ const ALL: &[Migration] = &[
     migration!(12, "second_factors", "0012_second_factors"),
     migration!(13, "announcements", "0013_announcements"),
     migration!(14, "namespace_roles", "0014_namespace_roles"),
+    migration!(15, "usage", "0015_usage"),
 ];
 
 /// The version that this program wants.

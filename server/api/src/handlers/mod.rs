@@ -24,6 +24,7 @@ pub(crate) mod quotas;
 pub(crate) mod requests;
 pub(crate) mod search;
 pub(crate) mod tenants;
+pub(crate) mod usage;
 pub(crate) mod workloads;
 
 /// All operations, below `/api/v1`.
@@ -41,6 +42,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         nodes::routes(),
         quotas::routes(),
         requests::routes(),
+        usage::routes(),
         apps::routes(),
         app_actions::routes(),
         preflight::routes(),

@@ -14,4 +14,5 @@ mod problems;
 mod quotas;
 mod requests;
 mod unauthorized;
+mod usage;
 mod watches;

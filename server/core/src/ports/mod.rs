@@ -13,3 +13,4 @@ pub mod requests;
 pub mod second_factors;
 pub mod sign_in;
 pub mod store;
+pub mod usage;

@@ -19,7 +19,7 @@ use crate::{
     ports::{
         access::AccessRequests, announcements::Announcements, life::Lives, links::Links,
         namespace_roles::NamespaceRoles, quotas::Quotas, requests::Requests, second_factors::SecondFactors,
-        sign_in::SignIns,
+        sign_in::SignIns, usage::Usages,
     },
 };
 
@@ -327,6 +327,7 @@ pub trait Store:
     + Lives
     + Quotas
     + Requests
+    + Usages
     + Announcements
     + Journal
     + AuditChain
@@ -344,6 +345,7 @@ impl<
         + Lives
         + Quotas
         + Requests
+        + Usages
         + Announcements
         + Journal
         + AuditChain

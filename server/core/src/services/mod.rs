@@ -62,6 +62,9 @@ pub mod sign_in;
 #[cfg(test)]
 mod sign_in_tests;
 pub mod tenants;
+pub mod usage;
+#[cfg(test)]
+mod usage_tests;
 
 pub(crate) use audit::Done;
 
@@ -84,6 +87,7 @@ pub struct Services {
     ways: Arc<sign_in::KnownWays>,
     factors: Arc<second_factors::Factors>,
     announcements: Arc<announcements::Known>,
+    usage: Arc<usage::Known>,
     pub(crate) surroundings: Arc<Surroundings>,
     /// How long what is removed can be taken back.
     pub(crate) grace: SignedDuration,
@@ -118,6 +122,7 @@ impl Services {
             ways: Arc::default(),
             factors: Arc::default(),
             announcements: Arc::default(),
+            usage: Arc::default(),
         }
     }
 

@@ -42,6 +42,7 @@ mod second_factors;
 mod sign_in;
 mod store;
 mod streams;
+mod usage;
 
 pub use cluster::FakeCluster;
 pub use nodes::{Nodes, node, tenancy};

@@ -18,6 +18,7 @@ mod second_factors;
 mod sign_in;
 mod tenants;
 mod upkeep;
+mod usage;
 
 use std::sync::Arc;
 
@@ -123,6 +124,10 @@ suite! {
         requests::loans_end_once,
         requests::deciders_at_once,
         announcements::announcements,
+        usage::samples_add_up_and_none_counts_twice,
+        usage::usage_totals,
+        usage::old_hours_go,
+        usage::a_sample_is_written_once_by_many,
         journal::audit,
         journal::attempts_end,
         journal::audit_is_filtered,
