@@ -226,6 +226,12 @@ pub fn namespace_quota(tenant: impl Display, namespace: impl Display) -> String 
     format!("/t/{tenant}/n/{namespace}/quota")
 }
 
+/// What a namespace takes and uses.
+#[must_use]
+pub fn namespace_usage(tenant: impl Display, namespace: impl Display) -> String {
+    format!("/t/{tenant}/n/{namespace}/usage")
+}
+
 /// What a namespace's pods reach, and who reaches them.
 #[must_use]
 pub fn namespace_network(tenant: impl Display, namespace: impl Display) -> String {

@@ -260,6 +260,8 @@ pub enum NamespaceNav {
     Network,
     /// Who may do what in it.
     Access,
+    /// What it takes and uses.
+    Usage,
     /// Its share of the tenant's quota.
     Quota,
 }

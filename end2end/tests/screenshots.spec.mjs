@@ -31,6 +31,7 @@ test('pictures', async ({ browser, shop, portal }, info) => {
     deploy: `${shop.path}/apps/new`,
     logs: `${shop.path}/apps/web/logs`,
     revisions: `${shop.path}/apps/payments/revisions`,
+    usage: `${shop.path}/usage`,
     admin: '/admin',
   };
   for (const [size, viewport] of Object.entries(SIZES)) {

@@ -127,6 +127,8 @@ settings! {
     quota_step_size: u16 = Some(100), "100";
     /// Days between two steps of the same limit.
     quota_step_days: u16 = Some(30), "30";
+    /// How many per cent of the CPU and memory that is asked for must really be in use, in the mean of two weeks, for a rule to approve a step up, where metrics say so; 0: nobody looks.
+    quota_step_busy: u16 = Some(35), "35";
     /// Namespaces, and address ranges of what is no pod, that reach all tenants' pods: ingress controllers, monitoring, operators. Berth's own namespace always does.
     tenants_reached_from: String = Some(berth_core::network::USUAL.to_owned()), "ingress,ingress-nginx,traefik,monitoring,kube-system";
     /// The cluster's own address ranges (pods, Services, nodes): tenants reach them by no egress list.
@@ -238,6 +240,7 @@ impl Settings {
             ("quota_step_storage_use", self.quota_step_storage_use, 100),
             ("quota_step_size", self.quota_step_size, 1_000),
             ("quota_step_days", self.quota_step_days, 3_650),
+            ("quota_step_busy", self.quota_step_busy, 100),
             ("deletion_grace_days", self.deletion_grace_days, 365),
         ] {
             if !value.is_some_and(|v| v <= most) {
@@ -267,6 +270,7 @@ impl Settings {
             storage_percent: self.quota_step_storage_use.unwrap_or(defaults.storage_percent),
             step_percent: self.quota_step_size.unwrap_or(defaults.step_percent),
             rest_days: self.quota_step_days.unwrap_or(defaults.rest_days),
+            busy_percent: self.quota_step_busy.unwrap_or(defaults.busy_percent),
         }
     }
 

@@ -158,6 +158,14 @@ impl Portal {
             |services| async move { services.reconcile_namespaces().await },
             (RECONCILE, "namespaces reconciled", "namespaces could not be reconciled"),
         ));
+        tasks.spawn(keep(
+            services.clone(),
+            cluster.clone(),
+            stop.clone(),
+            // Every five minutes for good: nothing to tell of.
+            |services| async move { services.sample_usage().await.map(|_| 0) },
+            (RECONCILE, "namespaces sampled", "what namespaces use could not be kept"),
+        ));
         tasks.spawn(sweep(services.clone(), stop.clone()));
         match audit_key {
             Some(key) => {

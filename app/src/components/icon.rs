@@ -26,6 +26,8 @@ icons! {
     Pods = r#"<path d="M8 2 14 5 8 8 2 5z"/><path d="m2 8 6 3 6-3M2 11l6 3 6-3"/>"#,
     /// A gauge: overview, quota.
     Gauge = r#"<path d="M2.2 11.5a6 6 0 1 1 11.6 0M8 9.5l3-3.4"/>"#,
+    /// Bars that rise: use over time.
+    Chart = r#"<path d="M2.5 13.5h11M4.5 13.5v-3M8 13.5V7M11.5 13.5V3.5"/>"#,
     /// Lines: logs.
     Lines = r#"<path d="M3 3.5h10M3 6.5h7M3 9.5h10M3 12.5h5"/>"#,
     /// Two people.

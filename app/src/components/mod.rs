@@ -1,6 +1,7 @@
 //! Parts of pages, rendered on the server: plain functions from values to HTML.
 
 pub mod bar;
+pub mod chart;
 pub mod form;
 pub mod icon;
 pub mod lines;

@@ -97,6 +97,12 @@ pub(super) fn navigation(frame: &Frame, place: &Place) -> Option<AnyView> {
                 &paths::namespace(tenant, namespace),
                 *at == NamespaceNav::Overview,
             );
+            let usage = entry(
+                Icon::Chart,
+                tr::usage::usage(lang),
+                &paths::namespace_usage(tenant, namespace),
+                *at == NamespaceNav::Usage,
+            );
             let network = entry(
                 Icon::Network,
                 tr::network::network(lang),
@@ -113,7 +119,7 @@ pub(super) fn navigation(frame: &Frame, place: &Place) -> Option<AnyView> {
             let here = *at == NamespaceNav::Quota;
             let quota = entry(Icon::Gauge, tr::quotas::quota(lang), &paths::tenant_quota(tenant), here);
             let of_tenant = (!frame.guest).then(|| (tr::common::tenant(lang), vec![members, quota]));
-            let here = (tr::common::namespace(lang), vec![overview, apps, pods, network, access]);
+            let here = (tr::common::namespace(lang), vec![overview, apps, pods, usage, network, access]);
             (tr::common::namespace(lang), [here].into_iter().chain(of_tenant).collect())
         }
     };

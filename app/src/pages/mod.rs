@@ -27,6 +27,7 @@ pub mod session;
 pub mod tenant;
 pub mod tokens;
 pub mod trusts;
+pub mod usage;
 
 /// Every area's rows, in the order in which they are tried: a literal segment before a parameter.
 pub const AREAS: &[&[Entry]] = &[
@@ -51,6 +52,7 @@ pub const AREAS: &[&[Entry]] = &[
     members::ENTRIES,
     robots::ENTRIES,
     network::ENTRIES,
+    usage::ENTRIES,
     namespace::ENTRIES,
     tenant::ENTRIES,
 ];

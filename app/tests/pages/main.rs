@@ -14,3 +14,4 @@ mod nodes;
 mod providers;
 mod requests;
 mod robots;
+mod usage;

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::names::{ClusterId, TenantName};
+use crate::{
+    names::{ClusterId, TenantName},
+    usage::Idle,
+};
 
 /// One resource over all nodes that are ready. Quantities.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,4 +67,7 @@ pub struct ClusterCapacity {
     pub resources: Vec<CapacityRow>,
     /// Who was promised most.
     pub largest: Vec<LargestTenant>,
+    /// What tenants' pods asked for and did not use in the last 30 days, of CPU and memory, where that is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub idle: Vec<Idle>,
 }

@@ -27,6 +27,7 @@ pub mod quota;
 pub mod role;
 pub mod rows;
 pub mod text;
+pub mod usage;
 
 pub use app::{AppSpec, Component};
 pub use app_status::{AppPhase, AppStatus, Cause, CauseCode, Evidence};

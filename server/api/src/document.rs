@@ -273,7 +273,12 @@ fn complete_operation(path: &str, method: &HttpMethod, operation: &mut Operation
     complete_success(id, method, operation);
     let mut codes = BTreeSet::from([401, 404, 406, 429, 500, 503, 504]);
     if reads {
-        codes.extend((list.is_some() || streams || matches!(id, "search" | "diff_revision")).then_some(422));
+        codes.extend(
+            (list.is_some()
+                || streams
+                || matches!(id, "search" | "diff_revision" | "get_namespace_history" | "get_tenant_history"))
+            .then_some(422),
+        );
         codes.extend([400, 403]);
     } else {
         codes.extend([403, 409, 422]);

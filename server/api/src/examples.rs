@@ -33,6 +33,7 @@ pub(crate) mod audit;
 mod nodes;
 mod places;
 mod requests;
+mod usage;
 mod ways_in;
 
 use places::{
@@ -410,8 +411,11 @@ pub(crate) fn of(schema: &str) -> Option<Value> {
             pressure: Some(750),
             resources: vec![quota_row()],
             halt: None,
+            idle: vec![usage::idle()],
         }),
-        other => ways_in::of(other).or_else(|| nodes::of(other)).or_else(|| request(other)),
+        other => {
+            ways_in::of(other).or_else(|| nodes::of(other)).or_else(|| usage::of(other)).or_else(|| request(other))
+        }
     }
 }
 

@@ -37,6 +37,7 @@ const READER: &[Right] = &[
     ("watch", "", "limitranges"),
     ("watch", "", "nodes"),
     ("list", "metrics.k8s.io", "nodes"),
+    ("list", "metrics.k8s.io", "pods"),
     ("list", "policy", "poddisruptionbudgets"),
     ("list", "", "persistentvolumes"),
 ];

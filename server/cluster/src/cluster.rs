@@ -18,6 +18,7 @@ use berth_core::{
         LogQuery, NamespaceSummary, PodVerdict, Room, Stage,
     },
     ports::relay::{KubeReply, KubeRequest},
+    usage::Taken,
 };
 use berth_types::{
     AppSpec, ClusterId, ErrorCode, ListQuery, Page,
@@ -73,7 +74,7 @@ impl KubeCluster {
 
     /// Fills the cache and keeps it true, until `shutdown`.
     pub async fn run(self: Arc<Self>, shutdown: CancellationToken) {
-        self.cache.clone().run(&self.connection, shutdown).await;
+        self.cache.clone().run(&self.connection, &*self.clock, shutdown).await;
     }
 
     /// From now on this process is one of several: of them one at a time works on the cluster. Without it, it does so alone.
@@ -203,6 +204,11 @@ impl Cluster for KubeCluster {
             defaults: known.then(|| room::defaults(self.cache.ranges.space(place).rows())),
             counted: own.unwrap_or_default(),
         }
+    }
+
+    fn taken(&self, namespace: &Grant<NamespaceRef>) -> Taken {
+        let used = self.cache.used.of(&namespace.kube_name, self.clock.now());
+        Taken { counted: room::counted(self.cache.pods.space(&namespace.kube_name).rows()), used }
     }
 
     fn summary(&self, namespace: &Grant<NamespaceRef>) -> NamespaceSummary {

@@ -54,6 +54,7 @@ kinds! {
     TOKEN_REQUEST = "authentication.k8s.io/v1" "TokenRequest" "token";
     NODE = "v1" "Node" "nodes";
     NODE_METRICS = "metrics.k8s.io/v1beta1" "NodeMetrics" "nodes";
+    POD_METRICS = "metrics.k8s.io/v1beta1" "PodMetrics" "pods";
     VOLUME = "v1" "PersistentVolume" "persistentvolumes";
     CLUSTER_ROLE_BINDING = "rbac.authorization.k8s.io/v1" "ClusterRoleBinding" "clusterrolebindings";
     CLAIM = "v1" "PersistentVolumeClaim" "persistentvolumeclaims";

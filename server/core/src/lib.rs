@@ -24,6 +24,7 @@ pub mod services;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod totp;
+pub mod usage;
 pub mod yaml;
 
 pub use ctx::{Actor, OpCtx, Person, RequestMeta, Via};

@@ -35,6 +35,7 @@ mod store;
 mod tenants;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod usage;
 
 use engine::Engine;
 pub use migrations::{Step, latest};

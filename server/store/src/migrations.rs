@@ -85,6 +85,7 @@ const ALL: &[Migration] = &[
     migration!(14, "namespace_roles", "0014_namespace_roles"),
     migration!(15, "kubeconfigs", "0015_kubeconfigs"),
     migration!(16, "robots", "0016_robots"),
+    migration!(17, "usage", "0017_usage"),
 ];
 
 /// The version that this program wants.

@@ -10,6 +10,7 @@ use leptos::prelude::*;
 use super::nodes::{Spot, called, part, shown};
 use crate::{
     components::{Column, Icon, Meter, Tone, card, empty, meter, note, table, tag},
+    pages::usage,
     paths,
     request::{AdminNav, Answer, Cx, Page, Place},
     tr,
@@ -57,10 +58,23 @@ fn body(ui: Ui, spot: &Spot, m: &ClusterCapacity) -> AnyView {
     view! {
         {over}
         {strips}
+        {idle(ui, m)}
         {card(tr::capacity::in_numbers(l), Some(view! { {tag(counts)} " " {link} }.into_any()), numbers(ui, &m.resources))}
         {card(tr::capacity::largest(l), None, largest(ui, &m.largest))}
     }
     .into_any()
+}
+
+/// What tenants asked for and did not use.
+fn idle(ui: Ui, m: &ClusterCapacity) -> Option<AnyView> {
+    let l = ui.lang;
+    let lines: Vec<_> = m.idle.iter().map(|idle| view! { <li>{usage::idle_text(l, idle)}</li> }).collect();
+    (!lines.is_empty()).then(|| {
+        let link = paths::with_query(paths::ADMIN_TENANTS, [("sort", "-idle")]);
+        let link = view! { <a class="btn sm" href=link>{tr::common::tenants(l)}</a> };
+        let body = view! { <div class="in"><ul class="plain">{lines}</ul><p class="small muted">{tr::usage::idle_what(l)}</p></div> };
+        card(tr::usage::idle_whole(l), Some(link.into_any()), body.into_any()).into_any()
+    })
 }
 
 /// A resource in bars: promised, asked for, in use, asked for and not used.

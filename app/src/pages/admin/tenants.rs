@@ -22,7 +22,10 @@ use crate::{
         status::{Tone, tone_tag},
         table, tag,
     },
-    pages::quotas::{fields, limits},
+    pages::{
+        quotas::{fields, limits},
+        usage,
+    },
     paths,
     request::{AdminNav, Answer, Cx, Page, Place, done},
     tr,
@@ -44,6 +47,7 @@ static LISTING: Listing<TenantPressure> = Listing {
         },
         ListColumn { name: "name", key: Some(|t| t.tenant.as_str().into()), value: None, facet: false },
         ListColumn { name: "pressure", key: Some(|t| t.pressure.unwrap_or(-1).into()), value: None, facet: false },
+        ListColumn { name: "idle", key: Some(|t| t.idle_part().unwrap_or(-1).into()), value: None, facet: false },
         ListColumn { name: "limited", key: None, value: Some(|t| t.limited.to_string()), facet: true },
     ],
     search: |t| format!("{} {} {}", t.tenant, t.display_name, t.cluster),
@@ -83,6 +87,7 @@ pub fn list_view(
             Column::text(tr::quotas::quota(l)),
             Column::number(tr::quotas::pressure(l)).by("pressure"),
             Column::text(tr::quotas::how_full(l)),
+            Column::number(tr::usage::idle(l)).by("idle"),
             Column::actions(l),
         ];
         view! { {table(columns, list.sort(), rows)} {list.pager(l)} }.into_any()
@@ -129,6 +134,7 @@ fn row(ui: Ui, t: &TenantPressure, several: bool, may_set: bool) -> AnyView {
             <td>{quota}</td>
             <td class="num">{fullest}</td>
             <td>{bars}</td>
+            <td class="num">{usage::shares(l, &t.idle)}</td>
             <td class="act">
                 {set}
                 <a class="btn sm quiet" href=paths::members(&t.tenant)>{tr::common::members(l)}</a>

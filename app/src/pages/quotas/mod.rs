@@ -3,7 +3,7 @@
 use berth_core::{
     Result,
     ports::{cluster::Freshness, pages::Access},
-    services::quotas::QuotaOverview,
+    services::{quotas::QuotaOverview, usage::Looked},
 };
 use berth_types::{
     Action, Quantity, QuotaKey, Resource, Resources, TenantName,
@@ -18,7 +18,7 @@ use leptos::prelude::*;
 
 use crate::{
     components::{Button, Column, Form, Meter, Tone, card, link_button, meter, note, table, tag},
-    pages::requests,
+    pages::{requests, usage as used},
     paths,
     request::{Answer, Cx, Page, Place, TenantNav},
     router::Entry,
@@ -42,7 +42,7 @@ pub const ENTRIES: &[Entry] = &[
 ];
 
 /// What the page shows.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Model {
     /// The tenant.
     pub tenant: TenantName,
@@ -56,6 +56,8 @@ pub struct Model {
     pub may_ask: bool,
     /// Requests that somebody is to decide.
     pub open: Vec<QuotaRequest>,
+    /// What its namespaces took and used, as its quotas.
+    pub used: Vec<Looked>,
 }
 
 fn stalest(quotas: &[QuotaOverview]) -> Option<Freshness> {
@@ -68,6 +70,13 @@ async fn page(cx: Cx) -> Result<Answer> {
     let could = |resource| cx.services.authz().could(&cx.ctx, &grant, resource, Action::Update);
     let requests = cx.services.list_requests(&cx.ctx, &grant.name).await?;
     let freshness = stalest(&overviews);
+    let mut used = Vec::new();
+    // A cluster that Berth knows no more has no history that could be shown beside what is now.
+    let known = |overview: &&QuotaOverview| cx.services.clusters().get(&overview.quota.cluster).is_ok();
+    for overview in overviews.iter().filter(known) {
+        let (cluster, window) = (&overview.quota.cluster, used::window(&cx));
+        used.push(cx.services.tenant_history(&cx.ctx, &grant.name, Some(cluster), window).await?);
+    }
     let model = Model {
         tenant: grant.name.clone(),
         quotas: overviews.into_iter().map(|overview| overview.quota).collect(),
@@ -75,6 +84,7 @@ async fn page(cx: Cx) -> Result<Answer> {
         may_set: could(Resource::Quota),
         may_ask: cx.services.authz().could(&cx.ctx, &grant, Resource::Request, Action::Create),
         open: requests.into_iter().filter(|request| request.state.is_open()).collect(),
+        used,
     };
     let place = Place::Tenant(grant.name.clone(), TenantNav::Quota);
     let mut page = Page::new(tr::quotas::quota(cx.lang()), place, view(cx.ui(), model));
@@ -101,6 +111,17 @@ pub fn view(ui: Ui, m: Model) -> impl IntoView + 'static {
     let asked = m.quotas.iter().any(|quota| quota.limited) || !m.open.is_empty();
     let requests = asked.then(|| requests::on_quota_page(ui, &m.tenant, &m.open, &loans, m.may_ask));
     let clusters: Vec<_> = m.quotas.iter().map(|quota| cluster(ui, &m, quota, several)).collect();
+    let there =
+        |looked: &&Looked| m.quotas.iter().any(|quota| quota.cluster == looked.cluster && !quota.namespaces.is_empty());
+    let taken: Vec<_> = m
+        .used
+        .iter()
+        .filter(there)
+        .map(|looked| {
+            let place = if several { looked.cluster.as_str() } else { "" };
+            used::section(ui, looked, place, tr::quotas::shared(l))
+        })
+        .collect();
     view! {
         <div class="head">
             <h1>{tr::quotas::quota(l)}</h1>
@@ -109,6 +130,7 @@ pub fn view(ui: Ui, m: Model) -> impl IntoView + 'static {
         </div>
         {clusters}
         {requests}
+        {taken}
     }
 }
 
@@ -212,8 +234,11 @@ fn namespace(ui: Ui, m: &Model, quota: &TenantQuota, n: &NamespaceQuota) -> AnyV
     let change = m.may_share.then(|| {
         let href = paths::namespace_quota(&m.tenant, &n.namespace);
         let label = tr::quotas::change_share_of(l, &n.namespace);
-        view! { <a class="btn sm" href=href aria-label=label>{tr::quotas::change_share(l)}</a> }.into_any()
+        view! { <a class="btn sm" href=href aria-label=label>{tr::quotas::change_share(l)}</a> }
     });
+    let href = paths::namespace_usage(&m.tenant, &n.namespace);
+    let label = tr::usage::of_namespace(l, &n.namespace);
+    let change = view! { <a class="btn sm" href=href aria-label=label>{tr::usage::usage(l)}</a> {change} };
     let bars = n
         .enforced
         .as_ref()
@@ -221,7 +246,7 @@ fn namespace(ui: Ui, m: &Model, quota: &TenantQuota, n: &NamespaceQuota) -> AnyV
     let none = (quota.limited && n.share.is_none())
         .then(|| note(Tone::Warn, view! { <p>{tr::quotas::no_share(l)}</p> }.into_any()));
     let free = n.enforced.is_none().then(|| view! { <p class="in muted">{tr::quotas::no_limit(l)}</p> });
-    card(n.namespace.to_string(), change, view! { {none}{bars}{free} }.into_any()).into_any()
+    card(n.namespace.to_string(), Some(change.into_any()), view! { {none}{bars}{free} }.into_any()).into_any()
 }
 
 /// A bar for each key that is limited.

@@ -18,7 +18,10 @@ use crate::{
         Button, Field, Form, Tone, ago, button, card, exactly, field, form::summary, hidden, note, on, status, tag,
         timeline,
     },
-    pages::quotas::{fields, limits, words},
+    pages::{
+        quotas::{fields, limits, words},
+        usage,
+    },
     paths,
     request::{Answer, Cx, Page, Place, TenantNav, done},
     tr,
@@ -134,6 +137,7 @@ fn evidence(ui: Ui, request: &QuotaRequest) -> AnyView {
         <p class="in small muted">{when} " " {plan}</p>
         {lacking}
         {limits(ui, &evidence.resources)}
+        {usage::evidence(ui, &evidence.usage, evidence.usage_hours)}
     };
     card(tr::requests::evidence(l), None, body.into_any()).into_any()
 }

@@ -9,6 +9,7 @@ use crate::{
     error::FieldError,
     names::{ClusterId, NamespaceName, PlanName, TenantName, UserName},
     role::words,
+    usage::UsageSummary,
 };
 
 /// Most days until which anything is lent.
@@ -107,6 +108,12 @@ dto! {
         pub resources: Vec<QuotaRow>,
         /// What was lacking where the request was begun: as the form that was refused said it.
         pub lacking: Resources,
+        /// What was taken and used in the 30 days before, as far as that is known.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pub usage: Vec<UsageSummary>,
+        /// How many hours of these are known.
+        #[serde(default)]
+        pub usage_hours: i64,
     }
 }
 

@@ -10,6 +10,7 @@ use crate::{
     life::Halt,
     names::{ClusterId, NamespaceName, PlanName, TenantName},
     quantity::Quantity,
+    usage::Idle,
 };
 
 macro_rules! dto {
@@ -187,6 +188,17 @@ dto! {
         /// Why nothing runs in the tenant and nothing can be changed, where that is so.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub halt: Option<Halt>,
+        /// What its pods asked for and did not use in the last 30 days, of CPU and memory, where that is known.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        pub idle: Vec<Idle>,
+    }
+}
+
+impl TenantPressure {
+    /// The larger of its idle shares, in thousandths.
+    #[must_use]
+    pub fn idle_part(&self) -> Option<i64> {
+        self.idle.iter().map(|idle| idle.part).max()
     }
 }
 

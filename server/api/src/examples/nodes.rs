@@ -119,6 +119,7 @@ fn capacity() -> Option<ClusterCapacity> {
         tenants: 2,
         resources: vec![cpu],
         largest: vec![largest],
+        idle: vec![super::usage::idle()],
     })
 }
 

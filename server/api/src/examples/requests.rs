@@ -4,7 +4,7 @@ use berth_types::quota::request::{
     LoanStage, QuotaAsk, QuotaEvidence, QuotaLoan, QuotaRequest, RequestMove, RequestState, RequestStep, Terms,
 };
 
-use super::{amounts, at, id, named, quota_row};
+use super::{amounts, at, id, named, quota_row, usage::summary};
 
 pub(super) fn loan() -> Option<QuotaLoan> {
     Some(QuotaLoan {
@@ -33,6 +33,8 @@ pub(super) fn quota_request() -> Option<QuotaRequest> {
             plan: named("small"),
             resources: vec![quota_row()],
             lacking: amounts(&[("requests.cpu", "1500m")]),
+            usage: vec![summary()],
+            usage_hours: 720,
         },
         findings: Vec::new(),
     };

@@ -27,6 +27,7 @@ pub(crate) mod requests;
 pub(crate) mod robots;
 pub(crate) mod search;
 pub(crate) mod tenants;
+pub(crate) mod usage;
 pub(crate) mod workloads;
 
 /// Operations that need no token of Berth's, below `/api/v1`.
@@ -52,6 +53,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         nodes::routes(),
         quotas::routes(),
         requests::routes(),
+        usage::routes(),
         apps::routes(),
         app_actions::routes(),
         preflight::routes(),

@@ -31,7 +31,7 @@ use crate::{
 pub(crate) const PLANS: Columns = Columns { sorts: &["name", "tenants"], filters: &[] };
 pub(crate) const QUOTAS: Columns = Columns { sorts: &["cluster"], filters: &[("limited", &["true", "false"])] };
 pub(crate) const PRESSURE: Columns =
-    Columns { sorts: &["tenant", "pressure"], filters: &[("cluster", &[]), ("limited", &["true", "false"])] };
+    Columns { sorts: &["tenant", "pressure", "idle"], filters: &[("cluster", &[]), ("limited", &["true", "false"])] };
 pub(crate) const EFFECTS: Columns = Columns { sorts: &["tenant"], filters: &[] };
 
 static PLAN_LISTING: Listing<PlanRow> = Listing {
@@ -65,6 +65,7 @@ static PRESSURE_LISTING: Listing<TenantPressure> = Listing {
         Column { name: "tenant", key: Some(|t| t.tenant.as_str().into()), value: None, facet: false },
         // What nothing limits comes after all that is limited.
         Column { name: "pressure", key: Some(|t| t.pressure.unwrap_or(-1).into()), value: None, facet: false },
+        Column { name: "idle", key: Some(|t| t.idle_part().unwrap_or(-1).into()), value: None, facet: false },
         Column { name: "cluster", key: None, value: Some(|t| t.cluster.to_string()), facet: true },
         Column { name: "limited", key: None, value: Some(|t| t.limited.to_string()), facet: true },
     ],

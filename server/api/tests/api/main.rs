@@ -15,4 +15,5 @@ mod problems;
 mod quotas;
 mod requests;
 mod unauthorized;
+mod usage;
 mod watches;

@@ -186,6 +186,8 @@ fn cases() -> Vec<Case> {
         case("move_quota", Tenant(Resource::Share, Update))
             .body(json!({ "from": "prod", "to": "staging", "resources": { "secrets": "1" } })),
         case("get_namespace_quota", Namespace(Resource::Share, Read)),
+        case("get_namespace_history", Namespace(Resource::Share, Read)),
+        case("get_tenant_history", Tenant(Resource::Quota, Read)),
         case("set_namespace_quota", Tenant(Resource::Share, Update)).body(json!({ "resources": { "pods": "5" } })),
         case("clear_namespace_quota", Tenant(Resource::Share, Delete)),
         case("list_requests", Tenant(Resource::Request, Read)),

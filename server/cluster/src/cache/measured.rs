@@ -58,11 +58,12 @@ struct WireMeta {
     name: String,
 }
 
+/// CPU and memory in use.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct WireUsage {
-    cpu: WireQuantity,
-    memory: WireQuantity,
+pub(super) struct WireUsage {
+    pub(super) cpu: WireQuantity,
+    pub(super) memory: WireQuantity,
 }
 
 /// The last measures, by node.

@@ -25,6 +25,7 @@ pub(crate) mod resting;
 pub(crate) mod room;
 pub(crate) mod store;
 mod tally;
+pub(crate) mod used;
 pub(crate) mod watch;
 
 use app::AppRecord;
@@ -38,6 +39,7 @@ use quota::QuotaRecord;
 use resting::RestingRecord;
 use room::RangeRecord;
 use store::{Changed, Record, Store};
+use used::Used;
 use watch::Watcher;
 
 /// Between two batches of changes.
@@ -153,6 +155,8 @@ pub(crate) struct Cache {
     pub(crate) nodes: Arc<Store<NodeRecord>>,
     /// What the nodes use.
     pub(crate) measured: Measured,
+    /// What namespaces use.
+    pub(crate) used: Used,
     /// Namespaces whose apps rest.
     pub(crate) resting: Arc<Store<RestingRecord>>,
     /// What the controller made, by kind.
@@ -174,6 +178,7 @@ impl Cache {
             ranges: Arc::default(),
             nodes: Arc::default(),
             measured: Measured::default(),
+            used: Used::default(),
             resting: Arc::default(),
             children: child::KINDS.map(|kind| (kind, Arc::default())),
             changes,
@@ -259,7 +264,7 @@ impl Cache {
     }
 
     /// Watches what pages show, until `shutdown`.
-    pub(crate) async fn run(self: Arc<Self>, connection: &Connection, shutdown: CancellationToken) {
+    pub(crate) async fn run(self: Arc<Self>, connection: &Connection, clock: &dyn Clock, shutdown: CancellationToken) {
         let reader = &connection.reader;
         let changes = self.changes.clone();
         // An event is told of by the app that it concerns, which only the pods know.
@@ -284,10 +289,17 @@ impl Cache {
                 () = self.measured.run(reader, told) => {}
             }
         };
+        let used = async {
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = self.used.run(reader, &self, clock) => {}
+            }
+        };
         tokio::join!(
             ranges.run(shutdown.clone()),
             nodes.run(shutdown.clone()),
             measured,
+            used,
             self.watcher(reader, Kind::APP, "", &self.apps, tell(ChangeKind::App)).run(shutdown.clone()),
             self.watcher(reader, Kind::POD, "", &self.pods, tell(ChangeKind::Pod)).run(shutdown.clone()),
             self.watcher(reader, Kind::EVENT, "", &self.events, resolve).run(shutdown.clone()),

@@ -1,6 +1,10 @@
 //! What counts against a quota: what pods ask for, and what LimitRanges give to those that do not say.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::Arc,
+};
 
 use berth_types::{
     Quantity,
@@ -9,7 +13,7 @@ use berth_types::{
 use serde::{Deserialize, Deserializer, de};
 
 use super::{
-    pod::WireMeta,
+    pod::{PodRecord, WireMeta},
     store::{Entry, Record},
 };
 use crate::intern::Interner;
@@ -188,6 +192,18 @@ pub(crate) fn defaults<'a>(ranges: impl Iterator<Item = &'a RangeRecord>) -> Lim
 pub(crate) fn sum(pods: impl Iterator<Item = Amounts>) -> Amounts {
     pods.fold(Amounts::new(), |mut total, pod| {
         headroom::add(&mut total, &pod, 1);
+        total
+    })
+}
+
+/// The same of many, each of whose kinds is read once.
+pub(crate) fn counted<'a>(pods: impl Iterator<Item = &'a PodRecord>) -> Amounts {
+    let mut kinds: HashMap<&Arc<str>, i64> = HashMap::new();
+    for takes in pods.filter_map(|pod| pod.1.as_ref()) {
+        *kinds.entry(takes).or_default() += 1;
+    }
+    kinds.into_iter().fold(Amounts::new(), |mut total, (takes, times)| {
+        headroom::add(&mut total, &parse(takes), times);
         total
     })
 }

@@ -39,7 +39,7 @@ pub struct Harbour {
     pub cut: watch::Sender<bool>,
     /// An administrator's client, past the switch.
     pub admin: kube::Client,
-    shutdown: CancellationToken,
+    pub shutdown: CancellationToken,
     /// The embedded cluster ends with this.
     _sim: Option<Sim>,
     /// The real cluster, whose namespace must be removed.

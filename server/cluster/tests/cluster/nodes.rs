@@ -9,12 +9,12 @@ use berth_core::{
     ports::cluster::Cluster as _,
 };
 use berth_types::{
-    Action, ErrorCode, PlatformRole, Resource,
+    Action, ErrorCode, PlatformRole, Quantity, Resource,
     node::{DrainConsent, DrainMark, NodeRow, NodeState},
 };
 use serde_json::json;
 
-use crate::common::{Harbour, until};
+use crate::common::{Harbour, PATIENCE, until};
 
 fn platform() -> Grant<PlatformRef> {
     Grant::unchecked(PlatformRef, Resource::Node, Action::Update)
@@ -54,6 +54,18 @@ async fn a_node_is_cordoned_and_emptied_as_budgets_let_it() {
     if std::env::var_os("BERTH_TEST_KUBECONFIG").is_none() {
         let measured = || node(&harbour, &name)?.resource("memory")?.used.clone();
         harbour.wait("its use", measured).await.expect("what the embedded cluster measures");
+        // What the namespace's pods ask for and use, as another process sees it that reads the metrics now.
+        let (other, _cut) = harbour.another();
+        tokio::spawn(other.clone().run(harbour.shutdown.clone()));
+        assert!(other.wait_until_live(PATIENCE).await);
+        let taken = || {
+            let taken = other.taken(&harbour.dev());
+            let used =
+                taken.used.clone().filter(|used| used["memory"] > Quantity::ZERO && used["cpu"] > Quantity::ZERO)?;
+            Some((taken.counted["requests.cpu"].to_string(), taken.counted["pods"].to_string(), used.len()))
+        };
+        let taken = harbour.wait("what the namespace uses", taken).await.expect("use");
+        assert_eq!(taken, ("50m".to_owned(), "1".to_owned(), 2));
     }
     let view = harbour.cluster.node(&platform(), &name).unwrap();
     let ours = view.pods.iter().find(|pod| pod.kube_namespace == *harbour.namespace.kube_name).unwrap();

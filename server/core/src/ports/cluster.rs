@@ -29,6 +29,7 @@ use crate::{
     error::{Error, Result},
     network::Surroundings,
     ports::relay::{KubeReply, KubeRequest},
+    usage::Taken,
 };
 
 /// How fresh the cache is.
@@ -335,6 +336,8 @@ pub trait Cluster: Send + Sync {
     fn usage(&self, namespace: &Grant<NamespaceRef>) -> Vec<UsageRow>;
     /// What counts against the namespace's quota, from the cache; `app` is the one whose pods are told apart.
     fn room(&self, namespace: &Grant<NamespaceRef>, app: Option<&str>) -> Room;
+    /// What the namespace's pods ask for and use, from the cache.
+    fn taken(&self, namespace: &Grant<NamespaceRef>) -> Taken;
     /// Apps at a glance.
     fn summary(&self, namespace: &Grant<NamespaceRef>) -> NamespaceSummary;
     /// Shows what every app of the cluster takes, with its namespace in the cluster, to see whether it is free. Across all

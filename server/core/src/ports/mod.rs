@@ -16,3 +16,4 @@ pub mod robots;
 pub mod second_factors;
 pub mod sign_in;
 pub mod store;
+pub mod usage;

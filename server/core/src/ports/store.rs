@@ -19,7 +19,7 @@ use crate::{
     ports::{
         access::AccessRequests, announcements::Announcements, ci::CiStore, life::Lives, links::Links,
         namespace_roles::NamespaceRoles, quotas::Quotas, requests::Requests, robots::Robots,
-        second_factors::SecondFactors, sign_in::SignIns,
+        second_factors::SecondFactors, sign_in::SignIns, usage::Usages,
     },
 };
 
@@ -340,6 +340,7 @@ pub trait Store:
     + Lives
     + Quotas
     + Requests
+    + Usages
     + Announcements
     + Journal
     + AuditChain
@@ -359,6 +360,7 @@ impl<
         + Lives
         + Quotas
         + Requests
+        + Usages
         + Announcements
         + Journal
         + AuditChain

@@ -8,7 +8,7 @@ use berth_types::{
     node::{NodeResource, NodeRow, NodeState, PRESSED_BY, amount, written},
 };
 
-use super::Services;
+use super::{Services, usage::idle_of};
 use crate::{ctx::OpCtx, error::Result, ports::cluster::Freshness, quota::Book};
 
 /// How many of the largest tenants are named for each resource.
@@ -39,6 +39,7 @@ pub fn capacity(cluster: &ClusterId, nodes: &[NodeRow], books: &[Book]) -> Clust
         tenants: here.len(),
         resources: names.into_iter().map(|name| row(name, &ready, &here)).collect(),
         largest,
+        idle: Vec::new(),
     }
 }
 
@@ -105,7 +106,9 @@ impl Services {
         let found = self.cluster_at(cluster)?;
         let nodes = found.nodes(&grant)?;
         let books = self.store.list_all_books(&grant).await?;
-        Ok((capacity(cluster, &nodes, &books), found.freshness()))
+        let totals = self.totals(&grant, ctx.now()).await?;
+        let idle = idle_of(books.iter().filter(|book| book.cluster == *cluster), &totals);
+        Ok((ClusterCapacity { idle, ..capacity(cluster, &nodes, &books) }, found.freshness()))
     }
 }
 

@@ -72,6 +72,9 @@ pub mod sign_in;
 #[cfg(test)]
 mod sign_in_tests;
 pub mod tenants;
+pub mod usage;
+#[cfg(test)]
+mod usage_tests;
 
 pub(crate) use audit::Done;
 
@@ -96,6 +99,7 @@ pub struct Services {
     ways: Arc<sign_in::KnownWays>,
     factors: Arc<second_factors::Factors>,
     announcements: Arc<announcements::Known>,
+    usage: Arc<usage::Known>,
     pub(crate) surroundings: Arc<Surroundings>,
     /// How long what is removed can be taken back.
     pub(crate) grace: SignedDuration,
@@ -131,6 +135,7 @@ impl Services {
             ways: Arc::default(),
             factors: Arc::default(),
             announcements: Arc::default(),
+            usage: Arc::default(),
         }
     }
 

@@ -9,7 +9,7 @@ use berth_types::{
 };
 use serde_json::json;
 
-use super::{Done, Services};
+use super::{Done, Services, usage::idle_of};
 use crate::{
     authz::{Grant, TenantRef},
     ctx::OpCtx,
@@ -212,8 +212,9 @@ impl Services {
     /// Unauthenticated; `NotFound` without a role on the platform.
     pub async fn tenant_pressure(&self, ctx: &OpCtx) -> Result<Vec<TenantPressure>> {
         let grant = self.authz.platform(ctx, Resource::Platform, Action::Read)?;
-        let mut rows: Vec<TenantPressure> =
-            self.store.list_all_books(&grant).await?.iter().map(|book| self.pressure(book)).collect();
+        let totals = self.totals(&grant, ctx.now()).await?;
+        let row = |book: &Book| TenantPressure { idle: idle_of(std::iter::once(book), &totals), ..self.pressure(book) };
+        let mut rows: Vec<TenantPressure> = self.store.list_all_books(&grant).await?.iter().map(row).collect();
         let first = self.known_cluster(None)?;
         for tenant in self.authz.visible_tenants(ctx).await? {
             if !rows.iter().any(|row| row.tenant == tenant.name) {
@@ -240,6 +241,7 @@ impl Services {
             pressure: fullest,
             resources: quota.resources,
             halt: None,
+            idle: Vec::new(),
         }
     }
 

@@ -3,7 +3,7 @@
 
 use berth_types::{
     Action, ClusterId, ErrorCode, FieldError, ListQuery, NamespaceName, Quantity, QuotaKey, Resource, Resources,
-    TenantName,
+    TenantName, UserName,
     quota::{
         Written,
         request::{
@@ -33,6 +33,7 @@ use crate::{
         requests::{Granting, next, request_changed, stage},
         rules::{Case, Rule},
     },
+    usage::{Hour, Past, summary},
 };
 
 /// Requests of a tenant that may wait at once.
@@ -224,7 +225,8 @@ impl Services {
             let cluster = self.known_cluster(new.cluster.as_ref())?.id().clone();
             let known = self.store.list_books(&grant).await?.into_iter().find(|book| book.cluster == cluster);
             let book = known.unwrap_or_else(|| Book::empty(&grant, &cluster));
-            let mut ask = self.read_ask(&book, new, by, ctx.now())?;
+            let hours = self.past(&grant, &cluster, ctx.now()).await?;
+            let mut ask = self.read_ask(&book, new, by, &hours, ctx.now())?;
             let earlier = self.store.list_requests(&grant).await?;
             if earlier.iter().filter(|request| request.state.is_open()).count() >= MAX_OPEN {
                 let message = format!("{MAX_OPEN} requests of this tenant wait already: withdraw one first");
@@ -232,7 +234,8 @@ impl Services {
                 return Err(Error::field(many));
             }
             let may_share = self.authz.could(ctx, &grant, Resource::Share, Action::Update);
-            let judged = self.judge(&book, &ask.terms, &earlier, may_share, ctx.now());
+            let past = Past::of(&hours, ctx.now());
+            let judged = self.judge(&book, &ask.terms, (&earlier, &past), may_share, ctx.now());
             let id = new_id(ctx.now(), &*self.random)?;
             // Tells the ledger's opinion of it, whoever decides.
             let mut granting = granting(id, &ask, &ask.terms);
@@ -291,7 +294,7 @@ impl Services {
     }
 
     /// What is asked, checked, with its evidence.
-    fn read_ask(&self, book: &Book, new: &NewAsk, by: berth_types::UserName, now: Timestamp) -> Result<QuotaAsk> {
+    fn read_ask(&self, book: &Book, new: &NewAsk, by: UserName, hours: &[Hour], now: Timestamp) -> Result<QuotaAsk> {
         let terms = terms(book, &new.resources, new.until.as_deref(), now);
         let reason = words("reason", &new.reason, true);
         let lacking = Resources::read("lacking", &new.lacking);
@@ -315,6 +318,8 @@ impl Services {
                     plan: overview.quota.plan,
                     resources: overview.quota.resources,
                     lacking,
+                    usage: summary(hours),
+                    usage_hours: i64::try_from(hours.len()).unwrap_or_default(),
                 };
                 Ok(QuotaAsk { by, terms, reason, namespace, evidence, findings: Vec::new() })
             }
@@ -329,7 +334,7 @@ impl Services {
         &self,
         book: &Book,
         terms: &Terms,
-        earlier: &[QuotaRequest],
+        (earlier, past): (&[QuotaRequest], &Past),
         may_share: bool,
         now: Timestamp,
     ) -> Result<Rule, Vec<FieldError>> {
@@ -342,7 +347,7 @@ impl Services {
             .filter(|(_, step)| step.by == Rule::Step.name())
             .flat_map(|(request, step)| request.ask.terms.resources.keys().map(|key| (key.clone(), step.at)))
             .collect();
-        self.rules.judge(&Case { book, terms, used: &used, may_share, steps: &steps, now })
+        self.rules.judge(&Case { book, terms, used: &used, past, may_share, steps: &steps, now })
     }
 
     /// Does something to a request: platform admins approve, refuse and offer; who asked, and who shares the tenant's quota

@@ -35,6 +35,7 @@ use crate::{
         Freshness, LogQuery, NamespaceSummary, PodVerdict, Room, Stage, Verdict,
     },
     ports::relay::{KubeReply, KubeRequest},
+    usage::Taken,
 };
 
 /// One cluster in memory.
@@ -55,6 +56,7 @@ pub(super) struct State {
     events: Vec<(String, EventRow)>,
     pub(super) logs: Vec<(String, LogLine)>,
     usage: BTreeMap<String, Vec<UsageRow>>,
+    taken: BTreeMap<String, Taken>,
     pub(super) namespaces: Vec<DesiredNamespace>,
     pub(super) strange: Vec<Strange>,
     idle_since: Option<Timestamp>,
@@ -204,6 +206,11 @@ impl FakeCluster {
         self.tell(ChangeKind::Usage, &namespace.kube_name, None);
     }
 
+    /// What the pods of a namespace ask for and use.
+    pub fn set_taken(&self, namespace: &NamespaceRef, taken: Taken) {
+        self.state.lock().taken.insert(namespace.kube_name.to_string(), taken);
+    }
+
     /// From now on its policies refuse every pod, or take them all.
     pub fn refuse_pods(&self, why: Vec<FieldError>) {
         self.state.lock().refuses = why;
@@ -299,6 +306,10 @@ impl Cluster for FakeCluster {
 
     fn usage(&self, namespace: &Grant<NamespaceRef>) -> Vec<UsageRow> {
         self.state.lock().usage.get(&*namespace.kube_name).cloned().unwrap_or_default()
+    }
+
+    fn taken(&self, namespace: &Grant<NamespaceRef>) -> Taken {
+        self.state.lock().taken.get(&*namespace.kube_name).cloned().unwrap_or_default()
     }
 
     /// Its namespaces have a LimitRange: containers that say nothing get 100m of CPU and 128Mi of memory.

@@ -45,6 +45,7 @@ mod second_factors;
 mod sign_in;
 mod store;
 mod streams;
+mod usage;
 
 pub use ci::FakeJobs;
 pub use cluster::FakeCluster;

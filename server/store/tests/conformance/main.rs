@@ -20,6 +20,7 @@ mod second_factors;
 mod sign_in;
 mod tenants;
 mod upkeep;
+mod usage;
 
 use std::sync::Arc;
 
@@ -131,6 +132,10 @@ suite! {
         requests::loans_end_once,
         requests::deciders_at_once,
         announcements::announcements,
+        usage::samples_add_up_and_none_counts_twice,
+        usage::usage_totals,
+        usage::old_hours_go,
+        usage::a_sample_is_written_once_by_many,
         journal::audit,
         journal::attempts_end,
         journal::audit_is_filtered,

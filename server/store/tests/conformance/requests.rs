@@ -46,6 +46,8 @@ fn open(number: u128, wanted: Terms) -> QuotaRequest {
                 plan: None,
                 resources: Vec::new(),
                 lacking: amounts("pods=2"),
+                usage: Vec::new(),
+                usage_hours: 0,
             },
             findings: vec![FieldError::new("resources", "request_role", "no").param("key", "pods")],
         },

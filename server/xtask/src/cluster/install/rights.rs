@@ -51,6 +51,7 @@ const IDENTITIES: &[Identity] = &[
             (EVERYWHERE, ("list", "storageclasses.storage.k8s.io", "")),
             (EVERYWHERE, ("watch", "nodes", "")),
             (EVERYWHERE, ("list", "nodes.metrics.k8s.io", "")),
+            (EVERYWHERE, ("list", "pods.metrics.k8s.io", "")),
             (EVERYWHERE, ("list", "poddisruptionbudgets.policy", "")),
             (EVERYWHERE, ("list", "persistentvolumes", "")),
         ],
