@@ -166,10 +166,10 @@ impl Someone {
         };
         Self {
             ctx: harbour.berth().with_actor(Actor::Person(Arc::new(person))),
-            tenants: namespaces.iter().map(|row| (row.tenant.to_string(), chance.role(&TenantRole::ALL))).collect(),
+            tenants: namespaces.iter().map(|row| (row.tenant.to_string(), chance.role(TenantRole::ALL))).collect(),
             given: namespaces
                 .iter()
-                .map(|row| (row.kube_name.clone(), chance.role(&TenantRole::IN_NAMESPACE)))
+                .map(|row| (row.kube_name.clone(), chance.role(TenantRole::IN_NAMESPACE)))
                 .collect(),
         }
     }
