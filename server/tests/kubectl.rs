@@ -287,8 +287,8 @@ async fn kubectl_does_what_the_role_gives_and_nothing_else() {
         assert!(answer.starts_with("HTTP/1."), "{answer}");
 
         // A shell that is open when the role goes is closed, and nothing can be asked any more.
-        let (mut shell, mut said, mut input) = scene.follow("dan", &format!("exec -i {pod} -- cat"));
-        input.write_all(b"still here\n").unwrap();
+        let (mut shell, mut said, mut input) = scene.follow("dan", &format!("exec -i {pod} -- sh"));
+        input.write_all(b"echo still here\n").unwrap();
         input.flush().unwrap();
         let mut line = String::new();
         said.read_line(&mut line).unwrap();
