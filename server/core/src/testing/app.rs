@@ -5,6 +5,7 @@ use std::sync::Arc;
 use berth_types::{
     AppPhase, AppSpec, AppStatus, ErrorCode,
     app_status::ComponentStatus,
+    headroom::LimitDefaults,
     rows::{AppRow, AppView, RevisionRow},
 };
 use jiff::Timestamp;
@@ -127,5 +128,14 @@ pub(super) fn unchanged(app: &App, resource_version: Option<&str>) -> Result<()>
             Err(Error::new(ErrorCode::Conflict, "the app has changed since it was read: read it again"))
         }
         _ => Ok(()),
+    }
+}
+
+/// What a namespace gives containers that say nothing.
+pub(super) fn limit_range() -> LimitDefaults {
+    let of = |pairs: [(&str, &str); 2]| pairs.map(|(name, amount)| (name.to_owned(), amount.parse().unwrap())).into();
+    LimitDefaults {
+        requests: of([("cpu", "100m"), ("memory", "128Mi")]),
+        limits: of([("cpu", "1"), ("memory", "512Mi")]),
     }
 }

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use async_trait::async_trait;
 use berth_types::{
     AppPhase, AppSpec, AppStatus, ClusterId, ErrorCode, FieldError, ListQuery, Page,
-    headroom::{Amounts, LimitDefaults, Load},
+    headroom::{Amounts, Load},
     names::component_object,
     node::{DrainMark, NodeRow, NodeView},
     rows::{AppRow, EventRow, LogLine, PodPhase, PodRow, RevisionRow, UsageRow},
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
 
 use super::{
-    app::{App, first_status, unchanged},
+    app::{App, first_status, limit_range, unchanged},
     lists::{APPS, EVENTS, PODS},
     nodes::Nodes,
     relay::Relays,
@@ -68,14 +68,6 @@ pub(super) struct State {
 }
 
 type Key = (String, String);
-
-fn limit_range() -> LimitDefaults {
-    let of = |pairs: [(&str, &str); 2]| pairs.map(|(name, amount)| (name.to_owned(), amount.parse().unwrap())).into();
-    LimitDefaults {
-        requests: of([("cpu", "100m"), ("memory", "128Mi")]),
-        limits: of([("cpu", "1"), ("memory", "512Mi")]),
-    }
-}
 
 fn key(app: &AppRef) -> Key {
     (app.namespace.kube_name.to_string(), app.name.to_string())
