@@ -283,7 +283,7 @@ mod tests {
         let mut bench = bench();
         assert!(bench.within(0).is_some());
         bench.page.set(None);
-        assert_eq!(bench.within(4900), None);
+        assert_eq!(bench.within(3900), None);
         assert_eq!(bench.within(200), Some(Err(berth_types::ErrorCode::NotFound)));
         assert!(bench.stream.next().now_or_never().unwrap().is_none(), "nothing comes after an error");
     }

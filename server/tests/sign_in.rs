@@ -72,6 +72,7 @@ impl Scene {
             secret: "corp".to_owned(),
             scopes: ["profile", "email", "groups"].map(str::to_owned).to_vec(),
             enabled: true,
+            sign_out_there: true,
             ..ProviderText::default()
         };
         services.create_provider(&root, "corp", &text).await.unwrap();
@@ -242,5 +243,44 @@ async fn an_admin_connects_and_closes_the_other_door() {
 
     assert_eq!(to(&root.post(&url("/admin/sign-in"), &[("do", "allow")]).await), "/admin/sign-in");
     assert_eq!(to(&root.post(&url("/admin/sign-in/corp"), &[("do", "delete")]).await), "/admin/sign-in");
+    scene.portal.stop().await;
+}
+
+/// What stands between two parts of a page.
+#[track_caller]
+fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
+    let (_, rest) = text.split_once(before).unwrap_or_else(|| panic!("no {before} in {text}"));
+    rest.split_once(after).unwrap().0
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_out_ends_the_session_at_the_provider() {
+    let Some(scene) = Scene::start().await else { return };
+    let url = |path: &str| format!("{PORTAL}{path}");
+    let mut ada = scene.browser();
+    to(&ada.sign_in("ada", &[]).await);
+    // The provider knows the browser still: it asks for no password.
+    let address = ada.start(&[]).await;
+    let known = ada.get(&address).await;
+    assert!(ada.follow(known).await.url.starts_with(PORTAL));
+
+    let out = ada.post(&url("/sign-out"), &[]).await;
+    assert!(out.status == 200 && ada.cookie(SESSION).is_none(), "{} {}", out.status, out.text);
+    let address = out.headers["refresh"].to_str().unwrap().strip_prefix("0; url=").unwrap().to_owned();
+    assert!(address.starts_with(&scene.provider.issuer), "{address}");
+    let page = ada.get(&address).await;
+    let page = ada.follow(page).await;
+    assert!(page.text.contains("Sign out?"), "{} {}", page.status, page.text);
+    let (action, xsrf) = (between(&page.text, "action=\"", "\""), between(&page.text, "name=\"xsrf\" value=\"", "\""));
+    let sent = ada.post(action, &[("xsrf", xsrf), ("logout", "yes")]).await;
+    assert_eq!(ada.follow(sent).await.url, url("/sign-in"));
+    let address = ada.start(&[]).await;
+    let asked = ada.get(&address).await;
+    assert!(ada.follow(asked).await.text.contains("<label for=\"name\">"), "it asks who one is");
+
+    // Who came with a password, or where it is not wanted, is signed out here alone.
+    let mut root = scene.browser();
+    root.set_cookie(SESSION, &scene.root_cookie);
+    assert_eq!(to(&root.post(&url("/sign-out"), &[]).await), "/sign-in");
     scene.portal.stop().await;
 }

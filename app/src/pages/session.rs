@@ -20,7 +20,7 @@ use crate::{
         hidden, note,
         status::Tone,
     },
-    paths,
+    layout, paths,
     request::{Answer, Cx, Page, Place},
     router::Entry,
     tr,
@@ -183,12 +183,23 @@ async fn sign_in(cx: Cx) -> Result<Answer> {
 }
 
 async fn sign_out(cx: Cx) -> Result<Answer> {
-    if cx.ctx.person().is_some() {
-        cx.services.sign_out(&cx.ctx).await?;
-    }
-    let flash = tr::session::signed_out(cx.lang()).to_owned();
-    let response = PageResponse::redirect(paths::SIGN_IN);
-    Ok(PageResponse { session: SessionChange::End, flash: Some(flash), ..response }.into())
+    let l = cx.lang();
+    let back = format!("{}{}", cx.request.base, paths::SIGN_IN);
+    let leave = match cx.ctx.person() {
+        Some(_) => cx.services.sign_out(&cx.ctx, &back).await?,
+        None => None,
+    };
+    let response = match &leave {
+        // The provider's session ends there; the link is for browsers that do not go by themselves.
+        Some(address) => {
+            let on = view! { <p><a href=address.clone()>{tr::sign_in::sign_out_there(l)}</a></p> };
+            let title = tr::session::signed_out(l);
+            layout::respond(&cx, Page::new(title, Place::Nowhere, door(title, on.into_any())), false).await
+        }
+        None => PageResponse::redirect(paths::SIGN_IN),
+    };
+    let flash = Some(tr::session::signed_out(l).to_owned());
+    Ok(PageResponse { session: SessionChange::End, flash, leave, ..response }.into())
 }
 
 fn password_page(cx: &Cx, form: Form) -> Answer {

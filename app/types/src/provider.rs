@@ -89,6 +89,8 @@ pub struct IdentityProvider {
     pub allowed_groups: Vec<String>,
     /// Whether people may sign in by it.
     pub enabled: bool,
+    /// Whether signing out of Berth ends the session there, too, where the provider offers it (`end_session_endpoint`).
+    pub sign_out_there: bool,
     /// When it was added.
     pub created_at: Timestamp,
     /// Counts changes, for `If-Match`.

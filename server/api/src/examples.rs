@@ -437,6 +437,7 @@ fn provider() -> Option<IdentityProvider> {
         group_claim: "groups".to_owned(),
         allowed_groups: Vec::new(),
         enabled: true,
+        sign_out_there: true,
         created_at: at(0),
         version: 1,
     })

@@ -13,7 +13,7 @@ use berth_types::{
     FieldError,
     provider::{IdentityProvider, SigningAlgorithm},
 };
-use http::{HeaderValue, Request, header};
+use http::{HeaderValue, Request, Uri, header};
 use openidconnect::{
     AuthType, AuthenticationFlow, AuthorizationCode, ClientId, ClientSecret, CsrfToken, Nonce, OAuth2TokenResponse,
     PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope, TokenResponse as _,
@@ -23,7 +23,7 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 
 use crate::{
-    http::{Fetch, Http, Trouble, Way},
+    http::{Fetch, Http, Trouble, Way, is_private},
     jobs::Signers,
     known::{Issuers, Known},
     token::{Bad, add, allows, check, said},
@@ -47,6 +47,17 @@ pub struct Oidc {
     pub(crate) way: Way,
     pub(crate) clock: Arc<dyn Clock>,
     options: Options,
+}
+
+/// Where sessions end, if a provider may be there.
+fn end_of(endpoint: &str, client: &str, back: &str) -> Option<String> {
+    let uri: Uri = endpoint.parse().ok().filter(is_private)?;
+    let mark = if uri.query().is_some() { '&' } else { '?' };
+    let query = openidconnect::url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("client_id", client)
+        .append_pair("post_logout_redirect_uri", back)
+        .finish();
+    Some(format!("{endpoint}{mark}{query}"))
 }
 
 /// The log's line for what nobody else is told.
@@ -213,6 +224,19 @@ impl Protocol for Oidc {
         Ok(url.into())
     }
 
+    async fn sign_out_address(&self, provider: &IdentityProvider, back: &str) -> Option<String> {
+        match self.issuers.get(&provider.issuer).await {
+            Ok(known) => {
+                let endpoint = known.metadata.additional_metadata().end_session_endpoint.as_deref()?;
+                end_of(endpoint, &provider.client_id, back)
+            }
+            Err(e) => {
+                tracing::warn!(provider = %provider.name, error = %e, "a session at an identity provider could not be ended");
+                None
+            }
+        }
+    }
+
     async fn redeem(&self, provider: &IdentityProvider, challenge: &Challenge, answer: &Answer) -> Result<Claims> {
         let mut known = self.issuers.get(&provider.issuer).await.map_err(|e| away(provider, e))?;
         let says_who = known.metadata.additional_metadata().authorization_response_iss_parameter_supported;
@@ -244,5 +268,27 @@ impl Protocol for Oidc {
             }
         }
         Ok(claims)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_sessions_end() {
+        let back = "https://berth.example.com/sign-in";
+        let query = "client_id=my+berth&post_logout_redirect_uri=https%3A%2F%2Fberth.example.com%2Fsign-in";
+        for (endpoint, want) in [
+            ("https://id.example.com/end", Some(format!("https://id.example.com/end?{query}"))),
+            ("https://id.example.com/end?x=1", Some(format!("https://id.example.com/end?x=1&{query}"))),
+            ("http://127.0.0.1:9/end", Some(format!("http://127.0.0.1:9/end?{query}"))),
+            ("http://id.example.com/end", None),
+            ("javascript:alert(1)", None),
+            ("/end", None),
+            ("", None),
+        ] {
+            assert_eq!(end_of(endpoint, "my berth", back), want, "{endpoint}");
+        }
     }
 }

@@ -166,6 +166,7 @@ impl Scene {
             group_claim: "groups".to_owned(),
             allowed_groups: Vec::new(),
             enabled: true,
+            sign_out_there: true,
             created_at: jiff::Timestamp::from_second(NOW).unwrap(),
             version: 1,
         };

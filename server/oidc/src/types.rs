@@ -21,6 +21,9 @@ pub(crate) struct More {
     /// RFC 9207: its answers say who answers.
     #[serde(default)]
     pub authorization_response_iss_parameter_supported: bool,
+    /// OpenID Connect RP-Initiated Logout: where sessions end.
+    #[serde(default)]
+    pub end_session_endpoint: Option<String>,
 }
 
 impl AdditionalProviderMetadata for More {}

@@ -86,6 +86,7 @@ const ALL: &[Migration] = &[
     migration!(15, "kubeconfigs", "0015_kubeconfigs"),
     migration!(16, "robots", "0016_robots"),
     migration!(17, "usage", "0017_usage"),
+    migration!(18, "sign_out", "0018_sign_out"),
 ];
 
 /// The version that this program wants.

@@ -253,7 +253,8 @@ impl<E: Engine> People for SqlStore<E> {
 
     async fn create_session(&self, session: &NewSession) -> Result<()> {
         const SQL: &str = "INSERT INTO sessions (id, digest, user_id, created_at, last_seen_at, expires_at, user_agent, \
-                           network) VALUES ($1, $2, $3, $4, $4, $5, $6, $7)";
+                           network, provider_id) VALUES ($1, $2, $3, $4, $4, $5, $6, $7, $8)";
+        let provider = session.provider.map(|provider| provider.to_string());
         let statement = sql(SQL)
             .bind(session.id)
             .bind(&session.digest)
@@ -261,7 +262,8 @@ impl<E: Engine> People for SqlStore<E> {
             .bind(session.created_at)
             .bind(session.expires_at)
             .bind(session.user_agent.as_str())
-            .bind(session.network.as_str());
+            .bind(session.network.as_str())
+            .bind(provider.as_deref());
         self.engine.execute(statement).await.map(drop)
     }
 

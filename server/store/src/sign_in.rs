@@ -58,12 +58,21 @@ fn provider(row: &mut Reader<'_>) -> Result<IdentityProvider> {
         group_claim: row.text()?,
         allowed_groups: list(row)?,
         enabled: row.bool()?,
+        sign_out_there: row.bool()?,
         created_at: row.time()?,
         version: row.int()?,
     })
 }
 
-/// All that a change may set, as `$2` to `$10`; `$1` is the id.
+/// The columns that [`provider`] reads, from `identity_providers p`.
+macro_rules! provider_columns {
+    () => {
+        "p.id, p.name, p.display_name, p.issuer, p.client_id, p.secret, p.scopes, p.algorithms, p.group_claim, \
+         p.allowed_groups, p.enabled, p.sign_out_there, p.created_at, p.version"
+    };
+}
+
+/// All that a change may set, as `$2` to `$11`; `$1` is the id.
 fn values(statement: Statement, provider: &IdentityProvider) -> Result<Statement> {
     let algorithms: Vec<String> = provider.algorithms.iter().map(|a| a.as_str().to_owned()).collect();
     Ok(statement
@@ -76,7 +85,8 @@ fn values(statement: Statement, provider: &IdentityProvider) -> Result<Statement
         .bind(text(&algorithms)?.as_str())
         .bind(provider.group_claim.as_str())
         .bind(text(&provider.allowed_groups)?.as_str())
-        .bind(provider.enabled))
+        .bind(provider.enabled)
+        .bind(provider.sign_out_there))
 }
 
 fn identity(row: &mut Reader<'_>) -> Result<Identity> {
@@ -127,15 +137,14 @@ pub(crate) async fn lock_user(transaction: &mut impl Transaction, user: Uuid) ->
 #[async_trait]
 impl<E: Engine> SignIns for SqlStore<E> {
     async fn list_providers(&self) -> Result<Vec<IdentityProvider>> {
-        const SQL: &str = "SELECT id, name, display_name, issuer, client_id, secret, scopes, algorithms, group_claim, \
-                           allowed_groups, enabled, created_at, version FROM identity_providers ORDER BY name";
+        const SQL: &str = concat!("SELECT ", provider_columns!(), " FROM identity_providers p ORDER BY p.name");
         self.all(sql(SQL), provider).await
     }
 
     async fn create_provider(&self, _: &Grant<PlatformRef>, provider: &IdentityProvider) -> Result<()> {
         const SQL: &str = "INSERT INTO identity_providers (id, display_name, issuer, client_id, secret, scopes, \
-                           algorithms, group_claim, allowed_groups, enabled, name, created_at, version) \
-                           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+                           algorithms, group_claim, allowed_groups, enabled, sign_out_there, name, created_at, \
+                           version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
         let statement =
             values(sql(SQL), provider)?.bind(provider.name.as_str()).bind(provider.created_at).bind(provider.version);
         match self.engine.execute(statement).await {
@@ -149,7 +158,7 @@ impl<E: Engine> SignIns for SqlStore<E> {
     async fn update_provider(&self, _: &Grant<PlatformRef>, provider: &IdentityProvider) -> Result<i64> {
         const SQL: &str = "UPDATE identity_providers SET display_name = $2, issuer = $3, client_id = $4, secret = $5, \
                            scopes = $6, algorithms = $7, group_claim = $8, allowed_groups = $9, enabled = $10, \
-                           version = version + 1 WHERE id = $1 AND version = $11 RETURNING version";
+                           sign_out_there = $11, version = version + 1 WHERE id = $1 AND version = $12 RETURNING version";
         match self.engine.write(values(sql(SQL), provider)?.bind(provider.version)).await {
             Err(e) if e.code() == ErrorCode::AlreadyExists => {
                 Err(same_provider(&self.list_providers().await?, provider, e))
@@ -167,6 +176,15 @@ impl<E: Engine> SignIns for SqlStore<E> {
 
     async fn delete_provider(&self, _: &Grant<PlatformRef>, name: &ProviderName) -> Result<()> {
         self.change_one(sql("DELETE FROM identity_providers WHERE name = $1").bind(name.as_str())).await
+    }
+
+    async fn session_provider(&self, session: Uuid) -> Result<Option<IdentityProvider>> {
+        const SQL: &str = concat!(
+            "SELECT ",
+            provider_columns!(),
+            " FROM sessions s JOIN identity_providers p ON p.id = s.provider_id WHERE s.id = $1"
+        );
+        self.one(sql(SQL).bind(session), provider).await
     }
 
     async fn begin_attempt(&self, attempt: &Attempt, most: Most, now: Timestamp) -> Result<()> {

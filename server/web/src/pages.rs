@@ -203,6 +203,10 @@ pub fn into_response(state: &WebState, ctx: &OpCtx, answer: PageResponse, had_fl
     if let Some(location) = location.and_then(|to| HeaderValue::try_from(to).ok()) {
         headers.insert(header::LOCATION, location);
     }
+    // Not by a redirect: browsers hold those of forms against `form-action`.
+    if let Some(refresh) = answer.leave.and_then(|to| HeaderValue::try_from(format!("0; url={to}")).ok()) {
+        headers.insert(header::REFRESH, refresh);
+    }
     if let Some(wait) = answer.retry_after {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(wait));
     }

@@ -144,6 +144,7 @@ fn values(provider: &IdentityProvider) -> Vec<(String, String)> {
         ("groupClaim", provider.group_claim.clone()),
         ("allowedGroups", provider.allowed_groups.join("\n")),
         ("enabled", enabled.to_owned()),
+        ("signOutThere", if provider.sign_out_there { "on" } else { "" }.to_owned()),
         ("version", provider.version.to_string()),
     ];
     pairs.into_iter().map(|(field, value)| (field.to_owned(), value)).collect()
@@ -163,6 +164,7 @@ fn text(cx: &PageCx) -> ProviderText {
         // Groups may have spaces and commas in their names.
         allowed_groups: cx.field("allowedGroups").lines().map(str::to_owned).collect(),
         enabled: cx.field("enabled") == "on",
+        sign_out_there: cx.field("signOutThere") == "on",
     }
 }
 
@@ -197,6 +199,7 @@ fn body(ui: Ui, form: &Form) -> AnyView {
         {field(ui, form, claim)}
         {field(ui, form, allowed)}
         {field(ui, form, Field::check("enabled", tr::sign_in::enabled(l)))}
+        {field(ui, form, Field::check("signOutThere", tr::sign_in::ends_there(l)).hint(tr::sign_in::ends_there_hint(l)))}
     }
     .into_any()
 }
@@ -211,6 +214,7 @@ pub async fn new(cx: Cx, refused: Option<Form>) -> Result<Answer> {
             ("algorithms", algorithms),
             ("groupClaim", "groups".to_owned()),
             ("enabled", "on".to_owned()),
+            ("signOutThere", "on".to_owned()),
         ])
     };
     let view = new_view(cx.ui(), &refused.unwrap_or_else(first));

@@ -92,6 +92,10 @@ pub(crate) struct NewProvider {
     /// Whether people may sign in by it (default: true).
     #[serde(default = "yes")]
     pub enabled: bool,
+    /// Whether signing out ends the session there, too, where the provider offers it (default: true). It has to know the portal's
+    /// `/sign-in` as an address to send people back to.
+    #[serde(default = "yes")]
+    pub sign_out_there: bool,
 }
 
 impl Input for NewProvider {}
@@ -125,6 +129,10 @@ pub(crate) struct ProviderReplacement {
     /// Whether people may sign in by it (default: true).
     #[serde(default = "yes")]
     pub enabled: bool,
+    /// Whether signing out ends the session there, too, where the provider offers it (default: true). It has to know the portal's
+    /// `/sign-in` as an address to send people back to.
+    #[serde(default = "yes")]
+    pub sign_out_there: bool,
 }
 
 impl Input for ProviderReplacement {}
@@ -133,8 +141,19 @@ impl From<ProviderReplacement> for ProviderText {
     fn from(sent: ProviderReplacement) -> Self {
         let ProviderReplacement { display_name, issuer, client_id, secret, scopes, .. } = sent;
         let (algorithms, group_claim) = (sent.algorithms, sent.group_claim);
-        let (allowed_groups, enabled) = (sent.allowed_groups, sent.enabled);
-        Self { display_name, issuer, client_id, secret, scopes, algorithms, group_claim, allowed_groups, enabled }
+        let (allowed_groups, enabled, sign_out_there) = (sent.allowed_groups, sent.enabled, sent.sign_out_there);
+        Self {
+            display_name,
+            issuer,
+            client_id,
+            secret,
+            scopes,
+            algorithms,
+            group_claim,
+            allowed_groups,
+            enabled,
+            sign_out_there,
+        }
     }
 }
 
@@ -185,7 +204,7 @@ pub(crate) async fn create_provider(
 ) -> Reply {
     let NewProvider { name, display_name, issuer, client_id, secret, scopes, .. } = new;
     let (algorithms, group_claim) = (new.algorithms, new.group_claim);
-    let (allowed_groups, enabled) = (new.allowed_groups, new.enabled);
+    let (allowed_groups, enabled, sign_out_there) = (new.allowed_groups, new.enabled, new.sign_out_there);
     let text = ProviderText {
         display_name,
         issuer,
@@ -196,6 +215,7 @@ pub(crate) async fn create_provider(
         group_claim,
         allowed_groups,
         enabled,
+        sign_out_there,
     };
     let provider = api.services().create_provider(&caller.ctx, &name, &text).await?;
     let (location, version) = (format!("{}/{}", asked.uri.path(), provider.name), provider.version);

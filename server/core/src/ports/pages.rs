@@ -174,6 +174,8 @@ pub struct PageResponse {
     pub html: String,
     /// Where to go instead, a path of ours.
     pub redirect: Option<String>,
+    /// An address outside of the portal to which the document leads on at once, such as a provider's that ends a session.
+    pub leave: Option<String>,
     /// Shown once on the next page.
     pub flash: Option<String>,
     /// What happens to the session cookie.

@@ -137,6 +137,9 @@ pub trait SignIns: Send + Sync {
     /// Removes a provider with its rules and the memberships that those made. `NotFound`.
     async fn delete_provider(&self, grant: &Grant<PlatformRef>, name: &ProviderName) -> Result<()>;
 
+    /// The provider by which a session began, if one did that is still there.
+    async fn session_provider(&self, session: Uuid) -> Result<Option<IdentityProvider>>;
+
     /// Keeps an attempt, and of all no more than `most`; those that are over at `now` go.
     async fn begin_attempt(&self, attempt: &Attempt, most: Most, now: Timestamp) -> Result<()>;
     /// Takes the attempt of a secret away, ended or not: of those who come with it at once, one gets it.
@@ -238,6 +241,9 @@ pub trait Protocol: Send + Sync {
     /// # Errors
     /// [`refusal`].
     async fn redeem(&self, provider: &IdentityProvider, challenge: &Challenge, answer: &Answer) -> Result<Claims>;
+    /// Where the browser ends its session at the provider and is sent back to `back` (OpenID Connect RP-Initiated Logout); none where
+    /// the provider offers no such thing, or does not answer: who signs out here is signed out.
+    async fn sign_out_address(&self, provider: &IdentityProvider, back: &str) -> Option<String>;
 }
 
 /// Why nobody was signed in. Each is a translation key of a field's error, too.
@@ -346,6 +352,9 @@ impl Protocol for NoProtocol {
     }
     async fn redeem(&self, _: &IdentityProvider, _: &Challenge, _: &Answer) -> Result<Claims> {
         Err(refusal(Refused::Away))
+    }
+    async fn sign_out_address(&self, _: &IdentityProvider, _: &str) -> Option<String> {
+        None
     }
 }
 

@@ -52,6 +52,8 @@ pub struct NewSession {
     pub user_agent: String,
     /// Network address.
     pub network: String,
+    /// The provider by which it began; none: with a password.
+    pub provider: Option<Uuid>,
 }
 
 /// A token as stored.

@@ -216,7 +216,7 @@ impl Services {
                 // No session: the log must not read as if there were one.
                 return Ok(Done::plain(Entered::NeedsCode(begun)).by(account.user.name).called("session.password"));
             }
-            let signed_in = self.begin_session(ctx, &account, user_agent).await?;
+            let signed_in = self.begin_session(ctx, &account, user_agent, None).await?;
             Ok(Done::plain(Entered::SignedIn(signed_in)).by(account.user.name))
         };
         self.audited(ctx, "session.begin", name.chars().take(60).collect(), None, attempt).await
@@ -240,7 +240,14 @@ impl Services {
         self.store.count_failure(key, now, before(now, Duration::from_hours(1))).await
     }
 
-    pub(super) async fn begin_session(&self, ctx: &OpCtx, account: &Account, user_agent: &str) -> Result<SignedIn> {
+    /// A session, which began by `provider` or with a password.
+    pub(super) async fn begin_session(
+        &self,
+        ctx: &OpCtx,
+        account: &Account,
+        user_agent: &str,
+        provider: Option<Uuid>,
+    ) -> Result<SignedIn> {
         let now = ctx.now();
         let secret = new_secret(&*self.random)?;
         let session = NewSession {
@@ -251,6 +258,7 @@ impl Services {
             expires_at: after(now, self.limits.session_absolute),
             user_agent: user_agent.chars().filter(|c| !c.is_control()).take(200).collect(),
             network: ctx.network.to_string(),
+            provider,
         };
         self.store.create_session(&session).await?;
         Ok(SignedIn {
@@ -321,17 +329,21 @@ impl Services {
         Ok(Some(to_person(&account, Via::Token(token.id, token.prefix.as_str().into()), token.scope)))
     }
 
-    /// Ends the session that asks.
+    /// Ends the session that asks. Where the browser ends the one at the provider by which it began, if it shall; that sends it back
+    /// to `back`, an address of ours.
     ///
     /// # Errors
     /// Unauthenticated.
-    pub async fn sign_out(&self, ctx: &OpCtx) -> Result<()> {
+    pub async fn sign_out(&self, ctx: &OpCtx, back: &str) -> Result<Option<String>> {
         let work = async {
             let person = ctx.person().ok_or_else(Error::unauthenticated)?;
-            if let Via::Session(id) = person.via {
-                self.store.end_session(person.id, id).await?;
+            let Via::Session(id) = person.via else { return Ok(Done::plain(None)) };
+            let provider = self.store.session_provider(id).await?;
+            self.store.end_session(person.id, id).await?;
+            match provider.filter(|provider| provider.sign_out_there) {
+                Some(provider) => Ok(Done::plain(self.protocol().sign_out_address(&provider, back).await)),
+                None => Ok(Done::plain(None)),
             }
-            Ok(Done::plain(()))
         };
         self.audited(ctx, "session.end", ctx.actor.to_string(), None, work).await
     }
@@ -420,7 +432,7 @@ impl Services {
             let hash = self.passwords.hash(new, &*self.random).await?;
             self.store.set_password(person.id, &hash, false).await?;
             account.user.must_change_password = false;
-            Ok(Done::plain(self.begin_session(ctx, &account, user_agent).await?))
+            Ok(Done::plain(self.begin_session(ctx, &account, user_agent, None).await?))
         };
         self.audited(ctx, "password.change", ctx.actor.to_string(), None, work).await
     }

@@ -317,7 +317,7 @@ impl Services {
             let hash = self.passwords.hash(&new.password, &*self.random).await?;
             let account = Account { user, password_hash: Some(hash) };
             self.store.accept_invitation(&digest, Joiner::New(&account), now).await?;
-            let signed_in = self.begin_session(ctx, &account, user_agent).await?;
+            let signed_in = self.begin_session(ctx, &account, user_agent, None).await?;
             let detail = json!({
                 "created": true, "role": found.invitation.role, "invitedBy": found.invitation.invited_by,
             });

@@ -41,6 +41,8 @@ pub struct ProviderText {
     pub allowed_groups: Vec<String>,
     /// Whether people may sign in by it.
     pub enabled: bool,
+    /// Whether signing out ends the session there, too.
+    pub sign_out_there: bool,
 }
 
 /// The issuer, if it is an address at which a provider may be: https, or http on this very machine.
@@ -129,6 +131,7 @@ fn blank(name: ProviderName, now: Timestamp) -> IdentityProvider {
         group_claim: String::new(),
         allowed_groups: Vec::new(),
         enabled: true,
+        sign_out_there: true,
         created_at: now,
         version: 1,
     }
@@ -166,7 +169,7 @@ impl ProviderText {
         if !errors.is_empty() {
             return Err(Error::invalid(errors));
         }
-        let enabled = self.enabled;
+        let (enabled, sign_out_there) = (self.enabled, self.sign_out_there);
         Ok(IdentityProvider {
             display_name,
             issuer,
@@ -177,6 +180,7 @@ impl ProviderText {
             group_claim,
             allowed_groups,
             enabled,
+            sign_out_there,
             ..before
         })
     }
@@ -187,6 +191,7 @@ fn said(provider: &IdentityProvider) -> serde_json::Value {
         "issuer": provider.issuer, "clientId": provider.client_id, "secret": provider.secret, "scopes": provider.scopes,
         "algorithms": provider.algorithms, "groupClaim": provider.group_claim,
         "allowedGroups": provider.allowed_groups, "enabled": provider.enabled,
+        "signOutThere": provider.sign_out_there,
     })
 }
 

@@ -387,7 +387,7 @@ impl Services {
             if !self.store.end_second_step(&digest).await? {
                 return Err(refusal(Refused::Step));
             }
-            let signed_in = self.begin_session(ctx, &account, user_agent).await?;
+            let signed_in = self.begin_session(ctx, &account, user_agent, None).await?;
             Ok(Done::with(signed_in, by).by(account.user.name))
         };
         self.audited(ctx, "session.begin", whose, None, work).await

@@ -280,7 +280,7 @@ impl Services {
             None => (self.make_person(now, provider, claims).await?, true),
         };
         let applied = self.store.apply_group_rules(account.user.id, provider.id, &claims.groups, now).await?;
-        let signed_in = self.begin_session(ctx, &account, user_agent).await?;
+        let signed_in = self.begin_session(ctx, &account, user_agent, Some(provider.id)).await?;
         let detail = said(provider, claims, created, &applied);
         Ok(Done::with(Finished::SignedIn(signed_in), detail).by(account.user.name))
     }

@@ -31,6 +31,7 @@ fn text() -> ProviderText {
         secret: "corp".to_owned(),
         scopes: vec!["profile".to_owned()],
         enabled: true,
+        sign_out_there: true,
         ..ProviderText::default()
     }
 }
@@ -307,6 +308,24 @@ async fn what_another_replica_changed_is_seen_soon() {
     assert_eq!(other.ways_in().await.unwrap().providers.len(), 1, "the database is not asked each time");
     clock.advance(Duration::from_secs(2));
     assert!(other.ways_in().await.unwrap().providers.is_empty());
+}
+
+#[tokio::test]
+async fn who_came_by_a_provider_leaves_there_too() {
+    let scene = Scene::new().await;
+    let (services, root) = (&scene.world.services, scene.world.ctx("root").await);
+    let leave = async || {
+        let ada = scene.sign_in(claims("ada", &[])).await.unwrap();
+        let ctx = services.as_person(&scene.nobody(), ada);
+        let leads = services.sign_out(&ctx, "https://berth.example.com/sign-in").await.unwrap();
+        assert!(services.my_sessions(&ctx).await.unwrap().is_empty());
+        leads
+    };
+    let there = "https://id.example.com/end?back=https://berth.example.com/sign-in";
+    assert_eq!(leave().await.as_deref(), Some(there));
+    let stays = ProviderText { sign_out_there: false, ..text() };
+    services.update_provider(&root, &scene.provider.name, &stays, None).await.unwrap();
+    assert_eq!(leave().await, None);
 }
 
 #[tokio::test]

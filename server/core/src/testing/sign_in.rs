@@ -123,6 +123,12 @@ impl SignIns for FakeStore {
         Ok(())
     }
 
+    async fn session_provider(&self, session: Uuid) -> Result<Option<IdentityProvider>> {
+        let rows = self.rows()?;
+        let id = rows.provider_of(session);
+        Ok(rows.sign_in.providers.iter().find(|provider| Some(provider.id) == id).cloned())
+    }
+
     async fn begin_attempt(&self, attempt: &Attempt, most: Most, now: Timestamp) -> Result<()> {
         let attempts = &mut self.rows()?.sign_in.attempts;
         attempts.retain(|known| known.expires_at > now);
@@ -284,5 +290,9 @@ impl Protocol for FakeProtocol {
 
     async fn redeem(&self, _: &IdentityProvider, _: &Challenge, _: &Answer) -> Result<Claims> {
         self.claims.lock().clone().ok_or_else(|| refusal(Refused::Away))
+    }
+
+    async fn sign_out_address(&self, provider: &IdentityProvider, back: &str) -> Option<String> {
+        Some(format!("{}/end?back={back}", provider.issuer))
     }
 }

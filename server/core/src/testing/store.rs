@@ -134,6 +134,11 @@ impl Rows {
         self.accounts.iter().find(|a| a.user.id == id)
     }
 
+    /// The provider by which a session began.
+    pub(super) fn provider_of(&self, session: Uuid) -> Option<Uuid> {
+        self.sessions.iter().find(|(s, _)| s.id == session)?.0.provider
+    }
+
     fn user_named(&self, name: &UserName) -> Result<Uuid> {
         self.accounts.iter().find(|a| a.user.name == *name).map(|a| a.user.id).ok_or_else(Error::not_found)
     }

@@ -66,6 +66,7 @@ pub fn session(number: u8, user: Uuid) -> NewSession {
         expires_at: at(1000),
         user_agent: "Firefox".to_owned(),
         network: "10.0.0.1".to_owned(),
+        provider: None,
     }
 }
 

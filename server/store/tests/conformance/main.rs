@@ -92,6 +92,7 @@ suite! {
         providers::providers,
         providers::attempts_are_taken_once,
         providers::nobody_fills_the_table,
+        providers::sessions_know_their_provider,
         providers::identities,
         providers::the_last_way_in_stays,
         providers::rules_of_groups,

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use berth_core::ports::{
     sign_in::{Applied, Attempt, Most, NewGroupRule},
-    store::{Account, Store},
+    store::{Account, NewSession, Store},
 };
 use berth_types::{
     ErrorCode, TenantRole,
     provider::{GroupRule, Identity, IdentityProvider, SigningAlgorithm},
 };
 
-use crate::fixture::{add_tenant, add_users, at, digest, id, name, platform, refused, user};
+use crate::fixture::{add_tenant, add_users, at, digest, id, name, platform, refused, session, user};
 
 fn provider(number: u128, called: &str) -> IdentityProvider {
     IdentityProvider {
@@ -26,6 +26,7 @@ fn provider(number: u128, called: &str) -> IdentityProvider {
         group_claim: "groups".to_owned(),
         allowed_groups: vec!["cn=staff, ou=x".to_owned()],
         enabled: true,
+        sign_out_there: true,
         created_at: at(1),
         version: 1,
     }
@@ -64,6 +65,7 @@ pub async fn providers(store: Arc<dyn Store>) {
         scopes: Vec::new(),
         allowed_groups: Vec::new(),
         enabled: false,
+        sign_out_there: false,
         display_name: "Corp".to_owned(),
         ..corp.clone()
     };
@@ -77,6 +79,20 @@ pub async fn providers(store: Arc<dyn Store>) {
     store.delete_provider(&platform(), &corp.name).await.unwrap();
     refused(store.delete_provider(&platform(), &corp.name).await, ErrorCode::NotFound);
     assert_eq!(store.list_providers().await.unwrap(), [other]);
+}
+
+pub async fn sessions_know_their_provider(store: Arc<dyn Store>) {
+    add_users(&*store, &["ann"]).await;
+    let corp = add_provider(&*store, 10, "corp").await;
+    for (number, provider) in [(1, Some(corp.id)), (2, None)] {
+        store.create_session(&NewSession { provider, ..session(number, id(1)) }).await.unwrap();
+    }
+    assert_eq!(store.session_provider(id(1)).await.unwrap(), Some(corp.clone()));
+    assert_eq!(store.session_provider(id(2)).await.unwrap(), None);
+    assert_eq!(store.session_provider(id(9)).await.unwrap(), None);
+    store.delete_provider(&platform(), &corp.name).await.unwrap();
+    assert_eq!(store.session_provider(id(1)).await.unwrap(), None);
+    assert_eq!(store.list_sessions(id(1), at(10)).await.unwrap().len(), 2, "nobody is thrown out");
 }
 
 pub async fn attempts_are_taken_once(store: Arc<dyn Store>) {
