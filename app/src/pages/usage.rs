@@ -94,6 +94,22 @@ pub fn idle_text(l: Language, idle: &Idle) -> String {
     }
 }
 
+/// What is idle, in a card that says what the word means; nothing where nothing is known. `over` says of when.
+pub fn idle_card<'a>(
+    l: Language,
+    title: String,
+    link: Option<AnyView>,
+    idle: impl Iterator<Item = &'a Idle>,
+    over: Option<String>,
+) -> Option<AnyView> {
+    let lines: Vec<_> = idle.map(|idle| view! { <li>{idle_text(l, idle)}</li> }).collect();
+    (!lines.is_empty()).then(|| {
+        let over = over.map(|text| view! { <p class="small muted">{text}</p> });
+        let body = view! { <div class="in"><ul class="plain">{lines}</ul>{over}<p class="small muted">{tr::usage::idle_what(l)}</p></div> };
+        card(title, link, body.into_any()).into_any()
+    })
+}
+
 /// All of it, in cards; `place` stands in their headings where there are several. `quota`: what the quota of the past is called,
 /// which of a tenant is what was shared out.
 pub fn section(ui: Ui, looked: &Looked, place: &str, quota: &'static str) -> AnyView {
@@ -102,23 +118,18 @@ pub fn section(ui: Ui, looked: &Looked, place: &str, quota: &'static str) -> Any
     let all = summary(&looked.hours);
     let known = looked.hours.len();
     let measured = looked.hours.iter().filter(|hour| hour.measured > 0).count();
-    let idle: Vec<_> = all.iter().filter_map(|row| row.idle.as_ref()).map(|i| idle_text(l, i)).collect();
-    let idle = if idle.is_empty() {
-        None
-    } else {
-        let lines: Vec<_> = idle.into_iter().map(|text| view! { <li>{text}</li> }).collect();
-        let over = view! { <p class="small muted">{tr::usage::over(l, measured, KEPT)}</p> };
-        let body = view! { <div class="in"><ul class="plain">{lines}</ul>{over}<p class="small muted">{tr::usage::idle_what(l)}</p></div> };
-        Some(card(titled(tr::usage::idle(l)), None, body.into_any()))
-    };
+    let idle = all.iter().filter_map(|row| row.idle.as_ref());
+    let idle = idle_card(l, titled(tr::usage::idle(l)), None, idle, Some(tr::usage::over(l, measured, KEPT)));
     let blind =
         (known > 0 && measured == 0).then(|| note(Tone::Info, view! { <p>{tr::usage::no_metrics(l)}</p> }.into_any()));
-    let charts: Vec<_> = ["cpu", "memory"].map(|resource| over_time(ui, looked, (resource, quota), &titled)).into();
     let charts = if known == 0 {
         let none = empty(Icon::Clock, tr::usage::no_history(l), tr::usage::no_history_hint(l), None);
         view! { <section class="card">{none}</section> }.into_any()
     } else {
-        charts.into_any()
+        let window = Window { step: DAY, ..looked.window };
+        let (steps, days) = (points(&looked.hours, &looked.window), points(&looked.hours, &window));
+        let one = |resource| over_time(ui, looked.window, (&steps, &days), (resource, quota), &titled);
+        ["cpu", "memory"].map(one).collect_view().into_any()
     };
     view! {
         {card(titled(tr::usage::side_by_side(l)), None, numbers(ui, &looked.now, &all))}
@@ -202,12 +213,12 @@ fn quota(amounts: &UsageAmounts) -> Option<&str> {
 /// A resource over 30 days: the chart, and its table.
 fn over_time(
     ui: Ui,
-    looked: &Looked,
+    window: Window,
+    (steps, by_day): (&[UsagePoint], &[UsagePoint]),
     (resource, limited_by): (&str, &'static str),
     titled: &impl Fn(&str) -> String,
 ) -> AnyView {
     let l = ui.lang;
-    let steps = points(&looked.hours, &looked.window);
     let of = |point: &UsagePoint, of: Of| Some(amount(of(point.resources.get(resource)?)?).as_f64());
     let series =
         |line, label, one: Of| Series { line, label, values: steps.iter().map(|point| of(point, one)).collect() };
@@ -219,7 +230,7 @@ fn over_time(
     ];
     let top = top(resource, highest(&series));
     let name = called(l, resource);
-    let ends = (looked.window.from, looked.window.to);
+    let ends = (window.from, window.to);
     let drawn = chart(Chart {
         says: tr::usage::chart_says(l, &name, DAYS, &top),
         top,
@@ -230,7 +241,7 @@ fn over_time(
         {drawn}
         <details class="more in-card-foot">
             <summary>{tr::usage::as_table(l)}</summary>
-            {days(ui, looked, (resource, limited_by))}
+            {days(ui, by_day, (resource, limited_by))}
         </details>
     };
     card(titled(&tr::usage::over_days(l, name, DAYS)), None, body.into_any()).into_any()
@@ -251,10 +262,9 @@ fn top(resource: &str, highest: f64) -> String {
 }
 
 /// Day by day, the latest first.
-fn days(ui: Ui, looked: &Looked, (resource, limited_by): (&str, &'static str)) -> AnyView {
+fn days(ui: Ui, by_day: &[UsagePoint], (resource, limited_by): (&str, &'static str)) -> AnyView {
     let l = ui.lang;
-    let window = Window { step: DAY, ..looked.window };
-    let rows: Vec<_> = points(&looked.hours, &window)
+    let rows: Vec<_> = by_day
         .iter()
         .rev()
         .map(|point| {

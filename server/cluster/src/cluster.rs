@@ -195,9 +195,7 @@ impl Cluster for KubeCluster {
     fn room(&self, namespace: &Grant<NamespaceRef>, app: Option<&str>) -> Room {
         let place = &namespace.kube_name;
         let pods = self.cache.pods.space(place);
-        let own = pods.get().zip(app).map(|(pods, app)| {
-            room::sum(pods.of_app(app).filter_map(|(_, pod)| Some(room::parse(pod.row.1.as_deref()?))))
-        });
+        let own = pods.get().zip(app).map(|(pods, app)| room::counted(pods.of_app(app).map(|(_, pod)| &pod.row)));
         let known = self.cache.health.all_synced(&[Kind::LIMIT_RANGE.plural]);
         Room {
             usage: quota::usage(self.cache.quotas.space(place).rows()),

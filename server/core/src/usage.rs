@@ -58,6 +58,12 @@ pub struct Pair<T> {
     pub memory: T,
 }
 
+impl Pair<i64> {
+    fn plus(self, other: Self) -> Self {
+        Self { cpu: self.cpu.saturating_add(other.cpu), memory: self.memory.saturating_add(other.memory) }
+    }
+}
+
 /// A namespace at a moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sample {
@@ -119,14 +125,10 @@ impl Sample {
     #[must_use]
     pub fn beside(self, other: &Self) -> Self {
         let both = |a: Option<i64>, b: Option<i64>| Some(a?.saturating_add(b?));
-        let sum = |a: Pair<i64>, b: Pair<i64>| Pair {
-            cpu: a.cpu.saturating_add(b.cpu),
-            memory: a.memory.saturating_add(b.memory),
-        };
         Self {
-            used: self.used.zip(other.used).map(|(a, b)| sum(a, b)),
-            requests: sum(self.requests, other.requests),
-            limits: sum(self.limits, other.limits),
+            used: self.used.zip(other.used).map(|(a, b)| a.plus(b)),
+            requests: self.requests.plus(other.requests),
+            limits: self.limits.plus(other.limits),
             quota: Pair {
                 cpu: both(self.quota.cpu, other.quota.cpu),
                 memory: both(self.quota.memory, other.quota.memory),
@@ -337,11 +339,7 @@ impl Totals {
     }
 
     fn plus(self, other: &Self, measured: i64) -> Self {
-        let sum = |a: Pair<i64>, b: Pair<i64>| Pair {
-            cpu: a.cpu.saturating_add(b.cpu),
-            memory: a.memory.saturating_add(b.memory),
-        };
-        Self { measured, used: sum(self.used, other.used), requests: sum(self.requests, other.requests) }
+        Self { measured, used: self.used.plus(other.used), requests: self.requests.plus(other.requests) }
     }
 
     /// With other hours of the same.

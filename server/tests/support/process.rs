@@ -26,15 +26,16 @@ pub struct Server {
 impl Server {
     /// Starts `berth` so that it listens on a free port.
     pub fn start<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> Self {
-        let mut child = Command::new(BERTH)
+        let mut command = Command::new(BERTH);
+        command
             .args(arguments)
             .args(["--listen", "127.0.0.1:0", "--log", "error"])
-            // Settings of the test's own, which Berth would warn of.
-            .env_remove("BERTH_RACE")
-            .env_remove("BERTH_REVOKE")
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .stdout(Stdio::piped());
+        // Settings of the test's own: Berth would take them for its.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"BERTH_")) {
+            command.env_remove(name);
+        }
+        let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let first = lines.next().expect("it says where it listens").unwrap();
         let address = first.split("http://").nth(1).map(str::to_owned);

@@ -68,13 +68,9 @@ fn body(ui: Ui, spot: &Spot, m: &ClusterCapacity) -> AnyView {
 /// What tenants asked for and did not use.
 fn idle(ui: Ui, m: &ClusterCapacity) -> Option<AnyView> {
     let l = ui.lang;
-    let lines: Vec<_> = m.idle.iter().map(|idle| view! { <li>{usage::idle_text(l, idle)}</li> }).collect();
-    (!lines.is_empty()).then(|| {
-        let link = paths::with_query(paths::ADMIN_TENANTS, [("sort", "-idle")]);
-        let link = view! { <a class="btn sm" href=link>{tr::common::tenants(l)}</a> };
-        let body = view! { <div class="in"><ul class="plain">{lines}</ul><p class="small muted">{tr::usage::idle_what(l)}</p></div> };
-        card(tr::usage::idle_whole(l), Some(link.into_any()), body.into_any()).into_any()
-    })
+    let link = paths::with_query(paths::ADMIN_TENANTS, [("sort", "-idle")]);
+    let link = view! { <a class="btn sm" href=link>{tr::common::tenants(l)}</a> };
+    usage::idle_card(l, tr::usage::idle_whole(l).to_owned(), Some(link.into_any()), m.idle.iter(), None)
 }
 
 /// A resource in bars: promised, asked for, in use, asked for and not used.

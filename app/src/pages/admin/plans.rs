@@ -218,10 +218,9 @@ pub async fn one(cx: Cx, refused: Option<Form>, effects: Option<Vec<PlanEffect>>
         Some(form) => form,
         None => first(),
     };
-    let pressure = cx.services.tenant_pressure(&cx.ctx).await?;
-    let has_it = pressure.into_iter().filter(|row| row.plan.as_ref() == Some(&plan.name));
+    let has_it = cx.services.tenants_of_plan(&cx.ctx, &plan.name).await?;
     let model = Model {
-        tenants: has_it.map(|row| (row.tenant, row.cluster.to_string())).collect(),
+        tenants: has_it.into_iter().map(|(tenant, cluster)| (tenant, cluster.to_string())).collect(),
         may: may_change(&cx, Resource::Plan, Action::Update),
         plan,
         form,

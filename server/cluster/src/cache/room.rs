@@ -188,15 +188,7 @@ pub(crate) fn defaults<'a>(ranges: impl Iterator<Item = &'a RangeRecord>) -> Lim
     all
 }
 
-/// The sum of what pods count.
-pub(crate) fn sum(pods: impl Iterator<Item = Amounts>) -> Amounts {
-    pods.fold(Amounts::new(), |mut total, pod| {
-        headroom::add(&mut total, &pod, 1);
-        total
-    })
-}
-
-/// The same of many, each of whose kinds is read once.
+/// The sum of what pods count; each kind of pod is read once.
 pub(crate) fn counted<'a>(pods: impl Iterator<Item = &'a PodRecord>) -> Amounts {
     let mut kinds: HashMap<&Arc<str>, i64> = HashMap::new();
     for takes in pods.filter_map(|pod| pod.1.as_ref()) {

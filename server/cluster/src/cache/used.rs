@@ -70,7 +70,7 @@ pub(crate) struct Used(RwLock<Option<Read>>);
 
 /// Adds up what `list` says of `pods`, by namespace.
 fn gather(list: WireList, pods: &Store<PodRecord>, now: Timestamp) -> Read {
-    let mut measured: HashMap<(String, String), Use> = HashMap::with_capacity(list.items.len());
+    let mut measured: HashMap<String, HashMap<String, Use>> = HashMap::new();
     for WireItem { metadata, timestamp, containers } in list.items {
         if now.duration_since(timestamp) >= FORGOTTEN {
             continue;
@@ -80,7 +80,7 @@ fn gather(list: WireList, pods: &Store<PodRecord>, now: Timestamp) -> Read {
             memory: sum.memory.plus(usage.memory.0),
             lacking: false,
         });
-        measured.insert((metadata.namespace, metadata.name), sum);
+        measured.entry(metadata.namespace).or_default().insert(metadata.name, sum);
     }
     let mut spaces: HashMap<Arc<str>, Use> = HashMap::new();
     pods.each(|namespace, PodRecord(row, takes)| {
@@ -88,10 +88,9 @@ fn gather(list: WireList, pods: &Store<PodRecord>, now: Timestamp) -> Read {
             // It has ended.
             return;
         }
-        let place = (namespace.to_owned(), row.name.to_string());
         let runs = matches!(row.phase, PodPhase::Running | PodPhase::NotReady);
         let space = spaces.entry(row.kube_namespace.clone()).or_default();
-        match measured.get(&place) {
+        match measured.get(namespace).and_then(|pods| pods.get(row.name.as_ref())) {
             Some(one) => {
                 space.cpu = space.cpu.plus(one.cpu);
                 space.memory = space.memory.plus(one.memory);

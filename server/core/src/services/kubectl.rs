@@ -14,10 +14,7 @@ use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
-use super::{
-    Done, Services,
-    identity::{TokenDraft, after},
-};
+use super::{Done, Services, identity::after, tokens::TokenDraft};
 use crate::{
     authz::{AppRef, Grant, Impersonation, NamespaceRef, impersonation},
     ctx::{OpCtx, Via},

@@ -72,6 +72,7 @@ pub mod sign_in;
 #[cfg(test)]
 mod sign_in_tests;
 pub mod tenants;
+pub mod tokens;
 pub mod usage;
 #[cfg(test)]
 mod usage_tests;

@@ -2,7 +2,7 @@
 //! checked against all of them.
 
 use berth_types::{
-    Action, FieldError, PlanName, Resource, Resources,
+    Action, ClusterId, FieldError, PlanName, Resource, Resources, TenantName,
     quota::{ContainerDefaults, Plan, PlanEffect, PlanRow, Written},
 };
 use serde_json::json;
@@ -157,10 +157,19 @@ impl Services {
         self.audited(ctx, "plan.delete", plan.to_string(), None, work).await
     }
 
+    /// Which tenants have a plan, and on which cluster.
+    ///
+    /// # Errors
+    /// Unauthenticated; `NotFound` without a role on the platform.
+    pub async fn tenants_of_plan(&self, ctx: &OpCtx, plan: &PlanName) -> Result<Vec<(TenantName, ClusterId)>> {
+        let grant = self.authz.platform(ctx, Resource::Plan, Action::Read)?;
+        let books = self.store.list_all_books(&grant).await?;
+        Ok(books.into_iter().filter(|book| has(book, plan)).map(|book| (book.tenant, book.cluster)).collect())
+    }
+
     /// What each tenant that has the plan would lack if it were so.
     async fn effects(&self, grant: &Grant<PlatformRef>, plan: &Plan) -> Result<Vec<PlanEffect>> {
-        let has_it = |book: &Book| book.limit.as_ref().is_some_and(|limit| limit.plan.as_ref() == Some(&plan.name));
-        let books = self.store.list_all_books(grant).await?.into_iter().filter(has_it);
+        let books = self.store.list_all_books(grant).await?.into_iter().filter(|book| has(book, &plan.name));
         let effect = |before: Book| {
             let limit = Limit {
                 plan: Some(plan.name.clone()),
@@ -179,4 +188,8 @@ impl Services {
         };
         Ok(books.map(effect).collect())
     }
+}
+
+fn has(book: &Book, plan: &PlanName) -> bool {
+    book.limit.as_ref().is_some_and(|limit| limit.plan.as_ref() == Some(plan))
 }
