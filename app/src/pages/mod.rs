@@ -9,6 +9,7 @@ pub mod adopt;
 pub mod announcements;
 pub mod apps;
 pub mod connections;
+pub mod drift;
 pub mod errors;
 pub mod home;
 pub mod invitations;

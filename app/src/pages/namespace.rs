@@ -7,13 +7,14 @@ use berth_core::{
         pages::{Access, Fragment},
     },
 };
-use berth_types::{Action, AppPhase, ListQuery, Resource, life::Halt, rows::AppRow};
+use berth_types::{Action, AppPhase, ListQuery, Resource, drift::Drift, life::Halt, rows::AppRow};
 use futures::FutureExt;
 use leptos::prelude::*;
 
 use super::{
     access::{self, Missing},
     apps::words,
+    drift,
     home::glance,
     life,
     quotas::usage,
@@ -56,6 +57,8 @@ pub struct Model {
     pub closed: Option<Missing>,
     /// Whether the reader may remove it, or take that back.
     pub may_remove: bool,
+    /// What was not as Berth keeps it.
+    pub drift: Vec<Drift>,
     /// Why nothing in it can be changed.
     pub halt: Option<Halt>,
     /// How fresh that is.
@@ -67,8 +70,10 @@ async fn load(cx: &Cx) -> Result<Model> {
     let overview = cx.services.get_namespace(&cx.ctx, &tenant, &namespace).await?;
     let query = ListQuery { limit: SHOWN, sort: ListQuery::parse_sort("phase,-changed"), ..ListQuery::default() };
     let apps = cx.services.list_apps(&cx.ctx, (&tenant, &namespace), &query).await?.page.items;
+    let drift = cx.services.namespace_drift(&cx.ctx, &tenant, &namespace).await?;
     let grant = &overview.namespace;
     Ok(Model {
+        drift,
         tenant: tenant.to_string(),
         name: namespace.to_string(),
         kube_name: grant.kube_name.to_string(),
@@ -122,8 +127,10 @@ pub fn view(ui: Ui, m: Model) -> impl IntoView + 'static {
             <span class="state" id="ns-state">{glance(ui, &m.summary)}</span>
             <div class="do">{kubectl}{out}{deploy}{closed}</div>
         </div>
+        {drift::refused(ui, &m.drift)}
         {limits}
         <section class="card" id="ns-apps" aria-label=tr::common::apps(l)>{apps(ui, &m)}</section>
+        {drift::mended(ui, &m.drift)}
     }
 }
 

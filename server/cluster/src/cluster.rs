@@ -15,7 +15,7 @@ use berth_core::{
     env::Clock,
     ports::cluster::{
         AppClaims, AppObject, CacheState, Change, Cluster, Clusters, DesiredNamespace, ExecSession, Finding, Freshness,
-        LogQuery, NamespaceSummary, PodVerdict, Room, Stage,
+        Kept, LogQuery, NamespaceSummary, PodVerdict, Room, Stage,
     },
     ports::relay::{KubeReply, KubeRequest},
     usage::Taken,
@@ -367,7 +367,7 @@ impl Cluster for KubeCluster {
         self.begin_removal(desired).await
     }
 
-    async fn ensure_namespace(&self, _: &OpCtx, desired: &DesiredNamespace) -> Result<bool> {
+    async fn ensure_namespace(&self, _: &OpCtx, desired: &DesiredNamespace) -> Result<Kept> {
         self.keep_namespace(desired).await
     }
 

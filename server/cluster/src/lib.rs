@@ -16,6 +16,7 @@ mod connection;
 mod controller;
 pub mod crd;
 pub mod diagnose;
+mod drift;
 mod error;
 mod exec;
 mod identities;

@@ -26,6 +26,8 @@ pub const TENANT: &str = "berth.dev/tenant";
 pub const NAMESPACE: &str = "berth.dev/namespace";
 /// On a namespace, `true`: its apps are scaled to zero, whatever they say themselves.
 pub const SUSPENDED: &str = "berth.dev/suspended";
+/// On a namespace: a digest of everything that Berth wanted when it last kept it whole.
+pub const KEPT: &str = "berth.dev/kept";
 /// On a node: that it is being emptied, by whom and since when, as JSON.
 pub const DRAIN: &str = "berth.dev/drain";
 /// On pods of an app that has an address of its own to the outside: anybody may reach them.

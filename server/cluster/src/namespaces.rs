@@ -3,13 +3,14 @@
 
 use berth_core::{
     Error, Result,
-    ports::cluster::{Cluster as _, DesiredNamespace, Stage},
+    ports::cluster::{Cluster as _, DesiredNamespace, Kept, Stage},
 };
 use berth_types::ErrorCode;
 use serde_json::{Map, Value, json};
 
 use crate::{
     KubeCluster,
+    drift::Notes,
     error::Target,
     meta,
     network::{keep_account, keep_policies},
@@ -56,6 +57,22 @@ async fn ensure(rest: &Rest, kind: Kind, namespace: &str, wanted: &Value) -> Res
     let name = wanted["metadata"]["name"].as_str().unwrap_or_default();
     let have = find(rest, kind, namespace, name).await?;
     ensure_from(have.as_ref(), rest, kind, namespace, wanted).await
+}
+
+/// The same, and it is noted.
+async fn keep_from(
+    have: Option<&Value>,
+    rest: &Rest,
+    notes: &mut Notes,
+    kind: Kind,
+    namespace: &str,
+    wanted: &Value,
+) -> Result<()> {
+    notes.wants(wanted);
+    if ensure_from(have, rest, kind, namespace, wanted).await? {
+        notes.wrote(kind, wanted["metadata"]["name"].as_str().unwrap_or_default(), have);
+    }
+    Ok(())
 }
 
 /// The same, where what the cluster has was read already.
@@ -126,7 +143,7 @@ impl KubeCluster {
         gone(rest.delete(&target, &Kind::NAMESPACE.at("", &desired.kube_name), &options).await).map(drop)
     }
 
-    pub(crate) async fn keep_namespace(&self, desired: &DesiredNamespace) -> Result<bool> {
+    pub(crate) async fn keep_namespace(&self, desired: &DesiredNamespace) -> Result<Kept> {
         let rest = self.controller_rest();
         let have = find(&rest, Kind::NAMESPACE, "", &desired.kube_name).await?;
         if have.as_ref().is_some_and(|have| is_foreign(have, desired, self.installation(), self.leads())) {
@@ -154,20 +171,31 @@ impl KubeCluster {
         if let Some(own) = self.installation() {
             namespace["metadata"]["annotations"] = json!({ meta::INSTALLATION: own });
         }
-        let mut changed = marked && !desired.suspended;
-        changed |= ensure_from(have.as_ref(), &rest, Kind::NAMESPACE, "", &namespace).await?;
+        let mut notes = Notes::default();
+        if marked && !desired.suspended {
+            notes.wrote(Kind::NAMESPACE, &desired.kube_name, have.as_ref());
+        }
+        keep_from(have.as_ref(), &rest, &mut notes, Kind::NAMESPACE, "", &namespace).await?;
         let bindings: Vec<Value> =
             desired.bindings.iter().map(|(role, groups)| binding(&desired.kube_name, role, groups)).collect();
-        changed |= keep_bindings(&rest, &desired.kube_name, &bindings).await?;
-        changed |= keep_policies(&rest, desired).await?;
-        changed |= keep_account(&rest, &desired.kube_name).await?;
-        changed |= keep_quota(&rest, &desired.kube_name, desired.quota.as_ref()).await?;
-        Ok(changed)
+        keep_bindings(&rest, &mut notes, &desired.kube_name, &bindings).await?;
+        keep_policies(&rest, &mut notes, desired).await?;
+        keep_account(&rest, &mut notes, &desired.kube_name).await?;
+        keep_quota(&rest, &mut notes, &desired.kube_name, desired.quota.as_ref()).await?;
+        let before = have.as_ref().and_then(|have| have["metadata"]["annotations"][meta::KEPT].as_str());
+        let digest = notes.digest();
+        if before != Some(digest.as_str()) {
+            // Last, when all of it is so: what is cut off in between is not taken for somebody else's hand.
+            let mark = json!({ "metadata": { "annotations": { meta::KEPT: digest } } });
+            let path = Kind::NAMESPACE.at("", &desired.kube_name);
+            rest.merge(&Target::new("Namespace", &desired.kube_name), &path, &mark).await?;
+        }
+        Ok(notes.kept(before))
     }
 }
 
 /// Makes the bindings that are wanted, and removes those of Berth's that are not any more.
-async fn keep_bindings(rest: &Rest, namespace: &str, wanted: &[Value]) -> Result<bool> {
+async fn keep_bindings(rest: &Rest, notes: &mut Notes, namespace: &str, wanted: &[Value]) -> Result<()> {
     let kind = Kind::ROLE_BINDING;
     let selector = format!("{}={}", meta::MANAGED_BY, meta::BERTH);
     let target = Target::new("the role bindings of", namespace);
@@ -178,20 +206,22 @@ async fn keep_bindings(rest: &Rest, namespace: &str, wanted: &[Value]) -> Result
         item.insert("apiVersion".to_owned(), json!(kind.api_version));
         item.insert("kind".to_owned(), json!(kind.kind));
     }
-    let mut changed = false;
     for binding in wanted {
-        changed |= match called(&have, &binding["metadata"]["name"]) {
+        let name = &binding["metadata"]["name"];
+        let unlabelled = match called(&have, name) {
+            Some(_) => None,
             // Not there, or somebody took Berth's label away.
-            None => ensure(rest, kind, namespace, binding).await?,
-            known => ensure_from(known, rest, kind, namespace, binding).await?,
+            None => find(rest, kind, namespace, name.as_str().unwrap_or_default()).await?,
         };
+        let known = called(&have, name).or(unlabelled.as_ref());
+        keep_from(known, rest, notes, kind, namespace, binding).await?;
     }
     for item in have.iter().filter(|item| called(wanted, &item["metadata"]["name"]).is_none()) {
         let name = item["metadata"]["name"].as_str().unwrap_or_default();
         rest.delete(&target, &kind.at(namespace, name), &json!({})).await?;
-        changed = true;
+        notes.removed(kind, name, item);
     }
-    Ok(changed)
+    Ok(())
 }
 
 fn called<'a>(objects: &'a [Value], name: &Value) -> Option<&'a Value> {

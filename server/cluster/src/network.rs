@@ -11,6 +11,7 @@ use berth_types::network::{Cidr, EgressMode, EgressRange, Ports, Protocol};
 use serde_json::{Map, Value, json};
 
 use crate::{
+    drift::Notes,
     error::Target,
     json::listed,
     meta,
@@ -140,17 +141,16 @@ pub(crate) fn policies(desired: &DesiredNamespace) -> Vec<Value> {
     all
 }
 
-/// Makes the policies of a namespace what is wanted, and removes those of Berth's that are not any more; whether something had to
-/// change. Policies of others stay: they can only open more, which who may write them there wants.
-pub(crate) async fn keep_policies(rest: &Rest, desired: &DesiredNamespace) -> Result<bool> {
+/// Makes the policies of a namespace what is wanted, and removes those of Berth's that are not any more. Policies of others stay: they can only open more, which who may write them there wants.
+pub(crate) async fn keep_policies(rest: &Rest, notes: &mut Notes, desired: &DesiredNamespace) -> Result<()> {
     let kind = Kind::NETWORK_POLICY;
     let namespace = desired.kube_name.as_str();
     let target = Target::new("the network policies of", namespace);
     let list: Value = rest.get(&target, &kind.within(namespace)).await?;
     let have = listed(&list);
     let wanted = policies(desired);
-    let mut changed = false;
     for policy in &wanted {
+        notes.wants(policy);
         let name = policy["metadata"]["name"].as_str().unwrap_or_default();
         let path = kind.at(namespace, name);
         let found = have.iter().find(|one| one["metadata"]["name"] == name);
@@ -162,16 +162,17 @@ pub(crate) async fn keep_policies(rest: &Rest, desired: &DesiredNamespace) -> Re
             rest.merge(&Target::new(kind.kind, name), &path, &json!({ "spec": surplus })).await?;
         }
         rest.apply(&Target::new(kind.kind, name), &applied(kind, namespace, name), policy).await?;
-        changed = true;
+        notes.wrote(kind, name, found);
     }
     for stale in have.iter().filter(|have| is_ours(have)) {
-        let name = &stale["metadata"]["name"];
-        if !wanted.iter().any(|policy| policy["metadata"]["name"] == *name) {
-            let path = kind.at(namespace, name.as_str().unwrap_or_default());
-            changed |= gone(rest.delete(&target, &path, &json!({})).await)?;
+        let name = stale["metadata"]["name"].as_str().unwrap_or_default();
+        if !wanted.iter().any(|policy| policy["metadata"]["name"] == name)
+            && gone(rest.delete(&target, &kind.at(namespace, name), &json!({})).await)?
+        {
+            notes.removed(kind, name, stale);
         }
     }
-    Ok(changed)
+    Ok(())
 }
 
 pub(crate) fn is_ours(have: &Value) -> bool {
@@ -193,12 +194,10 @@ fn surplus(wanted: &Value, have: &Value) -> Option<Value> {
 
 /// Switches the token off that pods get which name no service account. The cluster makes that account a moment after the
 /// namespace; until then there is nothing to switch off.
-pub(crate) async fn keep_account(rest: &Rest, namespace: &str) -> Result<bool> {
+pub(crate) async fn keep_account(rest: &Rest, notes: &mut Notes, namespace: &str) -> Result<()> {
     let kind = Kind::SERVICE_ACCOUNT;
     let found = crate::namespaces::find(rest, kind, namespace, "default").await?;
-    if found.is_none_or(|account| account["automountServiceAccountToken"] == false) {
-        return Ok(false);
-    }
+    let Some(account) = found.filter(|account| account["automountServiceAccountToken"] != false) else { return Ok(()) };
     let wanted = json!({
         "apiVersion": kind.api_version,
         "kind": kind.kind,
@@ -206,7 +205,12 @@ pub(crate) async fn keep_account(rest: &Rest, namespace: &str) -> Result<bool> {
         "automountServiceAccountToken": false,
     });
     rest.apply(&Target::new(kind.kind, "default"), &applied(kind, namespace, "default"), &wanted).await?;
-    Ok(true)
+    // An account that the cluster has just made says nothing of it.
+    match &account["automountServiceAccountToken"] {
+        Value::Null => notes.changed(),
+        _ => notes.wrote(kind, "default", Some(&account)),
+    }
+    Ok(())
 }
 
 #[cfg(test)]

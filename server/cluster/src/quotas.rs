@@ -8,6 +8,7 @@ use berth_types::{ErrorCode, Quantity, Resources};
 use serde_json::{Map, Value, json};
 
 use crate::{
+    drift::Notes,
     error::Target,
     meta,
     namespaces::{agrees, applied, find},
@@ -61,34 +62,42 @@ fn limit_range(namespace: &str, quota: &DesiredQuota) -> Option<Value> {
     }))
 }
 
-/// Makes the cluster enforce `quota` in a namespace, or nothing; whether something had to change.
-pub(crate) async fn keep_quota(rest: &Rest, namespace: &str, quota: Option<&DesiredQuota>) -> Result<bool> {
+/// Makes the cluster enforce `quota` in a namespace, or nothing.
+pub(crate) async fn keep_quota(
+    rest: &Rest,
+    notes: &mut Notes,
+    namespace: &str,
+    quota: Option<&DesiredQuota>,
+) -> Result<()> {
     let range = quota.and_then(|quota| limit_range(namespace, quota));
     let wanted = quota.map(|quota| resource_quota(namespace, &quota.hard));
     // Defaults are there before the quota demands them, and gone only after it.
     if wanted.is_some() {
-        let ranged = keep(rest, Kind::LIMIT_RANGE, namespace, range.as_ref()).await?;
-        return Ok(keep(rest, Kind::QUOTA, namespace, wanted.as_ref()).await? | ranged);
+        keep(rest, notes, Kind::LIMIT_RANGE, namespace, range.as_ref()).await?;
+        return keep(rest, notes, Kind::QUOTA, namespace, wanted.as_ref()).await;
     }
-    let freed = keep(rest, Kind::QUOTA, namespace, None).await?;
-    Ok(keep(rest, Kind::LIMIT_RANGE, namespace, None).await? | freed)
+    keep(rest, notes, Kind::QUOTA, namespace, None).await?;
+    keep(rest, notes, Kind::LIMIT_RANGE, namespace, None).await
 }
 
 /// Makes the object of a kind what is wanted; without one, removes what is Berth's.
-async fn keep(rest: &Rest, kind: Kind, namespace: &str, wanted: Option<&Value>) -> Result<bool> {
+async fn keep(rest: &Rest, notes: &mut Notes, kind: Kind, namespace: &str, wanted: Option<&Value>) -> Result<()> {
     let target = Target::new(kind.kind, NAME);
     let path = kind.at(namespace, NAME);
     let have = find(rest, kind, namespace, NAME).await?;
     let Some(wanted) = wanted else {
-        let ours = have.is_some_and(|have| have["metadata"]["labels"][meta::MANAGED_BY] == meta::BERTH);
-        return match ours {
-            true => gone(rest.delete(&target, &path, &json!({})).await),
-            false => Ok(false),
-        };
+        let ours = have.filter(|have| have["metadata"]["labels"][meta::MANAGED_BY] == meta::BERTH);
+        if let Some(ours) = ours
+            && gone(rest.delete(&target, &path, &json!({})).await)?
+        {
+            notes.removed(kind, NAME, &ours);
+        }
+        return Ok(());
     };
+    notes.wants(wanted);
     if let Some(have) = &have {
         if have["metadata"]["labels"][meta::MANAGED_BY] == meta::BERTH && same(&wanted["spec"], &have["spec"]) {
-            return Ok(false);
+            return Ok(());
         }
         // Which pods a quota counts cannot be changed: one made by hand gives way.
         if have["spec"]["scopes"].is_array() || have["spec"]["scopeSelector"].is_object() {
@@ -98,7 +107,8 @@ async fn keep(rest: &Rest, kind: Kind, namespace: &str, wanted: Option<&Value>) 
         }
     }
     rest.apply(&target, &applied(kind, namespace, NAME), wanted).await?;
-    Ok(true)
+    notes.wrote(kind, NAME, have.as_ref());
+    Ok(())
 }
 
 pub(crate) fn gone(deleted: Result<Value>) -> Result<bool, Error> {

@@ -27,10 +27,7 @@ impl Server {
     /// Starts `berth` so that it listens on a free port.
     pub fn start<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> Self {
         let mut command = Command::new(BERTH);
-        command
-            .args(arguments)
-            .args(["--listen", "127.0.0.1:0", "--log", "error"])
-            .stdout(Stdio::piped());
+        command.args(arguments).args(["--listen", "127.0.0.1:0", "--log", "error"]).stdout(Stdio::piped());
         // Settings of the test's own: Berth would take them for its.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"BERTH_")) {
             command.env_remove(name);

@@ -1,11 +1,13 @@
-//! What was taken and used.
+//! What was taken and used, and what was put right.
 
 use std::collections::BTreeMap;
 
+use berth_types::drift::{Drift, DriftKind};
 use berth_types::usage::{Idle, UsageAmounts, UsageHistory, UsageLevel, UsageNow, UsagePoint, UsageSummary};
 use serde_json::Value;
 
 use super::{at, named, to_value};
+use crate::handlers::namespaces::Drifts;
 
 fn level(average: &str, peak: &str) -> Option<UsageLevel> {
     Some(UsageLevel { average: average.to_owned(), peak: peak.to_owned() })
@@ -34,10 +36,27 @@ pub(super) fn summary() -> UsageSummary {
     UsageSummary { resource: "cpu".to_owned(), amounts: amounts(), idle: Some(idle()) }
 }
 
-pub(super) fn of(schema: &str) -> Option<Value> {
-    if schema != "UsageHistory" {
-        return None;
+fn drift() -> Drift {
+    Drift {
+        object: "NetworkPolicy berth-deny".to_owned(),
+        kind: DriftKind::Changed,
+        by: Some("kubectl-edit".to_owned()),
+        first_at: at(-120),
+        last_at: at(-10),
+        times: 2,
     }
+}
+
+pub(super) fn of(schema: &str) -> Option<Value> {
+    match schema {
+        "UsageHistory" => history(),
+        "Drift" => to_value(drift()),
+        "Drifts" => to_value(Drifts { items: vec![drift()] }),
+        _ => None,
+    }
+}
+
+fn history() -> Option<Value> {
     let now = UsageNow {
         resource: "cpu".to_owned(),
         used: Some("3100m".to_owned()),

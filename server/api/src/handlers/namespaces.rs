@@ -6,7 +6,7 @@ use berth_core::{
     services::namespaces::NamespaceOverview,
 };
 use berth_types::{
-    ClusterId, NamespaceName, Page, Resources, TenantName, life::Halt, people::Namespace, quota::Written,
+    ClusterId, NamespaceName, Page, Resources, TenantName, drift::Drift, life::Halt, people::Namespace, quota::Written,
     rows::UsageRow,
 };
 use serde::{Deserialize, Serialize};
@@ -55,6 +55,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(list_namespaces, create_namespace))
         .routes(routes!(get_namespace))
         .routes(routes!(get_usage))
+        .routes(routes!(list_drift))
 }
 
 /// A namespace, with its apps at a glance.
@@ -113,6 +114,13 @@ impl NamespaceView {
             pods: summary.pods,
         }
     }
+}
+
+/// What in a namespace was not as Berth keeps it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Drifts {
+    /// What cannot be kept at the moment first, then the latest.
+    pub items: Vec<Drift>,
 }
 
 /// A namespace to be made.
@@ -193,4 +201,23 @@ pub(crate) async fn get_usage(
     let overview = api.services().get_namespace(&caller.ctx, &place.tenant, &place.namespace).await?;
     let page = USAGE_LISTING.page(overview.usage, &query)?;
     Ok(reply::page(&asked, &reply::aged(page, &overview.freshness))?)
+}
+
+/// List what was put right in a namespace
+///
+/// What Berth keeps in a namespace (labels, role bindings, network policies, quotas) and found changed by somebody else in the last
+/// 30 days. It puts that right within half a minute; `times` tells how often, `by` whose hand it was as the cluster noted it. `refused`
+/// is a namespace that cannot be kept at the moment, with the reason.
+#[utoipa::path(get, path = "/tenants/{tenant}/namespaces/{namespace}/drift", tag = "namespaces",
+    responses((status = 200, description = "What was found.", body = Drifts)))]
+pub(crate) async fn list_drift(
+    State(api): State<Api>,
+    caller: Caller,
+    At(place): At<InNamespace>,
+    asked: Asked,
+) -> Reply {
+    asked.only(&[])?;
+    let (tenant, namespace) = place.path();
+    let items = api.services().namespace_drift(&caller.ctx, tenant, namespace).await?;
+    Ok(reply::tagged(&asked, &Drifts { items })?)
 }

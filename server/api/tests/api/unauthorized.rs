@@ -171,6 +171,7 @@ fn cases() -> Vec<Case> {
         case("remove_namespace", Namespace(Resource::Namespace, Delete)),
         case("restore_namespace", Namespace(Resource::Namespace, Delete)).after(Before::NamespaceRemoved),
         case("get_usage", Namespace(Resource::Namespace, Read)),
+        case("list_drift", Namespace(Resource::Namespace, Read)),
         case("get_network", Namespace(Resource::Network, Read)),
         case("set_network", Namespace(Resource::Network, Update)).body(json!({ "egress": { "mode": "none" } })),
         case("list_plans", Platform(Resource::Plan, Read)),

@@ -84,7 +84,7 @@ async fn what_runs_in_it_goes_on() {
     assert_eq!(cluster.look_at_namespace(&theirs).await.unwrap_err().code(), ErrorCode::Conflict);
     cluster.look_at_namespace(&ours).await.unwrap();
 
-    assert!(cluster.ensure_namespace(&berth, &ours).await.unwrap());
+    assert!(cluster.ensure_namespace(&berth, &ours).await.unwrap().changed);
     let labels = harbour.get(&format!("/api/v1/namespaces/{name}")).await.unwrap()["metadata"]["labels"].clone();
     assert_eq!(labels["pod-security.kubernetes.io/enforce"], "restricted");
     assert_eq!(pods(&harbour, &name).await, before, "they run on");

@@ -337,7 +337,7 @@ async fn what_somebody_did_to_bindings_is_mended() {
     let harbour = Harbour::new().await;
     let row =
         berth_types::people::Namespace { kube_name: harbour.namespace.kube_name.to_string(), ..row("shop", "dev") };
-    let ensure = async || harbour.cluster.ensure_namespace(&harbour.berth(), &desired(&row)).await.unwrap();
+    let ensure = async || harbour.cluster.ensure_namespace(&harbour.berth(), &desired(&row)).await.unwrap().changed;
     let path = |name: &str| harbour.path(RBAC, &format!("rolebindings/{name}"));
     let all = async || {
         let list = harbour.get(&harbour.path(RBAC, "rolebindings")).await.unwrap();

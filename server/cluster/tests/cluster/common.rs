@@ -192,12 +192,15 @@ impl Harbour {
         let harbour = Self { cluster, namespace, cut, admin, shutdown, _sim: sim, real };
         let row = Namespace { kube_name: harbour.namespace.kube_name.to_string(), ..row("shop", "dev") };
         let desired = berth_core::services::namespaces::desired(&row);
-        assert!(harbour.cluster.ensure_namespace(&harbour.berth(), &desired).await.unwrap(), "made");
+        assert!(harbour.cluster.ensure_namespace(&harbour.berth(), &desired).await.unwrap().changed, "made");
         // The cluster gives it an account a moment later, of which Berth takes the token.
         let account = harbour.path("v1", "serviceaccounts/default");
         until("an account", async || harbour.get(&account).await).await;
         harbour.cluster.ensure_namespace(&harbour.berth(), &desired).await.unwrap();
-        assert!(!harbour.cluster.ensure_namespace(&harbour.berth(), &desired).await.unwrap(), "nothing left to do");
+        assert!(
+            !harbour.cluster.ensure_namespace(&harbour.berth(), &desired).await.unwrap().changed,
+            "nothing left to do"
+        );
         tokio::spawn(harbour.cluster.clone().run(harbour.shutdown.clone()));
         assert!(harbour.cluster.wait_until_live(PATIENCE).await, "{:?}", harbour.cluster.freshness());
         harbour

@@ -13,7 +13,7 @@ fn wanted(harbour: &Harbour, suspended: bool) -> DesiredNamespace {
 }
 
 async fn ensure(harbour: &Harbour, suspended: bool) -> bool {
-    harbour.cluster.ensure_namespace(&harbour.berth(), &wanted(harbour, suspended)).await.unwrap()
+    harbour.cluster.ensure_namespace(&harbour.berth(), &wanted(harbour, suspended)).await.unwrap().changed
 }
 
 fn app(replicas: i32) -> serde_json::Value {

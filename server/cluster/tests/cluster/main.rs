@@ -5,6 +5,7 @@ mod adoption;
 mod agreement;
 mod apps;
 mod common;
+mod drift;
 mod headroom;
 mod leader;
 mod life;

@@ -31,7 +31,7 @@ fn wanted(tenant: &str, name: &str, kube_name: &str, egress: Egress) -> DesiredN
 
 async fn ensure(harbour: &Harbour, egress: Egress) -> bool {
     let wanted = wanted("shop", "dev", &harbour.namespace.kube_name, egress);
-    harbour.cluster.ensure_namespace(&harbour.berth(), &wanted).await.unwrap()
+    harbour.cluster.ensure_namespace(&harbour.berth(), &wanted).await.unwrap().changed
 }
 
 async fn policy(harbour: &Harbour, name: &str) -> Option<Value> {

@@ -21,7 +21,7 @@ fn wanted(harbour: &Harbour, quota: Option<DesiredQuota>) -> DesiredNamespace {
 }
 
 async fn ensure(harbour: &Harbour, quota: &Option<DesiredQuota>) -> bool {
-    harbour.cluster.ensure_namespace(&harbour.berth(), &wanted(harbour, quota.clone())).await.unwrap()
+    harbour.cluster.ensure_namespace(&harbour.berth(), &wanted(harbour, quota.clone())).await.unwrap().changed
 }
 
 async fn hard(harbour: &Harbour) -> Value {

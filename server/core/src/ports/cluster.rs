@@ -28,9 +28,21 @@ use crate::{
     drain::Tenancy,
     error::{Error, Result},
     network::Surroundings,
-    ports::relay::{KubeReply, KubeRequest},
+    ports::{
+        drifts::Drifted,
+        relay::{KubeReply, KubeRequest},
+    },
     usage::Taken,
 };
+
+/// What it took to make a namespace agree with its row.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Whether something had to change.
+    pub changed: bool,
+    /// What had to change although Berth had made it so before: somebody else's hand.
+    pub drift: Vec<Drifted>,
+}
 
 /// How fresh the cache is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -417,11 +429,11 @@ pub trait Cluster: Send + Sync {
     /// # Errors
     /// `Conflict` when it is not this tenant's any more, or was made anew meanwhile.
     async fn delete_namespace(&self, ctx: &OpCtx, desired: &DesiredNamespace) -> Result<()>;
-    /// Makes a namespace agree with its row; whether something had to change. Only Berth itself calls this.
+    /// Makes a namespace agree with its row. Only Berth itself calls this.
     ///
     /// # Errors
     /// `AlreadyExists` when the namespace is somebody else's: its labels and rights are not touched.
-    async fn ensure_namespace(&self, ctx: &OpCtx, desired: &DesiredNamespace) -> Result<bool>;
+    async fn ensure_namespace(&self, ctx: &OpCtx, desired: &DesiredNamespace) -> Result<Kept>;
     /// The nodes, from the cache, by name.
     ///
     /// # Errors

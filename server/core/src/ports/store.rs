@@ -17,7 +17,7 @@ use crate::{
     authz::{Grant, NamespaceRef, PlatformRef, TenantRef},
     error::{Error, Result},
     ports::{
-        access::AccessRequests, announcements::Announcements, ci::CiStore, life::Lives, links::Links,
+        access::AccessRequests, announcements::Announcements, ci::CiStore, drifts::Drifts, life::Lives, links::Links,
         namespace_roles::NamespaceRoles, quotas::Quotas, requests::Requests, robots::Robots,
         second_factors::SecondFactors, sign_in::SignIns, usage::Usages,
     },
@@ -338,6 +338,7 @@ pub trait Store:
     + NamespaceRoles
     + Robots
     + CiStore
+    + Drifts
     + AccessRequests
     + Lives
     + Quotas
@@ -358,6 +359,7 @@ impl<
         + NamespaceRoles
         + Robots
         + CiStore
+        + Drifts
         + AccessRequests
         + Lives
         + Quotas

@@ -31,6 +31,9 @@ pub mod ci;
 #[cfg(test)]
 mod ci_tests;
 mod claims;
+pub mod drift;
+#[cfg(test)]
+mod drift_tests;
 pub mod identity;
 pub mod invitations;
 pub mod kubectl;

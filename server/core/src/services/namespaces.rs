@@ -1,6 +1,6 @@
 //! Namespaces: rows here, kept in the cluster by a level-triggered reconciler.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use berth_types::{
     Action, ClusterId, ErrorCode, NamespaceName, PlatformRole, Resource, Resources, TenantName, TenantRole,
@@ -10,6 +10,7 @@ use berth_types::{
     quota::Written,
     rows::UsageRow,
 };
+use uuid::Uuid;
 
 use super::{Done, Services, identity::new_id, people::name, quotas::desired_quota};
 use crate::{
@@ -160,6 +161,7 @@ impl Services {
         let ctx = OpCtx::system(self.clock.clone(), "namespace-reconciler");
         let grant = self.authz.platform(&ctx, Resource::Namespace, Action::Update)?;
         let mut changed = 0;
+        let refused: HashSet<Uuid> = self.store.list_refused(&grant).await?.into_iter().collect();
         // Every namespace is in a book.
         for book in self.store.list_all_books(&grant).await? {
             for share in &book.shares {
@@ -174,10 +176,15 @@ impl Services {
                     Err(e) => Err(e),
                 };
                 match done {
-                    Ok(true) => changed += 1,
-                    Ok(false) => {}
+                    Ok(kept) => {
+                        changed += usize::from(kept);
+                        if refused.contains(&row.id) {
+                            self.store.settle_refused(&grant, row.id).await?;
+                        }
+                    }
                     Err(e) => {
-                        tracing::warn!(namespace = row.kube_name, error = %e, "namespace could not be reconciled")
+                        tracing::warn!(namespace = row.kube_name, error = %e, "namespace could not be reconciled");
+                        self.note_refusal(&grant, row, &e, ctx.now()).await?;
                     }
                 }
             }
@@ -193,7 +200,9 @@ impl Services {
     ) -> Result<bool> {
         let ctx = OpCtx::system(self.clock.clone(), "namespace-reconciler");
         let network = DesiredNetwork { egress: row.egress.clone(), surroundings: self.surroundings.clone() };
-        cluster.ensure_namespace(&ctx, &DesiredNamespace { quota, network, ..desired(row) }).await
+        let kept = cluster.ensure_namespace(&ctx, &DesiredNamespace { quota, network, ..desired(row) }).await?;
+        self.mended(&ctx, row, &kept.drift).await;
+        Ok(kept.changed)
     }
 
     /// Makes a namespace agree with what the store says now.

@@ -32,9 +32,12 @@ use crate::{
     error::{Error, Result},
     ports::cluster::{
         AppClaims, AppObject, CacheState, Change, ChangeKind, Cluster, DesiredNamespace, ExecSession, Finding,
-        Freshness, LogQuery, NamespaceSummary, PodVerdict, Room, Stage, Verdict,
+        Freshness, Kept, LogQuery, NamespaceSummary, PodVerdict, Room, Stage, Verdict,
     },
-    ports::relay::{KubeReply, KubeRequest},
+    ports::{
+        drifts::Drifted,
+        relay::{KubeReply, KubeRequest},
+    },
     usage::Taken,
 };
 
@@ -59,6 +62,7 @@ pub(super) struct State {
     taken: BTreeMap<String, Taken>,
     pub(super) namespaces: Vec<DesiredNamespace>,
     pub(super) strange: Vec<Strange>,
+    pub(super) drift: BTreeMap<String, Vec<Drifted>>,
     idle_since: Option<Timestamp>,
     down: Option<(Timestamp, String)>,
     /// Why its policies refuse every pod.
@@ -568,21 +572,16 @@ impl Cluster for FakeCluster {
         Ok(())
     }
 
-    async fn ensure_namespace(&self, _: &OpCtx, desired: &DesiredNamespace) -> Result<bool> {
-        self.up()?;
-        let mut state = self.state.lock();
-        let known = state.namespaces.iter().position(|n| n.kube_name == desired.kube_name);
-        match known {
-            Some(at) if state.namespaces[at] == *desired => Ok(false),
-            Some(at) => {
-                state.namespaces[at] = desired.clone();
-                Ok(true)
-            }
-            None => {
-                state.namespaces.push(desired.clone());
-                Ok(true)
-            }
+    async fn ensure_namespace(&self, _: &OpCtx, desired: &DesiredNamespace) -> Result<Kept> {
+        if self.taken(desired)? {
+            return Err(Error::new(ErrorCode::AlreadyExists, "the namespace of that name is not Berth's"));
         }
+        let mut state = self.state.lock();
+        let drift = state.drift.remove(&desired.kube_name).unwrap_or_default();
+        let as_it_is = state.namespaces.contains(desired);
+        state.namespaces.retain(|n| n.kube_name != desired.kube_name);
+        state.namespaces.push(desired.clone());
+        Ok(Kept { changed: !as_it_is || !drift.is_empty(), drift })
     }
 
     fn leads(&self) -> bool {

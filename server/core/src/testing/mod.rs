@@ -33,6 +33,7 @@ mod announcements;
 mod app;
 mod ci;
 mod cluster;
+mod drifts;
 mod life;
 mod links;
 mod lists;

@@ -59,6 +59,7 @@ pub(super) struct Rows {
     pub(super) factors: super::second_factors::Rows,
     pub(super) announcements: super::announcements::Rows,
     pub(super) usage: super::usage::Rows,
+    pub(super) drifts: super::drifts::Rows,
     audit: Vec<AuditEntry>,
     checkpoints: Vec<AuditCheckpoint>,
     attempts: Vec<NewAudit>,

@@ -6,6 +6,7 @@ mod access;
 mod announcements;
 mod chain;
 mod ci;
+mod drifts;
 mod fixture;
 mod journal;
 mod life;
@@ -65,6 +66,7 @@ suite! {
     everywhere [
         people::accounts,
         ci::trusts,
+        drifts::drift_is_counted,
         ci::a_job_comes_in_once,
         ci::one_of_many_jobs_comes_in,
         robots::robots,
