@@ -137,9 +137,38 @@ impl QuotaKey {
         if self.measure() == Measure::Bytes { amount.binary() } else { amount.to_string() }
     }
 
+    /// What it speaks of that not every cluster has.
+    #[must_use]
+    pub fn needs(&self) -> Option<Needs<'_>> {
+        if let Some((class, _)) = self.0.split_once(STORAGE_CLASS) {
+            return Some(Needs::Class(class));
+        }
+        if let Some(counted) = self.0.strip_prefix("count/") {
+            let (resource, group) = counted.split_once('.').unwrap_or((counted, ""));
+            return Some(Needs::Counted { resource, group });
+        }
+        self.0.strip_prefix("requests.").filter(|device| device.contains('/')).map(Needs::Device)
+    }
+
     fn rank(&self) -> usize {
         PLAIN.iter().position(|(key, _)| *key == self.as_str()).unwrap_or(PLAIN.len())
     }
+}
+
+/// Something that one cluster has and another has not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs<'a> {
+    /// A StorageClass.
+    Class(&'a str),
+    /// A kind of objects.
+    Counted {
+        /// In the plural.
+        resource: &'a str,
+        /// Empty for Kubernetes' first one.
+        group: &'a str,
+    },
+    /// What some machines have: `nvidia.com/gpu`.
+    Device(&'a str),
 }
 
 /// The keys that matter most come first, then by name.

@@ -15,13 +15,13 @@ use berth_core::{
     env::Clock,
     ports::cluster::{
         AppClaims, AppObject, CacheState, Change, Cluster, Clusters, DesiredNamespace, ExecSession, Finding, Freshness,
-        Kept, LogQuery, NamespaceSummary, PodVerdict, Room, Stage,
+        Kept, LogQuery, NamespaceSummary, PodVerdict, Room, Stage, UnknownKey,
     },
     ports::relay::{KubeReply, KubeRequest},
     usage::Taken,
 };
 use berth_types::{
-    AppSpec, ClusterId, ErrorCode, ListQuery, Page,
+    AppSpec, ClusterId, ErrorCode, ListQuery, Page, QuotaKey,
     app_status::AppPhase,
     node::{DrainMark, NodeRow, NodeView},
     rows::{AppRow, EventRow, LogLine, PodRow, RevisionRow, UsageRow},
@@ -369,6 +369,10 @@ impl Cluster for KubeCluster {
 
     async fn ensure_namespace(&self, _: &OpCtx, desired: &DesiredNamespace) -> Result<Kept> {
         self.keep_namespace(desired).await
+    }
+
+    async fn unknown_keys(&self, keys: &[QuotaKey]) -> Result<Vec<UnknownKey>> {
+        self.keys_unknown(keys).await
     }
 
     fn leads(&self) -> bool {

@@ -22,6 +22,7 @@ mod exec;
 mod identities;
 mod intern;
 mod json;
+mod keys;
 mod lease;
 mod logs;
 pub mod meta;

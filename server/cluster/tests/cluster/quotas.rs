@@ -1,8 +1,8 @@
 //! What a tenant's namespace may take, as the cluster enforces it: ResourceQuota and LimitRange `berth`.
 
-use crate::common::{Harbour, row};
+use crate::common::{Harbour, row, until};
 use berth_core::ports::cluster::{Cluster as _, DesiredNamespace, DesiredQuota};
-use berth_types::{Resources, quota::ContainerDefaults};
+use berth_types::{QuotaKey, Resources, quota::ContainerDefaults};
 use serde_json::{Value, json};
 
 fn quota(pairs: &[(&str, &str)]) -> Option<DesiredQuota> {
@@ -93,4 +93,22 @@ async fn containers_that_say_nothing_start_with_the_defaults() {
         (of("requests.cpu")? == "70m" && of("limits.memory")? == "512Mi").then_some(())
     });
     assert!(used.await.is_some(), "{:?}", harbour.cluster.usage(&harbour.dev()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_cluster_does_not_have_is_told_from_what_it_has() {
+    let harbour = Harbour::new().await;
+    let known =
+        ["count/pods", "count/deployments.apps", "count/apps.berth.dev", "requests.cpu", "services.loadbalancers"];
+    let unknown = [
+        "count/widgets",
+        "count/widgets.apps",
+        "count/widgets.example.com",
+        "nowhere.storageclass.storage.k8s.io/requests.storage",
+        "requests.example.com/none",
+    ];
+    let keys: Vec<QuotaKey> = known.iter().chain(&unknown).map(|key| key.parse().unwrap()).collect();
+    let found = until("nodes", async || harbour.cluster.unknown_keys(&keys).await.ok()).await;
+    let found: Vec<_> = found.iter().map(|one| one.key.as_str()).collect();
+    assert_eq!(found, unknown);
 }

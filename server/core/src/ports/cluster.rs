@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use berth_types::{
-    AppSpec, ClusterId, ErrorCode, FieldError, ListQuery, Page, Resources, TenantRole,
+    AppSpec, ClusterId, ErrorCode, FieldError, ListQuery, Page, QuotaKey, Resources, TenantRole,
     headroom::{Amounts, LimitDefaults},
     names::component_object,
     network::Egress,
@@ -42,6 +42,15 @@ pub struct Kept {
     pub changed: bool,
     /// What had to change although Berth had made it so before: somebody else's hand.
     pub drift: Vec<Drifted>,
+}
+
+/// A key of a quota that speaks of something which the cluster does not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownKey {
+    /// Which.
+    pub key: QuotaKey,
+    /// What of its kind the cluster has, where those are few enough to be named.
+    pub known: Vec<String>,
 }
 
 /// How fresh the cache is.
@@ -429,6 +438,11 @@ pub trait Cluster: Send + Sync {
     /// # Errors
     /// `Conflict` when it is not this tenant's any more, or was made anew meanwhile.
     async fn delete_namespace(&self, ctx: &OpCtx, desired: &DesiredNamespace) -> Result<()>;
+    /// Of some keys of quotas, those that speak of a StorageClass, a kind of objects or a device that the cluster does not have.
+    ///
+    /// # Errors
+    /// `ClusterUnavailable`.
+    async fn unknown_keys(&self, keys: &[QuotaKey]) -> Result<Vec<UnknownKey>>;
     /// Makes a namespace agree with its row. Only Berth itself calls this.
     ///
     /// # Errors

@@ -56,6 +56,7 @@ pub mod plans;
 pub mod preflight;
 pub mod preview;
 pub mod providers;
+mod quota_keys;
 #[cfg(test)]
 mod quota_tests;
 pub mod quotas;

@@ -91,6 +91,7 @@ impl Services {
                     return Err(Error::invalid(errors.flat_map(|e| e.fields().to_vec()).collect()));
                 }
             };
+            self.keys_are_known(&self.clusters.all(), &resources, None).await?;
             let now = ctx.now();
             let id = new_id(now, &*self.random)?;
             let defaults = text.defaults.clone();
@@ -117,6 +118,7 @@ impl Services {
             let grant = self.authz.platform(ctx, Resource::Plan, Action::Update)?;
             let before = self.store.find_plan(&grant, plan).await?.ok_or_else(Error::not_found)?;
             let (display_name, resources) = text.read(plan.as_str())?;
+            self.keys_are_known(&self.clusters.all(), &resources, Some(&before.resources)).await?;
             let version = version.unwrap_or(before.version);
             let mut after =
                 Plan { display_name, resources, defaults: text.defaults.clone(), version, ..before.clone() };
@@ -140,6 +142,7 @@ impl Services {
         let grant = self.authz.platform(ctx, Resource::Plan, Action::Update)?;
         let before = self.store.find_plan(&grant, plan).await?.ok_or_else(Error::not_found)?;
         let (_, resources) = text.read(plan.as_str())?;
+        self.keys_are_known(&self.clusters.all(), &resources, Some(&before.resources)).await?;
         self.effects(&grant, &Plan { resources, defaults: text.defaults.clone(), ..before }).await
     }
 

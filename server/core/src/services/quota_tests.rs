@@ -9,6 +9,7 @@ use crate::{
     OpCtx,
     authz::{NamespaceRef, TenantRef},
     error::Error,
+    ports::cluster::UnknownKey,
     services::{plans::PlanText, quotas::Wanted},
     testing::World,
 };
@@ -226,4 +227,25 @@ async fn pressure_is_the_fullest_key() {
     let unlimited: TenantName = "club".parse().unwrap();
     let none = scene.world.services.tenant_quota(&scene.root, &unlimited).await.unwrap().remove(0).quota;
     assert_eq!((none.limited, none.resources, none.namespaces), (false, vec![], vec![]));
+}
+
+#[tokio::test]
+async fn what_no_cluster_knows_is_refused() {
+    let scene = Scene::new().await;
+    let services = &scene.world.services;
+    let gpu = "requests.nvidia.com/gpu";
+    let lack = UnknownKey { key: gpu.parse().unwrap(), known: vec!["amd.com/gpu".to_owned()] };
+    let refused = (ErrorCode::Invalid, vec![format!("resources[{gpu}] quota_device_unknown")]);
+    services.create_plan(&scene.root, "before", &text("pods=5 requests.nvidia.com/gpu=1")).await.unwrap();
+    scene.world.cluster.set_lacks(vec![lack]);
+    let plan = services.create_plan(&scene.root, "gpus", &text("pods=5 requests.nvidia.com/gpu=1")).await.unwrap_err();
+    assert_eq!(wrong(&plan), refused);
+    assert!(plan.message().contains("amd.com/gpu"), "{}", plan.message());
+    assert_eq!(wrong(&scene.limit("requests.nvidia.com/gpu=1").await.unwrap_err()), refused);
+    // None of it can be said of everything; what is in force already stays; who cannot be asked may know it.
+    scene.limit("requests.nvidia.com/gpu=0").await.unwrap();
+    let before = "before".parse().unwrap();
+    services.update_plan(&scene.root, &before, &text("pods=6 requests.nvidia.com/gpu=2"), None).await.unwrap();
+    scene.world.cluster.set_down(Some("gone"));
+    services.create_plan(&scene.root, "gpus", &text("pods=5 requests.nvidia.com/gpu=1")).await.unwrap();
 }

@@ -88,7 +88,8 @@ impl Services {
     ) -> Result<QuotaOverview> {
         let work = async {
             let grant = self.authz.tenant(ctx, tenant, Resource::Quota, Action::Update).await?;
-            let cluster = self.known_cluster(cluster)?.id().clone();
+            let adapter = self.known_cluster(cluster)?;
+            let cluster = adapter.id().clone();
             let limit = match wanted {
                 Wanted::Unlimited => None,
                 Wanted::Plan(name) => {
@@ -107,6 +108,9 @@ impl Services {
                         let message = "limit at least one key, or say that the tenant is not limited";
                         return Err(Error::field(FieldError::new(RESOURCES, "quota_empty", message)));
                     }
+                    let books = self.store.list_books(&grant).await?;
+                    let before = books.iter().find(|book| book.cluster == cluster).and_then(|book| book.limit.as_ref());
+                    self.keys_are_known(&[adapter], &resources, before.map(|limit| &limit.resources)).await?;
                     Some(Limit { plan: None, origin: None, resources, defaults: Default::default() })
                 }
             };

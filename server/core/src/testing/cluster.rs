@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use berth_types::{
-    AppPhase, AppSpec, AppStatus, ClusterId, ErrorCode, FieldError, ListQuery, Page,
+    AppPhase, AppSpec, AppStatus, ClusterId, ErrorCode, FieldError, ListQuery, Page, QuotaKey,
     headroom::{Amounts, Load},
     names::component_object,
     node::{DrainMark, NodeRow, NodeView},
@@ -32,7 +32,7 @@ use crate::{
     error::{Error, Result},
     ports::cluster::{
         AppClaims, AppObject, CacheState, Change, ChangeKind, Cluster, DesiredNamespace, ExecSession, Finding,
-        Freshness, Kept, LogQuery, NamespaceSummary, PodVerdict, Room, Stage, Verdict,
+        Freshness, Kept, LogQuery, NamespaceSummary, PodVerdict, Room, Stage, UnknownKey, Verdict,
     },
     ports::{
         drifts::Drifted,
@@ -59,10 +59,11 @@ pub(super) struct State {
     events: Vec<(String, EventRow)>,
     pub(super) logs: Vec<(String, LogLine)>,
     usage: BTreeMap<String, Vec<UsageRow>>,
-    taken: BTreeMap<String, Taken>,
+    pub(super) taken: BTreeMap<String, Taken>,
     pub(super) namespaces: Vec<DesiredNamespace>,
     pub(super) strange: Vec<Strange>,
     pub(super) drift: BTreeMap<String, Vec<Drifted>>,
+    pub(super) lacks: Vec<UnknownKey>,
     idle_since: Option<Timestamp>,
     down: Option<(Timestamp, String)>,
     /// Why its policies refuse every pod.
@@ -200,11 +201,6 @@ impl FakeCluster {
     pub fn set_usage(&self, namespace: &NamespaceRef, usage: Vec<UsageRow>) {
         self.state.lock().usage.insert(namespace.kube_name.to_string(), usage);
         self.tell(ChangeKind::Usage, &namespace.kube_name, None);
-    }
-
-    /// What the pods of a namespace ask for and use.
-    pub fn set_taken(&self, namespace: &NamespaceRef, taken: Taken) {
-        self.state.lock().taken.insert(namespace.kube_name.to_string(), taken);
     }
 
     /// From now on its policies refuse every pod, or take them all.
@@ -582,6 +578,10 @@ impl Cluster for FakeCluster {
         state.namespaces.retain(|n| n.kube_name != desired.kube_name);
         state.namespaces.push(desired.clone());
         Ok(Kept { changed: !as_it_is || !drift.is_empty(), drift })
+    }
+
+    async fn unknown_keys(&self, keys: &[QuotaKey]) -> Result<Vec<UnknownKey>> {
+        self.unknown(keys)
     }
 
     fn leads(&self) -> bool {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use berth_types::{
-    ClusterId, PlanName, Resources,
+    ClusterId, PlanName, QuotaKey, Resources,
     people::Namespace,
     quota::{
         Plan, PlanRow,
@@ -15,13 +15,13 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{
-    FakeStore,
+    FakeCluster, FakeStore,
     store::{Rows as AllRows, taken},
 };
 use crate::{
     authz::{Grant, PlatformRef, TenantRef},
     error::{Error, Result},
-    ports::quotas::Quotas,
+    ports::{cluster::UnknownKey, quotas::Quotas},
     quota::{Book, Change, Changed, Limit, Share, plan_changed, plan_refusal, plan_unknown, plan_used, refusal},
 };
 
@@ -30,6 +30,19 @@ pub(super) struct Rows {
     plans: Vec<Plan>,
     limits: BTreeMap<(Uuid, ClusterId), Limit>,
     shares: BTreeMap<Uuid, Resources>,
+}
+
+impl FakeCluster {
+    /// From now on it knows none of these keys.
+    pub fn set_lacks(&self, lacks: Vec<UnknownKey>) {
+        self.state.lock().lacks = lacks;
+    }
+
+    pub(super) fn unknown(&self, keys: &[QuotaKey]) -> Result<Vec<UnknownKey>> {
+        self.up()?;
+        let state = self.state.lock();
+        Ok(state.lacks.iter().filter(|one| keys.contains(&one.key)).cloned().collect())
+    }
 }
 
 impl AllRows {

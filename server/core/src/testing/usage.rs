@@ -6,12 +6,12 @@ use async_trait::async_trait;
 use berth_types::ClusterId;
 use uuid::Uuid;
 
-use super::FakeStore;
+use super::{FakeCluster, FakeStore};
 use crate::{
     authz::{Grant, NamespaceRef, PlatformRef, TenantRef},
     error::Result,
     ports::usage::Usages,
-    usage::{Compute, Hour, KEPT, Level, Sample, Slot, Totals},
+    usage::{Compute, Hour, KEPT, Level, Sample, Slot, Taken, Totals},
 };
 
 #[derive(Default)]
@@ -57,6 +57,13 @@ fn beside(a: Hour, b: &Hour) -> Hour {
         stored: a.stored.min(b.stored),
         storage: level(a.storage, b.storage),
         storage_quota: both(a.storage_quota, b.storage_quota),
+    }
+}
+
+impl FakeCluster {
+    /// What the pods of a namespace ask for and use.
+    pub fn set_taken(&self, namespace: &NamespaceRef, taken: Taken) {
+        self.state.lock().taken.insert(namespace.kube_name.to_string(), taken);
     }
 }
 
