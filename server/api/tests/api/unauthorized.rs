@@ -18,6 +18,7 @@ use crate::{
     fixture::{Site, spec},
 };
 
+mod alike;
 mod site;
 
 use site::{given, member, platform, robot, uri};

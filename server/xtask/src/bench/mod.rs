@@ -2,6 +2,7 @@
 //!
 //! The server has one core, the client and the cluster the other. Load is open-loop.
 
+mod alike;
 mod cluster;
 pub mod http;
 mod load;
@@ -60,6 +61,7 @@ struct Scale {
     nodes: usize,
     many_pods: usize,
     seconds: u64,
+    pairs: usize,
 }
 
 /// Measures and prints. Succeeds even where a goal is missed: the table says so.
@@ -71,9 +73,9 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         bail!("taskset is missing: apt-get install util-linux");
     }
     let scale = if options.quick {
-        Scale { apps: 1_000, nodes: 20, many_pods: 10_000, seconds: 3 }
+        Scale { apps: 1_000, nodes: 20, many_pods: 10_000, seconds: 3, pairs: 500 }
     } else {
-        Scale { apps: 10_000, nodes: 200, many_pods: 100_000, seconds: 20 }
+        Scale { apps: 10_000, nodes: 200, many_pods: 100_000, seconds: 20, pairs: 10_000 }
     };
     let apps = options.apps.unwrap_or(scale.apps);
     // 110 pods a node is what a kubelet takes.
@@ -101,6 +103,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
             cache(workspace, &scale, &mut figures),
             start(&parts, &scale, &mut figures),
             lists(&parts, &scale, &mut figures),
+            alike::alike(&parts, scale.pairs, &mut figures),
         ]
     };
 

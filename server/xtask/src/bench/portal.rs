@@ -67,6 +67,17 @@ pub enum Ground {
     Real(PathBuf),
 }
 
+/// Somebody who has a role nowhere.
+#[derive(Debug)]
+pub struct Stranger {
+    /// What they are called.
+    pub name: String,
+    /// For the REST API.
+    pub token: String,
+    /// For pages.
+    pub cookie: String,
+}
+
 /// Both processes, their folder, and who we are to them.
 #[derive(Debug)]
 pub struct Portal {
@@ -124,24 +135,50 @@ impl Portal {
             folder,
         };
         wait("the embedded cluster", Duration::from_secs(60), || Ok(portal.kubeconfig.is_file()))?;
-        let data = portal.folder.join("data");
-        let admin = |arguments: &[&str]| -> Result<String> {
-            let mut command = Command::new(&portal.berth);
-            let said = output(command.arg("admin").args(arguments).arg("--data").arg(&data))?;
-            Ok(String::from_utf8(said)?)
-        };
-        let said = admin(&["create-user", "bench", "--platform-admin"])?;
-        let password = said.lines().find_map(|line| line.strip_prefix("one-time password: "));
-        let password = password.with_context(|| format!("no one-time password in: {said}"))?.to_owned();
-        portal.token = admin(&["create-token", "bench"])?.trim().to_owned();
+        let (password, token) = portal.create_person(&["bench", "--platform-admin"])?;
+        portal.token = token;
         portal.serve(None)?;
         portal.wait_ready()?;
-        portal.cookie = sign_in(portal.port, &password)?;
+        portal.cookie = sign_in(portal.port, "bench", &password)?;
         let mut connection = Connection::open(portal.port)?;
         portal.call(&mut connection, "POST", "/api/v1/tenants", &json!({"name": TENANT, "displayName": "Bench"}))?;
         let path = format!("/api/v1/tenants/{TENANT}/namespaces");
         portal.call(&mut connection, "POST", &path, &json!({"name": NAMESPACE}))?;
         Ok(portal)
+    }
+
+    /// Somebody new: their one-time password and a token.
+    fn create_person(&self, arguments: &[&str]) -> Result<(String, String)> {
+        let admin = |command: &str, arguments: &[&str]| -> Result<String> {
+            let mut admin = Command::new(&self.berth);
+            admin.args(["admin", command]).args(arguments).arg("--data").arg(self.folder.join("data"));
+            Ok(String::from_utf8(output(&mut admin)?)?)
+        };
+        let said = admin("create-user", arguments)?;
+        let password = said.lines().find_map(|line| line.strip_prefix("one-time password: "));
+        let password = password.with_context(|| format!("no one-time password in: {said}"))?.to_owned();
+        Ok((password, admin("create-token", &arguments[..1])?.trim().to_owned()))
+    }
+
+    /// Somebody who signed in and has a role nowhere.
+    ///
+    /// # Errors
+    /// They cannot be made.
+    pub fn stranger(&self) -> Result<Stranger> {
+        let (password, token) = self.create_person(&["stranger"])?;
+        Ok(Stranger { name: "stranger".to_owned(), token, cookie: sign_in(self.port, "stranger", &password)? })
+    }
+
+    /// Gives somebody a role in a namespace beside the one where everything happens.
+    ///
+    /// # Errors
+    /// It is refused.
+    pub fn welcome(&self, name: &str) -> Result<()> {
+        let mut connection = Connection::open(self.port)?;
+        let namespaces = format!("/api/v1/tenants/{TENANT}/namespaces");
+        self.call(&mut connection, "POST", &namespaces, &json!({"name": "beside"}))?;
+        let member = format!("{namespaces}/beside/members/{name}");
+        self.call(&mut connection, "PUT", &member, &json!({"role": "viewer"})).map(drop)
     }
 
     /// Starts the server, on one core when it is named.
@@ -410,12 +447,11 @@ fn app(number: usize, replicas: usize) -> Value {
 }
 
 /// A session's cookie, after the one-time password was changed.
-fn sign_in(port: u16, password: &str) -> Result<String> {
+fn sign_in(port: u16, name: &str, password: &str) -> Result<String> {
     // The requests name the host without its port.
     let origin = "http://127.0.0.1";
     let mut connection = Connection::open(port)?;
-    let answer =
-        connection.send(&Request::form("/sign-in", "", origin, &[("name", "bench"), ("password", password)]))?;
+    let answer = connection.send(&Request::form("/sign-in", "", origin, &[("name", name), ("password", password)]))?;
     let cookie = answer.cookies().collect::<Vec<_>>().join("; ");
     if answer.status != 303 || cookie.is_empty() {
         bail!("sign-in was refused ({}): {}", answer.status, answer.text()?);
