@@ -87,7 +87,7 @@ impl Scene {
         let user: UserName = user.parse().unwrap();
         let user = self.portal.services.store().find_account(&user).await.unwrap().unwrap().user;
         let shop = "shop".parse().unwrap();
-        self.portal.services.store().find_tenant_access(user.id, &shop).await.unwrap().unwrap().role
+        self.portal.services.store().find_tenant_access(user.id, &shop).await.unwrap().and_then(|access| access.role)
     }
 
     /// Who is in, according to a page of the portal.

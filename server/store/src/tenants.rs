@@ -42,6 +42,13 @@ macro_rules! access_columns {
     };
 }
 
+/// Whether the person `$1` has a role on the platform, and so sees every tenant.
+macro_rules! sees_all {
+    () => {
+        "EXISTS (SELECT 1 FROM users s WHERE s.id = $1 AND s.platform_role IS NOT NULL)"
+    };
+}
+
 /// The columns that [`namespace`] reads, from `namespaces n` and `tenants t`.
 macro_rules! namespace_columns {
     () => {
@@ -163,7 +170,12 @@ impl<E: Engine> Tenants for SqlStore<E> {
         const SQL: &str = concat!(
             "SELECT ",
             access_columns!(),
-            " FROM tenants t LEFT JOIN memberships m ON m.tenant_id = t.id AND m.user_id = $1 WHERE t.name = $2"
+            " FROM tenants t LEFT JOIN memberships m ON m.tenant_id = t.id AND m.user_id = $1 WHERE t.name = $2 \
+             AND (m.role IS NOT NULL OR t.id IN (",
+            guest_of!(),
+            ") OR ",
+            sees_all!(),
+            ")"
         );
         self.one(sql(SQL).bind(user).bind(name.as_str()), access).await
     }
@@ -311,7 +323,10 @@ impl<E: Engine> Tenants for SqlStore<E> {
             namespace_columns!(),
             ", r.role FROM tenants t JOIN namespaces n ON n.tenant_id = t.id AND n.name = $3 \
              LEFT JOIN memberships m ON m.tenant_id = t.id AND m.user_id = $1 \
-             LEFT JOIN namespace_roles r ON r.namespace_id = n.id AND r.user_id = $1 WHERE t.name = $2"
+             LEFT JOIN namespace_roles r ON r.namespace_id = n.id AND r.user_id = $1 WHERE t.name = $2 \
+             AND (m.role IS NOT NULL OR r.role IS NOT NULL OR ",
+            sees_all!(),
+            ")"
         );
         let query = sql(SQL).bind(user).bind(tenant.as_str()).bind(name.as_str());
         self.one(query, |row| Ok((access(row)?, namespace_access(row)?))).await
@@ -331,7 +346,9 @@ impl<E: Engine> Tenants for SqlStore<E> {
             ", r.role FROM namespaces n JOIN tenants t ON t.id = n.tenant_id \
              LEFT JOIN memberships m ON m.tenant_id = t.id AND m.user_id = $1 \
              LEFT JOIN namespace_roles r ON r.namespace_id = n.id AND r.user_id = $1 \
-             WHERE n.cluster = $2 AND n.kube_name = $3"
+             WHERE n.cluster = $2 AND n.kube_name = $3 AND (m.role IS NOT NULL OR r.role IS NOT NULL OR ",
+            sees_all!(),
+            ")"
         );
         let query = sql(SQL).bind(user).bind(cluster.as_str()).bind(kube_name);
         self.one(query, |row| Ok((access(row)?, namespace_access(row)?))).await

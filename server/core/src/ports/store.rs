@@ -240,7 +240,8 @@ pub trait People: Send + Sync {
 /// Tenants, their members and namespaces.
 #[async_trait]
 pub trait Tenants: Send + Sync {
-    /// The tenant called `name`, with the person's role in it.
+    /// The tenant called `name`, with the person's role in it; none where they may not know of it. The database itself says so:
+    /// what is read and thrown away takes time, by which one could tell it from what is not there.
     async fn find_tenant_access(&self, user: Uuid, name: &TenantName) -> Result<Option<TenantAccess>>;
     /// The tenants in which the person has a role, in the whole or in a namespace, or `all`; by name.
     async fn list_tenant_access(&self, user: Uuid, all: bool) -> Result<Vec<TenantAccess>>;
@@ -267,7 +268,7 @@ pub trait Tenants: Send + Sync {
     async fn remove_member(&self, grant: &Grant<TenantRef>, user: &UserName) -> Result<()>;
 
     /// The namespace called `name` of the tenant called `tenant`, with the person's role in that and what they were given
-    /// here: asked for by every page and request, hence one question.
+    /// here; none where they may not know of it, as [`Self::find_tenant_access`]. Asked for by every page and request, hence one question.
     async fn find_namespace_access(
         &self,
         user: Uuid,

@@ -62,7 +62,7 @@ impl Scene {
 
     async fn role(&self, who: &str) -> Option<TenantRole> {
         let user = self.world.store.find_account(&who.parse().unwrap()).await.unwrap().unwrap().user.id;
-        self.world.store.find_tenant_access(user, &self.shop).await.unwrap().unwrap().role
+        self.world.store.find_tenant_access(user, &self.shop).await.unwrap().and_then(|access| access.role)
     }
 
     fn last_audit(&self) -> (String, String, String, serde_json::Value) {

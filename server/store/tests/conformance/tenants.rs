@@ -7,12 +7,19 @@ use berth_core::{
     ports::store::{Store, TenantPlaces},
 };
 use berth_types::{
-    Action, ErrorCode, Resource, TenantRole,
+    Action, ErrorCode, PlatformRole, Resource, TenantRole,
     network::{Egress, EgressMode, EgressRange},
     people::Namespace,
 };
 
 use crate::fixture::{add_tenant, add_users, at, grant, id, name, namespace, platform, refused, tenant};
+
+/// Makes somebody an auditor of the platform.
+async fn auditor(store: &dyn Store, user: &str) {
+    let mut user = store.find_account(&name(user)).await.unwrap().unwrap().user;
+    user.platform_role = Some(PlatformRole::Auditor);
+    store.update_user(&platform(), &user).await.unwrap();
+}
 
 pub async fn tenants(store: Arc<dyn Store>) {
     add_users(&*store, &["ann", "bob"]).await;
@@ -23,8 +30,10 @@ pub async fn tenants(store: Arc<dyn Store>) {
 
     let shop = store.find_tenant_access(id(1), &"shop".parse().unwrap()).await.unwrap().expect("found");
     assert_eq!((shop.tenant, shop.role), (tenant(10, "shop"), Some(TenantRole::Owner)));
-    let foreign = store.find_tenant_access(id(2), &"shop".parse().unwrap()).await.unwrap().expect("found");
-    assert_eq!(foreign.role, None);
+    let foreign = async || store.find_tenant_access(id(2), &"shop".parse().unwrap()).await.unwrap();
+    assert!(foreign().await.is_none(), "who may not know of it is not told");
+    auditor(&*store, "bob").await;
+    assert_eq!(foreign().await.expect("found").role, None);
     assert!(store.find_tenant_access(id(1), &"pub".parse().unwrap()).await.unwrap().is_none());
 
     let list = async |user, all| -> Vec<(String, Option<TenantRole>)> {
@@ -126,7 +135,7 @@ pub async fn last_two_owners_cannot_both_go(store: Arc<dyn Store>) {
 }
 
 pub async fn namespaces(store: Arc<dyn Store>) {
-    add_users(&*store, &["ann"]).await;
+    add_users(&*store, &["ann", "bob"]).await;
     let shop = add_tenant(&*store, 10, "shop", id(1)).await;
     let bank = add_tenant(&*store, 11, "bank", id(1)).await;
     let prod = namespace(20, "shop", "prod");
@@ -143,7 +152,7 @@ pub async fn namespaces(store: Arc<dyn Store>) {
     let owner = Some(TenantRole::Owner);
     assert_eq!(find(1, "shop", &prod.name).await, Some(("shop".to_owned(), owner, prod.clone())));
     assert_eq!(find(1, "bank", &prod.name).await, Some(("bank".to_owned(), owner, theirs.clone())));
-    assert_eq!(find(2, "bank", &prod.name).await, Some(("bank".to_owned(), None, theirs.clone())), "no member");
+    assert_eq!(find(2, "bank", &prod.name).await, None, "no member");
     assert_eq!(find(1, "bank", &dev.name).await, None, "another tenant's");
     assert_eq!(find(1, "pub", &prod.name).await, None, "no such tenant");
     let known = async |user, cluster: &str, kube_name: &str| {
@@ -151,7 +160,10 @@ pub async fn namespaces(store: Arc<dyn Store>) {
         found.map(|(access, found)| (access.tenant.name.to_string(), access.role, found.namespace))
     };
     assert_eq!(known(1, "local", &prod.kube_name).await, Some(("shop".to_owned(), owner, prod.clone())));
-    assert_eq!(known(2, "local", &prod.kube_name).await, Some(("shop".to_owned(), None, prod.clone())), "no member");
+    assert_eq!(known(2, "local", &prod.kube_name).await, None, "no member");
+    auditor(&*store, "bob").await;
+    assert_eq!(find(2, "bank", &prod.name).await, Some(("bank".to_owned(), None, theirs.clone())), "sees all");
+    assert_eq!(known(2, "local", &prod.kube_name).await, Some(("shop".to_owned(), None, prod.clone())), "sees all");
     assert_eq!(known(1, "other", &prod.kube_name).await, None, "another cluster's");
     assert_eq!(known(1, "local", "prod").await, None, "its name in the cluster is asked for");
     assert_eq!(store.list_namespaces(&shop).await.unwrap(), [dev.clone(), prod.clone()]);

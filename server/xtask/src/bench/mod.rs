@@ -18,6 +18,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use clap::ValueEnum as _;
 
 use self::{
     http::{Connection, Request},
@@ -50,9 +51,25 @@ pub struct Options {
     /// So many pods for the memory of one.
     #[arg(long)]
     pods: Option<usize>,
+    /// Only this part.
+    #[arg(long, value_enum, conflicts_with_all = ["cluster", "write"])]
+    only: Option<Part>,
     /// Measure this `berth` instead of building one: to compare two versions.
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
+}
+
+/// A part of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// What a pod costs in the cache.
+    Cache,
+    /// Start and memory.
+    Start,
+    /// Pages and lists.
+    Lists,
+    /// What is hidden against what is absent.
+    Alike,
 }
 
 /// How much of everything.
@@ -99,12 +116,14 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     let done = if options.cluster {
         vec![cluster::run(workspace, &parts, &mut figures)]
     } else {
-        vec![
-            cache(workspace, &scale, &mut figures),
-            start(&parts, &scale, &mut figures),
-            lists(&parts, &scale, &mut figures),
-            alike::alike(&parts, scale.pairs, &mut figures),
-        ]
+        let parts_of = Part::value_variants().iter().filter(|part| options.only.is_none_or(|only| only == **part));
+        let measure = |part: &Part| match part {
+            Part::Cache => cache(workspace, &scale, &mut figures),
+            Part::Start => start(&parts, &scale, &mut figures),
+            Part::Lists => lists(&parts, &scale, &mut figures),
+            Part::Alike => alike::alike(&parts, scale.pairs, &mut figures),
+        };
+        parts_of.map(measure).collect()
     };
 
     let machine = report::machine(workspace)?;
