@@ -18,7 +18,7 @@ use crate::{
     error::{Error, Result},
     ports::{
         access::AccessRequests, announcements::Announcements, ci::CiStore, life::Lives, links::Links,
-        namespace_roles::NamespaceRoles, quotas::Quotas, requests::Requests, robots::Robots,
+        namespace_roles::NamespaceRoles, passkeys::Passkeys, quotas::Quotas, requests::Requests, robots::Robots,
         second_factors::SecondFactors, sign_in::SignIns, usage::Usages,
     },
 };
@@ -333,6 +333,7 @@ pub trait Store:
     People
     + SignIns
     + SecondFactors
+    + Passkeys
     + Links
     + Tenants
     + NamespaceRoles
@@ -353,6 +354,7 @@ impl<
     T: People
         + SignIns
         + SecondFactors
+        + Passkeys
         + Links
         + Tenants
         + NamespaceRoles

@@ -47,6 +47,9 @@ pub mod network;
 #[cfg(test)]
 mod node_tests;
 pub mod nodes;
+#[cfg(test)]
+mod passkey_tests;
+pub mod passkeys;
 mod passwords;
 pub mod people;
 pub mod plans;
@@ -98,6 +101,7 @@ pub struct Services {
     notices: Arc<dyn Notices>,
     ways: Arc<sign_in::KnownWays>,
     factors: Arc<second_factors::Factors>,
+    passkeys: Arc<passkeys::Place>,
     announcements: Arc<announcements::Known>,
     usage: Arc<usage::Known>,
     pub(crate) surroundings: Arc<Surroundings>,
@@ -134,6 +138,7 @@ impl Services {
             grace: SignedDuration::from_hours(7 * 24),
             ways: Arc::default(),
             factors: Arc::default(),
+            passkeys: Arc::default(),
             announcements: Arc::default(),
             usage: Arc::default(),
         }
