@@ -37,6 +37,8 @@ pub const HOME: &str = "/";
 pub const SIGN_IN: &str = "/sign-in";
 /// Where a code is asked for besides the password.
 pub const SIGN_IN_CODE: &str = "/sign-in/code";
+/// Where a passkey is asked for in place of name and password.
+pub const SIGN_IN_PASSKEY: &str = "/sign-in/passkey";
 /// Sign-out, a form only.
 pub const SIGN_OUT: &str = "/sign-out";
 /// An invitation that was opened.
@@ -110,6 +112,18 @@ pub fn sign_in(next: &str) -> String {
 #[must_use]
 pub fn sign_in_code(next: &str) -> String {
     with_query(SIGN_IN_CODE, [("next", if next == HOME { "" } else { next })])
+}
+
+/// A passkey in place of name and password, then on to `next`.
+#[must_use]
+pub fn sign_in_passkey(next: &str) -> String {
+    with_query(SIGN_IN_PASSKEY, [("next", if next == HOME { "" } else { next })])
+}
+
+/// One of one's passkeys.
+#[must_use]
+pub fn passkey(id: impl Display) -> String {
+    format!("{SECOND_FACTOR}/{id}")
 }
 
 /// The link of an invitation.

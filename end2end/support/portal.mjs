@@ -92,16 +92,17 @@ export async function withCluster(...command) {
 
 export class Portal {
   /**
-   * @param {{ apart?: boolean, env?: Record<string, string> }} options `apart`: with the cluster in another process; `env`: settings
-   * as variables.
+   * @param {{ apart?: boolean, named?: boolean, env?: Record<string, string> }} options `apart`: with the cluster in another process;
+   * `named`: at `localhost`, which it knows; `env`: settings as variables.
    */
-  static async start({ apart = false, env = {} } = {}) {
+  static async start({ apart = false, named = false, env = {} } = {}) {
     const portal = new Portal();
     portal.env = env;
     portal.folder = await mkdtemp(join(tmpdir(), 'berth-e2e-'));
     portal.data = join(portal.folder, 'data');
     portal.port = await freePort();
-    portal.url = `http://127.0.0.1:${portal.port}`;
+    portal.url = `http://${named ? 'localhost' : '127.0.0.1'}:${portal.port}`;
+    if (named) portal.env = { ...env, BERTH_PUBLIC_URL: portal.url };
     if (KUBECONFIG) portal.cluster = { kubeconfig: KUBECONFIG };
     else if (apart) portal.cluster = await startCluster(portal.folder);
     portal.firstPassword = await portal.createUser('captain', '--platform-admin');

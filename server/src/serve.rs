@@ -18,6 +18,7 @@ use berth_core::{
         pages::SharedPages,
     },
     services::audit_log::Checkpointed,
+    webauthn,
 };
 use berth_oidc::Oidc;
 use berth_sim::Sim;
@@ -128,6 +129,7 @@ impl Portal {
             .with_rules(settings.rules())
             .with_grace(settings.grace())
             .with_second_factors(seal_key, settings.required_second_factor())
+            .with_passkeys(webauthn::Site::of(settings.public_url.as_deref()))
             .with_surroundings(settings.surroundings(link.own_namespace.as_deref())?)
             .with_notices(Arc::new(notices::Logged));
         tasks.spawn(keep(

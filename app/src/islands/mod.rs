@@ -22,6 +22,8 @@ mod morph;
 #[cfg(feature = "hydrate")]
 mod palette;
 #[cfg(feature = "hydrate")]
+mod passkey;
+#[cfg(feature = "hydrate")]
 mod screen;
 #[cfg(feature = "hydrate")]
 mod small;
@@ -35,6 +37,7 @@ pub fn start() {
     small::start();
     form_check::start();
     headroom::start();
+    passkey::start();
     palette::start();
     live::start();
     for element in dom::all("[data-island='log']") {

@@ -19,6 +19,7 @@ pub mod links;
 pub mod members;
 pub mod namespace;
 pub mod network;
+pub mod passkeys;
 pub mod quotas;
 pub mod requests;
 pub mod robots;
@@ -35,6 +36,7 @@ pub const AREAS: &[&[Entry]] = &[
     home::ENTRIES,
     session::ENTRIES,
     second_factor::ENTRIES,
+    passkeys::ENTRIES,
     links::ENTRIES,
     invitations::ENTRIES,
     account::ENTRIES,

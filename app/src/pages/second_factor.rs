@@ -1,4 +1,4 @@
-//! A code besides the password: asked for at sign-in; added and removed in one's own account.
+//! A code or a passkey besides the password: asked for at sign-in; added and removed in one's own account.
 
 use berth_core::{
     Error, Result,
@@ -6,14 +6,22 @@ use berth_core::{
         pages::{Access, PageResponse, StepChange},
         sign_in::Refused,
     },
-    services::second_factors::Enrolment,
+    services::{
+        passkeys::{NewPasskey, Waiting},
+        second_factors::{Enrolment, Proof},
+    },
+    webauthn::Unavailable,
 };
 use berth_types::{ErrorCode, people::SecondFactors};
 use futures::FutureExt;
 use leptos::prelude::*;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{session::next, tokens::secret};
+use super::{
+    passkeys::{self, Ask, ask_form},
+    session::next,
+    tokens::secret,
+};
 use crate::{
     components::{
         Button, Field, Form, Icon, button, card, door, empty, field,
@@ -30,7 +38,7 @@ use crate::{
 
 /// The pages of this area.
 pub const ENTRIES: &[Entry] = &[
-    Entry::page(paths::SIGN_IN_CODE, Access::Public, |cx| async move { Ok(code_page(&cx, Form::default())) }.boxed())
+    Entry::page(paths::SIGN_IN_CODE, Access::Public, |cx| async move { code_page(&cx, Form::default()).await }.boxed())
         .form(|cx| finish(cx).boxed()),
     Entry::page(paths::SECOND_FACTOR, Access::SignedIn, |cx| page(cx, Form::default()).boxed())
         .form(|cx| change(cx).boxed()),
@@ -41,35 +49,53 @@ const FEW: i64 = 3;
 /// Longest thing that is a code: a recovery code with some spaces.
 const CODE_MAX: usize = 40;
 
-fn code_page(cx: &Cx, form: Form) -> Answer {
+async fn code_page(cx: &Cx, form: Form) -> Result<Answer> {
     if cx.ctx.person().is_some() {
-        return PageResponse::redirect(next(cx)).into();
+        return Ok(PageResponse::redirect(next(cx)).into());
     }
-    if cx.request.step.is_none() {
-        return PageResponse::redirect(paths::sign_in(next(cx))).into();
-    }
+    let waiting = match &cx.request.step {
+        Some(secret) => cx.services.look_at_second_step(&cx.ctx, secret).await?,
+        None => None,
+    };
+    let Some(waiting) = waiting else { return Ok(PageResponse::redirect(paths::sign_in(next(cx))).into()) };
     let status = form.status();
     let title = tr::factors::code_title(cx.lang());
-    Page::new(title, Place::Nowhere, code_view(cx.ui(), &form, next(cx).to_owned())).status(status).into()
+    let view = code_view(cx.ui(), &form, &waiting, next(cx).to_owned());
+    Ok(Page::new(title, Place::Nowhere, view).status(status).into())
 }
 
-fn code_view(ui: Ui, form: &Form, next: String) -> impl IntoView + use<> {
+fn code_view(ui: Ui, form: &Form, waiting: &Waiting, next: String) -> impl IntoView + use<> {
     let l = ui.lang;
-    let code = Field::text("code", tr::factors::code(l))
-        .required()
-        .focus()
-        .mono()
-        .autocomplete("one-time-code")
-        .max(CODE_MAX)
-        .hint(tr::factors::code_hint(l));
+    let passkey = waiting.passkey.as_ref().map(|options| {
+        let fields = hidden("next", next.clone()).into_any();
+        let label = tr::passkeys::go_on(l);
+        let ask = Ask { kind: "get", options, action: paths::SIGN_IN_CODE, fields, label, at_once: false };
+        view! { <section class="card in"><p>{tr::passkeys::second_what(l)}</p>{ask_form(ui, ask)}</section> }
+    });
+    // Who has passkeys alone types recovery codes alone.
+    let (what, label, hint) = match waiting.app {
+        true => (Some(tr::factors::code_what(l)), tr::factors::code(l), tr::factors::code_hint(l)),
+        false => (None, tr::factors::recovery_code(l), tr::factors::recovery_code_hint(l)),
+    };
+    let mut code = Field::text("code", label).required().mono().max(CODE_MAX).hint(hint);
+    if waiting.app {
+        code = code.autocomplete("one-time-code");
+    }
+    if passkey.is_none() {
+        code = code.focus();
+    }
+    let go = if passkey.is_some() { Button::Plain } else { Button::Go };
+    let or = passkey.is_some().then(|| view! { <p class="muted">{tr::sign_in::or(l)}</p> });
     let again = paths::sign_in(&next);
     let body = view! {
+        {summary(ui, form, &["code"])}
+        {passkey}
+        {or}
         <form method="post" action=paths::SIGN_IN_CODE class="card in">
-            {summary(ui, form, &["code"])}
-            <p>{tr::factors::code_what(l)}</p>
+            {what.map(|what| view! { <p>{what}</p> })}
             {hidden("next", next)}
             {field(ui, form, code)}
-            {button(Button::Go, None, tr::factors::go_on(l), None)}
+            {button(go, None, tr::factors::go_on(l), None)}
         </form>
         <p class="small"><a href=again>{tr::factors::begin_again(l)}</a></p>
     };
@@ -78,7 +104,11 @@ fn code_view(ui: Ui, form: &Form, next: String) -> impl IntoView + use<> {
 
 async fn finish(cx: Cx) -> Result<Answer> {
     let step = cx.request.step.as_ref();
-    let finished = cx.services.finish_second_step(&cx.ctx, step, cx.field("code"), &cx.request.user_agent).await;
+    let proof = match cx.field("credential") {
+        "" => Proof::Code(cx.field("code")),
+        answer => Proof::Passkey(answer),
+    };
+    let finished = cx.services.finish_second_step(&cx.ctx, step, proof, &cx.request.user_agent).await;
     let e = match finished {
         Ok(signed_in) => {
             let begun = PageResponse::begin(signed_in, next(&cx));
@@ -93,12 +123,14 @@ async fn finish(cx: Cx) -> Result<Answer> {
     }
     match e.code() {
         ErrorCode::Unauthenticated => {
-            let form = Form { errors: e.fields().to_vec(), ..Form::default() };
-            Ok(code_page(&cx, form))
+            let (at_code, others): (Vec<_>, Vec<_>) = e.fields().iter().cloned().partition(|why| why.field == "code");
+            // A passkey is no field that anybody fills in.
+            let message = others.first().map(|why| tr::field_error(cx.lang(), why));
+            code_page(&cx, Form { errors: at_code, message, ..Form::default() }).await
         }
         ErrorCode::RateLimited => {
             let form = Form { message: Some(explain(&cx, &e)), code: Some(e.code()), ..Form::default() };
-            Ok(code_page(&cx, form).retry_after(&e))
+            Ok(code_page(&cx, form).await?.retry_after(&e))
         }
         _ => Err(e),
     }
@@ -110,6 +142,8 @@ enum Shown {
     State(SecondFactors),
     /// An app that is to be added.
     Enrolment(Enrolment),
+    /// A passkey that is to be added.
+    Passkey(NewPasskey),
     /// Recovery codes, once; and what is said of them.
     Codes(Vec<SecretString>, &'static str),
 }
@@ -124,8 +158,9 @@ async fn show(cx: &Cx, form: Form, shown: Shown) -> Result<Answer> {
     let body = match shown {
         Shown::State(state) => {
             let password = cx.services.has_password(&cx.ctx).await?;
-            state_view(ui, &form, &state, password, next(cx))
+            state_view(ui, &form, &state, password, cx.services.passkey_site().err(), next(cx))
         }
+        Shown::Passkey(new) => passkeys::new_view(ui, &form, &new, next(cx)),
         Shown::Enrolment(enrolment) => enrolment_view(ui, &form, &enrolment, next(cx)),
         Shown::Codes(codes, said) => codes_view(ui, &codes, said, next(cx)),
     };
@@ -139,56 +174,94 @@ async fn show(cx: &Cx, form: Form, shown: Shown) -> Result<Answer> {
     Ok(Page::new(tr::factors::title(l), place, view).status(status).into())
 }
 
-fn state_view(ui: Ui, form: &Form, state: &SecondFactors, password: bool, next: &str) -> AnyView {
+fn state_view(
+    ui: Ui,
+    form: &Form,
+    state: &SecondFactors,
+    password: bool,
+    no_passkeys: Option<Unavailable>,
+    next: &str,
+) -> AnyView {
     let l = ui.lang;
+    let has_any = state.authenticator_since.is_some() || !state.passkeys.is_empty();
+    if !password && !has_any {
+        return note(Tone::Info, view! { <p>{tr::factors::provider(l)}</p> }.into_any()).into_any();
+    }
     let current = Field::password("current", tr::factors::your_password(l), "current-password").required();
     let next = hidden("next", next.to_owned());
-    let Some(since) = state.authenticator_since else {
-        if !password {
-            return note(Tone::Info, view! { <p>{tr::factors::provider(l)}</p> }.into_any()).into_any();
-        }
+    let lacks = |text: &'static str| note(Tone::Info, view! { <p>{text}</p> }.into_any());
+    let no_app = (!state.available && state.authenticator_since.is_none()).then(|| lacks(tr::factors::unavailable(l)));
+    let no_passkeys = no_passkeys.map(|why| lacks(passkeys::unavailable(l, why)));
+    let add_passkey = state.passkeys_available.then(|| {
+        let look = if has_any { Button::Plain } else { Button::Go };
+        button(look, Some(Icon::Key), tr::passkeys::add(l), Some("begin-passkey"))
+    });
+    let add_app = (state.available && state.authenticator_since.is_none()).then(|| {
+        let look = if has_any || state.passkeys_available { Button::Plain } else { Button::Go };
+        button(look, Some(Icon::Plus), tr::factors::add(l), Some("begin"))
+    });
+    let adding = add_passkey.is_some() || add_app.is_some();
+    if !has_any {
         let required = state.required.then(|| note(Tone::Warn, view! { <p>{tr::factors::required(l)}</p> }.into_any()));
-        if !state.available {
-            return note(Tone::Info, view! { <p>{tr::factors::unavailable(l)}</p> }.into_any()).into_any();
-        }
-        return view! {
-            {required}
-            <section class="card narrow">
-                {empty(Icon::Lock, tr::factors::none(l), tr::factors::none_hint(l), None)}
+        let add = adding.then(|| {
+            view! {
                 <form class="in" method="post">
                     {summary(ui, form, &["current"])}
                     {next}
                     {field(ui, form, current)}
-                    <div class="actions">{button(Button::Go, Some(Icon::Plus), tr::factors::add(l), Some("begin"))}</div>
+                    <div class="actions">{add_passkey}{add_app}</div>
                 </form>
+            }
+        });
+        return view! {
+            {required}
+            {no_app}
+            <section class="card narrow">
+                {empty(Icon::Lock, tr::factors::none(l), tr::factors::none_hint(l), None)}
+                {add}
             </section>
+            {no_passkeys}
         }
         .into_any();
-    };
+    }
     let left = state.recovery_codes_left;
     let few = (left <= FEW).then(|| note(Tone::Warn, view! { <p>{tr::factors::few(l)}</p> }.into_any()));
+    let since = state.authenticator_since.map(|since| {
+        view! { <dt>{tr::factors::app(l)}</dt><dd>{tr::factors::since(l)}" "{on(since)}</dd> }
+    });
+    let remove = state.authenticator_since.map(|_| {
+        view! {
+            <button class="btn danger" name="do" value="remove" data-confirm=tr::factors::remove_sure(l)>
+                {tr::factors::remove(l)}
+            </button>
+        }
+    });
+    let listed = (!state.passkeys.is_empty()).then(|| {
+        let table = passkeys::listed(ui, &state.passkeys);
+        view! { <div class="narrow-wrap">{card(tr::passkeys::title(l), None, table)}</div> }
+    });
     let change = view! {
         <form class="in" method="post">
             {summary(ui, form, &["current"])}
             {next}
             {field(ui, form, current)}
             <div class="actions">
+                {add_passkey}
+                {add_app}
                 {button(Button::Plain, None, tr::factors::new_codes(l), Some("codes"))}
-                <button class="btn danger" name="do" value="remove" data-confirm=tr::factors::remove_sure(l)>
-                    {tr::factors::remove(l)}
-                </button>
+                {remove}
             </div>
         </form>
     };
     view! {
         {few}
         <div class="card narrow in">
-            <dl class="facts">
-                <dt>{tr::factors::app(l)}</dt><dd>{tr::factors::since(l)}" "{on(since)}</dd>
-                <dt>{tr::factors::codes(l)}</dt><dd>{tr::factors::left(l, left)}</dd>
-            </dl>
+            <dl class="facts">{since}<dt>{tr::factors::codes(l)}</dt><dd>{tr::factors::left(l, left)}</dd></dl>
         </div>
+        {listed}
         <div class="narrow-wrap">{card(tr::factors::change(l), None, change.into_any())}</div>
+        {no_app}
+        {no_passkeys}
     }
     .into_any()
 }
@@ -244,21 +317,41 @@ fn codes_view(ui: Ui, codes: &[SecretString], said: &'static str, next: &str) ->
     .into_any()
 }
 
+/// Shows the recovery codes that came with a first factor, or goes back to what there is.
+async fn added(cx: &Cx, codes: Vec<SecretString>) -> Result<Answer> {
+    let l = cx.lang();
+    if codes.is_empty() {
+        return Ok(done(paths::SECOND_FACTOR, tr::factors::added(l)));
+    }
+    show(cx, Form::default(), Shown::Codes(codes, tr::factors::made(l))).await
+}
+
 async fn change(cx: Cx) -> Result<Answer> {
-    const SECRET: &[&str] = &["current", "code", "enrolment"];
+    const SECRET: &[&str] = &["current", "code", "enrolment", "credential"];
     let l = cx.lang();
     let current = SecretString::from(cx.field("current"));
     let token = SecretString::from(cx.field("enrolment"));
     let refused: Error = match cx.field("do") {
         "confirm" => match cx.services.confirm_authenticator(&cx.ctx, &token, cx.field("code")).await {
-            Ok(codes) => return show(&cx, Form::default(), Shown::Codes(codes, tr::factors::made(l))).await,
+            Ok(codes) => return added(&cx, codes).await,
+            Err(e) => e,
+        },
+        "confirm-passkey" => {
+            let (name, answer) = (cx.field("name"), cx.field("credential"));
+            match cx.services.confirm_passkey(&cx.ctx, &token, name, answer).await {
+                Ok(codes) => return added(&cx, codes).await,
+                Err(e) => e,
+            }
+        }
+        "begin-passkey" => match cx.services.begin_passkey(&cx.ctx, &current).await {
+            Ok(new) => return show(&cx, Form::default(), Shown::Passkey(new)).await,
             Err(e) => e,
         },
         "codes" => match cx.services.new_recovery_codes(&cx.ctx, &current).await {
             Ok(codes) => return show(&cx, Form::default(), Shown::Codes(codes, tr::factors::made_anew(l))).await,
             Err(e) => e,
         },
-        "remove" => match cx.services.remove_my_second_factors(&cx.ctx, &current).await {
+        "remove" => match cx.services.remove_my_authenticator(&cx.ctx, &current).await {
             Ok(()) => return Ok(done(paths::SECOND_FACTOR, tr::factors::removed(l))),
             Err(e) => e,
         },
@@ -268,10 +361,21 @@ async fn change(cx: Cx) -> Result<Answer> {
             Err(e) => e,
         },
     };
-    let form = Form::refused(&cx, SECRET, refused)?;
-    // A code that was wrong is typed again, for the same secret.
-    match cx.services.look_at_enrolment(&cx.ctx, &token, &cx.request.base) {
-        Ok(enrolment) if cx.field("do") == "confirm" => show(&cx, form, Shown::Enrolment(enrolment)).await,
+    let mut form = Form::refused(&cx, SECRET, refused)?;
+    // A passkey is no field that anybody fills in: what is wrong with it is said without one.
+    if let Some(at) = form.errors.iter().position(|why| why.field == "credential" && why.code != "taken") {
+        form.message = Some(tr::field_error(l, &form.errors.remove(at)));
+    }
+    match cx.field("do") {
+        // A code that was wrong is typed again, for the same secret; a name for the same question.
+        "confirm" => match cx.services.look_at_enrolment(&cx.ctx, &token, &cx.request.base) {
+            Ok(enrolment) => show(&cx, form, Shown::Enrolment(enrolment)).await,
+            Err(_) => page(cx, form).await,
+        },
+        "confirm-passkey" if form.errors_of("name").next().is_some() => {
+            let new = cx.services.look_at_passkey(&cx.ctx, token).await?;
+            show(&cx, form, Shown::Passkey(new)).await
+        }
         _ => page(cx, form).await,
     }
 }

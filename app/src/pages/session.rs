@@ -7,12 +7,14 @@ use berth_core::{
         sign_in::Refused,
     },
     services::{second_factors::Entered, sign_in::WaysIn},
+    webauthn::Wrong,
 };
 use berth_types::{ErrorCode, FieldError, ProviderName};
 use futures::FutureExt;
 use leptos::prelude::*;
 use secrecy::SecretString;
 
+use super::passkeys::sign_in_button;
 use crate::{
     components::{
         Button, Field, Form, Icon, button, door, field,
@@ -76,7 +78,11 @@ async fn sign_in_page(cx: Cx) -> Result<Answer> {
     sign_in_form(&cx, Form::default()).await
 }
 
-async fn sign_in_form(cx: &Cx, mut form: Form) -> Result<Answer> {
+/// The page where one signs in, with what came of a try.
+///
+/// # Errors
+/// The store's.
+pub async fn sign_in_form(cx: &Cx, mut form: Form) -> Result<Answer> {
     let status = form.status();
     let ways = cx.services.ways_in().await?;
     form.message = form.message.or_else(|| refused(cx));
@@ -84,11 +90,14 @@ async fn sign_in_form(cx: &Cx, mut form: Form) -> Result<Answer> {
     Ok(Page::new(tr::session::sign_in(cx.lang()), Place::Nowhere, view).status(status).into())
 }
 
-/// Why a sign-in by a provider came to nothing: `web` sends people back with the reason in the query.
+/// Why a sign-in by a provider or a passkey came to nothing: `web` sends people back with the reason in the query.
 #[must_use]
 pub fn refused(cx: &Cx) -> Option<String> {
-    let why = Refused::from_code(cx.query("refused"))?;
-    Some(tr::field_error(cx.lang(), &FieldError::new("provider", why.code(), why.message())))
+    let code = cx.query("refused");
+    let by_provider = Refused::from_code(code).map(|why| (why.code(), why.message()));
+    let by_passkey = Wrong::ALL.into_iter().find(|wrong| wrong.code() == code).map(|why| (why.code(), why.message()));
+    let (code, message) = by_provider.or(by_passkey)?;
+    Some(tr::field_error(cx.lang(), &FieldError::new("provider", code, message)))
 }
 
 /// Where one signs in: with name and password, or by a provider.
@@ -98,15 +107,17 @@ pub fn sign_in_view(ui: Ui, form: Form, next: String, ways: WaysIn) -> impl Into
         .then(|| note(Tone::Warn, tr::sign_in::nowhere(lang).into_any()));
     // What went wrong stands where one tries again.
     let trouble = (!ways.local_accounts).then(|| summary(ui, &form, &[]));
-    let or = (ways.local_accounts && !ways.providers.is_empty())
+    let or = (ways.passkeys || (ways.local_accounts && !ways.providers.is_empty()))
         .then(|| view! { <p class="muted">{tr::sign_in::or(lang)}</p> });
     let providers = provider_forms(ui, ways.providers, &next);
+    let passkey = ways.passkeys.then(|| sign_in_button(ui, &next));
     let local = ways.local_accounts.then(|| local_form(ui, form, next));
     let body = view! {
         {nowhere}
         {trouble}
         {local}
         {or}
+        {passkey}
         {providers}
         {ways.local_accounts.then(|| view! {
             <p class="small"><a href=paths::FORGOT>{tr::links::forgot(lang)}</a></p>

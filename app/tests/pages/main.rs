@@ -11,6 +11,7 @@ mod kubectl;
 mod life;
 mod links;
 mod nodes;
+mod passkeys;
 mod providers;
 mod requests;
 mod robots;

@@ -46,7 +46,7 @@ dto! {
         pub disabled: bool,
         /// The password was given by somebody else and must be changed first.
         pub must_change_password: bool,
-        /// They have a second factor: a code is asked for besides the password.
+        /// They have a second factor: a code or a passkey is asked for besides the password.
         pub second_factor: bool,
         /// When the account was made.
         pub created_at: Timestamp,
@@ -62,8 +62,26 @@ dto! {
         pub recovery_codes_left: i64,
         /// The platform requires a second factor of them.
         pub required: bool,
-        /// Second factors can be added here.
+        /// Authenticator apps can be added here.
         pub available: bool,
+        /// Passkeys, oldest first.
+        pub passkeys: Vec<Passkey>,
+        /// Passkeys can be added here.
+        pub passkeys_available: bool,
+    }
+}
+
+dto! {
+    /// A key that a phone, a computer or a stick keeps for its owner, and that opens this portal alone.
+    pub struct Passkey {
+        /// Never changes.
+        pub id: Uuid,
+        /// What its owner calls it.
+        pub name: String,
+        /// When it was added.
+        pub created_at: Timestamp,
+        /// When it opened the account last.
+        pub last_used_at: Option<Timestamp>,
     }
 }
 

@@ -63,6 +63,15 @@ pub struct Person {
 }
 
 impl Person {
+    /// The browser session in which they ask, if it is one.
+    #[must_use]
+    pub fn session(&self) -> Option<Uuid> {
+        match self.via {
+            Via::Session(id) => Some(id),
+            _ => None,
+        }
+    }
+
     /// Whether all that their roles give is open to them: nothing must be done first.
     #[must_use]
     pub fn is_ready(&self) -> bool {

@@ -300,6 +300,10 @@ impl<'r> Reader<'r> {
         Ok(self.next(|row, at| row.bytes(at))?.map(<[u8]>::to_vec))
     }
 
+    pub(crate) fn bytes(&mut self) -> Result<Vec<u8>> {
+        self.bytes_or_null()?.ok_or_else(|| self.bad("is null"))
+    }
+
     pub(crate) fn digest(&mut self) -> Result<Digest> {
         let bytes = self.next(|row, at| row.bytes(at))?.unwrap_or_default();
         bytes.try_into().map_err(|_| self.bad("is no digest of 32 bytes"))

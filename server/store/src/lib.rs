@@ -24,6 +24,7 @@ mod links;
 mod list;
 mod migrations;
 mod namespace_roles;
+mod passkeys;
 mod people;
 mod postgres;
 mod quotas;

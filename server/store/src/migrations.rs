@@ -88,6 +88,7 @@ const ALL: &[Migration] = &[
     migration!(17, "usage", "0017_usage"),
     migration!(18, "sign_out", "0018_sign_out"),
     migration!(19, "drift", "0019_drift"),
+    migration!(20, "passkeys", "0020_passkeys"),
 ];
 
 /// The version that this program wants.

@@ -19,11 +19,23 @@ use crate::{
     store::{SqlStore, found, taken},
 };
 
+/// Whether `users u` has a second factor.
+macro_rules! has_factor {
+    () => {
+        "(EXISTS (SELECT 1 FROM authenticators f WHERE f.user_id = u.id) \
+         OR EXISTS (SELECT 1 FROM passkeys k WHERE k.user_id = u.id))"
+    };
+}
+pub(crate) use has_factor;
+
 /// The columns that [`user`] reads, from `users u`; a macro, since `concat!` takes only literals.
 macro_rules! user_columns {
     () => {
-        "u.id, u.name, u.display_name, u.platform_role, u.disabled, u.must_change_password, \
-         EXISTS (SELECT 1 FROM authenticators f WHERE f.user_id = u.id), u.created_at"
+        concat!(
+            "u.id, u.name, u.display_name, u.platform_role, u.disabled, u.must_change_password, ",
+            $crate::people::has_factor!(),
+            ", u.created_at"
+        )
     };
 }
 pub(crate) use user_columns;
@@ -371,6 +383,7 @@ impl<E: Engine> People for SqlStore<E> {
             "DELETE FROM idempotency_keys WHERE created_at < $1",
             "DELETE FROM sign_in_attempts WHERE expires_at < $1",
             "DELETE FROM second_steps WHERE expires_at < $1",
+            "DELETE FROM passkey_ceremonies WHERE expires_at < $1",
             "DELETE FROM ci_used WHERE expires_at < $1",
             // Kept for a month, so that who comes late with a link is told why it does nothing.
             "DELETE FROM invitations WHERE expires_at < $1 - 2592000000000",

@@ -13,13 +13,13 @@ use uuid::Uuid;
 
 use crate::{
     engine::{Engine, Reader, Transaction, sql},
-    people::{account, ending_second_steps, ending_sessions, user_columns},
+    people::{account, ending_second_steps, ending_sessions, has_factor, user_columns},
     sign_in::lock_user,
     store::{SqlStore, found, taken},
 };
 
 /// Puts these in place of all recovery codes that somebody has.
-async fn set_codes(transaction: &mut impl Transaction, user: Uuid, codes: &[Digest]) -> Result<()> {
+pub(crate) async fn set_codes(transaction: &mut impl Transaction, user: Uuid, codes: &[Digest]) -> Result<()> {
     const INSERT: &str = "INSERT INTO recovery_codes (user_id, digest) VALUES ($1, $2)";
     transaction.execute(sql("DELETE FROM recovery_codes WHERE user_id = $1").bind(user)).await?;
     for code in codes {
@@ -28,25 +28,52 @@ async fn set_codes(transaction: &mut impl Transaction, user: Uuid, codes: &[Dige
     Ok(())
 }
 
+/// Whether somebody, who is locked, has no second factor yet.
+pub(crate) async fn is_first_factor(transaction: &mut impl Transaction, user: Uuid) -> Result<bool> {
+    const HAVE: &str = concat!("SELECT 1 FROM users u WHERE u.id = $1 AND ", has_factor!());
+    Ok(transaction.fetch(sql(HAVE).bind(user)).await?.is_empty())
+}
+
+/// What goes with a factor of somebody, who is locked: sign-ins that wait, sessions but `keep`, and recovery codes with the last one.
+pub(crate) async fn factor_removed(transaction: &mut impl Transaction, user: Uuid, keep: Option<Uuid>) -> Result<()> {
+    if is_first_factor(transaction, user).await? {
+        set_codes(transaction, user, &[]).await?;
+    }
+    transaction.execute(ending_second_steps(user)).await?;
+    transaction.execute(ending_sessions(user, keep)).await.map(drop)
+}
+
 #[async_trait]
 impl<E: Engine> SecondFactors for SqlStore<E> {
     async fn find_authenticator(&self, user: Uuid) -> Result<Option<Authenticator>> {
         const SQL: &str = "SELECT sealed, created_at, last_step FROM authenticators WHERE user_id = $1";
         self.one(sql(SQL).bind(user), |row| {
-            let sealed = row.bytes_or_null()?.unwrap_or_default();
+            let sealed = row.bytes()?;
             Ok(Authenticator { sealed, created_at: row.time()?, last_step: row.int()? })
         })
         .await
     }
 
-    async fn add_authenticator(&self, user: Uuid, new: &Authenticator, codes: &[Digest]) -> Result<()> {
+    async fn add_authenticator(&self, user: Uuid, new: &Authenticator, codes: &[Digest]) -> Result<bool> {
         const SQL: &str = "INSERT INTO authenticators (user_id, sealed, created_at, last_step) VALUES ($1, $2, $3, $4)";
         let mut transaction = self.engine.begin().await?;
         lock_user(&mut transaction, user).await?;
+        let first = is_first_factor(&mut transaction, user).await?;
         let insert = sql(SQL).bind(user).bind(new.sealed.as_slice()).bind(new.created_at).bind(new.last_step);
         let there = taken("authenticator", || "there is an authenticator app already".to_owned());
         transaction.execute(insert).await.map_err(there)?;
-        set_codes(&mut transaction, user, codes).await?;
+        if first {
+            set_codes(&mut transaction, user, codes).await?;
+        }
+        transaction.commit().await?;
+        Ok(first)
+    }
+
+    async fn remove_authenticator(&self, user: Uuid, keep: Option<Uuid>) -> Result<()> {
+        let mut transaction = self.engine.begin().await?;
+        lock_user(&mut transaction, user).await?;
+        found(transaction.execute(sql("DELETE FROM authenticators WHERE user_id = $1").bind(user)).await?)?;
+        factor_removed(&mut transaction, user, keep).await?;
         transaction.commit().await
     }
 
@@ -61,11 +88,9 @@ impl<E: Engine> SecondFactors for SqlStore<E> {
     }
 
     async fn replace_recovery_codes(&self, user: Uuid, codes: &[Digest]) -> Result<()> {
-        const HAVE: &str = "SELECT 1 FROM authenticators WHERE user_id = $1";
         let mut transaction = self.engine.begin().await?;
         lock_user(&mut transaction, user).await?;
-        let have = transaction.fetch(sql(HAVE).bind(user)).await?;
-        found(have.len() as u64)?;
+        found(u64::from(!is_first_factor(&mut transaction, user).await?))?;
         set_codes(&mut transaction, user, codes).await?;
         transaction.commit().await
     }
@@ -75,13 +100,15 @@ impl<E: Engine> SecondFactors for SqlStore<E> {
         Ok(self.engine.execute(sql(SQL).bind(user).bind(code)).await? > 0)
     }
 
-    async fn remove_second_factors(&self, user: Uuid, keep: Option<Uuid>) -> Result<()> {
+    async fn remove_second_factors(&self, user: Uuid) -> Result<()> {
         let mut transaction = self.engine.begin().await?;
         lock_user(&mut transaction, user).await?;
-        found(transaction.execute(sql("DELETE FROM authenticators WHERE user_id = $1").bind(user)).await?)?;
-        set_codes(&mut transaction, user, &[]).await?;
-        transaction.execute(ending_second_steps(user)).await?;
-        transaction.execute(ending_sessions(user, keep)).await?;
+        let mut removed = 0;
+        for text in ["DELETE FROM authenticators WHERE user_id = $1", "DELETE FROM passkeys WHERE user_id = $1"] {
+            removed += transaction.execute(sql(text).bind(user)).await?;
+        }
+        found(removed)?;
+        factor_removed(&mut transaction, user, None).await?;
         transaction.commit().await
     }
 
@@ -110,6 +137,11 @@ impl<E: Engine> SecondFactors for SqlStore<E> {
             (row.parsed()?, row.int()?)
         };
         Ok(self.one(sql(WHOSE).bind(user), account).await?.map(|account| (account, tries)))
+    }
+
+    async fn look_at_second_step(&self, digest: &Digest, now: Timestamp) -> Result<Option<Uuid>> {
+        const SQL: &str = "SELECT user_id FROM second_steps WHERE digest = $1 AND expires_at > $2";
+        self.one(sql(SQL).bind(digest).bind(now), |row| row.parsed()).await
     }
 
     async fn end_second_step(&self, digest: &Digest) -> Result<bool> {

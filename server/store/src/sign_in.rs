@@ -134,6 +134,60 @@ pub(crate) async fn lock_user(transaction: &mut impl Transaction, user: Uuid) ->
     found(transaction.execute(sql("UPDATE users SET name = name WHERE id = $1").bind(user)).await?)
 }
 
+/// What makes room in a table of things that strangers begin: those that are over go, and those beyond the limits of a network, of a
+/// person, and in all.
+macro_rules! making_room {
+    ($table:literal) => {
+        [
+            concat!("DELETE FROM ", $table, " WHERE expires_at <= $1"),
+            concat!(
+                "DELETE FROM ",
+                $table,
+                " WHERE digest IN (SELECT digest FROM ",
+                $table,
+                " WHERE network = $1 ORDER BY expires_at DESC, digest LIMIT 1000 OFFSET $2)"
+            ),
+            concat!(
+                "DELETE FROM ",
+                $table,
+                " WHERE digest IN (SELECT digest FROM ",
+                $table,
+                " WHERE user_id = $1 ORDER BY expires_at DESC, digest LIMIT 1000 OFFSET $2)"
+            ),
+            concat!(
+                "DELETE FROM ",
+                $table,
+                " WHERE digest IN (SELECT digest FROM ",
+                $table,
+                " ORDER BY expires_at DESC, digest LIMIT 1000 OFFSET $1)"
+            ),
+        ]
+    };
+}
+pub(crate) use making_room;
+
+/// Inserts something that somebody began in a network, for a person where there is one, and makes room with [`making_room`].
+pub(crate) async fn make_room(
+    transaction: &mut impl Transaction,
+    [over, of_network, of_user, overall]: [&'static str; 4],
+    insert: Statement,
+    (network, user): (&str, Option<Uuid>),
+    most: Most,
+    now: Timestamp,
+) -> Result<()> {
+    // One after the other, so that the limits hold for those who begin at once, too, and nobody waits for anybody in a circle.
+    const LOCK: &str = "UPDATE sign_in_settings SET local_accounts = local_accounts";
+    transaction.execute(sql(LOCK)).await?;
+    transaction.execute(sql(over).bind(now)).await?;
+    transaction.execute(insert).await?;
+    transaction.execute(sql(of_network).bind(network).bind(most.of_network)).await?;
+    if let Some(user) = user {
+        transaction.execute(sql(of_user).bind(user).bind(most.of_user)).await?;
+    }
+    transaction.execute(sql(overall).bind(most.overall)).await?;
+    Ok(())
+}
+
 #[async_trait]
 impl<E: Engine> SignIns for SqlStore<E> {
     async fn list_providers(&self) -> Result<Vec<IdentityProvider>> {
@@ -188,19 +242,10 @@ impl<E: Engine> SignIns for SqlStore<E> {
     }
 
     async fn begin_attempt(&self, attempt: &Attempt, most: Most, now: Timestamp) -> Result<()> {
-        // One after the other, so that the limits hold for those who begin at once, too, and nobody waits for anybody in a circle.
-        const LOCK: &str = "UPDATE sign_in_settings SET local_accounts = local_accounts";
-        const OVER: &str = "DELETE FROM sign_in_attempts WHERE expires_at <= $1";
         const SQL: &str = "INSERT INTO sign_in_attempts (digest, provider_id, user_id, return_to, network, expires_at) \
                            VALUES ($1, $2, $3, $4, $5, $6)";
-        const OF_NETWORK: &str = "DELETE FROM sign_in_attempts WHERE digest IN (SELECT digest FROM sign_in_attempts \
-                                  WHERE network = $1 ORDER BY expires_at DESC, digest LIMIT 1000 OFFSET $2)";
-        const OF_USER: &str = "DELETE FROM sign_in_attempts WHERE digest IN (SELECT digest FROM sign_in_attempts \
-                               WHERE user_id = $1 ORDER BY expires_at DESC, digest LIMIT 1000 OFFSET $2)";
-        const OVERALL: &str = "DELETE FROM sign_in_attempts WHERE digest IN (SELECT digest FROM sign_in_attempts \
-                               ORDER BY expires_at DESC, digest LIMIT 1000 OFFSET $1)";
         let user = attempt.user.map(|user| user.to_string());
-        let statement = sql(SQL)
+        let insert = sql(SQL)
             .bind(&attempt.digest)
             .bind(attempt.provider)
             .bind(user.as_deref())
@@ -208,14 +253,8 @@ impl<E: Engine> SignIns for SqlStore<E> {
             .bind(attempt.network.as_str())
             .bind(attempt.expires_at);
         let mut transaction = self.engine.begin().await?;
-        transaction.execute(sql(LOCK)).await?;
-        transaction.execute(sql(OVER).bind(now)).await?;
-        transaction.execute(statement).await?;
-        transaction.execute(sql(OF_NETWORK).bind(attempt.network.as_str()).bind(most.of_network)).await?;
-        if let Some(user) = attempt.user {
-            transaction.execute(sql(OF_USER).bind(user).bind(most.of_user)).await?;
-        }
-        transaction.execute(sql(OVERALL).bind(most.overall)).await?;
+        let whose = (attempt.network.as_str(), attempt.user);
+        make_room(&mut transaction, making_room!("sign_in_attempts"), insert, whose, most, now).await?;
         transaction.commit().await
     }
 

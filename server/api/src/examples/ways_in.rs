@@ -3,7 +3,7 @@
 use berth_types::{
     TenantRole, UserName,
     ci::{CiIssuer, Condition, RobotTrust},
-    people::{Invitation, Robot, SecondFactors},
+    people::{Invitation, Passkey, Robot, SecondFactors},
 };
 use serde_json::{Value, json};
 
@@ -95,6 +95,13 @@ pub(super) fn of(schema: &str) -> Option<Value> {
             recovery_codes_left: 10,
             required: true,
             available: true,
+            passkeys: vec![Passkey {
+                id: id(24),
+                name: "Work laptop".to_owned(),
+                created_at: at(0),
+                last_used_at: Some(at(30)),
+            }],
+            passkeys_available: true,
         }),
         _ => None,
     }

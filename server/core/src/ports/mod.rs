@@ -10,6 +10,7 @@ pub mod life;
 pub mod links;
 pub mod namespace_roles;
 pub mod pages;
+pub mod passkeys;
 pub mod quotas;
 pub mod relay;
 pub mod requests;

@@ -1,4 +1,4 @@
-//! Rows of second factors: authenticator apps, recovery codes, and sign-ins that wait for a code.
+//! Rows of second factors: authenticator apps, recovery codes, and sign-ins that wait for a code. Passkeys have rows of their own.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -34,8 +34,12 @@ pub struct SecondStep {
 pub trait SecondFactors: Send + Sync {
     /// A person's authenticator.
     async fn find_authenticator(&self, user: Uuid) -> Result<Option<Authenticator>>;
-    /// Adds one, with recovery codes in place of any from before. `AlreadyExists` when the person has one.
-    async fn add_authenticator(&self, user: Uuid, new: &Authenticator, codes: &[Digest]) -> Result<()>;
+    /// Adds one; whether it is the person's first second factor, with which these recovery codes come. `AlreadyExists` when the person
+    /// has an authenticator.
+    async fn add_authenticator(&self, user: Uuid, new: &Authenticator, codes: &[Digest]) -> Result<bool>;
+    /// Removes it, ends sign-ins that wait, and all of the person's sessions but `keep`; recovery codes go with the last factor.
+    /// `NotFound` when there is none.
+    async fn remove_authenticator(&self, user: Uuid, keep: Option<Uuid>) -> Result<()>;
     /// Takes the code of a step: of those who come with it at once, one does. Not when it or a later one was taken.
     async fn take_step(&self, user: Uuid, step: i64) -> Result<bool>;
 
@@ -46,15 +50,17 @@ pub trait SecondFactors: Send + Sync {
     /// Uses a recovery code up: of those who come with it at once, one does.
     async fn take_recovery_code(&self, user: Uuid, code: &Digest) -> Result<bool>;
 
-    /// Removes all of it, ends sign-ins that wait for a code, and all of the person's sessions but `keep`. `NotFound` when there is
+    /// Removes all of it, passkeys too, ends sign-ins that wait for a code, and all of the person's sessions. `NotFound` when there is
     /// nothing.
-    async fn remove_second_factors(&self, user: Uuid, keep: Option<Uuid>) -> Result<()>;
+    async fn remove_second_factors(&self, user: Uuid) -> Result<()>;
 
     /// Keeps a step; of one person the `most` that end last stay.
     async fn begin_second_step(&self, step: &SecondStep, most: i64) -> Result<()>;
     /// The account of a step that is open at `now`, unless it is disabled, and how many tries were made of it, this one counted: before
     /// it is known what it is worth, so that who tries many at once has no more of them.
     async fn try_second_step(&self, digest: &Digest, now: Timestamp) -> Result<Option<(Account, i64)>>;
+    /// Whose step that is, if it is open at `now`.
+    async fn look_at_second_step(&self, digest: &Digest, now: Timestamp) -> Result<Option<Uuid>>;
     /// Ends a step; whether it was there.
     async fn end_second_step(&self, digest: &Digest) -> Result<bool>;
 }

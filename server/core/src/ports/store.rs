@@ -18,7 +18,7 @@ use crate::{
     error::{Error, Result},
     ports::{
         access::AccessRequests, announcements::Announcements, ci::CiStore, drifts::Drifts, life::Lives, links::Links,
-        namespace_roles::NamespaceRoles, quotas::Quotas, requests::Requests, robots::Robots,
+        namespace_roles::NamespaceRoles, passkeys::Passkeys, quotas::Quotas, requests::Requests, robots::Robots,
         second_factors::SecondFactors, sign_in::SignIns, usage::Usages,
     },
 };
@@ -334,6 +334,7 @@ pub trait Store:
     People
     + SignIns
     + SecondFactors
+    + Passkeys
     + Links
     + Tenants
     + NamespaceRoles
@@ -355,6 +356,7 @@ impl<
     T: People
         + SignIns
         + SecondFactors
+        + Passkeys
         + Links
         + Tenants
         + NamespaceRoles

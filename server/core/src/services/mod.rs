@@ -50,6 +50,9 @@ pub mod network;
 #[cfg(test)]
 mod node_tests;
 pub mod nodes;
+#[cfg(test)]
+mod passkey_tests;
+pub mod passkeys;
 mod passwords;
 pub mod people;
 pub mod plans;
@@ -103,6 +106,7 @@ pub struct Services {
     notices: Arc<dyn Notices>,
     ways: Arc<sign_in::KnownWays>,
     factors: Arc<second_factors::Factors>,
+    passkeys: Arc<passkeys::Place>,
     announcements: Arc<announcements::Known>,
     usage: Arc<usage::Known>,
     pub(crate) surroundings: Arc<Surroundings>,
@@ -139,6 +143,7 @@ impl Services {
             grace: SignedDuration::from_hours(7 * 24),
             ways: Arc::default(),
             factors: Arc::default(),
+            passkeys: Arc::default(),
             announcements: Arc::default(),
             usage: Arc::default(),
         }

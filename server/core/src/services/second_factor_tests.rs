@@ -11,7 +11,7 @@ use super::{
     Services,
     identity::SignedIn,
     people::NewUser,
-    second_factors::{Begun, Entered, RECOVERY_CODES, Required, STEP, TRIES},
+    second_factors::{Begun, Entered, Proof, RECOVERY_CODES, Required, STEP, TRIES},
 };
 use crate::{
     Actor, OpCtx, Via,
@@ -71,7 +71,7 @@ impl Scene {
     }
 
     async fn finish(&self, begun: &Begun, code: &str) -> Result<SignedIn> {
-        self.services.finish_second_step(&self.nobody(), Some(&begun.secret), code, "Firefox").await
+        self.services.finish_second_step(&self.nobody(), Some(&begun.secret), Proof::Code(code), "Firefox").await
     }
 
     /// Adds an app; its secret and the recovery codes. The code that was used for it is over afterwards.
@@ -200,7 +200,7 @@ async fn a_password_opens_nothing_but_the_next_question() {
     // Neither the sign-in nor the code counts twice.
     assert_eq!(why(scene.finish(&begun, &right).await), "sign_in_step");
     assert_eq!(why(scene.finish(&scene.begin("ann").await, &right).await), "code_used");
-    let none = scene.services.finish_second_step(&scene.nobody(), None, &right, "").await;
+    let none = scene.services.finish_second_step(&scene.nobody(), None, Proof::Code(&right), "").await;
     assert_eq!(why(none), "sign_in_step");
     assert_eq!(why(scene.finish(&Begun { secret: "forged".into(), ..begun }, &right).await), "sign_in_step");
 
@@ -270,9 +270,9 @@ async fn factors_are_removed_by_their_owner_or_an_admin() {
     let (secret, codes) = scene.enrol(&ann).await;
     let other = scene.finish(&scene.begin("ann").await, &scene.code(&secret)).await.unwrap();
 
-    assert_eq!(why(services.remove_my_second_factors(&ann, &"wrong".into()).await), "password_wrong");
+    assert_eq!(why(services.remove_my_authenticator(&ann, &"wrong".into()).await), "password_wrong");
     let waiting = scene.begin("ann").await;
-    services.remove_my_second_factors(&ann, &PASSWORD.into()).await.unwrap();
+    services.remove_my_authenticator(&ann, &PASSWORD.into()).await.unwrap();
     assert_eq!(scene.last(), entry("ann", "second-factor.remove", "done"));
     assert!(!scene.alive(&other).await, "other sessions ended");
     assert_eq!(why(scene.finish(&waiting, codes[0].expose_secret()).await), "sign_in_step");
@@ -347,7 +347,7 @@ async fn who_must_have_one_is_let_in_nowhere_else_first() {
     let begun = scene.services.begin_authenticator(&ctx, &PASSWORD.into(), SITE).await;
     assert_eq!(code(begun), ErrorCode::Forbidden);
     assert_eq!(code(scene.services.new_recovery_codes(&ctx, &PASSWORD.into()).await), ErrorCode::Forbidden);
-    assert_eq!(code(scene.services.remove_my_second_factors(&ctx, &PASSWORD.into()).await), ErrorCode::Forbidden);
+    assert_eq!(code(scene.services.remove_my_authenticator(&ctx, &PASSWORD.into()).await), ErrorCode::Forbidden);
 }
 
 #[tokio::test]

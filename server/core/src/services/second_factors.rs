@@ -1,4 +1,4 @@
-//! A second factor besides the password: an authenticator app, and recovery codes for who lost it. Asked of local accounts alone: who
+//! A second factor besides the password: an authenticator app or a passkey, and recovery codes for who lost it. Asked of local accounts alone: who
 //! comes in by an identity provider has shown there what it wants to see.
 
 use std::time::Duration;
@@ -38,7 +38,7 @@ pub const TRIES: i64 = 5;
 /// Sign-ins of one person that wait for a code; those that end first make room for more.
 const STEPS: i64 = 5;
 /// For how long a secret that was shown may be confirmed.
-const ENROLMENT: Duration = Duration::from_mins(15);
+pub(super) const ENROLMENT: Duration = Duration::from_mins(15);
 /// Recovery codes of a person.
 pub const RECOVERY_CODES: usize = 10;
 /// Bytes of one: too many to be guessed, hence a fast hash of it stands in the database, as of tokens. A slow one would protect what
@@ -76,6 +76,15 @@ impl Required {
 pub(super) struct Factors {
     seal: Option<SealKey>,
     required: Required,
+}
+
+/// What shows that somebody has their second factor.
+#[derive(Debug, Clone, Copy)]
+pub enum Proof<'a> {
+    /// A code of the app, or a recovery code, as it was typed.
+    Code(&'a str),
+    /// What a passkey answers, as the browser hands it on.
+    Passkey(&'a str),
 }
 
 /// What came of a right password.
@@ -151,6 +160,10 @@ fn wrong() -> FieldError {
     refused("code_wrong", "this is not the code that the app shows now")
 }
 
+fn not_recovery() -> FieldError {
+    refused("recovery_wrong", "this is none of your recovery codes, or it was used")
+}
+
 fn used() -> FieldError {
     refused("code_used", "this code was used; wait for the next one")
 }
@@ -188,11 +201,13 @@ impl Services {
             recovery_codes_left: self.store.count_recovery_codes(person.id).await?,
             required: account.password_hash.is_some() && self.factors.required.of(&account.user),
             available: self.factors.seal.is_some(),
+            passkeys: self.store.list_passkeys(person.id).await?.into_iter().map(|passkey| passkey.shown).collect(),
+            passkeys_available: self.passkey_site().is_ok(),
         })
     }
 
     /// The person, if they are in the browser: a token changes nothing about its owner's account.
-    fn in_browser<'a>(&self, ctx: &'a OpCtx) -> Result<&'a Person> {
+    pub(super) fn in_browser<'a>(&self, ctx: &'a OpCtx) -> Result<&'a Person> {
         let person = self.authz.with_password(ctx)?;
         match person.via {
             Via::Session(_) => Ok(person),
@@ -247,7 +262,7 @@ impl Services {
         Ok(shown(self.in_browser(ctx)?, site, &secret, token.clone()))
     }
 
-    /// Adds the app whose first code is `code`; the recovery codes, which come back once.
+    /// Adds the app whose first code is `code`; recovery codes, which come back once, if it is the first factor.
     ///
     /// # Errors
     /// `Invalid` at `code`; `RateLimited`; `AlreadyExists`.
@@ -267,13 +282,14 @@ impl Services {
             let sealed = self.seal()?.seal(secret.expose_secret(), &place(person.id), &*self.random)?;
             let (codes, digests) = self.recovery_codes()?;
             let new = Authenticator { sealed, created_at: now, last_step: step };
-            self.store.add_authenticator(person.id, &new, &digests).await?;
+            let first = self.store.add_authenticator(person.id, &new, &digests).await?;
+            let codes = if first { codes } else { Vec::new() };
             Ok(Done::with(codes, json!({ "secondFactor": "authenticator" })))
         };
         self.audited(ctx, "second-factor.add", ctx.actor.to_string(), None, work).await
     }
 
-    fn recovery_codes(&self) -> Result<(Vec<SecretString>, Vec<Digest>)> {
+    pub(super) fn recovery_codes(&self) -> Result<(Vec<SecretString>, Vec<Digest>)> {
         let made: Result<Vec<_>> = (0..RECOVERY_CODES).map(|_| recovery_code(&*self.random)).collect();
         Ok(made?.into_iter().unzip())
     }
@@ -293,20 +309,16 @@ impl Services {
         self.audited(ctx, "second-factor.codes", ctx.actor.to_string(), None, work).await
     }
 
-    /// Removes the asking person's second factor, and ends their other sessions.
+    /// Removes the asking person's authenticator app, and ends their other sessions.
     ///
     /// # Errors
     /// `Invalid` at `current`; `RateLimited`; `NotFound` without one.
-    pub async fn remove_my_second_factors(&self, ctx: &OpCtx, current: &SecretString) -> Result<()> {
+    pub async fn remove_my_authenticator(&self, ctx: &OpCtx, current: &SecretString) -> Result<()> {
         let work = async {
             let person = self.in_browser(ctx)?;
             self.password_again(ctx, person, current).await?;
-            let keep = match person.via {
-                Via::Session(id) => Some(id),
-                _ => None,
-            };
-            self.store.remove_second_factors(person.id, keep).await?;
-            Ok(Done::plain(()))
+            self.store.remove_authenticator(person.id, person.session()).await?;
+            Ok(Done::with((), json!({ "secondFactor": "authenticator" })))
         };
         self.audited(ctx, "second-factor.remove", ctx.actor.to_string(), None, work).await
     }
@@ -323,7 +335,7 @@ impl Services {
             if ctx.person().is_some_and(|person| person.id == account.user.id) {
                 return Err(Error::field(FieldError::new("user", "own_account", "not for your own account")));
             }
-            self.store.remove_second_factors(account.user.id, None).await?;
+            self.store.remove_second_factors(account.user.id).await?;
             Ok(Done::plain(()))
         };
         self.audited(ctx, "second-factor.remove", user.to_string(), None, work).await
@@ -338,15 +350,15 @@ impl Services {
         Ok(Begun { secret: secret.into(), expires_at })
     }
 
-    /// Ends a sign-in that waits for a code: `secret` is the browser's, `typed` a code of the app, or a recovery code.
+    /// Ends a sign-in that waits for a second factor: `secret` is the browser's.
     ///
     /// # Errors
-    /// `Unauthenticated`, at `code` for one that is wrong, else as a [`refusal`] where all must be begun again; `RateLimited`.
+    /// `Unauthenticated`, at `code` or `credential` for one that is wrong, else as a [`refusal`] where all must be begun again; `RateLimited`.
     pub async fn finish_second_step(
         &self,
         ctx: &OpCtx,
         secret: Option<&SecretString>,
-        typed: &str,
+        proof: Proof<'_>,
         user_agent: &str,
     ) -> Result<SignedIn> {
         let network = format!("network:{}", ctx.network);
@@ -371,7 +383,14 @@ impl Services {
             if !self.store.local_accounts().await? {
                 return Err(refusal(Refused::Local));
             }
-            let by = match self.take_code(ctx, &account, typed).await? {
+            let taken = match (proof, secret) {
+                (Proof::Passkey(answer), Some(secret)) => {
+                    self.take_second_passkey(ctx, &account, secret, answer).await?
+                }
+                (Proof::Code(typed), _) => self.take_code(ctx, &account, typed).await?,
+                (Proof::Passkey(_), None) => return Err(refusal(Refused::Step)),
+            };
+            let by = match taken {
                 Ok(by) => by,
                 Err(why) => {
                     self.count_failure(ctx.now(), &network).await?;
@@ -400,7 +419,7 @@ impl Services {
         // from being taken.
         if let Some(code) = recovery_typed(typed) {
             if !self.store.take_recovery_code(user, &digest(&code)).await? {
-                return Ok(Err(refused("recovery_wrong", "this is none of your recovery codes, or it was used")));
+                return Ok(Err(not_recovery()));
             }
             let left = self.store.count_recovery_codes(user).await?;
             return Ok(Ok(json!({ "secondFactor": "recovery-code", "left": left })));
@@ -410,7 +429,8 @@ impl Services {
         // Counted before it is known, so that those who try at once are no quicker.
         self.count_failure(now, &key).await?;
         let Some(authenticator) = self.store.find_authenticator(user).await? else {
-            return Err(refusal(Refused::Step));
+            // Who has passkeys alone types recovery codes alone.
+            return Ok(Err(not_recovery()));
         };
         let opened = self.seal()?.open(&authenticator.sealed, &place(user));
         let secret = opened.ok_or_else(|| {
@@ -429,11 +449,7 @@ impl Services {
 
 /// Where what a page shows is sealed for: in another session it is worth nothing.
 fn enrolment_place(person: &Person) -> String {
-    let session = match person.via {
-        Via::Session(id) => id,
-        _ => Uuid::nil(),
-    };
-    format!("enrolment of {} in {session}", person.id)
+    format!("enrolment of {} in {}", person.id, person.session().unwrap_or_default())
 }
 
 fn shown(person: &Person, site: &str, secret: &SecretSlice<u8>, token: SecretString) -> Enrolment {

@@ -75,6 +75,8 @@ pub enum Finished {
 pub struct WaysIn {
     /// With name and password.
     pub local_accounts: bool,
+    /// With a passkey of a local account.
+    pub passkeys: bool,
     /// By these providers, each with what it is called.
     pub providers: Vec<(ProviderName, String)>,
 }
@@ -159,8 +161,10 @@ impl Services {
             return Ok(ways);
         }
         let providers = self.store.list_providers().await?.into_iter().filter(|provider| provider.enabled);
+        let local_accounts = self.store.local_accounts().await?;
         let ways = WaysIn {
-            local_accounts: self.store.local_accounts().await?,
+            local_accounts,
+            passkeys: local_accounts && self.passkey_site().is_ok(),
             providers: providers.map(|provider| (provider.name, provider.display_name)).collect(),
         };
         *self.ways.lock() = Some((now, ways.clone()));

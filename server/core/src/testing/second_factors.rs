@@ -11,6 +11,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     ports::{
+        passkeys::{Ceremony, StoredPasskey},
         second_factors::{Authenticator, SecondFactors, SecondStep},
         store::{Account, Digest},
     },
@@ -21,6 +22,8 @@ pub(super) struct Rows {
     authenticators: Vec<(Uuid, Authenticator)>,
     codes: Vec<(Uuid, Digest)>,
     steps: Vec<(SecondStep, i64)>,
+    pub(super) passkeys: Vec<StoredPasskey>,
+    pub(super) ceremonies: Vec<Ceremony>,
 }
 
 impl Rows {
@@ -30,12 +33,18 @@ impl Rows {
     }
 
     pub(super) fn sweep(&mut self, before: Timestamp) -> usize {
-        let had = self.steps.len();
+        let had = self.steps.len() + self.ceremonies.len();
         self.steps.retain(|(step, _)| step.expires_at >= before);
-        had - self.steps.len()
+        self.ceremonies.retain(|ceremony| ceremony.expires_at >= before);
+        had - self.steps.len() - self.ceremonies.len()
     }
 
-    fn set_codes(&mut self, user: Uuid, codes: &[Digest]) {
+    pub(super) fn has_factor(&self, user: Uuid) -> bool {
+        self.authenticators.iter().any(|(whose, _)| *whose == user)
+            || self.passkeys.iter().any(|passkey| passkey.user == user)
+    }
+
+    pub(super) fn set_codes(&mut self, user: Uuid, codes: &[Digest]) {
         self.codes.retain(|(whose, _)| *whose != user);
         self.codes.extend(codes.iter().map(|code| (user, *code)));
     }
@@ -51,6 +60,27 @@ impl AllRows {
         self.sessions.retain(|(s, _)| s.user != user || Some(s.id) == keep);
         (before - self.sessions.len()) as u64
     }
+
+    /// A factor was added, with these codes if it is the first; whether it is.
+    pub(super) fn factor_added(&mut self, user: Uuid, had: bool, codes: &[Digest]) -> Result<bool> {
+        self.account_mut(user)?.user.second_factor = true;
+        if !had {
+            self.factors.set_codes(user, codes);
+        }
+        Ok(!had)
+    }
+
+    /// One was removed.
+    pub(super) fn factor_removed(&mut self, user: Uuid, keep: Option<Uuid>) -> Result<()> {
+        let has = self.factors.has_factor(user);
+        if !has {
+            self.factors.set_codes(user, &[]);
+        }
+        self.factors.password_set(user);
+        self.account_mut(user)?.user.second_factor = has;
+        self.end_sessions_of(user, keep);
+        Ok(())
+    }
 }
 
 #[async_trait]
@@ -60,15 +90,22 @@ impl SecondFactors for FakeStore {
         Ok(rows.factors.authenticators.iter().find(|(whose, _)| *whose == user).map(|(_, known)| known.clone()))
     }
 
-    async fn add_authenticator(&self, user: Uuid, new: &Authenticator, codes: &[Digest]) -> Result<()> {
+    async fn add_authenticator(&self, user: Uuid, new: &Authenticator, codes: &[Digest]) -> Result<bool> {
         let mut rows = self.rows()?;
         if rows.factors.authenticators.iter().any(|(whose, _)| *whose == user) {
             return Err(taken("authenticator", "there is an authenticator app already".to_owned()));
         }
-        rows.account_mut(user)?.user.second_factor = true;
+        rows.account_mut(user)?;
+        let had = rows.factors.has_factor(user);
         rows.factors.authenticators.push((user, new.clone()));
-        rows.factors.set_codes(user, codes);
-        Ok(())
+        rows.factor_added(user, had, codes)
+    }
+
+    async fn remove_authenticator(&self, user: Uuid, keep: Option<Uuid>) -> Result<()> {
+        let mut rows = self.rows()?;
+        let at = rows.factors.authenticators.iter().position(|(whose, _)| *whose == user);
+        rows.factors.authenticators.remove(at.ok_or_else(Error::not_found)?);
+        rows.factor_removed(user, keep)
     }
 
     async fn take_step(&self, user: Uuid, step: i64) -> Result<bool> {
@@ -85,7 +122,7 @@ impl SecondFactors for FakeStore {
 
     async fn replace_recovery_codes(&self, user: Uuid, codes: &[Digest]) -> Result<()> {
         let rows = &mut self.rows()?.factors;
-        if !rows.authenticators.iter().any(|(whose, _)| *whose == user) {
+        if !rows.has_factor(user) {
             return Err(Error::not_found());
         }
         rows.set_codes(user, codes);
@@ -98,15 +135,14 @@ impl SecondFactors for FakeStore {
         Ok(at.map(|at| codes.remove(at)).is_some())
     }
 
-    async fn remove_second_factors(&self, user: Uuid, keep: Option<Uuid>) -> Result<()> {
+    async fn remove_second_factors(&self, user: Uuid) -> Result<()> {
         let mut rows = self.rows()?;
-        let at = rows.factors.authenticators.iter().position(|(whose, _)| *whose == user);
-        rows.factors.authenticators.remove(at.ok_or_else(Error::not_found)?);
-        rows.factors.set_codes(user, &[]);
-        rows.factors.password_set(user);
-        rows.account_mut(user)?.user.second_factor = false;
-        rows.end_sessions_of(user, keep);
-        Ok(())
+        if !rows.factors.has_factor(user) {
+            return Err(Error::not_found());
+        }
+        rows.factors.authenticators.retain(|(whose, _)| *whose != user);
+        rows.factors.passkeys.retain(|passkey| passkey.user != user);
+        rows.factor_removed(user, None)
     }
 
     async fn begin_second_step(&self, step: &SecondStep, most: i64) -> Result<()> {
@@ -131,6 +167,12 @@ impl SecondFactors for FakeStore {
         let (user, tries) = (step.user, *tries);
         let account = rows.account(user).filter(|account| !account.user.disabled).cloned();
         Ok(account.map(|account| (account, tries)))
+    }
+
+    async fn look_at_second_step(&self, digest: &Digest, now: Timestamp) -> Result<Option<Uuid>> {
+        let rows = self.rows()?;
+        let mut open = rows.factors.steps.iter().map(|(step, _)| step);
+        Ok(open.find(|step| step.digest == *digest && step.expires_at > now).map(|step| step.user))
     }
 
     async fn end_second_step(&self, digest: &Digest) -> Result<bool> {

@@ -12,6 +12,7 @@ mod journal;
 mod life;
 mod links;
 mod namespace_roles;
+mod passkeys;
 mod people;
 mod providers;
 mod quotas;
@@ -105,6 +106,10 @@ suite! {
         second_factors::what_goes_with_them,
         second_factors::sign_ins_that_wait,
         second_factors::few_wait_and_none_for_ever,
+        passkeys::passkeys,
+        passkeys::passkeys_count_upwards,
+        passkeys::what_goes_with_a_passkey,
+        passkeys::questions_for_passkeys,
         links::invitations,
         links::invitations_are_accepted,
         links::one_of_many_accepts,

@@ -78,13 +78,13 @@ pub async fn recovery_codes(store: Arc<dyn Store>) {
 
 pub async fn what_goes_with_them(store: Arc<dyn Store>) {
     add_users(&*store, &["ann", "bob"]).await;
-    refused(store.remove_second_factors(id(1), None).await, ErrorCode::NotFound);
+    refused(store.remove_second_factors(id(1)).await, ErrorCode::NotFound);
     for (number, user) in [(1, 1), (2, 1), (3, 2)] {
         store.create_session(&session(number, id(user))).await.unwrap();
         store.begin_second_step(&step(number, user, 100), 5).await.unwrap();
     }
     store.add_authenticator(id(1), &authenticator(), &[digest(1)]).await.unwrap();
-    store.remove_second_factors(id(1), Some(id(2))).await.unwrap();
+    store.remove_authenticator(id(1), Some(id(2))).await.unwrap();
     assert_eq!(store.find_authenticator(id(1)).await.unwrap(), None);
     assert_eq!(store.count_recovery_codes(id(1)).await.unwrap(), 0);
     assert!(!store.find_account(&name("ann")).await.unwrap().expect("ann").user.second_factor);
@@ -95,7 +95,7 @@ pub async fn what_goes_with_them(store: Arc<dyn Store>) {
         assert_eq!(store.end_second_step(&digest(number)).await.unwrap(), waits, "{number}");
     }
     store.add_authenticator(id(1), &authenticator(), &[digest(1)]).await.unwrap();
-    store.remove_second_factors(id(1), None).await.unwrap();
+    store.remove_second_factors(id(1)).await.unwrap();
     assert!(store.find_session(&digest(2), at(10), at(0)).await.unwrap().is_none());
 }
 
