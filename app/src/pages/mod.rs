@@ -21,6 +21,7 @@ pub mod network;
 pub mod quotas;
 pub mod requests;
 pub mod robots;
+pub mod roles;
 pub mod search;
 pub mod second_factor;
 pub mod session;
@@ -51,6 +52,7 @@ pub const AREAS: &[&[Entry]] = &[
     access::ENTRIES,
     members::ENTRIES,
     robots::ENTRIES,
+    roles::ENTRIES,
     network::ENTRIES,
     usage::ENTRIES,
     namespace::ENTRIES,

@@ -14,4 +14,5 @@ mod nodes;
 mod providers;
 mod requests;
 mod robots;
+mod roles;
 mod usage;

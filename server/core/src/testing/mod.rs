@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::{
     Actor, OpCtx, Person, Services, Via,
     audit::AuditKey,
-    authz::{AppRef, Grant, NamespaceRef, PlatformRef, TenantRef},
+    authz::{AppRef, Grant, NamespaceRef, PlatformRef, Rights, TenantRef},
     env::{Clock, ManualClock, SystemRandom},
     error::{Error, Result},
     ports::{
@@ -41,6 +41,7 @@ mod quotas;
 mod relay;
 mod requests;
 mod robots;
+mod roles;
 mod second_factors;
 mod sign_in;
 mod store;
@@ -183,6 +184,7 @@ impl World {
             name: tenant.name,
             display_name: tenant.display_name.into(),
             role: Some(TenantRole::Owner),
+            rights: Rights::from(Some(TenantRole::Owner)),
             halt: None,
         };
         let grant = Grant::unchecked(tenant.clone(), Resource::Membership, Action::Update);
@@ -215,6 +217,7 @@ impl World {
             cluster: row.cluster,
             kube_name: row.kube_name.into(),
             given: None,
+            rights: tenant.rights,
             halt: None,
         }
     }
