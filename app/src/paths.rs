@@ -295,6 +295,18 @@ pub fn members(tenant: impl Display) -> String {
     format!("/t/{tenant}/members")
 }
 
+/// Roles that a tenant made.
+#[must_use]
+pub fn roles(tenant: impl Display) -> String {
+    format!("/t/{tenant}/roles")
+}
+
+/// One of them.
+#[must_use]
+pub fn role(tenant: impl Display, role: impl Display) -> String {
+    format!("/t/{tenant}/roles/{role}")
+}
+
 /// Robots of a tenant.
 #[must_use]
 pub fn robots(tenant: impl Display) -> String {
@@ -421,6 +433,8 @@ mod tests {
             tenant(t),
             members(t),
             invitations(t),
+            roles(t),
+            role(t, "releaser"),
             robots(t),
             robot(t, "deploy"),
             join("secret"),
@@ -451,6 +465,8 @@ mod tests {
         /t/shop
         /t/shop/members
         /t/shop/invitations
+        /t/shop/roles
+        /t/shop/roles/releaser
         /t/shop/robots
         /t/shop/robots/deploy
         /join/secret

@@ -9,6 +9,7 @@ use berth_core::{
 use berth_types::{
     Action, NamespaceName, Resource, TenantName, TenantRole,
     access::{AccessRequest, AccessState},
+    custom_role::CustomRole,
 };
 use futures::FutureExt;
 use leptos::prelude::*;
@@ -16,6 +17,7 @@ use leptos::prelude::*;
 use super::{
     errors::role_name,
     members::{options, role_sent},
+    roles,
 };
 use crate::{
     components::{
@@ -80,13 +82,13 @@ fn verb(cx: &PageCx, action: Action) -> &'static str {
 
 /// What the reader lacks in a tenant; none where nothing of this is why it cannot be done.
 pub async fn missing(cx: &PageCx, tenant: &TenantRef, right: (Resource, Action)) -> Option<Missing> {
-    let lacks = cx.services.authz().lacks(&cx.ctx, tenant.role, right);
+    let lacks = cx.services.authz().lacks(&cx.ctx, tenant.rights, right);
     if lacks { explained(cx, (&tenant.name, None), right).await } else { None }
 }
 
 /// The same in a namespace.
 pub async fn missing_in(cx: &PageCx, namespace: &NamespaceRef, right: (Resource, Action)) -> Option<Missing> {
-    let lacks = cx.services.authz().lacks(&cx.ctx, namespace.role(), right);
+    let lacks = cx.services.authz().lacks(&cx.ctx, namespace.rights, right);
     let place = (&namespace.tenant.name, Some(&namespace.name));
     if lacks { explained(cx, place, right).await } else { None }
 }
@@ -129,6 +131,7 @@ pub fn told(ui: Ui, missing: &Missing) -> AnyView {
 /// What the page shows.
 struct Model {
     namespaces: Vec<NamespaceName>,
+    own: Vec<CustomRole>,
     whole: bool,
     mine: Vec<AccessRequest>,
     form: Form,
@@ -146,6 +149,7 @@ async fn page(cx: Cx, refused: Option<Form>) -> Result<Answer> {
     let could = |resource, action| cx.services.authz().could(&cx.ctx, &grant, resource, action);
     let model = Model {
         namespaces: seen.iter().map(|n| n.name.clone()).collect(),
+        own: roles::own(&cx, &grant.name).await,
         whole: could(Resource::Access, Action::Create),
         mine,
         form,
@@ -166,7 +170,7 @@ fn view(ui: Ui, m: Model) -> impl IntoView + use<> {
             {summary(ui, &m.form, &["namespace", "role", "reason"])}
             <div class="row">
                 {field(ui, &m.form, Field::select("namespace", tr::access::place(l), places))}
-                {field(ui, &m.form, Field::select("role", tr::common::role(l), options(l, TenantRole::IN_NAMESPACE)))}
+                {field(ui, &m.form, Field::select("role", tr::common::role(l), options(l, TenantRole::IN_NAMESPACE, &m.own)))}
             </div>
             {field(ui, &m.form, Field::area("reason", tr::access::reason(l), 3).required().max(500).hint(tr::access::reason_hint(l)))}
             <div class="actions">{button(Button::Go, None, tr::access::send(l), Some("ask"))}</div>

@@ -97,14 +97,15 @@ fn above(path: &str) -> &str {
     paths::HOME
 }
 
-/// A tenant role's name.
+/// A role's name; of one of a tenant's own, that by which it is given.
 #[must_use]
-pub fn role_name(lang: berth_core::ports::pages::Language, role: TenantRole) -> &'static str {
+pub fn role_name(lang: berth_core::ports::pages::Language, role: TenantRole) -> String {
     match role {
-        TenantRole::Owner => tr::common::role_owner(lang),
-        TenantRole::Admin => tr::common::role_admin(lang),
-        TenantRole::Developer => tr::common::role_developer(lang),
-        TenantRole::Viewer => tr::common::role_viewer(lang),
+        TenantRole::Owner => tr::common::role_owner(lang).to_owned(),
+        TenantRole::Admin => tr::common::role_admin(lang).to_owned(),
+        TenantRole::Developer => tr::common::role_developer(lang).to_owned(),
+        TenantRole::Viewer => tr::common::role_viewer(lang).to_owned(),
+        TenantRole::Custom(name) => name.to_string(),
     }
 }
 

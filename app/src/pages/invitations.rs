@@ -5,12 +5,12 @@ use berth_core::{
     ports::pages::Access,
     services::invitations::{DAYS, Invite},
 };
-use berth_types::{Action, Resource, TenantName, TenantRole, people::Invitation};
+use berth_types::{Action, Resource, TenantName, TenantRole, custom_role::CustomRole, people::Invitation};
 use futures::FutureExt;
 use leptos::prelude::*;
 use secrecy::ExposeSecret;
 
-use super::{errors::role_name, members::roles, tokens::secret};
+use super::{errors::role_name, members::choices, roles, tokens::secret};
 use crate::{
     components::{
         Button, Column, Field, Form, Icon, Tone, button, card, empty, field, form::summary, hidden, note, on, table,
@@ -43,6 +43,8 @@ struct Model {
     /// Into this tenant; none: onto the platform.
     tenant: Option<TenantName>,
     open: Vec<Invitation>,
+    /// The roles that the tenant made.
+    own: Vec<CustomRole>,
     /// Whether the reader may invite.
     may: bool,
     /// Whether they may invite owners.
@@ -68,7 +70,11 @@ async fn list(cx: Cx, form: Form, link: Option<String>) -> Result<Answer> {
             (Place::Admin(AdminNav::People), may, false)
         }
     };
-    let view = view(cx.ui(), Model { tenant, open, may, may_own, form, link });
+    let own = match &tenant {
+        Some(tenant) if may => roles::own(&cx, tenant).await,
+        _ => Vec::new(),
+    };
+    let view = view(cx.ui(), Model { tenant, open, own, may, may_own, form, link });
     let title = tr::links::invitations(l);
     Ok(Page::new(title, place, view).crumb(title, cx.request.path.clone()).status(status).into())
 }
@@ -85,7 +91,7 @@ fn view(ui: Ui, m: Model) -> impl IntoView + 'static {
         view! { <div role="status">{note(Tone::Ok, body.into_any())}</div> }
     });
     let what = if into_tenant { tr::links::invitations_what(l) } else { tr::links::platform_what(l) };
-    let make = m.may.then(|| card(tr::links::invite(l), None, invite_form(ui, m.form, into_tenant, m.may_own)));
+    let make = m.may.then(|| card(tr::links::invite(l), None, invite_form(ui, m.form, into_tenant, m.may_own, &m.own)));
     view! {
         <div class="head"><h1>{tr::links::invitations(l)}</h1><p>{what}</p></div>
         {shown}
@@ -137,7 +143,7 @@ fn open_table(ui: Ui, open: Vec<Invitation>, into_tenant: bool, may: bool) -> An
     table(columns, None, rows)
 }
 
-fn invite_form(ui: Ui, mut form: Form, into_tenant: bool, may_own: bool) -> AnyView {
+fn invite_form(ui: Ui, mut form: Form, into_tenant: bool, may_own: bool, own: &[CustomRole]) -> AnyView {
     let l = ui.lang;
     for (field, value) in [("role", TenantRole::Developer.to_string()), ("days", DAYS.0.to_string())] {
         if form.value(field).is_empty() {
@@ -151,7 +157,7 @@ fn invite_form(ui: Ui, mut form: Form, into_tenant: bool, may_own: bool) -> AnyV
     let days = LIVES.iter().map(|days| (days.to_string(), tr::common::days(l, days))).collect();
     let days = Field::select("days", tr::shell::lives(l), days);
     let role = into_tenant.then(|| {
-        let role = Field::select("role", tr::common::role(l), roles(l, may_own)).hint(tr::shell::roles_hint(l));
+        let role = Field::select("role", tr::common::role(l), choices(l, may_own, own)).hint(tr::shell::roles_hint(l));
         field(ui, &form, role)
     });
     view! {

@@ -6,6 +6,7 @@ use berth_core::{
 };
 use berth_types::{
     Action, FieldError, NamespaceName, Resource, TenantName, TenantRole, UserName,
+    custom_role::CustomRole,
     people::{Member, NamespaceMember},
 };
 use futures::FutureExt;
@@ -14,6 +15,7 @@ use leptos::prelude::*;
 use super::{
     access::{self, Missing},
     errors::role_name,
+    roles,
 };
 use crate::{
     components::{
@@ -41,6 +43,10 @@ pub struct Members {
     pub tenant: TenantName,
     /// Who belongs to it, strongest role first.
     pub members: Vec<Member>,
+    /// The roles that it made.
+    pub own: Vec<CustomRole>,
+    /// Whether the reader may see these.
+    pub may_roles: bool,
     /// Whether the reader may change that.
     pub may_change: bool,
     /// Whether the reader may make and unmake owners.
@@ -62,6 +68,8 @@ async fn members(cx: Cx, form: Form) -> Result<Answer> {
     let model = Members {
         tenant: grant.name.clone(),
         members: cx.services.list_members(&cx.ctx, &grant.name).await?,
+        own: roles::own(&cx, &grant.name).await,
+        may_roles: could(Resource::Role, Action::Read),
         may_change: could(Resource::Membership, Action::Update),
         may_own: could(Resource::Tenant, Action::Delete),
         may_invite: could(Resource::Invitation, Action::Read),
@@ -76,14 +84,15 @@ async fn members(cx: Cx, form: Form) -> Result<Answer> {
     Ok(Page::new(title, place, view).status(status).into())
 }
 
-/// Roles to choose from.
-pub fn options(lang: Language, roles: &[TenantRole]) -> Vec<(String, String)> {
-    roles.iter().map(|r| (r.to_string(), role_name(lang, *r).to_owned())).collect()
+/// Roles to choose from: these, and the tenant's `own`.
+pub fn options(lang: Language, roles: &[TenantRole], own: &[CustomRole]) -> Vec<(String, String)> {
+    let all = roles.iter().map(|r| (r.to_string(), role_name(lang, *r)));
+    all.chain(own.iter().map(|role| (role.name.to_string(), roles::label(role)))).collect()
 }
 
-/// The roles that somebody may give in a tenant.
-pub fn roles(lang: Language, may_own: bool) -> Vec<(String, String)> {
-    options(lang, if may_own { TenantRole::ALL } else { TenantRole::IN_NAMESPACE })
+/// The roles that somebody may give in a tenant, `own` among them.
+pub fn choices(lang: Language, may_own: bool, own: &[CustomRole]) -> Vec<(String, String)> {
+    options(lang, if may_own { TenantRole::ALL } else { TenantRole::IN_NAMESPACE }, own)
 }
 
 /// The form that gives somebody a role.
@@ -154,17 +163,19 @@ pub fn members_view(ui: Ui, inbox: Option<AnyView>, m: Members) -> impl IntoView
     let l = ui.lang;
     let rows: Vec<_> = m.members.iter().map(|member| member_row(ui, &m, member)).collect();
     let form = m.form;
-    let add =
-        m.may_change.then(|| add(ui, form, roles(l, m.may_own), tr::shell::add_member(l), tr::shell::roles_hint(l)));
+    let add = m
+        .may_change
+        .then(|| add(ui, form, choices(l, m.may_own, &m.own), tr::shell::add_member(l), tr::shell::roles_hint(l)));
     let closed = m.closed.as_ref().map(|closed| access::closed(ui, tr::shell::add_member(l), closed));
     let invite = m
         .may_invite
         .then(|| link_button(Button::Plain, Some(Icon::Plus), tr::links::invite(l), paths::invitations(&m.tenant)));
+    let own = m.may_roles.then(|| link_button(Button::Plain, None, tr::roles::roles(l), paths::roles(&m.tenant)));
     let robots = m
         .may_robots
         .then(|| link_button(Button::Plain, Some(Icon::Key), tr::robots::robots(l), paths::robots(&m.tenant)));
     view! {
-        <div class="head"><h1>{tr::common::members(l)}</h1><div class="do">{robots}{invite}{closed}</div></div>
+        <div class="head"><h1>{tr::common::members(l)}</h1><div class="do">{own}{robots}{invite}{closed}</div></div>
         {inbox}
         <section class="card" aria-label=tr::common::members(l)>
             {table(
@@ -192,7 +203,7 @@ fn member_row(ui: Ui, m: &Members, member: &Member) -> AnyView {
     let changeable = robot.is_none() && m.may_change && (m.may_own || member.role != TenantRole::Owner);
     let change = changeable.then(|| {
         let sure = tr::shell::remove_member_sure(l, &member.display_name);
-        change(ui, (&member.user, &member.display_name), member.role, roles(l, m.may_own), sure)
+        change(ui, (&member.user, &member.display_name), member.role, choices(l, m.may_own, &m.own), sure)
     });
     let user = match robot.filter(|_| m.may_robots) {
         Some(robot) => view! { <a href=paths::robot(&m.tenant, robot)>{member.user.to_string()}</a> }.into_any(),
@@ -252,6 +263,8 @@ pub struct Here {
     pub members: Vec<NamespaceMember>,
     /// The roles that the reader may give here; none: they may not.
     pub may_give: Vec<TenantRole>,
+    /// The roles that the tenant made, of which they may give all.
+    pub own: Vec<CustomRole>,
     /// Why none, where it is for want of a role.
     pub closed: Option<Missing>,
     /// The form to give somebody a role.
@@ -268,7 +281,8 @@ async fn here(cx: Cx, form: Form) -> Result<Answer> {
     let may_give = if may { TenantRole::IN_NAMESPACE.to_vec() } else { Vec::new() };
     let closed = access::missing_in(&cx, &grant, (Resource::Membership, Action::Update)).await;
     let inbox = access::inbox(&cx, &tenant, Some(&namespace)).await?;
-    let model = Here { tenant: tenant.clone(), namespace: namespace.clone(), members, may_give, closed, form };
+    let own = if may { roles::own(&cx, &tenant).await } else { Vec::new() };
+    let model = Here { tenant: tenant.clone(), namespace: namespace.clone(), members, may_give, own, closed, form };
     let title = tr::access::access(cx.lang());
     let place = Place::Namespace(tenant, namespace, NamespaceNav::Access);
     let view = here_view(cx.ui(), inbox, model);
@@ -281,7 +295,7 @@ pub fn here_view(ui: Ui, inbox: Option<AnyView>, m: Here) -> impl IntoView + 'st
     let rows: Vec<_> = m.members.iter().map(|member| row_here(ui, &m, member)).collect();
     let form = m.form;
     let closed = m.closed.as_ref().map(|closed| access::closed(ui, tr::access::give(l), closed));
-    let choices = options(l, &m.may_give);
+    let choices = options(l, &m.may_give, &m.own);
     let add = (!choices.is_empty()).then(|| add(ui, form, choices, tr::access::give(l), tr::access::give_hint(l)));
     view! {
         <div class="head">
@@ -310,9 +324,10 @@ fn row_here(ui: Ui, m: &Here, member: &NamespaceMember) -> AnyView {
     let who = (&member.user, member.display_name.as_str());
     // What a robot may is changed where it is kept.
     let person = member.user.as_robot().is_none();
-    let change = member.given.filter(|given| person && m.may_give.contains(given)).map(|given| {
+    let changeable = |given: &TenantRole| given.is_custom() && !m.may_give.is_empty() || m.may_give.contains(given);
+    let change = member.given.filter(|given| person && changeable(given)).map(|given| {
         let sure = tr::access::take_away_sure(l, &member.display_name, &m.namespace);
-        change(ui, who, given, options(l, &m.may_give), sure)
+        change(ui, who, given, options(l, &m.may_give, &m.own), sure)
     });
     let from = match (member.given, member.tenant_role) {
         (Some(_), None) => tr::access::only_here(l).to_owned(),

@@ -23,6 +23,7 @@ pub mod passkeys;
 pub mod quotas;
 pub mod requests;
 pub mod robots;
+pub mod roles;
 pub mod search;
 pub mod second_factor;
 pub mod session;
@@ -54,6 +55,7 @@ pub const AREAS: &[&[Entry]] = &[
     access::ENTRIES,
     members::ENTRIES,
     robots::ENTRIES,
+    roles::ENTRIES,
     network::ENTRIES,
     usage::ENTRIES,
     namespace::ENTRIES,

@@ -7,6 +7,7 @@ use berth_core::{
 };
 use berth_types::{
     Action, NamespaceName, Resource, RobotName, TenantName, TenantRole,
+    custom_role::CustomRole,
     people::{ApiToken, Robot},
 };
 use futures::FutureExt;
@@ -15,6 +16,7 @@ use leptos::prelude::*;
 use super::{
     errors::role_name,
     members::{options, role_sent},
+    roles,
     tokens::{self, Fresh, Whose},
     trusts::{self, Trusts},
 };
@@ -42,6 +44,8 @@ struct Model {
     tenant: TenantName,
     robots: Vec<Robot>,
     namespaces: Vec<NamespaceName>,
+    /// The roles that the tenant made.
+    own: Vec<CustomRole>,
     /// Whether the reader may make some.
     may: bool,
     form: Form,
@@ -56,7 +60,10 @@ async fn list(cx: Cx, form: Form) -> Result<Answer> {
     let seen = authz.visible_namespaces(&cx.ctx, &grant).await?;
     let namespaces = seen.iter().map(|namespace| namespace.name.clone()).collect();
     let may = authz.could(&cx.ctx, &grant, Resource::Robot, Action::Create);
-    let view = list_view(cx.ui(), Model { tenant: tenant.clone(), robots, namespaces, may, form });
+    let view = list_view(
+        cx.ui(),
+        Model { tenant: tenant.clone(), robots, namespaces, own: roles::own(&cx, &tenant).await, may, form },
+    );
     let title = tr::robots::robots(cx.lang());
     let page = Page::new(title, Place::Tenant(tenant.clone(), TenantNav::Members), view);
     Ok(page.crumb(title, paths::robots(&tenant)).status(status).into())
@@ -64,7 +71,7 @@ async fn list(cx: Cx, form: Form) -> Result<Answer> {
 
 fn list_view(ui: Ui, m: Model) -> impl IntoView + 'static {
     let l = ui.lang;
-    let make = m.may.then(|| card(tr::robots::new(l), None, new_form(ui, m.form, &m.namespaces)));
+    let make = m.may.then(|| card(tr::robots::new(l), None, new_form(ui, m.form, &m.namespaces, &m.own)));
     view! {
         <div class="head"><h1>{tr::robots::robots(l)}</h1><p>{tr::robots::what(l)}</p></div>
         <section class="card" aria-label=tr::robots::robots(l)>{robot_table(ui, &m.tenant, m.robots)}</section>
@@ -129,7 +136,7 @@ fn description(ui: Ui, form: &Form) -> AnyView {
     )
 }
 
-fn new_form(ui: Ui, mut form: Form, namespaces: &[NamespaceName]) -> AnyView {
+fn new_form(ui: Ui, mut form: Form, namespaces: &[NamespaceName], own: &[CustomRole]) -> AnyView {
     let l = ui.lang;
     if form.value("role").is_empty() {
         form.values.push(("role".to_owned(), TenantRole::Developer.to_string()));
@@ -137,7 +144,7 @@ fn new_form(ui: Ui, mut form: Form, namespaces: &[NamespaceName]) -> AnyView {
     let name = Field::text("name", tr::common::name(l)).required().max(RobotName::MAX).mono().placeholder("deploy");
     let whole = (String::new(), tr::access::whole_tenant(l).to_owned());
     let places = std::iter::once(whole).chain(namespaces.iter().map(|n| (n.to_string(), n.to_string()))).collect();
-    let role = Field::select("role", tr::common::role(l), options(l, TenantRole::IN_NAMESPACE));
+    let role = Field::select("role", tr::common::role(l), options(l, TenantRole::IN_NAMESPACE, own));
     view! {
         <form class="in" method="post">
             {summary(ui, &form, &["name", "description", "role", "namespace"])}
@@ -193,6 +200,7 @@ struct Shown {
 /// What a robot's page shows.
 struct OneModel {
     robot: Robot,
+    own: Vec<CustomRole>,
     tokens: Vec<ApiToken>,
     trusts: Trusts,
     /// Whether the reader may change it and make tokens.
@@ -217,7 +225,10 @@ async fn one(cx: Cx, mut shown: Shown) -> Result<Answer> {
     let (may, may_remove) = (could(Action::Update), could(Action::Delete));
     let trust = std::mem::take(&mut shown.trust);
     let trusts = trusts::load(&cx, (&tenant, &name, &robot.user), may, trust).await?;
-    let view = one_view(cx.ui(), OneModel { robot, tokens, trusts, may, may_remove, shown });
+    let view = one_view(
+        cx.ui(),
+        OneModel { robot, own: roles::own(&cx, &tenant).await, tokens, trusts, may, may_remove, shown },
+    );
     let page = Page::new(name.to_string(), Place::Tenant(tenant.clone(), TenantNav::Members), view);
     let page = page.crumb(tr::robots::robots(cx.lang()), paths::robots(&tenant));
     Ok(page.crumb(name.to_string(), paths::robot(&tenant, &name)).status(status).into())
@@ -235,7 +246,7 @@ fn one_view(ui: Ui, m: OneModel) -> impl IntoView + 'static {
                 ("disabled", disabled.to_owned()),
             ])
         });
-        let role = Field::select("role", tr::common::role(l), options(l, TenantRole::IN_NAMESPACE));
+        let role = Field::select("role", tr::common::role(l), options(l, TenantRole::IN_NAMESPACE, &m.own));
         let disabled = Field::check("disabled", tr::robots::disable(l)).hint(tr::robots::disable_hint(l));
         let body = view! {
             <form class="in" method="post">

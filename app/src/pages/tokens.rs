@@ -127,13 +127,7 @@ pub fn wanted(cx: &Cx) -> Result<(TokenScope, Duration)> {
         text.parse().map(Some).map_err(refused)
     }
     let days: u64 = cx.field("expiresInDays").trim().parse().unwrap_or(0);
-    let mut actions = Vec::new();
-    for (_, text) in cx.request.form.iter().flatten().filter(|(key, _)| key == ACTIONS) {
-        let refused = |e: berth_types::role::NoRight| {
-            Error::field(FieldError::new(ACTIONS, "action_unknown", e.to_string()).param("value", text))
-        };
-        actions.push(text.parse().map_err(refused)?);
-    }
+    let actions = actions_sent(cx, ACTIONS)?;
     let scope = TokenScope {
         read_only: cx.field("scope.readOnly") == "on",
         tenant: name(cx, "scope.tenant")?,
@@ -141,6 +135,21 @@ pub fn wanted(cx: &Cx) -> Result<(TokenScope, Duration)> {
         actions,
     };
     Ok((scope, Duration::from_secs(days.saturating_mul(86_400))))
+}
+
+/// The actions that were chosen in the form's `field`.
+///
+/// # Errors
+/// `Invalid` at `field` for what is no action.
+pub fn actions_sent(cx: &Cx, field: &'static str) -> Result<Vec<Right>> {
+    let sent = cx.request.form.iter().flatten().filter(|(key, _)| key == field);
+    sent.map(|(_, text)| {
+        let refused = |e: berth_types::role::NoRight| {
+            Error::field(FieldError::new(field, "action_unknown", e.to_string()).param("value", text))
+        };
+        text.parse().map_err(refused)
+    })
+    .collect()
 }
 
 /// The form again, with what was wrong.
@@ -202,13 +211,27 @@ pub fn new(ui: Ui, mut form: Form, tenants: Option<Vec<TenantName>>, platform: b
 /// The actions that a token can be limited to: those of the platform, too, for who has a role on it.
 fn actions(ui: Ui, form: &Form, platform: bool) -> AnyView {
     let l = ui.lang;
-    let chosen = |right: &Right| {
-        let word = right.to_string();
-        form.values.iter().any(|(key, value)| key == ACTIONS && *value == word)
-    };
     let all: Vec<Right> =
         rights().filter(|right| platform || rule_for(right.resource, right.action).tenant.is_some()).collect();
-    let open = all.iter().any(&chosen);
+    let open = form.values.iter().any(|(key, _)| key == ACTIONS);
+    view! {
+        <details open=open>
+            <summary>{tr::tokens::only_actions(l)}</summary>
+            <p class="hint">{tr::tokens::only_actions_hint(l)}</p>
+            {action_table(ui, form, ACTIONS, &all)}
+        </details>
+    }
+    .into_any()
+}
+
+/// A box to tick for each of `all`, in the form's `name`; a row a resource, with what comes along.
+#[must_use]
+pub fn action_table(ui: Ui, form: &Form, name: &'static str, all: &[Right]) -> AnyView {
+    let l = ui.lang;
+    let chosen = |right: &Right| {
+        let word = right.to_string();
+        form.values.iter().any(|(key, value)| key == name && *value == word)
+    };
     let rows: Vec<_> = Resource::ALL
         .iter()
         .filter_map(|resource| {
@@ -227,7 +250,7 @@ fn actions(ui: Ui, form: &Form, platform: bool) -> AnyView {
                     let there = own.iter().find(|right| right.action == *action);
                     let tick = there.map(|right| {
                         let (word, on) = (right.to_string(), chosen(right));
-                        view! { <input type="checkbox" name=ACTIONS value=word.clone() checked=on aria-label=word /> }
+                        view! { <input type="checkbox" name=name value=word.clone() checked=on aria-label=word /> }
                     });
                     view! { <td>{tick}</td> }
                 })
@@ -251,14 +274,7 @@ fn actions(ui: Ui, form: &Form, platform: bool) -> AnyView {
         Column::text(tr::tokens::delete(l)),
         Column::text(tr::tokens::along(l)),
     ];
-    view! {
-        <details open=open>
-            <summary>{tr::tokens::only_actions(l)}</summary>
-            <p class="hint">{tr::tokens::only_actions_hint(l)}</p>
-            {table(columns, None, rows)}
-        </details>
-    }
-    .into_any()
+    table(columns, None, rows)
 }
 
 /// A secret that is shown once, with a button to copy it where the browser part runs.

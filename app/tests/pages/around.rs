@@ -219,6 +219,7 @@ async fn nothing_opens_without_rights() {
             .replace("{namespace}", "dev")
             .replace("{app}", "web")
             .replace("{pod}", "web-1")
+            .replace("{role}", "releaser")
             .replace("{robot}", "deploy")
             .replace("{passkey}", "00000000-0000-0000-0000-00000000000a")
             .replace("{node}", "node-1")

@@ -15,4 +15,5 @@ mod passkeys;
 mod providers;
 mod requests;
 mod robots;
+mod roles;
 mod usage;

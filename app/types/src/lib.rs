@@ -12,6 +12,7 @@ pub mod app_validate;
 pub mod audit;
 pub mod capacity;
 pub mod ci;
+pub mod custom_role;
 pub mod drift;
 pub mod error;
 pub mod headroom;
@@ -32,6 +33,7 @@ pub mod usage;
 
 pub use app::{AppSpec, Component};
 pub use app_status::{AppPhase, AppStatus, Cause, CauseCode, Evidence};
+pub use custom_role::RoleName;
 pub use error::{ErrorCode, FieldError, Problem};
 pub use list::{ListQuery, Page, SortKey};
 pub use names::{

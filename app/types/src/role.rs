@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::custom_role::RoleName;
+
 macro_rules! words {
     ($(#[$doc:meta])* $type:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
         $(#[$doc])*
@@ -46,19 +48,99 @@ words!(
     }
 );
 
-words!(
-    /// A role in one tenant. Stronger roles come first.
-    TenantRole {
-        /// Everything, including giving the tenant away or up.
-        Owner = "owner",
-        /// Members, namespaces and quota split.
-        Admin = "admin",
-        /// Apps: deploy, change, terminal.
-        Developer = "developer",
-        /// Looks, reads logs.
-        Viewer = "viewer",
+/// A role in one tenant or namespace. Stronger ones come first; what one of a tenant's own gives, the tenant says, and it stands
+/// where lists show it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TenantRole {
+    /// Everything, including giving the tenant away or up.
+    Owner,
+    /// Members, namespaces and quota split.
+    Admin,
+    /// Apps: deploy, change, terminal.
+    Developer,
+    /// One that the tenant made of the matrix's actions.
+    Custom(RoleName),
+    /// Looks, reads logs.
+    Viewer,
+}
+
+impl TenantRole {
+    /// Those that every tenant has.
+    pub const ALL: &'static [Self] = &[Self::Owner, Self::Admin, Self::Developer, Self::Viewer];
+
+    /// The word used in the API, the database and the translations.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Owner => "owner",
+            Self::Admin => "admin",
+            Self::Developer => "developer",
+            Self::Viewer => "viewer",
+            Self::Custom(name) => name.as_str(),
+        }
     }
-);
+
+    /// The one called `text`: one that every tenant has, or one that a tenant may have, if such a name can be.
+    #[must_use]
+    pub fn from_word(text: &str) -> Option<Self> {
+        let built_in = Self::ALL.iter().copied().find(|role| role.as_str() == text);
+        built_in.or_else(|| text.parse().ok().map(Self::Custom))
+    }
+
+    /// Where it stands among roles, the strongest first.
+    #[must_use]
+    pub fn place(self) -> i64 {
+        match self {
+            Self::Owner => 0,
+            Self::Admin => 1,
+            Self::Developer => 2,
+            Self::Custom(_) => 3,
+            Self::Viewer => 4,
+        }
+    }
+
+    /// Whether it is one of a tenant's own.
+    #[must_use]
+    pub fn is_custom(self) -> bool {
+        matches!(self, Self::Custom(_))
+    }
+}
+
+impl std::fmt::Display for TenantRole {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for TenantRole {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for TenantRole {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        let no_role =
+            || serde::de::Error::custom("owner, admin, developer, viewer, or the name of a role of the tenant's own");
+        Self::from_word(&text).ok_or_else(no_role)
+    }
+}
+
+#[cfg(feature = "schema")]
+impl utoipa::PartialSchema for TenantRole {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        utoipa::openapi::ObjectBuilder::new()
+            .schema_type(utoipa::openapi::schema::Type::String)
+            .description(Some("`owner`, `admin`, `developer`, `viewer`, or one of the tenant's own roles by its name."))
+            .pattern(Some("^[a-z]([-a-z0-9]*[a-z0-9])?$"))
+            .max_length(Some(RoleName::MAX))
+            .into()
+    }
+}
+
+#[cfg(feature = "schema")]
+impl utoipa::ToSchema for TenantRole {}
 
 words!(
     /// What an action is done to. A new one without a row in the matrix fails the build.
@@ -81,6 +163,8 @@ words!(
         Suspension = "suspension",
         /// A person's role in a tenant.
         Membership = "membership",
+        /// A role that a tenant makes for itself.
+        Role = "role",
         /// A link that brings somebody into a tenant.
         Invitation = "invitation",
         /// A tenant's account for machines, with its tokens.
@@ -215,6 +299,24 @@ mod tests {
             assert_eq!(TenantRole::strongest(tenant, here), want, "{tenant:?} {here:?}");
             assert_eq!(TenantRole::strongest(here, tenant), want, "{here:?} {tenant:?}");
         }
+    }
+
+    #[test]
+    fn a_role_of_the_tenant_s_own_is_a_word_as_the_others() {
+        for role in TenantRole::ALL {
+            assert_eq!(TenantRole::from_word(role.as_str()), Some(*role));
+            assert!(!role.is_custom());
+        }
+        let own = TenantRole::from_word("releaser").unwrap_or(Viewer);
+        assert!(own.is_custom() && own.as_str() == "releaser");
+        assert_eq!(serde_json::to_value(own).ok(), Some("releaser".into()));
+        assert_eq!(serde_json::from_value::<TenantRole>("releaser".into()).ok(), Some(own));
+        for wrong in ["", "Owner", "a b", "member", "new", "-x", &"x".repeat(31)] {
+            assert_eq!(TenantRole::from_word(wrong), None, "{wrong}");
+        }
+        let mut sorted = [Viewer, own, Owner, Developer];
+        sorted.sort();
+        assert_eq!(sorted, [Owner, Developer, own, Viewer]);
     }
 
     #[test]

@@ -61,5 +61,5 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 
 {{- /* What roles give people: Berth makes these itself, and the controller may make no others. */ -}}
 {{- define "berth.clusterRoles" -}}
-[berth-owner, berth-admin, berth-developer, berth-viewer, berth-platform-reader, berth-node-keeper]
+[berth-owner, berth-admin, berth-developer, berth-viewer, berth-platform-reader, berth-node-keeper, berth-may-app-read, berth-may-app-create, berth-may-app-update, berth-may-app-delete, berth-may-workload-read, berth-may-workload-delete, berth-may-log-read, berth-may-exec-create]
 {{- end }}

@@ -21,7 +21,7 @@ use crate::{
     examples,
     handlers::{
         access, admin, announcements, app_actions, apps, audit, invitations, me, members, namespaces, nodes,
-        preflight::PREFLIGHT, providers, quotas, requests, robots, tenants, workloads,
+        preflight::PREFLIGHT, providers, quotas, requests, robots, roles, tenants, workloads,
     },
     logs,
     problem::PROBLEM_JSON,
@@ -78,6 +78,7 @@ const LISTS: &[(&str, &Columns)] = &[
     ("list_members", &members::MEMBERS),
     ("list_namespace_members", &members::MEMBERS),
     ("list_access_requests", &access::ACCESS),
+    ("list_roles", &roles::OWN),
     ("list_robots", &robots::ROBOTS),
     ("list_robot_tokens", &me::TOKENS),
     ("list_invitations", &invitations::INVITATIONS),
@@ -108,6 +109,7 @@ const WATCHED: &[&str] = &["list_apps", "get_app", "list_pods", "list_events"];
 /// Changes that honour `If-Match`.
 const VERSIONED: &[&str] = &[
     "update_tenant",
+    "replace_role",
     "set_network",
     "replace_plan",
     "replace_provider",
@@ -120,6 +122,8 @@ const VERSIONED: &[&str] = &[
 const TAGGED: &[&str] = &[
     "create_tenant",
     "update_tenant",
+    "create_role",
+    "replace_role",
     "set_network",
     "create_plan",
     "replace_plan",
@@ -424,6 +428,7 @@ fn path_parameters(path: &str) -> Vec<Parameter> {
                 "namespace" => ("The namespace's name within the tenant.", name(30), json!("prod")),
                 "app" => ("The app's name.", name(40), json!("checkout")),
                 "trust" => ("The trust's id.", string(), json!("0193f0a0-0000-7000-8000-00000000000c")),
+                "role" => ("The role's name within the tenant.", name(30), json!("releaser")),
                 "robot" => ("The robot's name within the tenant.", name(30), json!("deploy")),
                 "user" => ("What the person signs in as.", name(40), json!("alice")),
                 "plan" => ("The plan's name.", name(30), json!("small")),

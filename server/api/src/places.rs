@@ -5,7 +5,9 @@ use axum::{
     http::request::Parts,
 };
 use berth_core::Error;
-use berth_types::{AppName, ClusterId, NamespaceName, PlanName, ProviderName, RobotName, TenantName, UserName};
+use berth_types::{
+    AppName, ClusterId, NamespaceName, PlanName, ProviderName, RobotName, RoleName, TenantName, UserName,
+};
 use serde::{Deserialize, de::DeserializeOwned};
 use uuid::Uuid;
 
@@ -34,6 +36,12 @@ pub(crate) struct InTenant {
 pub(crate) struct OfMember {
     pub tenant: TenantName,
     pub user: UserName,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct OfRole {
+    pub tenant: TenantName,
+    pub role: RoleName,
 }
 
 #[derive(Deserialize)]

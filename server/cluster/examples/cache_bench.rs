@@ -91,8 +91,14 @@ async fn main() {
     println!("{} pods in {took:.2?} (generating the JSON included)", cluster.pods_cached());
     println!("resident memory: {} bytes a pod, at the peak {}", live / pods, peak / pods);
 
-    let tenant =
-        TenantRef { id: Uuid::nil(), name: "shop".parse().unwrap(), display_name: "".into(), role: None, halt: None };
+    let tenant = TenantRef {
+        id: Uuid::nil(),
+        name: "shop".parse().unwrap(),
+        display_name: "".into(),
+        role: None,
+        rights: Default::default(),
+        halt: None,
+    };
     let namespace = NamespaceRef {
         tenant,
         id: Uuid::nil(),
@@ -100,6 +106,7 @@ async fn main() {
         cluster: ClusterId::local(),
         kube_name: "shop-0".into(),
         given: None,
+        rights: Default::default(),
         halt: None,
     };
     let namespace = Grant::unchecked(namespace, Resource::Workload, Action::Read);

@@ -1,13 +1,14 @@
 //! What each role may do in a namespace, as ClusterRoles: the cluster's side of the role matrix.
 //!
 //! RoleBindings in a tenant's namespaces give them to the groups `berth:tenant:{tenant}:{role}`, and in one namespace alone to
-//! `berth:namespace:{tenant}:{namespace}:{role}`.
+//! `berth:namespace:{tenant}:{namespace}:{role}`. Roles that a tenant makes are bound to one ClusterRole for each right that means
+//! something in a cluster: their content is the tenant's, and who may write roles of any content in a cluster could give away all.
 
 use berth_core::{
-    authz::{matrix::allows, platform_group},
-    ports::cluster::cluster_role,
+    authz::{Rights, matrix::allows, platform_group},
+    ports::cluster::{CLUSTER_RIGHTS, cluster_right, cluster_role},
 };
-use berth_types::{Action, PlatformRole, Resource, TenantRole};
+use berth_types::{Action, PlatformRole, Resource, Right, TenantRole};
 use serde_json::{Value, json};
 
 use crate::{meta, rest::Kind};
@@ -18,7 +19,7 @@ pub const PLATFORM_READER: &str = "berth-platform-reader";
 /// ClusterRole of who keeps nodes, in the whole cluster.
 pub const NODE_KEEPER: &str = "berth-node-keeper";
 
-fn may(tenant: Option<TenantRole>, platform: Option<PlatformRole>, resource: Resource, action: Action) -> bool {
+fn may(tenant: Rights, platform: Option<PlatformRole>, resource: Resource, action: Action) -> bool {
     allows(platform, tenant, resource, action)
 }
 
@@ -27,7 +28,7 @@ fn rule(groups: &[&str], resources: &[&str], verbs: &[&str]) -> Value {
 }
 
 /// The rules of a role, from the matrix.
-fn rules(tenant: Option<TenantRole>, platform: Option<PlatformRole>) -> Vec<Value> {
+fn rules(tenant: Rights, platform: Option<PlatformRole>) -> Vec<Value> {
     let may = |resource, action| may(tenant, platform, resource, action);
     let mut rules = Vec::new();
     let mut verbs = Vec::new();
@@ -88,20 +89,25 @@ fn cluster_role_object(name: &str, rules: &[Value]) -> Value {
 pub fn cluster_roles() -> Vec<Value> {
     let mut roles: Vec<Value> = TenantRole::ALL
         .iter()
-        .map(|role| cluster_role_object(&cluster_role(*role), &rules(Some(*role), None)))
+        .map(|role| cluster_role_object(&cluster_role(*role), &rules(Some(*role).into(), None)))
         .collect();
+    roles.extend(CLUSTER_RIGHTS.iter().map(|(resource, action)| {
+        let right = Rights::from_iter([Right { resource: *resource, action: *action }]);
+        cluster_role_object(&cluster_right((*resource, *action)), &rules(right, None))
+    }));
     // What emptying a node takes: the mark and the cordon, and to ask pods to go. Looking is the reader's.
     let keep = [rule(&[""], &["nodes"], &["get", "patch"]), rule(&[""], &["pods/eviction"], &["create"])];
     roles.push(cluster_role_object(NODE_KEEPER, &keep));
     // Admin and auditor see the same inside of tenants; see the test.
-    roles.push(cluster_role_object(PLATFORM_READER, &rules(None, Some(PlatformRole::Auditor))));
+    roles.push(cluster_role_object(PLATFORM_READER, &rules(Rights::NONE, Some(PlatformRole::Auditor))));
     roles
 }
 
 /// Who keeps nodes: the platform roles that may by the matrix.
 #[must_use]
 pub fn node_keepers() -> Value {
-    let groups = PlatformRole::ALL.iter().filter(|role| may(None, Some(**role), Resource::Node, Action::Update));
+    let groups =
+        PlatformRole::ALL.iter().filter(|role| may(Rights::NONE, Some(**role), Resource::Node, Action::Update));
     let subject = |role: &PlatformRole| json!({ "apiGroup": RBAC, "kind": "Group", "name": platform_group(*role) });
     json!({
         "apiVersion": Kind::CLUSTER_ROLE_BINDING.api_version,
@@ -116,6 +122,9 @@ const RBAC: &str = "rbac.authorization.k8s.io";
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn grants(role: &Value, group: &str, resource: &str, verb: &str) -> bool {
@@ -166,6 +175,46 @@ mod tests {
             }
             assert!(!role.to_string().contains('*'), "{role}");
         }
-        assert_eq!(rules(None, Some(PlatformRole::Admin)), rules(None, Some(PlatformRole::Auditor)));
+        let platform = |role| rules(Rights::NONE, Some(role));
+        assert_eq!(platform(PlatformRole::Admin), platform(PlatformRole::Auditor));
+    }
+
+    /// The ways that rules open, one by one.
+    fn ways(rules: &[Value]) -> BTreeSet<String> {
+        let words = |rule: &Value, key: &str| -> Vec<String> {
+            rule[key].as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned()).collect()
+        };
+        let mut ways = BTreeSet::new();
+        for rule in rules {
+            for group in words(rule, "apiGroups") {
+                for resource in words(rule, "resources") {
+                    ways.extend(words(rule, "verbs").into_iter().map(|verb| format!("{verb} {resource}.{group}")));
+                }
+            }
+        }
+        ways
+    }
+
+    #[test]
+    fn rights_one_by_one_are_the_role() {
+        let roles = cluster_roles();
+        let of = |name: &str| {
+            let role = roles.iter().find(|role| role["metadata"]["name"] == name).unwrap();
+            ways(role["rules"].as_array().unwrap())
+        };
+        for role in TenantRole::ALL {
+            let rights = Rights::from(Some(*role));
+            let held = CLUSTER_RIGHTS.into_iter().filter(|(resource, action)| rights.contains(*resource, *action));
+            let together: BTreeSet<String> = held.flat_map(|right| of(&cluster_right(right))).collect();
+            assert_eq!(together, of(&cluster_role(*role)), "{role}");
+        }
+        // All others mean nothing there.
+        for resource in Resource::ALL {
+            for action in Action::ALL {
+                let means =
+                    !rules(Rights::from_iter([Right { resource: *resource, action: *action }]), None).is_empty();
+                assert_eq!(means, CLUSTER_RIGHTS.contains(&(*resource, *action)), "{resource}.{action}");
+            }
+        }
     }
 }

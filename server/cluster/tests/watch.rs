@@ -78,8 +78,14 @@ async fn run(script: Vec<Answer>, wanted: &[&str]) -> Vec<String> {
     let cluster = KubeCluster::new(ClusterId::local(), connection, Arc::new(SystemClock));
     let shutdown = CancellationToken::new();
     tokio::spawn(cluster.clone().run(shutdown.clone()));
-    let tenant =
-        TenantRef { id: Uuid::nil(), name: "shop".parse().unwrap(), display_name: "".into(), role: None, halt: None };
+    let tenant = TenantRef {
+        id: Uuid::nil(),
+        name: "shop".parse().unwrap(),
+        display_name: "".into(),
+        role: None,
+        rights: Default::default(),
+        halt: None,
+    };
     let namespace = NamespaceRef {
         tenant,
         id: Uuid::nil(),
@@ -87,6 +93,7 @@ async fn run(script: Vec<Answer>, wanted: &[&str]) -> Vec<String> {
         cluster: ClusterId::local(),
         kube_name: "shop-dev".into(),
         given: None,
+        rights: Default::default(),
         halt: None,
     };
     let namespace = Grant::unchecked(namespace, Resource::Workload, Action::Read);

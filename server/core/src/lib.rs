@@ -19,6 +19,7 @@ pub mod network;
 pub mod notices;
 pub mod ports;
 pub mod quota;
+pub mod roles;
 pub mod seal;
 pub mod services;
 #[cfg(any(test, feature = "testing"))]

@@ -67,7 +67,10 @@ impl Void {
             Self::Revoked => "this link was taken back; ask who sent it for another",
             Self::Expired => "the time of this link is over; ask who sent it for another",
             Self::Inviter => "who sent this link may not invite any more; ask somebody else of the team for one",
-            Self::Member => "you have this role or a stronger one already; the link stays good for somebody else",
+            Self::Member => {
+                "you have this role or a stronger one already, or one with rights that it lacks; the link stays good for \
+                 somebody else"
+            }
             Self::Account => "you have an account already; the link stays good for somebody else",
             Self::Suspended => "this account is suspended; ask a platform admin",
             Self::Halted => "nobody can join this team at the moment; ask who sent the link",

@@ -439,6 +439,7 @@ impl Book {
             name: self.tenant.clone(),
             display_name: self.display_name.as_str().into(),
             role: None,
+            rights: crate::authz::Rights::NONE,
             halt: None,
         }
     }
@@ -452,6 +453,7 @@ impl Book {
             cluster: share.namespace.cluster.clone(),
             kube_name: share.namespace.kube_name.as_str().into(),
             given: None,
+            rights: crate::authz::Rights::NONE,
             halt: share.namespace.halt.clone(),
         };
         Grant::new(namespace, Resource::Share, berth_types::Action::Read)

@@ -89,6 +89,7 @@ async fn fill(store: &dyn Store) -> Result<(), Failure> {
             name: name.clone(),
             display_name: tenant.display_name.into(),
             role: Some(TenantRole::Owner),
+            rights: berth_core::authz::Rights::from(Some(TenantRole::Owner)),
             halt: None,
         };
         let grant = Grant::unchecked(tenant, Resource::Tenant, Action::Update);
@@ -127,8 +128,14 @@ async fn wide(store: &dyn Store) -> Result<(), Failure> {
     };
     let platform = Grant::unchecked(PlatformRef, Resource::Tenant, Action::Create);
     store.create_tenant(&platform, &row, id(1, 0)).await?;
-    let tenant =
-        TenantRef { id: row.id, name: name.clone(), display_name: row.display_name.into(), role: None, halt: None };
+    let tenant = TenantRef {
+        id: row.id,
+        name: name.clone(),
+        display_name: row.display_name.into(),
+        role: None,
+        rights: Default::default(),
+        halt: None,
+    };
     let grant = Grant::unchecked(tenant.clone(), Resource::Namespace, Action::Create);
     for number in 0..1_000 {
         let namespace = Namespace {
@@ -151,6 +158,7 @@ async fn wide(store: &dyn Store) -> Result<(), Failure> {
                 cluster: namespace.cluster,
                 kube_name: namespace.kube_name.into(),
                 given: None,
+                rights: Default::default(),
                 halt: None,
             };
             let place = Grant::unchecked(place, Resource::Membership, Action::Update);

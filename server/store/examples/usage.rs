@@ -97,6 +97,7 @@ fn tenant(number: u32) -> Result<TenantRef, Failure> {
         name: format!("tenant-{number}").parse()?,
         display_name: format!("Tenant {number}").into(),
         role: None,
+        rights: Default::default(),
         halt: None,
     })
 }
@@ -116,6 +117,7 @@ async fn read(store: &dyn Store, all: &[Uuid]) -> Result<(), Failure> {
             cluster: ClusterId::local(),
             kube_name: "n0".into(),
             given: None,
+            rights: Default::default(),
             halt: None,
         };
         let rows =

@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use berth_core::{
-    authz::{TenantRef, matrix::at_least},
+    authz::TenantRef,
     error::Result,
-    ports::access::{AccessDecision, AccessRequests, NewAccessRequest, Place, decided},
+    ports::access::{AccessDecision, AccessRequests, NewAccessRequest, Place, decided, gives},
 };
 use berth_types::{
     TenantRole,
@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     engine::{Engine, Reader, Transaction, sql},
+    roles::rights_in,
     store::{SqlStore, taken},
     tenants::lock_tenant,
 };
@@ -98,7 +99,12 @@ impl<E: Engine> AccessRequests for SqlStore<E> {
         if transaction.execute(row.bind(decision.comment.as_str())).await? == 0 {
             return Err(decided());
         }
-        if decision.approved && !have.is_some_and(|have| at_least(have, role)) {
+        let asked = rights_in(&mut transaction, place.tenant().id, role).await?;
+        let held = match have {
+            Some(have) => Some(rights_in(&mut transaction, place.tenant().id, have).await?),
+            None => None,
+        };
+        if decision.approved && gives(held, asked)? {
             let gift = match place.namespace() {
                 Some(namespace) => sql(GIVE).bind(namespace),
                 None => sql(JOIN).bind(place.tenant().id),

@@ -30,6 +30,7 @@ mod postgres;
 mod quotas;
 mod requests;
 mod robots;
+mod roles;
 mod second_factors;
 mod sign_in;
 mod sqlite;

@@ -2,13 +2,14 @@
 
 use async_trait::async_trait;
 use berth_core::{
-    authz::{Grant, PlatformRef, matrix::at_least},
+    authz::{Grant, PlatformRef},
     error::Result,
     links::Fate,
     ports::{
         links::{FoundInvitation, Joiner, Links, NewInvitation, NewReset, Within, link_gone},
         store::{Account, Digest},
     },
+    roles::rises,
 };
 use berth_types::{TenantRole, people::Invitation};
 use jiff::Timestamp;
@@ -17,6 +18,7 @@ use uuid::Uuid;
 use crate::{
     engine::{Engine, Reader, Transaction, sql},
     people::{account, insert_user, name_taken, setting_password, user_columns},
+    roles::rights_in,
     sign_in::lock_user,
     store::SqlStore,
     tenants::{tenant_columns, tenant_or_null},
@@ -56,7 +58,7 @@ impl<E: Engine> Links for SqlStore<E> {
             .bind(new.id)
             .bind(&new.digest)
             .bind(tenant.as_deref())
-            .bind(new.role.map(TenantRole::as_str))
+            .bind(new.role.as_ref().map(TenantRole::as_str))
             .bind(new.email.as_deref())
             .bind(new.invited_by)
             .bind(new.created_at)
@@ -137,7 +139,12 @@ impl<E: Engine> Links for SqlStore<E> {
         if let (Some(tenant), Some(role)) = (tenant, role) {
             let rows = transaction.fetch(sql(HAVE).bind(tenant).bind(user)).await?;
             let have = rows.first().map(|row| Reader::new(row).word(TenantRole::from_word)).transpose()?;
-            if !have.is_some_and(|have| at_least(have, role)) {
+            let given = rights_in(&mut transaction, tenant, role).await?;
+            let held = match have {
+                Some(have) => Some(rights_in(&mut transaction, tenant, have).await?),
+                None => None,
+            };
+            if rises(held, given) {
                 transaction.execute(sql(JOIN).bind(tenant).bind(user).bind(role.as_str()).bind(now)).await?;
             }
         }

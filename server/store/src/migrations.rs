@@ -89,6 +89,7 @@ const ALL: &[Migration] = &[
     migration!(18, "sign_out", "0018_sign_out"),
     migration!(19, "drift", "0019_drift"),
     migration!(20, "passkeys", "0020_passkeys"),
+    migration!(21, "custom_roles", "0021_custom_roles"),
 ];
 
 /// The version that this program wants.

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use berth_core::{
-    authz::{Grant, PlatformRef},
+    authz::{Grant, PlatformRef, Rights},
     error::{Error, Result},
     ports::{
         sign_in::{Applied, Attempt, Most, NewGroupRule, SignIns, Standing, changes, last_way_in},
@@ -19,6 +19,7 @@ use uuid::Uuid;
 use crate::{
     engine::{Engine, Reader, Statement, Transaction, sql},
     people::{account, insert_user, name_taken, user_columns},
+    roles::{own, own_rights},
     store::{SqlStore, found, taken},
 };
 
@@ -369,8 +370,11 @@ impl<E: Engine> SignIns for SqlStore<E> {
         groups: &[String],
         now: Timestamp,
     ) -> Result<Applied> {
-        const RULES: &str = "SELECT r.group_name, r.tenant_id, t.name, r.role FROM group_rules r \
-                             JOIN tenants t ON t.id = r.tenant_id WHERE r.provider_id = $1";
+        const RULES: &str = concat!(
+            "SELECT r.group_name, r.tenant_id, t.name, r.role, ",
+            own_rights!("r.tenant_id", "r.role"),
+            " FROM group_rules r JOIN tenants t ON t.id = r.tenant_id WHERE r.provider_id = $1"
+        );
         const STANDING: &str = "SELECT m.tenant_id, t.name, m.role, m.provider_id FROM memberships m \
                                 JOIN tenants t ON t.id = m.tenant_id WHERE m.user_id = $1";
         // What a person gives by hand in between stays theirs.
@@ -385,7 +389,8 @@ impl<E: Engine> SignIns for SqlStore<E> {
             let mut row = Reader::new(row);
             let (group, tenant, name) = (row.text()?, row.parsed()?, row.parsed()?);
             if groups.contains(&group) {
-                want.push((tenant, row.word(TenantRole::from_word)?));
+                let role = row.word(TenantRole::from_word)?;
+                want.push((tenant, role, Rights::of(Some(role), own(&mut row)?)));
                 names.push((tenant, name));
             }
         }

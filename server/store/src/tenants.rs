@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::{
     engine::{Engine, Reader, Statement, Transaction, sql},
     quotas::text,
+    roles::{own, own_rights},
     store::{SqlStore, found, taken},
 };
 
@@ -38,7 +39,7 @@ macro_rules! guest_of {
 /// The columns that [`access`] reads, from `tenants t` and `memberships m`, for the person `$1`.
 macro_rules! access_columns {
     () => {
-        concat!(tenant_columns!(), ", m.role, t.id IN (", guest_of!(), ")")
+        concat!(tenant_columns!(), ", m.role, ", own_rights!("t.id", "m.role"), ", t.id IN (", guest_of!(), ")")
     };
 }
 
@@ -77,8 +78,16 @@ fn access(row: &mut Reader<'_>) -> Result<TenantAccess> {
     Ok(TenantAccess {
         tenant: tenant_or_null(row)?.ok_or_else(|| Error::internal("a tenant without an id"))?,
         role: row.word_or_null(TenantRole::from_word)?,
+        own: own(row)?,
         guest: row.bool()?,
     })
+}
+
+/// The columns that [`namespace_access`] reads, from `namespaces n`, `tenants t` and `namespace_roles r`.
+macro_rules! namespace_access_columns {
+    () => {
+        concat!(namespace_columns!(), ", r.role, ", own_rights!("n.tenant_id", "r.role"))
+    };
 }
 
 /// A namespace from the far side of a join, and after it the role of `namespace_roles r`.
@@ -86,7 +95,7 @@ fn namespace_access_or_null(row: &mut Reader<'_>) -> Result<Option<NamespaceAcce
     let Some(namespace) = namespace_or_null(row)? else {
         return Ok(None);
     };
-    Ok(Some(NamespaceAccess { namespace, role: row.word_or_null(TenantRole::from_word)? }))
+    Ok(Some(NamespaceAccess { namespace, role: row.word_or_null(TenantRole::from_word)?, own: own(row)? }))
 }
 
 fn namespace_access(row: &mut Reader<'_>) -> Result<NamespaceAccess> {
@@ -205,8 +214,8 @@ impl<E: Engine> Tenants for SqlStore<E> {
                     "SELECT ",
                     access_columns!(),
                     ", ",
-                    namespace_columns!(),
-                    ", r.role FROM tenants t LEFT JOIN memberships m ON m.tenant_id = t.id AND m.user_id = $1 \
+                    namespace_access_columns!(),
+                    " FROM tenants t LEFT JOIN memberships m ON m.tenant_id = t.id AND m.user_id = $1 \
                      LEFT JOIN namespaces n ON n.tenant_id = t.id AND t.name = $2 \
                      LEFT JOIN namespace_roles r ON r.namespace_id = n.id AND r.user_id = $1 \
                      WHERE t.id IN (SELECT tenant_id FROM memberships WHERE user_id = $1 UNION ",
@@ -320,8 +329,8 @@ impl<E: Engine> Tenants for SqlStore<E> {
             "SELECT ",
             access_columns!(),
             ", ",
-            namespace_columns!(),
-            ", r.role FROM tenants t JOIN namespaces n ON n.tenant_id = t.id AND n.name = $3 \
+            namespace_access_columns!(),
+            " FROM tenants t JOIN namespaces n ON n.tenant_id = t.id AND n.name = $3 \
              LEFT JOIN memberships m ON m.tenant_id = t.id AND m.user_id = $1 \
              LEFT JOIN namespace_roles r ON r.namespace_id = n.id AND r.user_id = $1 WHERE t.name = $2 \
              AND (m.role IS NOT NULL OR r.role IS NOT NULL OR ",
@@ -342,8 +351,8 @@ impl<E: Engine> Tenants for SqlStore<E> {
             "SELECT ",
             access_columns!(),
             ", ",
-            namespace_columns!(),
-            ", r.role FROM namespaces n JOIN tenants t ON t.id = n.tenant_id \
+            namespace_access_columns!(),
+            " FROM namespaces n JOIN tenants t ON t.id = n.tenant_id \
              LEFT JOIN memberships m ON m.tenant_id = t.id AND m.user_id = $1 \
              LEFT JOIN namespace_roles r ON r.namespace_id = n.id AND r.user_id = $1 \
              WHERE n.cluster = $2 AND n.kube_name = $3 AND (m.role IS NOT NULL OR r.role IS NOT NULL OR ",
@@ -357,8 +366,8 @@ impl<E: Engine> Tenants for SqlStore<E> {
     async fn list_namespace_access(&self, user: Uuid, tenant: &TenantRef) -> Result<Vec<NamespaceAccess>> {
         const SQL: &str = concat!(
             "SELECT ",
-            namespace_columns!(),
-            ", r.role FROM namespaces n JOIN tenants t ON t.id = n.tenant_id \
+            namespace_access_columns!(),
+            " FROM namespaces n JOIN tenants t ON t.id = n.tenant_id \
              LEFT JOIN namespace_roles r ON r.namespace_id = n.id AND r.user_id = $1 \
              WHERE n.tenant_id = $2 ORDER BY n.name"
         );

@@ -18,7 +18,7 @@ use berth_store::{
     OpenError, Options, Step, connect, latest, migrate, pending,
     testing::{Postgres, VARIABLE, at_version, tamper},
 };
-use berth_types::{Action, ErrorCode, ListQuery, Resource};
+use berth_types::{Action, ErrorCode, ListQuery, Resource, TenantRole};
 use jiff::Timestamp;
 use tokio::{
     io::copy_bidirectional,
@@ -216,6 +216,7 @@ async fn life_on_postgres() {
     altered_is_refused(&server.database().await.unwrap()).await;
     a_failed_step_changes_nothing(&server.database().await.unwrap()).await;
     pending_is_told(&server.database().await.unwrap()).await;
+    roles_stay(&server.database().await.unwrap()).await;
 }
 
 #[tokio::test]
@@ -226,8 +227,37 @@ async fn life_on_sqlite() {
     altered_is_refused(&url("altered")).await;
     a_failed_step_changes_nothing(&url("failed")).await;
     pending_is_told(&url("pending")).await;
+    roles_stay(&url("roles")).await;
     assert_eq!(pending(&url("missing"), &Options::default()).await.unwrap().len(), steps());
     assert!(!folder.path().join("missing").exists(), "looking makes no file");
+}
+
+/// What people were given before tenants could make roles is theirs afterwards: the tables that hold it are made anew.
+async fn roles_stay(url: &str) {
+    at_version(url, 18).await.unwrap();
+    let [ann, shop, dev] = [1, 2, 3].map(|n| Uuid::from_u128(n).to_string());
+    let digest = if url.starts_with("sqlite") { "zeroblob(32)" } else { "decode(repeat('00', 32), 'hex')" };
+    let script = format!(
+        "INSERT INTO users (id, name, display_name, search, disabled, must_change_password, created_at) \
+         VALUES ('{ann}', 'ann', 'Ann', 'ann', FALSE, FALSE, 1); \
+         INSERT INTO tenants (id, name, display_name, created_at, version) VALUES ('{shop}', 'shop', 'Shop', 1, 1); \
+         INSERT INTO namespaces (id, tenant_id, name, cluster, kube_name, created_at, version) \
+         VALUES ('{dev}', '{shop}', 'dev', 'local', 'shop-dev', 1, 1); \
+         INSERT INTO memberships (tenant_id, user_id, role, created_at) VALUES ('{shop}', '{ann}', 'viewer', 1); \
+         INSERT INTO namespace_roles (namespace_id, user_id, role, created_at) VALUES ('{dev}', '{ann}', 'admin', 1); \
+         INSERT INTO access_requests (id, tenant_id, user_id, role, reason, state, created_at, comment) \
+         VALUES ('{ann}', '{shop}', '{ann}', 'developer', 'x', 'open', 1, ''); \
+         INSERT INTO invitations (id, digest, tenant_id, role, invited_by, created_at, expires_at) \
+         VALUES ('{ann}', {digest}, '{shop}', 'viewer', '{ann}', 1, 9)"
+    );
+    tamper(url, &script).await.unwrap();
+    let store = open(url).await;
+    let (id, shop, dev) = (Uuid::from_u128(1), "shop".parse().unwrap(), "dev".parse().unwrap());
+    let (tenant, namespace) = store.find_namespace_access(id, &shop, &dev).await.unwrap().unwrap();
+    assert_eq!((tenant.role, namespace.role), (Some(TenantRole::Viewer), Some(TenantRole::Admin)));
+    let found = store.find_invitation(&[0; 32]).await.unwrap().unwrap();
+    assert_eq!(found.invitation.role, Some(TenantRole::Viewer));
+    assert_eq!(store.count_access_requests(id, Timestamp::UNIX_EPOCH).await.unwrap(), 1);
 }
 
 fn steps() -> usize {

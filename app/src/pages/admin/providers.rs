@@ -389,8 +389,7 @@ fn rules(ui: Ui, m: &Model) -> AnyView {
         if form.value("role").is_empty() {
             form.values.push(("role".to_owned(), TenantRole::Developer.to_string()));
         }
-        let roles = [TenantRole::Admin, TenantRole::Developer, TenantRole::Viewer];
-        let roles = roles.map(|role| (role.to_string(), role_name(l, role).to_owned())).to_vec();
+        let roles = TenantRole::IN_NAMESPACE.iter().map(ToString::to_string).collect();
         let tenant = Field::text("tenant", tr::common::tenant(l))
             .required()
             .max(TenantName::MAX)
@@ -401,7 +400,7 @@ fn rules(ui: Ui, m: &Model) -> AnyView {
                 {field(ui, &form, Field::text("group", tr::sign_in::group(l)).required().max(300))}
                 <div class="row">
                     {field(ui, &form, tenant)}
-                    {field(ui, &form, Field::select("role", tr::common::role(l), roles))}
+                    {field(ui, &form, Field::text("role", tr::common::role(l)).choices(roles).hint(tr::sign_in::rule_role_hint(l)))}
                 </div>
                 <div class="actions">{button(Button::Plain, Some(Icon::Plus), tr::sign_in::add_rule(l), Some("rule"))}</div>
             </form>

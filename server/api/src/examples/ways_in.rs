@@ -1,8 +1,10 @@
 //! Invitations, resets, second factors: how people come in.
 
+use berth_core::roles::{RoleEdit, RoleText, after};
 use berth_types::{
     TenantRole, UserName,
     ci::{CiIssuer, Condition, RobotTrust},
+    custom_role::{CustomRole, Holding, RoleHolder},
     people::{Invitation, Passkey, Robot, SecondFactors},
 };
 use serde_json::{Value, json};
@@ -13,6 +15,7 @@ use crate::handlers::{
     ci::{CiIssuers, ExchangedToken, Trusts, example},
     invitations::MadeInvitation,
     robots::{ActionRow, Actions},
+    roles::RoleView,
 };
 
 fn invitation() -> Option<Invitation> {
@@ -61,8 +64,37 @@ fn robot() -> Option<Robot> {
     })
 }
 
+fn role() -> Option<CustomRole> {
+    let actions = vec!["app.update".parse().ok()?];
+    let edit = RoleEdit::Make(named("releaser")?, RoleText { actions, ..RoleText::default() });
+    let role = after(&[], &edit, &[], at(-40)).ok()?.pop()?;
+    let (display_name, description) = ("Releaser".to_owned(), "Deploys and restarts, without a terminal".to_owned());
+    Some(CustomRole { display_name, description, ..role })
+}
+
+fn role_holder() -> Option<RoleHolder> {
+    Some(RoleHolder { holding: Holding::NamespaceMember, who: "dora".to_owned(), namespace: named("prod") })
+}
+
+/// What is sent for one.
+fn role_text() -> Value {
+    json!({
+        "displayName": "Releaser", "description": "Deploys and restarts, without a terminal", "actions": ["app.update"],
+        "includes": [],
+    })
+}
+
 pub(super) fn of(schema: &str) -> Option<Value> {
     match schema {
+        "CustomRole" => to_value(role()?),
+        "RoleView" => to_value(RoleView { role: role()?, holders: vec![role_holder()?] }),
+        "RoleHolder" => to_value(role_holder()?),
+        "RoleReplacement" => Some(role_text()),
+        "NewRole" => {
+            let mut text = role_text();
+            text["name"] = "releaser".into();
+            Some(text)
+        }
         "Robot" => to_value(robot()?),
         "CiIssuer" => to_value(ci_issuer()?),
         "CiIssuers" => to_value(CiIssuers { items: vec![ci_issuer()?] }),
@@ -115,6 +147,7 @@ mod tests {
         ci::{NewCiIssuer, NewTrust},
         invitations::{NewInvitation, NewPlatformInvitation},
         robots::{NewRobot, RobotReplacement},
+        roles::{NewRole, RoleReplacement},
     };
 
     #[test]
@@ -122,6 +155,8 @@ mod tests {
         serde_json::from_value::<NewInvitation>(of("NewInvitation").unwrap()).unwrap();
         serde_json::from_value::<NewTrust>(of("NewTrust").unwrap()).unwrap();
         serde_json::from_value::<NewCiIssuer>(of("NewCiIssuer").unwrap()).unwrap();
+        serde_json::from_value::<NewRole>(of("NewRole").unwrap()).unwrap();
+        serde_json::from_value::<RoleReplacement>(of("RoleReplacement").unwrap()).unwrap();
         serde_json::from_value::<NewRobot>(of("NewRobot").unwrap()).unwrap();
         serde_json::from_value::<RobotReplacement>(of("RobotReplacement").unwrap()).unwrap();
         serde_json::from_value::<NewPlatformInvitation>(of("NewPlatformInvitation").unwrap()).unwrap();

@@ -51,7 +51,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct NewAccessRequest {
-    /// `admin`, `developer` or `viewer`.
+    /// `admin`, `developer`, `viewer` or a role of the tenant's own.
     pub role: TenantRole,
     /// In this namespace alone; absent: in the whole tenant.
     #[serde(default)]

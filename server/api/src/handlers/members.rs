@@ -17,14 +17,13 @@ use crate::{
     Api,
     body::{Input, Sent},
     caller::Caller,
-    handlers::me::ROLES,
     places::{At, InNamespace, InTenant, OfMember, OfNamespaceMember},
     problem::Reply,
     query::{Asked, Columns},
     reply,
 };
 
-pub(crate) const MEMBERS: Columns = Columns { sorts: &["role", "user", "created"], filters: &[("role", ROLES)] };
+pub(crate) const MEMBERS: Columns = Columns { sorts: &["role", "user", "created"], filters: &[("role", &[])] };
 
 /// A listing of people with a role, whichever place gives it.
 macro_rules! with_role {
@@ -34,7 +33,7 @@ macro_rules! with_role {
                 Column { name: "user", key: Some(|m| m.user.as_str().into()), value: None, facet: false },
                 Column {
                     name: "role",
-                    key: Some(|m| Key::Int(m.role as i64)),
+                    key: Some(|m| Key::Int(m.role.place())),
                     value: Some(|m| m.role.to_string()),
                     facet: true,
                 },

@@ -25,6 +25,7 @@ pub(crate) mod providers;
 pub(crate) mod quotas;
 pub(crate) mod requests;
 pub(crate) mod robots;
+pub(crate) mod roles;
 pub(crate) mod search;
 pub(crate) mod tenants;
 pub(crate) mod usage;
@@ -42,6 +43,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         kubeconfigs::routes(),
         tenants::routes(),
         members::routes(),
+        roles::routes(),
         access::routes(),
         invitations::routes(),
         robots::routes(),

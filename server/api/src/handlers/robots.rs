@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::me::{self, MadeToken, NewToken, ROLES};
+use super::me::{self, MadeToken, NewToken};
 use crate::{
     Api,
     body::{Input, Sent},
@@ -29,7 +29,7 @@ use crate::{
 };
 
 pub(crate) const ROBOTS: Columns =
-    Columns { sorts: &["name", "created"], filters: &[("role", ROLES), ("disabled", &["true", "false"])] };
+    Columns { sorts: &["name", "created"], filters: &[("role", &[]), ("disabled", &["true", "false"])] };
 
 static LISTING: Listing<Robot> = Listing {
     columns: &[
@@ -86,7 +86,7 @@ pub(crate) struct NewRobot {
     /// What it is for; 1 to 60 characters (default: its name).
     #[serde(default)]
     pub description: String,
-    /// What it may: `admin`, `developer` or `viewer`, no more than you may.
+    /// What it may: `admin`, `developer`, `viewer` or a role of the tenant's own, no more than you may.
     pub role: TenantRole,
     /// In this namespace alone (default: in the whole tenant). It cannot be moved later.
     pub namespace: Option<NamespaceName>,

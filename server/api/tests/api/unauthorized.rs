@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use berth_core::{
     authz::{
-        Grant, PlatformRef,
+        Grant, PlatformRef, Rights,
         matrix::{allows, covers},
     },
     ports::store::{Account, People as _},
@@ -19,8 +19,10 @@ use crate::{
 };
 
 mod alike;
+mod own;
 mod site;
 
+use own::{gives, own};
 use site::{given, member, platform, robot, uri};
 
 /// What an operation needs.
@@ -131,6 +133,11 @@ fn cases() -> Vec<Case> {
         case("list_namespace_members", Namespace(Membership, Read)),
         case("put_namespace_member", Namespace(Membership, Update)).body(json!({ "role": "admin" })),
         case("remove_namespace_member", Namespace(Membership, Delete)),
+        case("list_roles", Tenant(Resource::Role, Read)),
+        case("create_role", Tenant(Resource::Role, Create)).body(json!({ "name": "other", "actions": ["log.read"] })),
+        case("get_role", Tenant(Resource::Role, Read)),
+        case("replace_role", Tenant(Resource::Role, Update)).body(json!({ "actions": ["log.read"] })),
+        case("delete_role", Tenant(Resource::Role, Delete)),
         case("list_access_requests", Tenant(Resource::Tenant, Read)),
         case("create_access_request", Tenant(Resource::Access, Create)).body(json!({ "role": "admin", "reason": "x" })),
         case("approve_access_request", Tenant(Resource::Access, Update)).body(json!({})),
@@ -305,6 +312,12 @@ enum Who {
     Neighbour,
     /// A viewer of `shop` who was given more in `prod`.
     Raised(TenantRole),
+    /// A member of `shop` with a role that the tenant made.
+    Own(&'static str),
+    /// Somebody who was given such a role in `prod` alone.
+    OwnGuest(&'static str),
+    /// A viewer of `shop` who was given such a role in `prod`.
+    OwnRaised(&'static str),
     /// Somebody with a role on the platform.
     Platform(PlatformRole),
 }
@@ -340,6 +353,12 @@ const EVERYBODY: &[Who] = &[
     Who::Neighbour,
     Who::Raised(TenantRole::Admin),
     Who::Raised(TenantRole::Developer),
+    Who::Own("releaser"),
+    Who::Own("splitter"),
+    Who::Own("chance"),
+    Who::OwnGuest("releaser"),
+    Who::OwnGuest("chance"),
+    Who::OwnRaised("chance"),
     Who::Platform(PlatformRole::Admin),
     Who::Platform(PlatformRole::Auditor),
 ];
@@ -403,10 +422,21 @@ impl Who {
                 world.token("admin2").await
             }
             Self::Member(TenantRole::Developer) => site.token("developer").to_owned(),
-            Self::Member(TenantRole::Viewer) => site.token("viewer").to_owned(),
+            // Who has a role of the tenant's own is `Own`.
+            Self::Member(_) => site.token("viewer").to_owned(),
             Self::Guest(role) => given(site, &format!("guest-{role}"), None, "prod", role).await,
             Self::Neighbour => given(site, "neighbour", None, "staging", TenantRole::Admin).await,
             Self::Raised(role) => given(site, &format!("raised-{role}"), Some(TenantRole::Viewer), "prod", role).await,
+            Self::Own(role) => {
+                let name = format!("own-{role}");
+                world.person(&name, None).await;
+                member(site, &name, own(role)).await;
+                world.token(&name).await
+            }
+            Self::OwnGuest(role) => given(site, &format!("own-guest-{role}"), None, "prod", own(role)).await,
+            Self::OwnRaised(role) => {
+                given(site, &format!("own-raised-{role}"), Some(TenantRole::Viewer), "prod", own(role)).await
+            }
             Self::Platform(PlatformRole::Admin) => site.token("root").to_owned(),
             Self::Platform(PlatformRole::Auditor) => site.token("auditor").to_owned(),
         })
@@ -416,6 +446,7 @@ impl Who {
     fn given(self) -> Option<TenantRole> {
         match self {
             Self::Guest(role) | Self::Raised(role) => Some(role),
+            Self::OwnGuest(role) | Self::OwnRaised(role) => Some(own(role)),
             _ => None,
         }
     }
@@ -424,7 +455,8 @@ impl Who {
     fn roles(self) -> (Option<TenantRole>, Option<PlatformRole>) {
         match self {
             Self::Member(role) => (Some(role), None),
-            Self::Raised(_) => (Some(TenantRole::Viewer), None),
+            Self::Own(role) => (Some(own(role)), None),
+            Self::Raised(_) | Self::OwnRaised(_) => (Some(TenantRole::Viewer), None),
             Self::ElsewhereTenant | Self::ElsewhereNamespace | Self::OnlyProd | Self::ReadOnly | Self::OnlyUpdates => {
                 (Some(TenantRole::Owner), None)
             }
@@ -448,13 +480,14 @@ impl Who {
         }
         let (tenant, platform) = self.roles();
         let reader = matches!(self, Self::ReadOnly | Self::ReadOnlyAdmin);
-        let checked = |role, resource, action| {
+        let checked = |roles: [Option<TenantRole>; 2], resource, action| {
+            let rights = roles.into_iter().flatten().map(gives).fold(Rights::NONE, Rights::and);
             let writes = action != Action::Read;
             let covered = self != Self::OnlyUpdates || covers(UPDATES, Right { resource, action });
-            let may = allows(platform, role, resource, action) && !(writes && reader) && covered;
+            let may = allows(platform, rights, resource, action) && !(writes && reader) && covered;
             if may { None } else { Some(403) }
         };
-        let guest = matches!(self, Self::Guest(_) | Self::Neighbour);
+        let guest = matches!(self, Self::Guest(_) | Self::OwnGuest(_) | Self::Neighbour);
         let knows = (tenant.is_some() && self != Self::ElsewhereTenant) || platform.is_some();
         match need {
             Need::Known | Need::SignedIn => None,
@@ -464,7 +497,7 @@ impl Who {
                 if platform.is_none() {
                     Some(404)
                 } else {
-                    checked(tenant, resource, action)
+                    checked([tenant, None], resource, action)
                 }
             }
             // Of the tenant, a guest sees the name.
@@ -475,10 +508,10 @@ impl Who {
             Need::Tenant(resource, action) => {
                 let scoped = matches!(self, Self::OnlyProd | Self::ElsewhereNamespace);
                 let beyond = scoped && (resource, action) != (Resource::Tenant, Action::Read);
-                if beyond { Some(403) } else { checked(tenant, resource, action) }
+                if beyond { Some(403) } else { checked([tenant, None], resource, action) }
             }
             Need::Namespace(..) if self == Self::ElsewhereNamespace => Some(404),
-            Need::Namespace(resource, action) => checked(TenantRole::strongest(tenant, self.given()), resource, action),
+            Need::Namespace(resource, action) => checked([tenant, self.given()], resource, action),
         }
     }
 }

@@ -61,6 +61,7 @@ mod tests {
             name: "shop".parse().unwrap(),
             display_name: "".into(),
             role: None,
+            rights: Default::default(),
             halt: None,
         };
         let namespace = NamespaceRef {
@@ -70,6 +71,7 @@ mod tests {
             cluster: ClusterId::local(),
             kube_name: "shop-dev".into(),
             given: None,
+            rights: Default::default(),
             halt: None,
         };
         let app = AppRef { namespace, name: "web".parse().unwrap() };

@@ -6,11 +6,15 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use berth_core::{
     Actor, OpCtx, Person, Via,
-    authz::{Authz, NamespaceRef, TenantRef, impersonation},
+    authz::{Authz, NamespaceRef, Rights, TenantRef, impersonation},
     ports::cluster::Cluster as _,
+    roles::{RoleEdit, RoleText, after, choices},
     testing::FakeStore,
 };
-use berth_types::{Action, PlatformRole, Resource, TenantRole, life::Halt, people::Namespace, people::TokenScope};
+use berth_types::{
+    Action, PlatformRole, Resource, Right, TenantRole, custom_role::CustomRole, life::Halt, people::Namespace,
+    people::TokenScope,
+};
 use futures::{StreamExt as _, stream};
 use serde_json::json;
 use uuid::Uuid;
@@ -138,21 +142,49 @@ impl Chance {
         &of[self.below(of.len())]
     }
 
-    /// One of these roles, or none as often as one.
-    fn role(&mut self, of: &[TenantRole]) -> Option<TenantRole> {
-        (self.below(2) == 0).then(|| *self.one(of))
+    /// One of these roles, one of the tenant's own as often, or none as often as one.
+    fn role(&mut self, of: &[TenantRole], own: &[CustomRole]) -> Option<TenantRole> {
+        (self.below(2) == 0).then(|| match self.below(2) {
+            0 => *self.one(of),
+            _ => TenantRole::Custom(self.one(own).name),
+        })
+    }
+
+    /// Roles of a tenant's own, of actions at random; each includes one that was made before.
+    fn own_roles(&mut self) -> Vec<CustomRole> {
+        let choices: Vec<Right> = choices().collect();
+        let mut all = Vec::new();
+        for number in 0..12 {
+            let actions = (0..=self.below(3)).map(|_| *self.one(&choices)).collect();
+            let before: Vec<TenantRole> = all.iter().map(|role: &CustomRole| TenantRole::Custom(role.name)).collect();
+            let includes = if before.is_empty() || self.below(2) == 0 { Vec::new() } else { vec![*self.one(&before)] };
+            let text = RoleText { actions, includes, ..RoleText::default() };
+            let name = format!("own-{number}").parse().unwrap();
+            all = after(&all, &RoleEdit::Make(name, text), &[], jiff::Timestamp::UNIX_EPOCH).unwrap();
+        }
+        all
     }
 }
 
+/// The roles that each tenant made.
+type Own = BTreeMap<String, Vec<CustomRole>>;
+
+/// What a role gives in a tenant.
+fn rights(own: &[CustomRole], role: Option<TenantRole>) -> Rights {
+    let named = |known: &&CustomRole| role == Some(TenantRole::Custom(known.name));
+    Rights::of(role, own.iter().find(named).map(|known| Rights::from_iter(known.rights.iter().copied())))
+}
+
 /// Somebody, with the roles that they have anywhere.
-struct Someone {
+struct Someone<'a> {
     ctx: OpCtx,
+    own: &'a Own,
     tenants: BTreeMap<String, Option<TenantRole>>,
     given: BTreeMap<String, Option<TenantRole>>,
 }
 
-impl Someone {
-    fn new(harbour: &Harbour, number: usize, namespaces: &[Namespace], chance: &mut Chance) -> Self {
+impl<'a> Someone<'a> {
+    fn new((harbour, own): (&Harbour, &'a Own), number: usize, namespaces: &[Namespace], chance: &mut Chance) -> Self {
         let platform = [None, None, None, None, Some(PlatformRole::Admin), Some(PlatformRole::Auditor)];
         let person = Person {
             id: Uuid::nil(),
@@ -166,29 +198,37 @@ impl Someone {
         };
         Self {
             ctx: harbour.berth().with_actor(Actor::Person(Arc::new(person))),
-            tenants: namespaces.iter().map(|row| (row.tenant.to_string(), chance.role(TenantRole::ALL))).collect(),
+            own,
+            tenants: namespaces
+                .iter()
+                .map(|row| (row.tenant.to_string(), chance.role(TenantRole::ALL, &own[row.tenant.as_str()])))
+                .collect(),
             given: namespaces
                 .iter()
-                .map(|row| (row.kube_name.clone(), chance.role(TenantRole::IN_NAMESPACE)))
+                .map(|row| (row.kube_name.clone(), chance.role(TenantRole::IN_NAMESPACE, &own[row.tenant.as_str()])))
                 .collect(),
         }
     }
 
     fn at(&self, row: &Namespace) -> NamespaceRef {
+        let own = &self.own[row.tenant.as_str()];
+        let (role, given) = (self.tenants[row.tenant.as_str()], self.given[&row.kube_name]);
         let tenant = TenantRef {
             id: row.id,
             name: row.tenant.clone(),
             display_name: "".into(),
-            role: self.tenants[row.tenant.as_str()],
+            role,
+            rights: rights(own, role),
             halt: None,
         };
         NamespaceRef {
+            rights: tenant.rights.and(rights(own, given)),
             tenant,
             id: row.id,
             name: row.name.clone(),
             cluster: row.cluster.clone(),
             kube_name: row.kube_name.as_str().into(),
-            given: self.given[&row.kube_name],
+            given,
             halt: row.halt.clone(),
         }
     }
@@ -206,19 +246,21 @@ async fn the_cluster_s_rights_are_the_matrix_s() {
         json!({"kind": "suspended", "at": "2026-01-01T00:00:00Z", "by": "root", "reason": "unpaid"}),
     )
     .unwrap();
+    let (seed, count) = (number("BERTH_SEED", 1), number("BERTH_TUPLES", 2_000));
+    let mut chance = Chance(seed as u64);
+    let own: Own = ["north", "south"].map(|tenant| (tenant.to_owned(), chance.own_roles())).into();
     let mut namespaces = Vec::new();
     for (tenant, name, halt) in
         [("north", "dev", None), ("north", "prod", None), ("south", "dev", None), ("south", "rest", Some(halt))]
     {
         let kube_name = format!("{tenant}-{name}-{suffix}");
         let row = Namespace { kube_name, halt, ..row(tenant, name) };
-        let desired = berth_core::services::namespaces::desired(&row);
+        let desired = berth_core::services::namespaces::desired_with(&row, &own[tenant]);
         harbour.cluster.ensure_namespace(&harbour.berth(), &desired).await.unwrap();
         namespaces.push(row);
     }
-    let (seed, count) = (number("BERTH_SEED", 1), number("BERTH_TUPLES", 2_000));
-    let mut chance = Chance(seed as u64);
-    let people: Vec<_> = (0..200).map(|number| Someone::new(&harbour, number, &namespaces, &mut chance)).collect();
+    let people: Vec<_> =
+        (0..200).map(|number| Someone::new((&harbour, &own), number, &namespaces, &mut chance)).collect();
     let authz = Authz::new(Arc::new(FakeStore::default()));
 
     let tuples: Vec<_> = (0..count)
@@ -235,7 +277,7 @@ async fn the_cluster_s_rights_are_the_matrix_s() {
         async move {
             let needs = needed(group, resource, verb);
             let person = someone.ctx.person().unwrap();
-            let by_role = needs.is_some_and(|needs| !authz.lacks(&someone.ctx, at.role(), needs));
+            let by_role = needs.is_some_and(|needs| !authz.lacks(&someone.ctx, at.rights, needs));
             let berth = needs.is_some_and(|(what, action)| authz.could_in(&someone.ctx, &at, what, action));
             let who = impersonation(&someone.ctx, Some(&someone.at(by))).unwrap();
             let mut groups = who.groups.clone();

@@ -176,6 +176,7 @@ impl Harbour {
             name: "shop".parse().unwrap(),
             display_name: "Shop".into(),
             role: Some(TenantRole::Developer),
+            rights: berth_core::authz::Rights::from(Some(TenantRole::Developer)),
             halt: None,
         };
         let namespace = NamespaceRef {
@@ -186,6 +187,7 @@ impl Harbour {
             // A real cluster is shared with tests before and beside this one.
             kube_name: real.as_ref().map_or("shop-dev".into(), |_| format!("shop-dev-{}", unique()).into()),
             given: None,
+            rights: Default::default(),
             halt: None,
         };
         let shutdown = CancellationToken::new();

@@ -5,6 +5,8 @@ use std::{ops::Deref, sync::Arc};
 use berth_types::{Action, AppName, ClusterId, NamespaceName, Resource, TenantName, TenantRole, life::Halt};
 use uuid::Uuid;
 
+use super::Rights;
+
 /// A thing that an actor was allowed to act on, with the right that was checked. Only [`super::Authz`] makes them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant<T> {
@@ -59,6 +61,8 @@ pub struct TenantRef {
     pub display_name: Arc<str>,
     /// The actor's role in it; none for platform roles and Berth itself.
     pub role: Option<TenantRole>,
+    /// What that gives: of a role that the tenant made, what its row says.
+    pub rights: Rights,
     /// Why nothing in it can be changed, where that is so.
     pub halt: Option<Halt>,
 }
@@ -78,12 +82,14 @@ pub struct NamespaceRef {
     pub kube_name: Arc<str>,
     /// The role that the actor was given here alone, beside the tenant's.
     pub given: Option<TenantRole>,
+    /// What the actor may here: what the tenant's role gives, and what this one gives.
+    pub rights: Rights,
     /// Why nothing in it can be changed, where that is so; the tenant's reason counts, too.
     pub halt: Option<Halt>,
 }
 
 impl NamespaceRef {
-    /// The actor's role here: the stronger of the tenant's and its own.
+    /// The actor's role here to be shown: the stronger of the tenant's and its own. What counts is `rights`.
     #[must_use]
     pub fn role(&self) -> Option<TenantRole> {
         TenantRole::strongest(self.tenant.role, self.given)

@@ -18,9 +18,15 @@ pub fn stops(halt: &Halt, platform: Option<PlatformRole>, resource: Resource, ac
         (_, Action::Read) | (Resource::Suspension, _) => false,
         (Resource::Tenant, Action::Delete) => halt.kind == HaltKind::Suspended && !keeper,
         (Resource::Namespace, Action::Delete) => halt.kind != HaltKind::NamespaceLeaving && !keeper,
-        (Resource::Tenant | Resource::Membership | Resource::Invitation | Resource::Access | Resource::Quota, _) => {
-            !keeper
-        }
+        (
+            Resource::Tenant
+            | Resource::Membership
+            | Resource::Role
+            | Resource::Invitation
+            | Resource::Access
+            | Resource::Quota,
+            _,
+        ) => !keeper,
         _ => true,
     }
 }

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 
 use berth_types::{Action, PlatformRole, Resource, Right, TenantRole};
 
+use super::Rights;
+
 /// The weakest tenant role that may, and the platform roles that may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule {
@@ -52,6 +54,9 @@ pub const fn rule_for(resource: Resource, action: Action) -> Rule {
         (Resource::Suspension, Update) => rule(None, false, false),
         (Resource::Membership, Read) => rule(Some(Viewer), true, true),
         (Resource::Membership, Create | Update | Delete) => rule(Some(Admin), true, false),
+        // Who has one sees what it is; who gives roles makes some.
+        (Resource::Role, Read) => rule(Some(Viewer), true, true),
+        (Resource::Role, Create | Update | Delete) => rule(Some(Admin), true, false),
         // Who may make members may invite some; the addresses on open invitations are for nobody else.
         (Resource::Invitation, Read) => rule(Some(Admin), true, true),
         (Resource::Invitation, Create | Delete) => rule(Some(Admin), true, false),
@@ -98,9 +103,10 @@ pub const fn rule_for(resource: Resource, action: Action) -> Rule {
     }
 }
 
-/// How strong a tenant role is; larger is stronger.
+/// How strong a role is that every tenant has; larger is stronger. A tenant's own has no place among them.
 const fn rank(role: TenantRole) -> u8 {
     match role {
+        TenantRole::Custom(_) => 0,
         TenantRole::Viewer => 1,
         TenantRole::Developer => 2,
         TenantRole::Admin => 3,
@@ -108,18 +114,19 @@ const fn rank(role: TenantRole) -> u8 {
     }
 }
 
-/// Whether `role` gives everything that `other` gives.
-#[must_use]
-pub const fn at_least(role: TenantRole, other: TenantRole) -> bool {
-    rank(role) >= rank(other)
+/// Whether a role that every tenant has gives this: the matrix itself, of which [`Rights`] are made.
+pub(super) const fn given_by(role: TenantRole, resource: Resource, action: Action) -> bool {
+    match rule_for(resource, action).tenant {
+        Some(need) => rank(role) >= rank(need),
+        None => false,
+    }
 }
 
-/// Whether somebody with these roles may.
+/// Whether somebody may who has `rights` there, or the role that gives them, and a role on the platform.
 #[must_use]
-pub fn allows(platform: Option<PlatformRole>, tenant: Option<TenantRole>, resource: Resource, action: Action) -> bool {
+pub fn allows(platform: Option<PlatformRole>, rights: impl Into<Rights>, resource: Resource, action: Action) -> bool {
     let rule = rule_for(resource, action);
-    let by_tenant = matches!((tenant, rule.tenant), (Some(have), Some(need)) if at_least(have, need));
-    by_tenant
+    rights.into().contains(resource, action)
         || match platform {
             Some(PlatformRole::Admin) => rule.admin,
             Some(PlatformRole::Auditor) => rule.auditor,
@@ -157,6 +164,7 @@ pub fn needs(right: Right) -> Vec<Right> {
         | Resource::Tenant => &[],
         Resource::Suspension
         | Resource::Membership
+        | Resource::Role
         | Resource::Invitation
         | Resource::Robot
         | Resource::Access
@@ -199,7 +207,7 @@ pub fn print() -> String {
                 if allows(None, Some(role), *resource, *action) { "yes" } else { "-" }
             };
             let platform = |role| {
-                if allows(Some(role), None, *resource, *action) { "yes" } else { "-" }
+                if allows(Some(role), Rights::NONE, *resource, *action) { "yes" } else { "-" }
             };
             let _ = writeln!(
                 out,
@@ -292,7 +300,7 @@ mod tests {
     fn auditors_change_nothing() {
         for resource in Resource::ALL {
             for action in [Action::Create, Action::Update, Action::Delete] {
-                assert!(!allows(Some(PlatformRole::Auditor), None, *resource, action));
+                assert!(!allows(Some(PlatformRole::Auditor), Rights::NONE, *resource, action));
             }
         }
     }

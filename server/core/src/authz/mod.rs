@@ -18,8 +18,10 @@ use crate::{
 pub mod grant;
 mod life;
 pub mod matrix;
+mod rights;
 
 pub use grant::{AppRef, Grant, NamespaceRef, PlatformRef, TenantRef};
+pub use rights::Rights;
 
 /// Makes grants.
 #[derive(Clone)]
@@ -70,7 +72,7 @@ impl Authz {
         if person.platform_role.is_none() || person.scope.tenant.is_some() {
             return Err(Error::not_found());
         }
-        check(person, (None, None), resource, action)?;
+        check(person, (Rights::NONE, None), resource, action)?;
         Ok(Grant::new(PlatformRef, resource, action))
     }
 
@@ -95,7 +97,7 @@ impl Authz {
             in_scope(person, resource, action)?;
             return Ok(Grant::new(tenant, resource, action));
         }
-        check(person, (tenant.role, tenant.halt.as_ref()), resource, action)?;
+        check(person, (tenant.rights, tenant.halt.as_ref()), resource, action)?;
         Ok(Grant::new(tenant, resource, action))
     }
 
@@ -119,7 +121,7 @@ impl Authz {
             return Err(Error::not_found());
         }
         let found = self.find_namespace(person, tenant, namespace).await?;
-        check(person, (found.role(), found.halt.as_ref()), resource, action)?;
+        check(person, (found.rights, found.halt.as_ref()), resource, action)?;
         Ok(Grant::new(found, resource, action))
     }
 
@@ -143,7 +145,7 @@ impl Authz {
             return Err(Error::not_found());
         }
         let found = known_namespace(person, access, found)?;
-        check(person, (found.role(), found.halt.as_ref()), resource, action)?;
+        check(person, (found.rights, found.halt.as_ref()), resource, action)?;
         Ok(Grant::new(found, resource, action))
     }
 
@@ -176,7 +178,7 @@ impl Authz {
         resource: Resource,
         action: Action,
     ) -> Result<Grant<NamespaceRef>> {
-        check(self.person(ctx)?, (namespace.role(), namespace.halt.as_ref()), resource, action)?;
+        check(self.person(ctx)?, (namespace.rights, namespace.halt.as_ref()), resource, action)?;
         Ok(Grant::new((**namespace).clone(), resource, action))
     }
 
@@ -249,21 +251,22 @@ impl Authz {
     /// when it is done.
     #[must_use]
     pub fn could(&self, ctx: &OpCtx, tenant: &TenantRef, resource: Resource, action: Action) -> bool {
-        ctx.person().is_some_and(|person| check(person, (tenant.role, tenant.halt.as_ref()), resource, action).is_ok())
+        ctx.person()
+            .is_some_and(|person| check(person, (tenant.rights, tenant.halt.as_ref()), resource, action).is_ok())
     }
 
     /// The same in a namespace, which may be halted where its tenant is not.
     #[must_use]
     pub fn could_in(&self, ctx: &OpCtx, namespace: &NamespaceRef, resource: Resource, action: Action) -> bool {
-        let at = (namespace.role(), namespace.halt.as_ref());
+        let at = (namespace.rights, namespace.halt.as_ref());
         ctx.person().is_some_and(|person| check(person, at, resource, action).is_ok())
     }
 
-    /// Whether it is for want of a role that the person of `ctx`, who has `role` there, may not: asking for one would help,
-    /// which it does not where a place is halted or a token only reads.
+    /// Whether it is for want of a role that the person of `ctx`, who has `rights` there, may not: asking for one would
+    /// help, which it does not where a place is halted or a token only reads.
     #[must_use]
-    pub fn lacks(&self, ctx: &OpCtx, role: Option<TenantRole>, (resource, action): (Resource, Action)) -> bool {
-        ctx.person().is_some_and(|person| !matrix::allows(person.platform_role, role, resource, action))
+    pub fn lacks(&self, ctx: &OpCtx, rights: Rights, (resource, action): (Resource, Action)) -> bool {
+        ctx.person().is_some_and(|person| !matrix::allows(person.platform_role, rights, resource, action))
     }
 
     /// The tenant, if the person may know of it: the first half of every right.
@@ -330,20 +333,22 @@ fn seen<'a>(
         .map(|row| Grant::new(namespace_ref(tenant, row), Resource::Namespace, Action::Read))
 }
 
-fn to_ref(access: TenantAccess) -> TenantRef {
+pub(crate) fn to_ref(access: TenantAccess) -> TenantRef {
     TenantRef {
         id: access.tenant.id,
         name: access.tenant.name,
         display_name: access.tenant.display_name.into(),
         role: access.role,
+        rights: Rights::of(access.role, access.own),
         halt: access.tenant.halt,
     }
 }
 
-fn namespace_ref(tenant: &TenantRef, NamespaceAccess { namespace: row, role }: NamespaceAccess) -> NamespaceRef {
+fn namespace_ref(tenant: &TenantRef, NamespaceAccess { namespace: row, role, own }: NamespaceAccess) -> NamespaceRef {
     NamespaceRef {
         tenant: tenant.clone(),
         given: role,
+        rights: tenant.rights.and(Rights::of(role, own)),
         id: row.id,
         name: row.name,
         cluster: row.cluster,
@@ -361,15 +366,10 @@ fn in_scope(person: &Person, resource: Resource, action: Action) -> Result<()> {
     Err(Error::new(ErrorCode::Forbidden, format!("this token is limited to other actions than {right}")))
 }
 
-/// Whether somebody with `role` in a place that may be halted may.
-fn check(
-    person: &Person,
-    (role, halt): (Option<TenantRole>, Option<&Halt>),
-    resource: Resource,
-    action: Action,
-) -> Result<()> {
+/// Whether somebody with `rights` in a place that may be halted may.
+fn check(person: &Person, (rights, halt): (Rights, Option<&Halt>), resource: Resource, action: Action) -> Result<()> {
     let writes = action != Action::Read;
-    if !matrix::allows(person.platform_role, role, resource, action) {
+    if !matrix::allows(person.platform_role, rights, resource, action) {
         return Err(Error::forbidden(resource, action));
     }
     if writes && person.scope.read_only {

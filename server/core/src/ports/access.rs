@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::{
-    authz::{Grant, NamespaceRef, TenantRef},
+    authz::{Grant, NamespaceRef, Rights, TenantRef},
     error::{Error, Result},
+    roles::rises,
 };
 
 /// Where a role is asked for or given.
@@ -71,6 +72,22 @@ pub struct AccessDecision {
 #[must_use]
 pub fn decided() -> Error {
     Error::new(berth_types::ErrorCode::Conflict, "it is decided already: look again, somebody else was quicker")
+}
+
+/// Whether a role that gives `asked` is given to somebody who has `held` in its place by now: not where they have all of it.
+///
+/// # Errors
+/// `Conflict` where they would lose something by it.
+pub fn gives(held: Option<Rights>, asked: Rights) -> Result<bool> {
+    if held.is_some_and(|held| held.covers(asked)) {
+        return Ok(false);
+    }
+    if rises(held, asked) {
+        return Ok(true);
+    }
+    let lost = held.unwrap_or_default().without(asked).words();
+    let message = format!("they have another role by now, and would lose {lost}: give them a role that holds both");
+    Err(Error::new(berth_types::ErrorCode::Conflict, message))
 }
 
 /// Requests for roles, and what becomes of them.

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use berth_types::{
-    AppSpec, ClusterId, ErrorCode, FieldError, ListQuery, Page, QuotaKey, Resources, TenantRole,
+    Action, AppSpec, ClusterId, ErrorCode, FieldError, ListQuery, Page, QuotaKey, Resource, Resources, TenantRole,
     headroom::{Amounts, LimitDefaults},
     names::component_object,
     network::Egress,
@@ -245,7 +245,8 @@ pub struct DesiredNamespace {
     pub name: String,
     /// Labels it carries, Pod Security's among them.
     pub labels: Vec<(String, String)>,
-    /// ClusterRoles and the groups that have them here, each a RoleBinding.
+    /// ClusterRoles and the groups that have them here, each a RoleBinding. Of roles that the tenant made, each right is one of
+    /// [`cluster_right`].
     pub bindings: Vec<(String, Vec<String>)>,
     /// What its pods may take together; none: nothing limits them.
     pub quota: Option<DesiredQuota>,
@@ -288,6 +289,25 @@ pub struct DesiredQuota {
 #[must_use]
 pub fn cluster_role(role: TenantRole) -> String {
     format!("berth-{role}")
+}
+
+/// The rights that mean something in a cluster: all others are Berth's alone.
+pub const CLUSTER_RIGHTS: [(Resource, Action); 8] = [
+    (Resource::App, Action::Read),
+    (Resource::App, Action::Create),
+    (Resource::App, Action::Update),
+    (Resource::App, Action::Delete),
+    (Resource::Workload, Action::Read),
+    (Resource::Workload, Action::Delete),
+    (Resource::Log, Action::Read),
+    (Resource::Exec, Action::Create),
+];
+
+/// The ClusterRole of one right: what a tenant's own role gives is put together of these, so that Berth needs no right to make roles
+/// of whatever content in a cluster.
+#[must_use]
+pub fn cluster_right((resource, action): (Resource, Action)) -> String {
+    format!("berth-may-{resource}-{action}")
 }
 
 /// How a check ended.

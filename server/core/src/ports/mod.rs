@@ -15,6 +15,7 @@ pub mod quotas;
 pub mod relay;
 pub mod requests;
 pub mod robots;
+pub mod roles;
 pub mod second_factors;
 pub mod sign_in;
 pub mod store;

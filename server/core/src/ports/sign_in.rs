@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::store::{Account, Digest};
 use crate::{
-    authz::{Grant, PlatformRef},
+    authz::{Grant, PlatformRef, Rights},
     error::{Error, Result},
 };
 
@@ -94,17 +94,23 @@ pub struct Changes {
 
 /// The changes after which somebody who stands so, and for whom `provider`'s rules `want` these roles, has what they want.
 ///
-/// Of several roles in one tenant the strongest counts. What a person gave by hand, or another provider's rule, stays as it is.
+/// Of several roles in one tenant the strongest counts: one that gives all that the others do; where none does, the one that stands
+/// first among roles. What a person gave by hand, or another provider's rule, stays as it is.
 #[must_use]
-pub fn changes(standing: &[Standing], provider: Uuid, want: &[(Uuid, TenantRole)]) -> Changes {
-    let mut wanted: Vec<(Uuid, TenantRole)> = Vec::new();
-    for (tenant, role) in want {
-        match wanted.iter_mut().find(|(known, _)| known == tenant) {
-            Some((_, have)) if crate::authz::matrix::at_least(*role, *have) => *have = *role,
-            Some(_) => {}
-            None => wanted.push((*tenant, *role)),
+pub fn changes(standing: &[Standing], provider: Uuid, want: &[(Uuid, TenantRole, Rights)]) -> Changes {
+    let mut best: Vec<(Uuid, TenantRole, Rights)> = Vec::new();
+    for (tenant, role, rights) in want {
+        match best.iter_mut().find(|(known, ..)| known == tenant) {
+            Some((_, have, held)) => {
+                let (more, less) = (rights.covers(*held), held.covers(*rights));
+                if (more && !less) || (more == less && role < have) {
+                    (*have, *held) = (*role, *rights);
+                }
+            }
+            None => best.push((*tenant, *role, *rights)),
         }
     }
+    let wanted: Vec<(Uuid, TenantRole)> = best.into_iter().map(|(tenant, role, _)| (tenant, role)).collect();
     let standing_in = |tenant: Uuid| standing.iter().find(|standing| standing.tenant == tenant);
     let set = wanted.iter().copied().filter(|(tenant, role)| match standing_in(*tenant) {
         Some(standing) => standing.provider == Some(provider) && standing.role != *role,
@@ -360,6 +366,7 @@ impl Protocol for NoProtocol {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use TenantRole::{Admin, Developer, Owner, Viewer};
 
     use super::*;
@@ -373,10 +380,21 @@ mod tests {
         let [ours, other] = [1, 2].map(Uuid::from_u128);
         let [a, b] = [10, 20].map(Uuid::from_u128);
         let by = |tenant, role, provider| Standing { tenant, role, provider };
+        let own = |name| TenantRole::from_word(name).unwrap();
+        let given = |role: TenantRole| match role.as_str() {
+            "deployer" => Rights::from_words("app.update"),
+            "releaser" => Rights::from_words("app.update log.read"),
+            "watcher" => Rights::from_words("exec.create"),
+            _ => Rights::from(Some(role)),
+        };
         let cases: &[Case<'_>] = &[
             ("nothing", &[], &[], &[], &[]),
             ("a new one", &[], &[(a, Viewer)], &[(a, Viewer)], &[]),
             ("the strongest of several", &[], &[(a, Viewer), (a, Admin), (a, Developer)], &[(a, Admin)], &[]),
+            ("a tenant's own", &[], &[(a, own("releaser"))], &[(a, own("releaser"))], &[]),
+            ("the one that has all", &[], &[(a, own("deployer")), (a, own("releaser"))], &[(a, own("releaser"))], &[]),
+            ("neither has all", &[], &[(a, own("watcher")), (a, own("deployer"))], &[(a, own("deployer"))], &[]),
+            ("more than its own", &[], &[(a, own("releaser")), (a, Developer)], &[(a, Developer)], &[]),
             ("as it is", &[by(a, Viewer, Some(ours))], &[(a, Viewer)], &[], &[]),
             ("stronger now", &[by(a, Viewer, Some(ours))], &[(a, Admin)], &[(a, Admin)], &[]),
             ("weaker now", &[by(a, Admin, Some(ours))], &[(a, Viewer)], &[(a, Viewer)], &[]),
@@ -387,7 +405,8 @@ mod tests {
             ("another provider's, no group", &[by(a, Viewer, Some(other))], &[], &[], &[]),
         ];
         for (name, standing, want, set, remove) in cases {
-            let got = changes(standing, ours, want);
+            let want: Vec<_> = want.iter().map(|(tenant, role)| (*tenant, *role, given(*role))).collect();
+            let got = changes(standing, ours, &want);
             assert_eq!((got.set.as_slice(), got.remove.as_slice()), (*set, *remove), "{name}");
         }
     }

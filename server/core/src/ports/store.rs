@@ -14,12 +14,12 @@ use uuid::Uuid;
 
 pub use super::audit::{AuditChain, Slice};
 use crate::{
-    authz::{Grant, NamespaceRef, PlatformRef, TenantRef},
+    authz::{Grant, NamespaceRef, PlatformRef, Rights, TenantRef},
     error::{Error, Result},
     ports::{
         access::AccessRequests, announcements::Announcements, ci::CiStore, drifts::Drifts, life::Lives, links::Links,
         namespace_roles::NamespaceRoles, passkeys::Passkeys, quotas::Quotas, requests::Requests, robots::Robots,
-        second_factors::SecondFactors, sign_in::SignIns, usage::Usages,
+        roles::Roles, second_factors::SecondFactors, sign_in::SignIns, usage::Usages,
     },
 };
 
@@ -88,6 +88,8 @@ pub struct TenantAccess {
     pub tenant: Tenant,
     /// Their role in the whole tenant.
     pub role: Option<TenantRole>,
+    /// What it gives, where it is one of the tenant's own.
+    pub own: Option<Rights>,
     /// Whether they were given a role in one of its namespaces.
     pub guest: bool,
 }
@@ -99,6 +101,8 @@ pub struct NamespaceAccess {
     pub namespace: Namespace,
     /// The role.
     pub role: Option<TenantRole>,
+    /// What it gives, where it is one of the tenant's own.
+    pub own: Option<Rights>,
 }
 
 /// A tenant, a person's role in it, and its namespaces where they were asked for.
@@ -338,6 +342,7 @@ pub trait Store:
     + Links
     + Tenants
     + NamespaceRoles
+    + Roles
     + Robots
     + CiStore
     + Drifts
@@ -360,6 +365,7 @@ impl<
         + Links
         + Tenants
         + NamespaceRoles
+        + Roles
         + Robots
         + CiStore
         + Drifts

@@ -5,6 +5,7 @@ use std::time::Duration;
 use berth_types::{
     Action, ErrorCode, FieldError, NamespaceName, Resource, TenantName, TenantRole, UserName,
     access::{AccessRequest, AccessState},
+    custom_role::CustomRole,
 };
 use uuid::Uuid;
 
@@ -14,12 +15,10 @@ use super::{
     life::reason,
     namespace_members::{check_gift, giver, namespace_role},
     robots::kept_by_people,
+    roles::{held_rights, known_rights},
 };
 use crate::{
-    authz::{
-        Grant, NamespaceRef, TenantRef,
-        matrix::{at_least, rule_for},
-    },
+    authz::{Grant, NamespaceRef, Rights, TenantRef, matrix::rule_for},
     ctx::OpCtx,
     error::{Error, Result},
     ports::access::{AccessDecision, NewAccessRequest, Place},
@@ -39,14 +38,28 @@ pub struct Granters {
     pub people: Vec<(String, String)>,
 }
 
-/// Whether asking for `role` makes sense for somebody who has `have`, and what is wrong where it does not.
-fn check_asked(have: Option<TenantRole>, role: TenantRole) -> Result<()> {
-    namespace_role(role)?;
-    if have.is_some_and(|have| at_least(have, role)) {
-        let message = "you have this role or a stronger one here already";
+/// Whether asking for a role that gives `rights` makes sense for somebody who may `have` in this place, `held` of it by the role that
+/// this one would take the place of; and what is wrong where it does not.
+fn check_asked((have, held): (Rights, Option<Rights>), rights: Rights) -> Result<()> {
+    if have.covers(rights) {
+        let message = "you have all of this role here already";
         return Err(Error::field(FieldError::new("role", "access_has", message)));
     }
+    let lost = held.map(|held| held.without(rights)).filter(|lost| *lost != Rights::NONE);
+    if let Some(lost) = lost {
+        let lost = lost.words();
+        let message = format!("it would take the place of your role here, and lacks {lost}: ask for one that has it");
+        return Err(Error::field(FieldError::new("role", "access_less", message).param("value", lost)));
+    }
     Ok(())
+}
+
+/// What the actor may in a place, and what of it by the role that another one there would take the place of.
+fn standing(own: &[CustomRole], place: &Place) -> (Rights, Option<Rights>) {
+    match place {
+        Place::Tenant(tenant) => (tenant.rights, tenant.role.map(|_| tenant.rights)),
+        Place::Namespace(namespace) => (namespace.rights, namespace.given.map(|given| held_rights(own, given))),
+    }
 }
 
 impl Services {
@@ -82,12 +95,11 @@ impl Services {
             let place = self.access_place(ctx, tenant, namespace, Action::Create).await?;
             let person = self.authz.person(ctx)?;
             kept_by_people(person)?;
-            let have = match &place {
-                Place::Tenant(tenant) => tenant.role,
-                Place::Namespace(namespace) => namespace.role(),
-            };
+            let own = self.store.list_roles(place.tenant()).await?;
+            let asked = namespace_role(role).and_then(|()| known_rights(&own, role));
+            let asked = asked.and_then(|rights| check_asked(standing(&own, &place), rights));
             let mut wrong = Vec::new();
-            wrong.extend(check_asked(have, role).err().iter().flat_map(|e| e.fields().to_vec()));
+            wrong.extend(asked.err().iter().flat_map(|e| e.fields().to_vec()));
             let why = reason(why, true).inspect_err(|e| wrong.extend(e.fields().to_vec())).unwrap_or_default();
             if !wrong.is_empty() {
                 return Err(Error::invalid(wrong));
@@ -161,11 +173,9 @@ impl Services {
             let place = self.access_place(ctx, tenant, namespace.as_ref(), Action::Update).await?;
             let request = found?;
             let comment = told(comment, !approved)?;
-            let own = match &place {
-                Place::Tenant(tenant) => tenant.role,
-                Place::Namespace(namespace) => namespace.role(),
-            };
-            check_gift(giver(ctx, own), None, Some(request.role))?;
+            let own = self.store.list_roles(place.tenant()).await?;
+            let rights = if approved { known_rights(&own, request.role)? } else { held_rights(&own, request.role) };
+            check_gift(giver(ctx, standing(&own, &place).0), None, Some(rights))?;
             let decision = AccessDecision { approved, by: self.authz.person(ctx)?.id, comment, at: ctx.now() };
             self.store.decide_access_request(&place, id, &decision).await?;
             let detail = serde_json::json!({
@@ -203,20 +213,22 @@ impl Services {
         let Some(role) = role else { return Ok(Granters { role, people: Vec::new() }) };
         let mut all: Vec<(TenantRole, String, UserName)> = match namespace {
             // With all who have a role by the tenant.
-            Some(namespace) => {
-                let members = self.list_namespace_members(ctx, (tenant, namespace)).await?;
-                members.into_iter().map(|m| (m.role, m.display_name, m.user)).collect()
-            }
+            Some(namespace) => match self.list_namespace_members(ctx, (tenant, namespace)).await {
+                Ok(members) => members.into_iter().map(|m| (m.role, m.display_name, m.user)).collect(),
+                // A role of the tenant's own need not let one see who is there.
+                Err(e) if e.code() == ErrorCode::Forbidden => Vec::new(),
+                Err(e) => return Err(e),
+            },
             None => match self.list_members(ctx, tenant).await {
                 Ok(members) => members.into_iter().map(|m| (m.role, m.display_name, m.user)).collect(),
                 Err(e) if e.code() == ErrorCode::Forbidden => Vec::new(),
                 Err(e) => return Err(e),
             },
         };
-        // An admin gives all roles but an owner's.
+        // An admin gives all roles but an owner's. Stronger roles come first.
         let gives = if role == TenantRole::Owner { TenantRole::Owner } else { TenantRole::Admin };
         // Robots are asked nothing.
-        all.retain(|(have, _, user)| at_least(*have, gives) && user.as_robot().is_none());
+        all.retain(|(have, _, user)| *have <= gives && user.as_robot().is_none());
         all.sort();
         Ok(Granters {
             role: Some(role),
@@ -260,7 +272,10 @@ mod tests {
             (Some(Admin), Developer, Some("access_has")),
             (Some(Admin), Owner, Some("namespace_role")),
         ] {
-            let got = check_asked(have, role).err().map(|e| e.fields()[0].code.to_string());
+            let have = have.map(|have| Rights::from(Some(have)));
+            let asked = namespace_role(role);
+            let asked = asked.and_then(|()| check_asked((have.unwrap_or_default(), have), Rights::from(Some(role))));
+            let got = asked.err().map(|e| e.fields()[0].code.to_string());
             assert_eq!(got.as_deref(), code, "{have:?} {role}");
         }
     }

@@ -17,7 +17,9 @@ use uuid::Uuid;
 use super::{
     Done, Services,
     identity::{SignedIn, after, check_password, digest, new_id, new_secret},
+    namespace_members::{check_gift, giver},
     people::{label, name},
+    roles::{held_rights, known_rights},
 };
 use crate::{
     authz::{Grant, PlatformRef, TenantRef},
@@ -29,6 +31,7 @@ use crate::{
         sign_in::{Refused, refusal},
         store::Account,
     },
+    roles::rises,
 };
 
 /// How many days an invitation lives when nothing is said, and at most.
@@ -174,7 +177,11 @@ impl Services {
                 }
                 (Granted::Tenant(grant), Some(role)) => {
                     self.check_owner_change(ctx, grant, None, Some(role))?;
-                    Ok(Some(role))
+                    let own = self.store.list_roles(grant).await?;
+                    match known_rights(&own, role) {
+                        Ok(rights) => check_gift(giver(ctx, grant.rights), None, Some(rights)).map(|()| Some(role)),
+                        Err(e) => Err(e),
+                    }
                 }
                 (Granted::Platform(_), None) => Ok(None),
                 (Granted::Platform(_), Some(_)) => {
@@ -265,8 +272,10 @@ impl Services {
             let (Some(tenant), Some(role)) = (found.invitation.tenant, found.invitation.role) else {
                 return Err(Void::Account.error());
             };
-            let have = self.store.find_tenant_access(person.id, &tenant).await?.and_then(|access| access.role);
-            if have.is_some_and(|have| crate::authz::matrix::at_least(have, role)) {
+            let access =
+                self.store.find_tenant_access(person.id, &tenant).await?.ok_or_else(|| Void::Unknown.error())?;
+            let (have, own) = (access.role, self.roles_of(access).await?);
+            if !rises(have.map(|have| held_rights(&own, have)), held_rights(&own, role)) {
                 return Err(Void::Member.error());
             }
             self.store.accept_invitation(&digest, Joiner::Person(person.id), ctx.now()).await?;

@@ -71,6 +71,7 @@ pub mod revisions;
 #[cfg(test)]
 mod robot_tests;
 pub mod robots;
+pub mod roles;
 pub mod search;
 #[cfg(test)]
 mod second_factor_tests;

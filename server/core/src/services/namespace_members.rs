@@ -4,34 +4,39 @@ use berth_types::{
     Action, ErrorCode, FieldError, PlatformRole, Resource, TenantRole, UserName, people::NamespaceMember,
 };
 
-use super::{Done, Services, apps::NamespacePath, tenants::no_such_person};
+use super::{
+    Done, Services,
+    apps::NamespacePath,
+    roles::{held_rights, known_rights},
+    tenants::no_such_person,
+};
 use crate::{
-    authz::matrix::at_least,
+    authz::Rights,
     ctx::OpCtx,
     error::{Error, Result},
 };
 
-/// Whether somebody whose role here is `own` may turn what a person was given from `before` into `after`.
+/// Whether somebody who may `own` here may turn what a person was given from `before` into `after`.
 ///
 /// Nobody gives, changes or takes away more than they have. Who keeps the platform has no role here and may.
-pub(super) fn check_gift(own: Option<TenantRole>, before: Option<TenantRole>, after: Option<TenantRole>) -> Result<()> {
+pub(super) fn check_gift(own: Option<Rights>, before: Option<Rights>, after: Option<Rights>) -> Result<()> {
     let Some(own) = own else { return Ok(()) };
-    if before.into_iter().chain(after).all(|role| at_least(own, role)) {
+    if before.into_iter().chain(after).all(|rights| own.covers(rights)) {
         return Ok(());
     }
-    let message = "nobody gives, changes or takes away a role that is stronger than their own";
+    let message = "nobody gives, changes or takes away a role that holds more than their own";
     Err(Error::new(ErrorCode::Forbidden, message))
 }
 
-/// The role by which the actor gives roles in a place where they have `role`; none for who keeps the platform.
-pub(super) fn giver(ctx: &OpCtx, role: Option<TenantRole>) -> Option<TenantRole> {
+/// The rights by which the actor gives roles in a place where they have `rights`; none for who keeps the platform.
+pub(super) fn giver(ctx: &OpCtx, rights: Rights) -> Option<Rights> {
     let keeper = ctx.person().is_some_and(|person| person.platform_role == Some(PlatformRole::Admin));
-    role.filter(|_| !keeper)
+    (!keeper).then_some(rights)
 }
 
-/// Refuses a role that is not given in a namespace, or asked for.
+/// Refuses a role that is not given in a namespace, or asked for. Whether there is one of that name, [`Services::rights_of`] says.
 pub(super) fn namespace_role(role: TenantRole) -> Result<()> {
-    if TenantRole::IN_NAMESPACE.contains(&role) {
+    if role.is_custom() || TenantRole::IN_NAMESPACE.contains(&role) {
         return Ok(());
     }
     let choices = TenantRole::IN_NAMESPACE.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -40,10 +45,10 @@ pub(super) fn namespace_role(role: TenantRole) -> Result<()> {
 }
 
 /// Refuses a role that cannot be given here, or that would change nothing for somebody with `tenant_role`.
-fn check_role(user: &UserName, tenant_role: Option<TenantRole>, role: TenantRole) -> Result<()> {
-    namespace_role(role)?;
-    match tenant_role.filter(|have| at_least(*have, role)) {
-        Some(have) => {
+fn check_role(user: &UserName, tenant_role: Option<(TenantRole, Rights)>, role: (TenantRole, Rights)) -> Result<()> {
+    namespace_role(role.0)?;
+    match tenant_role.filter(|(_, have)| have.covers(role.1)) {
+        Some((have, _)) => {
             let message = format!("{user} is {have} in the whole tenant, which gives all of that here, too");
             Err(Error::field(FieldError::new("role", "has_more", message).param("value", user)))
         }
@@ -80,8 +85,12 @@ impl Services {
             let grant = self.authz.namespace(ctx, tenant, namespace, Resource::Membership, Action::Update).await?;
             let have = self.store.list_namespace_members(&grant).await?.into_iter().find(|m| m.user == *user);
             let before = have.as_ref().and_then(|m| m.given);
-            check_role(user, have.and_then(|m| m.tenant_role), role)?;
-            check_gift(giver(ctx, grant.role()), before, Some(role))?;
+            let own = self.store.list_roles(&grant.tenant).await?;
+            let rights = known_rights(&own, role)?;
+            let whole = have.and_then(|m| m.tenant_role).map(|have| (have, held_rights(&own, have)));
+            check_role(user, whole, (role, rights))?;
+            let before_rights = before.map(|before| held_rights(&own, before));
+            check_gift(giver(ctx, grant.rights), before_rights, Some(rights))?;
             self.store.set_namespace_member(&grant, user, role, ctx.now()).await.map_err(|e| match e.code() {
                 ErrorCode::NotFound => no_such_person("user", user),
                 _ => e,
@@ -108,7 +117,8 @@ impl Services {
             let grant = self.authz.namespace(ctx, tenant, namespace, Resource::Membership, Action::Delete).await?;
             let have = self.store.list_namespace_members(&grant).await?.into_iter().find(|m| m.user == *user);
             let before = have.and_then(|m| m.given);
-            check_gift(giver(ctx, grant.role()), before, None)?;
+            let own = self.store.list_roles(&grant.tenant).await?;
+            check_gift(giver(ctx, grant.rights), before.map(|before| held_rights(&own, before)), None)?;
             self.store.remove_namespace_member(&grant, user).await?;
             Ok(Done::with((), serde_json::json!({ "user": user, "before": before })))
         };
@@ -142,7 +152,9 @@ mod tests {
             (Some(Viewer), None, Some(Developer), false),
             (None, Some(Admin), Some(Developer), true),
         ] {
-            assert_eq!(check_gift(own, before, after).is_ok(), ok, "{own:?}: {before:?} → {after:?}");
+            let rights = |role: Option<TenantRole>| role.map(|role| Rights::from(Some(role)));
+            let got = check_gift(rights(own), rights(before), rights(after)).is_ok();
+            assert_eq!(got, ok, "{own:?}: {before:?} → {after:?}");
         }
     }
 
@@ -159,7 +171,8 @@ mod tests {
             (Some(Developer), Viewer, Some("has_more")),
             (Some(Owner), Admin, Some("has_more")),
         ] {
-            let got = check_role(&ann, tenant, role).err().map(|e| e.fields()[0].code.to_string());
+            let with = |role: TenantRole| (role, Rights::from(Some(role)));
+            let got = check_role(&ann, tenant.map(with), with(role)).err().map(|e| e.fields()[0].code.to_string());
             assert_eq!(got.as_deref(), code, "{tenant:?} {role}");
         }
     }

@@ -3,7 +3,8 @@
 use std::{collections::HashSet, sync::Arc};
 
 use berth_types::{
-    Action, ClusterId, ErrorCode, NamespaceName, PlatformRole, Resource, Resources, TenantName, TenantRole,
+    Action, ClusterId, ErrorCode, NamespaceName, PlatformRole, Resource, Resources, Right, TenantName, TenantRole,
+    custom_role::CustomRole,
     names::{kube_namespace, kube_namespace_apart},
     network::Egress,
     people::Namespace,
@@ -18,7 +19,8 @@ use crate::{
     ctx::OpCtx,
     error::{Error, Result},
     ports::cluster::{
-        Cluster, DesiredNamespace, DesiredNetwork, DesiredQuota, Freshness, NamespaceSummary, cluster_role,
+        CLUSTER_RIGHTS, Cluster, DesiredNamespace, DesiredNetwork, DesiredQuota, Freshness, NamespaceSummary,
+        cluster_right, cluster_role,
     },
     quota::RESOURCES,
 };
@@ -162,8 +164,11 @@ impl Services {
         let grant = self.authz.platform(&ctx, Resource::Namespace, Action::Update)?;
         let mut changed = 0;
         let refused: HashSet<Uuid> = self.store.list_refused(&grant).await?.into_iter().collect();
+        let own = self.store.list_all_roles(&grant).await?;
         // Every namespace is in a book.
         for book in self.store.list_all_books(&grant).await? {
+            let theirs = own.iter().filter(|(tenant, _)| *tenant == book.tenant).map(|(_, role)| role.clone());
+            let theirs: Vec<CustomRole> = theirs.collect();
             for share in &book.shares {
                 let row = &share.namespace;
                 // What goes is not made again.
@@ -172,7 +177,7 @@ impl Services {
                 }
                 let done = match self.clusters.get(&row.cluster) {
                     Ok(cluster) if !cluster.leads() => continue,
-                    Ok(cluster) => self.reconcile_namespace(&cluster, row, desired_quota(&book, share)).await,
+                    Ok(cluster) => self.reconcile_namespace(&cluster, row, &theirs, desired_quota(&book, share)).await,
                     Err(e) => Err(e),
                 };
                 match done {
@@ -196,11 +201,13 @@ impl Services {
         &self,
         cluster: &Arc<dyn Cluster>,
         row: &Namespace,
+        own: &[CustomRole],
         quota: Option<DesiredQuota>,
     ) -> Result<bool> {
         let ctx = OpCtx::system(self.clock.clone(), "namespace-reconciler");
         let network = DesiredNetwork { egress: row.egress.clone(), surroundings: self.surroundings.clone() };
-        let kept = cluster.ensure_namespace(&ctx, &DesiredNamespace { quota, network, ..desired(row) }).await?;
+        let kept =
+            cluster.ensure_namespace(&ctx, &DesiredNamespace { quota, network, ..desired_with(row, own) }).await?;
         self.mended(&ctx, row, &kept.drift).await;
         Ok(kept.changed)
     }
@@ -214,7 +221,8 @@ impl Services {
     ) -> Result<bool> {
         let books = self.store.list_books(tenant).await?;
         let quota = books.iter().find_map(|book| desired_quota(book, book.share(&row.name)?));
-        self.reconcile_namespace(cluster, row, quota).await
+        let own = self.store.list_roles(tenant).await?;
+        self.reconcile_namespace(cluster, row, &own, quota).await
     }
 
     pub(crate) async fn insert_namespace(
@@ -230,14 +238,27 @@ impl Services {
     }
 }
 
-/// What a namespace must be like in its cluster, its quota and what is around it aside.
+/// What a namespace of a tenant without roles of its own must be like: see [`desired_with`].
 #[must_use]
 pub fn desired(row: &Namespace) -> DesiredNamespace {
+    desired_with(row, &[])
+}
+
+/// What a namespace must be like in its cluster, its quota and what is around it aside; `own`: its tenant's own roles.
+#[must_use]
+pub fn desired_with(row: &Namespace, own: &[CustomRole]) -> DesiredNamespace {
     let (tenant, name) = (row.tenant.as_str(), row.name.as_str());
     // Who has which role is not written here: people are in groups as they ask, so what is taken away counts at once.
     let tenant_roles = TenantRole::ALL.iter().map(|role| {
         let given = TenantRole::IN_NAMESPACE.contains(role).then(|| namespace_group(tenant, name, *role));
         (cluster_role(*role), [tenant_group(tenant, *role)].into_iter().chain(given).collect())
+    });
+    let own_roles = CLUSTER_RIGHTS.into_iter().filter_map(|(resource, action)| {
+        let having = own.iter().filter(|role| role.rights.contains(&Right { resource, action }));
+        let groups = having.map(|role| TenantRole::Custom(role.name));
+        let groups: Vec<String> =
+            groups.flat_map(|role| [tenant_group(tenant, role), namespace_group(tenant, name, role)]).collect();
+        (!groups.is_empty()).then(|| (cluster_right((resource, action)), groups))
     });
     let platform_roles =
         ("berth-platform-reader".to_owned(), PlatformRole::ALL.iter().map(|role| platform_group(*role)).collect());
@@ -252,7 +273,7 @@ pub fn desired(row: &Namespace) -> DesiredNamespace {
             ("pod-security.kubernetes.io/enforce".to_owned(), "restricted".to_owned()),
             ("pod-security.kubernetes.io/warn".to_owned(), "restricted".to_owned()),
         ],
-        bindings: tenant_roles.chain([platform_roles]).collect(),
+        bindings: tenant_roles.chain(own_roles).chain([platform_roles]).collect(),
         quota: None,
         network: DesiredNetwork { egress: row.egress.clone(), ..DesiredNetwork::default() },
         suspended: row.halt.is_some(),

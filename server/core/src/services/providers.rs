@@ -13,6 +13,7 @@ use super::{
     Done, Services,
     identity::new_id,
     people::{label, name},
+    roles::known_rights,
 };
 use crate::{
     ctx::{Actor, OpCtx},
@@ -348,6 +349,15 @@ impl Services {
             let (Ok(tenant), Ok(role), true) = (tenant, role, errors.is_empty()) else {
                 return Err(Error::invalid(errors));
             };
+            if role.is_custom() {
+                let known = self.store.find_tenant_access(self.authz.person(ctx)?.id, &tenant).await?;
+                let own = match known {
+                    Some(known) => self.roles_of(known).await?,
+                    // The store says that there is no such tenant.
+                    None => Vec::new(),
+                };
+                known_rights(&own, role)?;
+            }
             let now = ctx.now();
             let rule =
                 NewGroupRule { id: new_id(now, &*self.random)?, group, tenant: tenant.clone(), role, created_at: now };

@@ -15,6 +15,7 @@ use super::{
     identity::{new_id, to_person},
     namespace_members::{check_gift, namespace_role},
     people::{label, name},
+    roles::{held_rights, known_rights},
 };
 use crate::{
     authz::{Grant, TenantRef, matrix::rule_for},
@@ -128,7 +129,8 @@ impl Services {
             let named = name::<RobotName>("name", &new.name, RobotName::MAX).map_err(&mut noted).ok();
             let shown = if new.description.trim().is_empty() { &new.name } else { &new.description };
             let description = label("description", shown).map_err(&mut noted).ok();
-            drop(namespace_role(new.role).map_err(&mut noted));
+            let own = self.store.list_roles(&grant).await?;
+            let rights = namespace_role(new.role).and_then(|()| known_rights(&own, new.role)).map_err(&mut noted);
             let namespace = match &new.namespace {
                 None => None,
                 Some(namespace) => match self.authz.find_namespace(self.authz.person(ctx)?, tenant, namespace).await {
@@ -142,10 +144,11 @@ impl Services {
                     Err(e) => return Err(e),
                 },
             };
-            let (Some(name), Some(description), true) = (named, description, wrong.is_empty()) else {
+            let (Some(name), Some(description), Ok(rights), true) = (named, description, rights, wrong.is_empty())
+            else {
                 return Err(Error::invalid(wrong));
             };
-            check_gift(grant.role, None, Some(new.role))?;
+            check_gift(Some(grant.rights), None, Some(rights))?;
             let id = new_id(ctx.now(), &*self.random)?;
             let robot =
                 NewRobot { id, name: name.clone(), description, role: new.role, namespace, created_at: ctx.now() };
@@ -172,7 +175,8 @@ impl Services {
         let work = async {
             let (grant, before) = self.robot_for(ctx, tenant, robot, Action::Update).await?;
             let description = label("description", &change.description);
-            let role = namespace_role(change.role);
+            let own = self.store.list_roles(&grant).await?;
+            let role = namespace_role(change.role).and_then(|()| known_rights(&own, change.role));
             let wrong: Vec<FieldError> = [description.as_ref().err(), role.as_ref().err()]
                 .into_iter()
                 .flatten()
@@ -181,7 +185,7 @@ impl Services {
             if !wrong.is_empty() {
                 return Err(Error::invalid(wrong));
             }
-            check_gift(grant.role, Some(before.role), Some(change.role))?;
+            check_gift(Some(grant.rights), Some(held_rights(&own, before.role)), Some(role?))?;
             let change = RobotChange { description: description?, ..change.clone() };
             self.store.update_robot(&grant, before.id, &change).await?;
             let after = self.find_robot(ctx, &grant, robot).await?;
@@ -233,7 +237,8 @@ impl Services {
     ) -> Result<(ApiToken, SecretString)> {
         let work = async {
             let (grant, robot) = self.robot_for(ctx, tenant, robot, Action::Update).await?;
-            check_gift(grant.role, Some(robot.role), None)?;
+            let own = self.store.list_roles(&grant).await?;
+            check_gift(Some(grant.rights), Some(held_rights(&own, robot.role)), None)?;
             let scope = check_scope(tenant, scope)?;
             let account = self.store.find_account_by_id(robot.id).await?.ok_or_else(Error::not_found)?;
             let person = to_person(&account, Via::Begun, TokenScope::default());

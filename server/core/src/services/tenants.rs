@@ -8,7 +8,9 @@ use berth_types::{
 use super::{
     Done, Services,
     identity::new_id,
+    namespace_members::{check_gift, giver},
     people::{label, name},
+    roles::{held_rights, known_rights},
 };
 use crate::{
     authz::{Grant, TenantRef},
@@ -116,6 +118,9 @@ impl Services {
             let grant = self.authz.tenant(ctx, tenant, Resource::Membership, Action::Update).await?;
             let before = self.store.list_members(&grant).await?.into_iter().find(|m| m.user == *user).map(|m| m.role);
             self.check_owner_change(ctx, &grant, before, Some(role))?;
+            let own = self.store.list_roles(&grant).await?;
+            let rights = known_rights(&own, role)?;
+            check_gift(giver(ctx, grant.rights), before.map(|before| held_rights(&own, before)), Some(rights))?;
             self.store.set_member(&grant, user, role, ctx.now()).await.map_err(|e| match e.code() {
                 berth_types::ErrorCode::NotFound => no_such_person("user", user),
                 _ => e,
@@ -134,6 +139,8 @@ impl Services {
             let grant = self.authz.tenant(ctx, tenant, Resource::Membership, Action::Delete).await?;
             let before = self.store.list_members(&grant).await?.into_iter().find(|m| m.user == *user).map(|m| m.role);
             self.check_owner_change(ctx, &grant, before, None)?;
+            let own = self.store.list_roles(&grant).await?;
+            check_gift(giver(ctx, grant.rights), before.map(|before| held_rights(&own, before)), None)?;
             self.store.remove_member(&grant, user).await?;
             Ok(Done::with((), serde_json::json!({ "user": user, "before": before })))
         };

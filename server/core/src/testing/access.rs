@@ -10,9 +10,9 @@ use super::{
     store::{Membership, Rows as AllRows, taken},
 };
 use crate::{
-    authz::{TenantRef, matrix::at_least},
+    authz::TenantRef,
     error::{Error, Result},
-    ports::access::{AccessDecision, AccessRequests, NewAccessRequest, Place, decided},
+    ports::access::{AccessDecision, AccessRequests, NewAccessRequest, Place, decided, gives},
 };
 
 pub(super) struct Kept {
@@ -36,6 +36,12 @@ impl AllRows {
     /// Those of places that are gone.
     pub(super) fn forget_requests(&mut self, gone: impl Fn(Uuid, Option<Uuid>) -> bool) {
         self.access.retain(|kept| !gone(kept.tenant, kept.namespace));
+    }
+
+    /// A tenant's.
+    pub(super) fn shown_requests(&self, tenant: Uuid) -> Vec<AccessRequest> {
+        let theirs = self.access.iter().filter(|kept| kept.tenant == tenant);
+        theirs.filter_map(|kept| self.shown_request(kept).ok()).collect()
     }
 
     fn shown_request(&self, kept: &Kept) -> Result<AccessRequest> {
@@ -94,22 +100,27 @@ impl AccessRequests for FakeStore {
         if kept.decision.is_some() {
             return Err(decided());
         }
-        kept.decision = Some(decision.clone());
         let (user, role, since) = (kept.new.user, kept.new.role, decision.at);
-        if !decision.approved {
+        let have = match namespace {
+            None => rows.members.iter().find(|m| m.tenant == tenant && m.user == user).map(|m| m.role),
+            Some(namespace) => rows.given.iter().find(|g| g.0 == namespace && g.1 == user).map(|given| given.2),
+        };
+        let rises = decision.approved && gives(have.map(|have| rows.rights(tenant, have)), rows.rights(tenant, role))?;
+        if let Some(kept) = rows.access.iter_mut().find(there) {
+            kept.decision = Some(decision.clone());
+        }
+        if !rises {
             return Ok(());
         }
         match namespace {
-            None => match rows.members.iter_mut().find(|m| m.tenant == tenant && m.user == user) {
-                Some(member) if at_least(member.role, role) => {}
-                Some(member) => (member.role, member.provider) = (role, None),
-                None => rows.members.push(Membership { tenant, user, role, since, provider: None }),
-            },
-            Some(namespace) => match rows.given.iter_mut().find(|g| g.0 == namespace && g.1 == user) {
-                Some(given) if at_least(given.2, role) => {}
-                Some(given) => given.2 = role,
-                None => rows.given.push((namespace, user, role, since)),
-            },
+            None => {
+                rows.members.retain(|m| m.tenant != tenant || m.user != user);
+                rows.members.push(Membership { tenant, user, role, since, provider: None });
+            }
+            Some(namespace) => {
+                rows.given.retain(|g| g.0 != namespace || g.1 != user);
+                rows.given.push((namespace, user, role, since));
+            }
         }
         Ok(())
     }

@@ -10,13 +10,14 @@ use super::{
     store::{Membership, Rows as AllRows},
 };
 use crate::{
-    authz::{Grant, PlatformRef, matrix::at_least},
+    authz::{Grant, PlatformRef},
     error::{Error, Result},
     links::Fate,
     ports::{
         links::{FoundInvitation, Joiner, Links, NewInvitation, NewReset, Within, link_gone},
         store::{Account, Digest, People as _},
     },
+    roles::rises,
 };
 
 struct Kept {
@@ -59,6 +60,18 @@ impl AllRows {
             created_at: kept.new.created_at,
             expires_at: kept.new.expires_at,
         })
+    }
+
+    /// The open invitations with a role: for whom, and who invites.
+    pub(super) fn open_invitations(
+        &self,
+        tenant: Uuid,
+        role: TenantRole,
+        now: Timestamp,
+    ) -> Vec<(Option<String>, Uuid)> {
+        let open = self.links.invitations.iter().filter(|k| k.fate.void(now).is_none());
+        let theirs = open.filter(|k| k.tenant == Some(tenant) && k.new.role == Some(role));
+        theirs.map(|k| (k.new.email.clone(), k.new.invited_by)).collect()
     }
 
     fn role_in(&self, tenant: Uuid, user: Uuid) -> Option<TenantRole> {
@@ -116,8 +129,9 @@ impl Links for FakeStore {
         let mut rows = self.rows()?;
         let kept = rows.links.invitations.iter_mut().find(|k| open(k)).ok_or_else(link_gone)?;
         kept.fate.used_at = Some(now);
-        if let (Some(tenant), Some(role)) = (kept.tenant, kept.new.role)
-            && !rows.role_in(tenant, user).is_some_and(|have| at_least(have, role))
+        let into = (kept.tenant, kept.new.role);
+        if let (Some(tenant), Some(role)) = into
+            && rises(rows.role_in(tenant, user).map(|have| rows.rights(tenant, have)), rows.rights(tenant, role))
         {
             rows.members.retain(|m| m.tenant != tenant || m.user != user);
             rows.members.push(Membership { tenant, user, role, since: now, provider: None });

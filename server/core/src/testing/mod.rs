@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::{
     Actor, OpCtx, Person, Services, Via,
     audit::AuditKey,
-    authz::{AppRef, Grant, NamespaceRef, PlatformRef, TenantRef},
+    authz::{AppRef, Grant, NamespaceRef, PlatformRef, Rights, TenantRef},
     env::{Clock, ManualClock, SystemRandom},
     error::{Error, Result},
     ports::{
@@ -44,6 +44,7 @@ mod quotas;
 mod relay;
 mod requests;
 mod robots;
+mod roles;
 mod second_factors;
 mod sign_in;
 mod store;
@@ -187,6 +188,7 @@ impl World {
             name: tenant.name,
             display_name: tenant.display_name.into(),
             role: Some(TenantRole::Owner),
+            rights: Rights::from(Some(TenantRole::Owner)),
             halt: None,
         };
         let grant = Grant::unchecked(tenant.clone(), Resource::Membership, Action::Update);
@@ -219,6 +221,7 @@ impl World {
             cluster: row.cluster,
             kube_name: row.kube_name.into(),
             given: None,
+            rights: tenant.rights,
             halt: None,
         }
     }

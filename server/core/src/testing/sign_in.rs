@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use berth_types::{
-    ErrorCode, ProviderName, TenantRole,
+    ErrorCode, ProviderName, TenantName, TenantRole,
     provider::{GroupRule, Identity, IdentityProvider},
 };
 use jiff::Timestamp;
@@ -14,7 +14,7 @@ use super::{
     store::{Membership, Rows as AllRows, taken},
 };
 use crate::{
-    authz::{Grant, PlatformRef},
+    authz::{Grant, PlatformRef, Rights},
     error::{Error, Result},
     ports::{
         sign_in::{
@@ -46,6 +46,12 @@ impl Default for Rows {
 }
 
 impl Rows {
+    /// The groups whose rule gives `role` in a tenant.
+    pub(super) fn groups_with(&self, tenant: &TenantName, role: TenantRole) -> Vec<String> {
+        let rules = self.rules.iter().filter(|(.., rule)| rule.tenant == *tenant && rule.role == role);
+        rules.map(|(.., rule)| rule.group.clone()).collect()
+    }
+
     fn unique(&self, provider: &IdentityProvider) -> Result<()> {
         for other in self.providers.iter().filter(|other| other.id != provider.id) {
             if other.issuer == provider.issuer {
@@ -241,7 +247,8 @@ impl SignIns for FakeStore {
     ) -> Result<Applied> {
         let mut rows = self.rows()?;
         let of_them = rows.sign_in.rules.iter().filter(|(of, _, rule)| *of == provider && groups.contains(&rule.group));
-        let want: Vec<(Uuid, TenantRole)> = of_them.map(|(_, tenant, rule)| (*tenant, rule.role)).collect();
+        let want: Vec<(Uuid, TenantRole, Rights)> =
+            of_them.map(|(_, tenant, rule)| (*tenant, rule.role, rows.rights(*tenant, rule.role))).collect();
         let changes = changes(&rows.standing(user), provider, &want);
         let mut applied = Applied::default();
         for (tenant, role) in changes.set {

@@ -55,6 +55,7 @@ pub(super) struct Rows {
     pub(super) links: super::links::Rows,
     pub(super) access: Vec<super::access::Kept>,
     pub(super) robots: Vec<super::robots::Kept>,
+    pub(super) roles: super::roles::Rows,
     pub(super) ci: super::ci::Rows,
     pub(super) factors: super::second_factors::Rows,
     pub(super) announcements: super::announcements::Rows,

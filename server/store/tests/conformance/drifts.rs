@@ -25,6 +25,7 @@ fn place(shop: &TenantRef, number: u128, name: &str) -> Grant<NamespaceRef> {
         cluster: row.cluster,
         kube_name: row.kube_name.into(),
         given: None,
+        rights: Default::default(),
         halt: None,
     };
     Grant::unchecked(place, Resource::Namespace, Action::Read)

@@ -109,6 +109,7 @@ pub fn grant(tenant: &Tenant) -> Grant<TenantRef> {
         name: tenant.name.clone(),
         display_name: tenant.display_name.as_str().into(),
         role: None,
+        rights: Default::default(),
         halt: None,
     };
     Grant::unchecked(reference, Resource::Tenant, Action::Update)

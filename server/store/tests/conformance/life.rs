@@ -26,6 +26,7 @@ fn place(tenant: &Grant<TenantRef>, number: u128) -> Grant<NamespaceRef> {
         cluster: row.cluster,
         kube_name: row.kube_name.as_str().into(),
         given: None,
+        rights: Default::default(),
         halt: None,
     };
     Grant::unchecked(place, Resource::Namespace, Action::Delete)

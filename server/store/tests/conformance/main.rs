@@ -18,6 +18,7 @@ mod providers;
 mod quotas;
 mod requests;
 mod robots;
+mod roles;
 mod second_factors;
 mod sign_in;
 mod tenants;
@@ -78,6 +79,10 @@ suite! {
         namespace_roles::who_sees_what,
         namespace_roles::who_is_in_a_namespace,
         namespace_roles::what_ends_them,
+        roles::what_a_role_is,
+        roles::who_has_it_may_what_it_says,
+        roles::what_is_held_stays,
+        roles::nobody_loses_by_a_gift,
         people::changes_of_an_account,
         people::passwords,
         people::list_is_sorted,

@@ -25,6 +25,7 @@ pub fn place(tenant: &Grant<TenantRef>, row: &Namespace) -> Grant<NamespaceRef> 
         cluster: row.cluster.clone(),
         kube_name: row.kube_name.as_str().into(),
         given: None,
+        rights: Default::default(),
         halt: None,
     };
     Grant::unchecked(place, Resource::Membership, Action::Update)

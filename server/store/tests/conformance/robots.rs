@@ -27,6 +27,7 @@ fn place(tenant: &Grant<TenantRef>, row: &Namespace) -> NamespaceRef {
         cluster: row.cluster.clone(),
         kube_name: row.kube_name.as_str().into(),
         given: None,
+        rights: Default::default(),
         halt: None,
     }
 }

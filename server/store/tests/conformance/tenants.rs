@@ -214,6 +214,7 @@ pub async fn egress(store: Arc<dyn Store>) {
             cluster: row.cluster,
             kube_name,
             given: None,
+            rights: Default::default(),
             halt: None,
         };
         Grant::unchecked(place, Resource::Network, Action::Update)

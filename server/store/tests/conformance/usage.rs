@@ -62,6 +62,7 @@ impl Scene {
             cluster: row.cluster,
             kube_name: row.kube_name.into(),
             given: None,
+            rights: Default::default(),
             halt: None,
         };
         Grant::unchecked(place, Resource::Share, Action::Read)

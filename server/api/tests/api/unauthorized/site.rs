@@ -14,6 +14,7 @@ use berth_core::{
         sign_in::{NewGroupRule, SignIns as _},
         store::{NewToken, People as _, Tenants as _},
     },
+    roles::RoleText,
     services::{plans::PlanText, providers::ProviderText, quotas::Wanted, robots::RobotText},
 };
 use berth_types::{
@@ -25,6 +26,7 @@ use berth_types::{
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 
+use super::own::own_actions;
 use crate::fixture::{POD, Site};
 
 /// Makes somebody a member of `shop`.
@@ -61,6 +63,10 @@ pub(super) async fn platform() -> Site {
     site.world.person("bystander", None).await;
     member(&site, "bystander", TenantRole::Viewer).await;
     let root = site.world.ctx("root").await;
+    for role in ["releaser", "splitter", "chance", "spare"] {
+        let text = RoleText { actions: own_actions(role), ..RoleText::default() };
+        site.world.services.create_role(&root, &site.shop.name, role, &text).await.unwrap();
+    }
     let (prod, bystander) = ("prod".parse().unwrap(), "bystander".parse().unwrap());
     let path = (&site.shop.name, &prod);
     site.world.services.set_namespace_member(&root, path, &bystander, TenantRole::Developer).await.unwrap();
@@ -247,6 +253,7 @@ pub(super) fn uri(path: &str) -> String {
         ("/tenants/shop/invitations/{invitation}", "/tenants/shop/invitations/00000000-0000-0000-0000-000000000003"),
         ("/admin/invitations/{invitation}", "/admin/invitations/00000000-0000-0000-0000-000000000004"),
         ("{trust}", "00000000-0000-0000-0000-00000000000c"),
+        ("{role}", "spare"),
         ("{robot}", "deploy"),
         ("{token}", "00000000-0000-0000-0000-000000000001"),
     ]

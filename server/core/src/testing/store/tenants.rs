@@ -27,14 +27,23 @@ impl Rows {
 
     fn access(&self, tenant: &Tenant, user: Uuid) -> TenantAccess {
         let guest = self.namespaces.iter().any(|(t, n)| *t == tenant.id && self.given(n.id, user).is_some());
-        TenantAccess { tenant: tenant.clone(), role: self.role(tenant.id, user), guest }
+        let role = self.role(tenant.id, user);
+        TenantAccess {
+            tenant: tenant.clone(),
+            role,
+            own: role.and_then(|role| self.own_rights(tenant.id, role)),
+            guest,
+        }
     }
 
     /// The namespaces of a tenant, by name.
     fn accesses(&self, tenant: Uuid, user: Uuid) -> Vec<NamespaceAccess> {
         let theirs = self.namespaces.iter().filter(|(t, _)| *t == tenant).map(|(_, n)| n);
         let mut all: Vec<NamespaceAccess> = theirs
-            .map(|n| NamespaceAccess { namespace: n.clone(), role: self.given(n.id, user).map(|(role, _)| role) })
+            .map(|n| {
+                let role = self.given(n.id, user).map(|(role, _)| role);
+                NamespaceAccess { namespace: n.clone(), role, own: role.and_then(|role| self.own_rights(tenant, role)) }
+            })
             .collect();
         all.sort_by(|a, b| a.namespace.name.cmp(&b.namespace.name));
         all

@@ -95,6 +95,7 @@ const IDENTITIES: &[Identity] = &[
             (EVERYWHERE, ("patch", "serviceaccounts/default", "")),
             (EVERYWHERE, ("bind", "clusterroles.rbac.authorization.k8s.io/berth-owner", "")),
             (EVERYWHERE, ("bind", "clusterroles.rbac.authorization.k8s.io/berth-node-keeper", "")),
+            (EVERYWHERE, ("bind", "clusterroles.rbac.authorization.k8s.io/berth-may-exec-create", "")),
             (EVERYWHERE, ("patch", "clusterrolebindings.rbac.authorization.k8s.io/berth-node-keeper", "")),
             (EVERYWHERE, ("get", "pods", "log")),
             (EVERYWHERE, ("patch", "customresourcedefinitions.apiextensions.k8s.io/apps.berth.dev", "")),
