@@ -303,6 +303,12 @@ impl Harbour {
         }
     }
 
+    /// The same, where it may be refused: with what is said then.
+    pub async fn try_send(&self, method: &str, path: &str, body: &Value) -> Result<Value, String> {
+        let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
+        self.admin.request(request.body(body.to_string().into_bytes()).unwrap()).await.map_err(|e| e.to_string())
+    }
+
     pub async fn send(&self, method: &str, path: &str, content_type: &str, body: &Value) -> Value {
         let request = Request::builder()
             .method(method)

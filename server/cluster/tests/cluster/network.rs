@@ -82,7 +82,7 @@ async fn policies_are_made_mended_and_follow_the_list() {
 }
 
 /// A pod that serves its name at port 8080.
-fn pod(name: &str) -> Value {
+pub fn pod(name: &str) -> Value {
     let script = format!("mkdir -p /tmp/www && echo {name} > /tmp/www/index.html && exec httpd -f -p 8080 -h /tmp/www");
     json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},

@@ -1,8 +1,12 @@
 //! What a tenant's namespace may take, as the cluster enforces it: ResourceQuota and LimitRange `berth`.
 
-use crate::common::{Harbour, row, until};
+use crate::{
+    common::{Harbour, row, until},
+    network::pod,
+};
 use berth_core::ports::cluster::{Cluster as _, DesiredNamespace, DesiredQuota};
-use berth_types::{QuotaKey, Resources, quota::ContainerDefaults};
+use berth_types::{CauseCode, QuotaKey, Resources, quota::ContainerDefaults};
+use futures::future::join_all;
 use serde_json::{Value, json};
 
 fn quota(pairs: &[(&str, &str)]) -> Option<DesiredQuota> {
@@ -111,4 +115,61 @@ async fn what_the_cluster_does_not_have_is_told_from_what_it_has() {
     let found = until("nodes", async || harbour.cluster.unknown_keys(&keys).await.ok()).await;
     let found: Vec<_> = found.iter().map(|one| one.key.as_str()).collect();
     assert_eq!(found, unknown);
+}
+
+/// Who comes past Berth and who comes through it want pods at the same time, ten times as many as there may be.
+#[tokio::test(flavor = "multi_thread")]
+async fn under_load_there_are_never_more_pods_than_the_quota() {
+    const MOST: usize = 6;
+    let harbour = Harbour::open().await;
+    assert!(ensure(&harbour, &quota(&[("pods", "6")])).await);
+    let pods = harbour.path("v1", "pods");
+    until("the account that pods need", async || harbour.get(&harbour.path("v1", "serviceaccounts/default")).await)
+        .await;
+    let enforced = harbour.path("v1", "resourcequotas/berth");
+    until("the quota", async || harbour.get(&enforced).await?["status"]["used"]["pods"].as_str().map(drop)).await;
+
+    let one = json!({ "components": [{ "name": "main", "image": "registry.example.com/web:1", "replicas": 2 }] });
+    let names: Vec<String> = (0..6).map(|number| format!("app-{number}")).collect();
+    let apps = join_all(names.iter().map(|name| harbour.create(name, &one)));
+    let bare: Vec<_> = (0..48).map(|number| pod(&format!("bare-{number}"))).collect();
+    let bare = join_all(bare.iter().map(|pod| harbour.try_send("POST", &pods, pod)));
+    let (_, bare) = futures::join!(apps, bare);
+    let made = bare.iter().filter(|answer| answer.is_ok()).count();
+    for refused in bare.iter().filter_map(|answer| answer.as_ref().err()) {
+        assert!(refused.contains("exceeded quota"), "{refused}");
+    }
+    let count = async || {
+        let list = harbour.get(&pods).await.unwrap();
+        let all = list["items"].as_array().unwrap().len();
+        assert!(all <= MOST, "{all} pods: {list:#}");
+        all
+    };
+    until("a full namespace", async || (count().await == MOST).then_some(())).await;
+    assert!(made <= MOST, "{made}");
+
+    // Each app that lacks pods says why; as soon as there is room, it is used, and no more.
+    for name in &names {
+        harbour
+            .wait_app(name, "ready, or short of quota", |app| {
+                let cause = &app.view.status.cause;
+                app.view.status.ready == "2/2"
+                    || cause.as_ref().is_some_and(|cause| cause.code == CauseCode::QuotaExceeded)
+            })
+            .await;
+    }
+    for number in 0..48 {
+        let _ = harbour.try_send("DELETE", &format!("{pods}/bare-{number}"), &json!({})).await;
+    }
+    until("the room that they left, used", async || {
+        count().await;
+        let list = harbour.get(&pods).await.unwrap();
+        let bare = list["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|pod| pod["metadata"]["name"].as_str().unwrap().starts_with("bare"));
+        (!bare && count().await == MOST).then_some(())
+    })
+    .await;
 }
