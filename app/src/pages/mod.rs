@@ -28,6 +28,7 @@ pub mod tenant;
 pub mod tokens;
 pub mod trusts;
 pub mod usage;
+pub mod webhooks;
 
 /// Every area's rows, in the order in which they are tried: a literal segment before a parameter.
 pub const AREAS: &[&[Entry]] = &[
@@ -51,6 +52,7 @@ pub const AREAS: &[&[Entry]] = &[
     access::ENTRIES,
     members::ENTRIES,
     robots::ENTRIES,
+    webhooks::ENTRIES,
     network::ENTRIES,
     usage::ENTRIES,
     namespace::ENTRIES,

@@ -15,3 +15,4 @@ mod providers;
 mod requests;
 mod robots;
 mod usage;
+mod webhooks;

@@ -25,6 +25,7 @@ pub mod services;
 pub mod testing;
 pub mod totp;
 pub mod usage;
+pub mod webhooks;
 pub mod yaml;
 
 pub use ctx::{Actor, OpCtx, Person, RequestMeta, Via};

@@ -36,6 +36,7 @@ mod tenants;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod usage;
+mod webhooks;
 
 use engine::Engine;
 pub use migrations::{Step, latest};

@@ -19,7 +19,7 @@ use crate::{
     ports::{
         access::AccessRequests, announcements::Announcements, ci::CiStore, life::Lives, links::Links,
         namespace_roles::NamespaceRoles, quotas::Quotas, requests::Requests, robots::Robots,
-        second_factors::SecondFactors, sign_in::SignIns, usage::Usages,
+        second_factors::SecondFactors, sign_in::SignIns, usage::Usages, webhooks::Webhooks,
     },
 };
 
@@ -344,6 +344,7 @@ pub trait Store:
     + Requests
     + Usages
     + Announcements
+    + Webhooks
     + Journal
     + AuditChain
     + Database
@@ -364,6 +365,7 @@ impl<
         + Requests
         + Usages
         + Announcements
+        + Webhooks
         + Journal
         + AuditChain
         + Database,

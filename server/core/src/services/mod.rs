@@ -47,6 +47,7 @@ pub mod network;
 #[cfg(test)]
 mod node_tests;
 pub mod nodes;
+pub mod outbox;
 mod passwords;
 pub mod people;
 pub mod plans;
@@ -75,6 +76,9 @@ pub mod tenants;
 pub mod usage;
 #[cfg(test)]
 mod usage_tests;
+#[cfg(test)]
+mod webhook_tests;
+pub mod webhooks;
 
 pub(crate) use audit::Done;
 
@@ -96,6 +100,7 @@ pub struct Services {
     skips_preflight: bool,
     rules: Rules,
     notices: Arc<dyn Notices>,
+    hooks: Arc<outbox::Hooks>,
     ways: Arc<sign_in::KnownWays>,
     factors: Arc<second_factors::Factors>,
     announcements: Arc<announcements::Known>,
@@ -130,6 +135,7 @@ impl Services {
             skips_preflight: false,
             rules: Rules::default(),
             notices: Arc::new(Silent),
+            hooks: Arc::default(),
             surroundings: Arc::default(),
             grace: SignedDuration::from_hours(7 * 24),
             ways: Arc::default(),
