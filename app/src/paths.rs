@@ -93,6 +93,8 @@ pub const ADMIN_SIGN_IN: &str = "/admin/sign-in";
 pub const ADMIN_PROVIDER_NEW: &str = "/admin/sign-in/new";
 /// CI systems whose jobs robots may trust.
 pub const ADMIN_CI: &str = "/admin/ci";
+/// The platform's webhooks.
+pub const ADMIN_WEBHOOKS: &str = "/admin/webhooks";
 /// Requests for another quota, of all tenants.
 pub const ADMIN_REQUESTS: &str = "/admin/requests";
 /// The audit log.
@@ -313,6 +315,12 @@ pub fn robots(tenant: impl Display) -> String {
     format!("/t/{tenant}/robots")
 }
 
+/// Webhooks of a tenant.
+#[must_use]
+pub fn webhooks(tenant: impl Display) -> String {
+    format!("/t/{tenant}/webhooks")
+}
+
 /// A robot.
 #[must_use]
 pub fn robot(tenant: impl Display, robot: impl Display) -> String {
@@ -436,6 +444,7 @@ mod tests {
             roles(t),
             role(t, "releaser"),
             robots(t),
+            webhooks(t),
             robot(t, "deploy"),
             join("secret"),
             reset("secret"),
@@ -468,6 +477,7 @@ mod tests {
         /t/shop/roles
         /t/shop/roles/releaser
         /t/shop/robots
+        /t/shop/webhooks
         /t/shop/robots/deploy
         /join/secret
         /reset/secret

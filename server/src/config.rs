@@ -4,7 +4,12 @@
 use std::{fmt::Write as _, net::SocketAddr, path::PathBuf};
 
 use anyhow::{Context, bail};
-use berth_core::{network::Surroundings, quota::rules::Rules, services::second_factors::Required};
+use berth_core::{
+    network::{self, Surroundings},
+    quota::rules::Rules,
+    services::second_factors::Required,
+    webhooks::guard::Guard,
+};
 use clap::Args;
 use figment::{
     Figment,
@@ -133,6 +138,8 @@ settings! {
     tenants_reached_from: String = Some(berth_core::network::USUAL.to_owned()), "ingress,ingress-nginx,traefik,monitoring,kube-system";
     /// The cluster's own address ranges (pods, Services, nodes): tenants reach them by no egress list.
     cluster_ranges: String = None, "";
+    /// Address ranges beside the internet's to which webhooks may be sent, by plain http, too: 10.1.2.0/24, say.
+    webhook_ranges: String = None, "";
     /// Days for which a tenant or a namespace that was removed can be taken back; meanwhile it is suspended.
     deletion_grace_days: u16 = Some(7), "7";
     /// Logs as text or json.
@@ -250,7 +257,8 @@ impl Settings {
         if self.required_second_factor() != Required::None && seal_key::place(self).is_none() {
             bail!("require_second_factor needs second_factor_key_file: without the key nobody could add one");
         }
-        self.surroundings(None).map(drop)
+        self.surroundings(None)?;
+        self.webhook_guard().map(drop)
     }
 
     /// Of whom a second factor is required.
@@ -283,6 +291,16 @@ impl Settings {
         let cluster = self.cluster_ranges.as_deref().unwrap_or_default();
         Surroundings::read(reachers, cluster, own)
             .map_err(|e| anyhow::anyhow!("tenants_reached_from, cluster_ranges: {e}"))
+    }
+
+    /// Where webhooks may be.
+    ///
+    /// # Errors
+    /// The word that is no range.
+    pub fn webhook_guard(&self) -> anyhow::Result<Guard> {
+        let allowed = network::ranges(self.webhook_ranges.as_deref().unwrap_or_default());
+        let allowed = allowed.map_err(|e| anyhow::anyhow!("webhook_ranges: {e}"))?;
+        Ok(Guard::new(allowed, self.surroundings(None)?.cluster))
     }
 
     /// How long what is removed can be taken back.
@@ -408,6 +426,15 @@ mod tests {
         assert_eq!(around.cluster.len(), 2);
         let slip = Flags { tenants_reached_from: Some("Ingress".to_owned()), ..Flags::default() };
         assert!(load(&slip).unwrap_err().to_string().contains("“Ingress” is not the name of a namespace"));
+    }
+
+    #[test]
+    fn where_webhooks_may_be_is_a_setting() {
+        let flags = |ranges: &str| Flags { webhook_ranges: Some(ranges.to_owned()), ..Flags::default() };
+        let guard = load(&flags("10.1.2.0/24, fd00:1::/64")).unwrap().webhook_guard().unwrap();
+        assert!(guard.lets(false, "10.1.2.3".parse().unwrap()) && !guard.lets(true, "10.1.3.3".parse().unwrap()));
+        let slip = load(&flags("10.1.2.3/24")).unwrap_err().to_string();
+        assert!(slip.contains("webhook_ranges") && slip.contains("10.1.2.0/24"), "{slip}");
     }
 
     #[test]

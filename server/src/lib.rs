@@ -9,6 +9,7 @@ mod audit_key;
 mod commands;
 pub mod config;
 mod embedded;
+mod hooks;
 mod http;
 mod key_file;
 mod listen;

@@ -6,8 +6,8 @@ use berth_core::notices::{Notice, Notices};
 pub struct Logged;
 
 impl Notices for Logged {
-    fn tell(&self, notice: Notice) {
-        match serde_json::to_string(&notice) {
+    fn tell(&self, notice: &Notice) {
+        match serde_json::to_string(notice) {
             Ok(json) => tracing::info!(target: "berth::notices", notice = json, "told"),
             Err(e) => tracing::warn!(error = %e, ?notice, "a notice cannot be written"),
         }

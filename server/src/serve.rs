@@ -17,7 +17,7 @@ use berth_core::{
         cluster::{Cluster as _, Finding, Verdict},
         pages::SharedPages,
     },
-    services::audit_log::Checkpointed,
+    services::{audit_log::Checkpointed, outbox::Hooks},
     webauthn,
 };
 use berth_oidc::Oidc;
@@ -31,13 +31,15 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     audit_key,
     config::{LogFormat, Settings},
-    embedded, http, listen, logging, notices, seal_key,
+    embedded, hooks, http, listen, logging, notices, seal_key,
 };
 
 /// How often rows and clusters are made to agree where nothing says that they differ.
 const RECONCILE: Duration = Duration::from_secs(30);
 /// How often is looked at nodes that are being emptied; it asks nobody where none is.
 const DRAIN_STEP: Duration = Duration::from_secs(2);
+/// How often is looked whether somebody is to be told something.
+const PASS_ON: Duration = Duration::from_secs(2);
 /// How often what has ended is removed from the database, and what was cut off is put into the audit log.
 const SWEEP: Duration = Duration::from_mins(10);
 /// How often is looked whether a checkpoint of the audit log is due.
@@ -131,13 +133,36 @@ impl Portal {
             .with_second_factors(seal_key, settings.required_second_factor())
             .with_passkeys(webauthn::Site::of(settings.public_url.as_deref()))
             .with_surroundings(settings.surroundings(link.own_namespace.as_deref())?)
-            .with_notices(Arc::new(notices::Logged));
+            .with_notices(Arc::new(notices::Logged))
+            .with_hooks(Hooks {
+                sender: Arc::new(hooks::Posts::new(settings.webhook_guard()?).context("the way to webhooks")?),
+                guard: settings.webhook_guard()?,
+                site: settings.public_url.clone(),
+            });
         tasks.spawn(keep(
             services.clone(),
             cluster.clone(),
             stop.clone(),
             |services| async move { services.keep_loans().await },
             (RECONCILE, "loans looked after", "loans could not be looked after"),
+        ));
+        tasks.spawn(keep(
+            services.clone(),
+            cluster.clone(),
+            stop.clone(),
+            // Every message is in the database: nothing to tell of.
+            |services| async move {
+                services.spread_notices().await?;
+                services.send_messages().await.map(|_| 0)
+            },
+            (PASS_ON, "notices passed on", "notices could not be passed on"),
+        ));
+        tasks.spawn(keep(
+            services.clone(),
+            cluster.clone(),
+            stop.clone(),
+            |services| async move { services.watch_quotas().await },
+            (RECONCILE, "namespaces begin or cease to be full", "it could not be seen which namespaces are full"),
         ));
         tasks.spawn(keep(
             services.clone(),

@@ -31,6 +31,7 @@ pub mod tenant;
 pub mod tokens;
 pub mod trusts;
 pub mod usage;
+pub mod webhooks;
 
 /// Every area's rows, in the order in which they are tried: a literal segment before a parameter.
 pub const AREAS: &[&[Entry]] = &[
@@ -56,6 +57,7 @@ pub const AREAS: &[&[Entry]] = &[
     members::ENTRIES,
     robots::ENTRIES,
     roles::ENTRIES,
+    webhooks::ENTRIES,
     network::ENTRIES,
     usage::ENTRIES,
     namespace::ENTRIES,

@@ -20,10 +20,12 @@ use super::{
     home::{glance, stalest},
     life,
     quotas::{fields, words},
+    webhooks,
 };
 use crate::{
     components::{
-        Button, Column, Field, Form, Icon, button, empty, field, form::summary, hidden, link_button, on, table, tag,
+        Button, Column, Field, Form, Icon, button, card, empty, field, form::summary, hidden, link_button, on, table,
+        tag,
     },
     layout::stale_banner,
     paths,
@@ -106,7 +108,8 @@ async fn page(cx: Cx) -> Result<Answer> {
     let model = load(&cx).await?;
     let (title, freshness) = (model.display_name.to_string(), model.freshness.clone());
     let place = Place::Tenant(model.tenant.clone(), TenantNav::Namespaces);
-    let mut page = Page::new(title, place, view(cx.ui(), model));
+    let given_up = webhooks::banner(&cx, Some(&model.tenant)).await;
+    let mut page = Page::new(title, place, view! { {given_up} {view(cx.ui(), model)} });
     page.freshness = freshness;
     Ok(page.into())
 }
@@ -193,7 +196,14 @@ async fn settings(cx: Cx, refused: Option<Form>) -> Result<Answer> {
     };
     let stop = life::in_settings(cx.ui(), &grant.name, grant.halt.as_ref(), stop);
     let place = Place::Tenant(grant.name.clone(), TenantNav::Settings);
-    let view = view! { {settings_view(cx.ui(), tenant, form, may)} {stop} };
+    let hooks = could(&cx, &grant, Resource::Webhook, Action::Read).then(|| {
+        let l = cx.lang();
+        let link =
+            link_button(Button::Plain, Some(Icon::Lines), tr::webhooks::webhooks(l), paths::webhooks(&grant.name));
+        let body = view! { <div class="in"><p>{tr::webhooks::what(l)}</p><div class="actions">{link}</div></div> };
+        card(tr::webhooks::webhooks(l), None, body.into_any())
+    });
+    let view = view! { {settings_view(cx.ui(), tenant, form, may)} {hooks} {stop} };
     Ok(Page::new(tr::common::settings(cx.lang()), place, view).status(status).into())
 }
 

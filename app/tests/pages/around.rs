@@ -222,6 +222,7 @@ async fn nothing_opens_without_rights() {
             .replace("{role}", "releaser")
             .replace("{robot}", "deploy")
             .replace("{passkey}", "00000000-0000-0000-0000-00000000000a")
+            .replace("{webhook}", "00000000-0000-0000-0000-00000000000e")
             .replace("{node}", "node-1")
             .replace("{announcement}", "00000000-0000-0000-0000-000000000009")
             .replace("{plan}", "small")

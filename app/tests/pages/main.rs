@@ -17,3 +17,4 @@ mod requests;
 mod robots;
 mod roles;
 mod usage;
+mod webhooks;

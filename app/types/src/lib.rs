@@ -30,6 +30,7 @@ pub mod role;
 pub mod rows;
 pub mod text;
 pub mod usage;
+pub mod webhook;
 
 pub use app::{AppSpec, Component};
 pub use app_status::{AppPhase, AppStatus, Cause, CauseCode, Evidence};

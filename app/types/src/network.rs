@@ -111,6 +111,13 @@ impl Cidr {
         self.prefix == 0
     }
 
+    /// Whether an address is in it.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let mask = Self::mask(self.prefix);
+        self.is_ipv4() == address.is_ipv4() && Self::bits(self.address) & mask == Self::bits(address) & mask
+    }
+
     /// Whether any address is in both.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {

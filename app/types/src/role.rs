@@ -171,6 +171,8 @@ words!(
         Robot = "robot",
         /// A person's request for a role.
         Access = "access",
+        /// An address that is told what happens: a tenant's, or the platform's.
+        Webhook = "webhook",
         /// A namespace of a tenant.
         Namespace = "namespace",
         /// That a namespace which a cluster has already becomes a tenant's.

@@ -35,6 +35,7 @@ mod places;
 mod requests;
 mod usage;
 mod ways_in;
+mod webhooks;
 
 use places::{
     access_request, egress, leaving, namespace_member, namespace_view, network, network_replacement, suspended,
@@ -413,9 +414,11 @@ pub(crate) fn of(schema: &str) -> Option<Value> {
             halt: None,
             idle: vec![usage::idle()],
         }),
-        other => {
-            ways_in::of(other).or_else(|| nodes::of(other)).or_else(|| usage::of(other)).or_else(|| request(other))
-        }
+        other => ways_in::of(other)
+            .or_else(|| webhooks::of(other))
+            .or_else(|| nodes::of(other))
+            .or_else(|| usage::of(other))
+            .or_else(|| request(other)),
     }
 }
 

@@ -71,6 +71,17 @@ pub(crate) struct OfInvitation {
 }
 
 #[derive(Deserialize)]
+pub(crate) struct OfWebhook {
+    pub tenant: TenantName,
+    pub webhook: Uuid,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct OfPlatformWebhook {
+    pub webhook: Uuid,
+}
+
+#[derive(Deserialize)]
 pub(crate) struct OfPlatformInvitation {
     pub invitation: Uuid,
 }

@@ -27,6 +27,7 @@ pub mod testing;
 pub mod totp;
 pub mod usage;
 pub mod webauthn;
+pub mod webhooks;
 pub mod yaml;
 
 pub use ctx::{Actor, OpCtx, Person, RequestMeta, Via};

@@ -66,7 +66,7 @@ impl Surroundings {
         read.namespaces.extend(own.map(str::to_owned));
         read.namespaces.sort();
         read.namespaces.dedup();
-        read.cluster = words(cluster).map(range).collect::<Result<_, _>>()?;
+        read.cluster = ranges(cluster)?;
         Ok(read)
     }
 
@@ -74,6 +74,14 @@ impl Surroundings {
     pub fn never(&self) -> impl Iterator<Item = Cidr> {
         METADATA.iter().filter_map(|text| text.parse().ok()).chain(self.cluster.iter().copied())
     }
+}
+
+/// Ranges with commas between them.
+///
+/// # Errors
+/// The first word that is none.
+pub fn ranges(text: &str) -> Result<Vec<Cidr>, Unreadable> {
+    words(text).map(range).collect()
 }
 
 fn range(word: &str) -> Result<Cidr, Unreadable> {

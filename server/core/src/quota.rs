@@ -272,6 +272,13 @@ impl Book {
         (!all.is_empty()).then_some(all)
     }
 
+    /// Whether all of a loan is given back by what comes after this.
+    #[must_use]
+    pub fn ends_with(&self, after: &Self, request: Uuid) -> bool {
+        let lends = |book: &Self| book.loans.iter().any(|loan| loan.request == request);
+        lends(self) && !lends(after)
+    }
+
     /// What containers get in its namespaces that do not say themselves.
     #[must_use]
     pub fn defaults(&self) -> ContainerDefaults {

@@ -3,22 +3,13 @@
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use berth_core::{error::causes, ports::sign_in};
-use bytes::Bytes;
+use berth_core::ports::sign_in;
+use berth_outbound::{Bounds, Client, Excess};
 use http::{HeaderValue, Request, Response, Uri, header};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
 use openidconnect::AsyncHttpClient;
-use rustls::{ClientConfig, crypto::ring};
 
-/// A provider that takes longer does not answer.
-const TIME: Duration = Duration::from_secs(10);
-/// Nothing that a provider sends is larger; a key set of a hundred keys has some 50 KiB.
-const MAX_BYTES: usize = 512 * 1024;
+/// A provider that takes longer does not answer, and nothing that one sends is larger: a key set of a hundred keys has some 50 KiB.
+const BOUNDS: Bounds = Bounds { time: Duration::from_secs(10), bytes: 512 * 1024, excess: Excess::Refused };
 
 /// Why there is no answer, for the log.
 #[derive(Debug)]
@@ -56,9 +47,8 @@ pub(crate) fn is_private(uri: &Uri) -> bool {
     sign_in::is_private(uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default())
 }
 
-/// HTTP as it is: no redirects, no cookies, no proxy. Trusts whom the system trusts (`SSL_CERT_FILE` names others), or, where there is
-/// no system, as in Berth's own image, whom Mozilla trusts.
-pub(crate) struct Http(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
+/// The way out that all of Berth shares. Where a provider is, platform admins say, so any address may be one.
+pub(crate) struct Http(Client);
 
 impl Http {
     /// A client.
@@ -66,48 +56,24 @@ impl Http {
     /// # Errors
     /// When the machine's TLS cannot be set up.
     pub(crate) fn new() -> Result<Self, rustls::Error> {
-        let versions = || {
-            ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-                .with_safe_default_protocol_versions()
-        };
-        let config = match versions()?.with_native_roots() {
-            Ok(config) => config,
-            Err(_) => versions()?.with_webpki_roots(),
-        }
-        .with_no_client_auth();
-        let connector = HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1().build();
-        Ok(Self(Client::builder(TokioExecutor::new()).build(connector)))
+        Client::new().map(Self)
     }
 }
 
 #[async_trait]
 impl Fetch for Http {
-    async fn fetch(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Trouble> {
+    async fn fetch(&self, mut request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Trouble> {
         let to = request.uri().clone();
         if !is_private(&to) {
             return Err(Trouble(format!("{to} is not https")));
         }
-        let (mut parts, body) = request.into_parts();
-        parts.headers.insert(header::USER_AGENT, HeaderValue::from_static("berth"));
-        let asked = async {
-            let answer = self.0.request(Request::from_parts(parts, Full::from(body))).await;
-            let (parts, body) = answer.map_err(|e| Trouble(format!("{to}: {}", causes(&e))))?.into_parts();
-            let body = Limited::new(body, MAX_BYTES).collect().await;
-            let body = body.map_err(|e| Trouble(format!("{to}: the answer breaks off, or is too large: {e}")))?;
-            Ok(Response::from_parts(parts, body.to_bytes().to_vec()))
-        };
-        let late = |_| Trouble(format!("{to} did not answer within {} s", TIME.as_secs()));
-        tokio::time::timeout(TIME, asked).await.map_err(late)?
+        request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static("berth"));
+        self.0.send(request, &|_| true, BOUNDS).await.map_err(|trouble| Trouble(format!("{to}: {trouble}")))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::{
-        io::{AsyncReadExt, AsyncWriteExt},
-        net::TcpListener,
-    };
-
     use super::*;
 
     #[test]
@@ -123,37 +89,6 @@ mod tests {
         ] {
             assert_eq!(is_private(&uri.parse().unwrap()), may, "{uri}");
         }
-    }
-
-    /// Answers the first request with `answer`; what it says to that.
-    async fn answered(answer: Vec<u8>) -> Result<Response<Vec<u8>>, Trouble> {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let uri = format!("http://{}/x", listener.local_addr().unwrap());
-        let server = tokio::spawn(async move {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let mut asked = [0; 4096];
-            let n = stream.read(&mut asked).await.unwrap();
-            assert!(asked[..n].starts_with(b"GET /x HTTP/1.1\r\n"));
-            let _ = stream.write_all(&answer).await;
-            // Nobody else is served: a redirect that is followed would fail the test.
-        });
-        let got = Http::new().unwrap().fetch(Request::get(uri).body(Vec::new()).unwrap()).await;
-        server.await.unwrap();
-        got
-    }
-
-    #[tokio::test]
-    async fn redirects_are_answers() {
-        let to = "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n";
-        assert_eq!(answered(to.into()).await.unwrap().status(), 302);
-    }
-
-    #[tokio::test]
-    async fn what_is_too_large_is_not_read() {
-        let mut answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", MAX_BYTES + 1).into_bytes();
-        answer.resize(answer.len() + MAX_BYTES + 1, b' ');
-        let error = answered(answer).await.unwrap_err();
-        assert!(error.0.contains("too large"), "{error}");
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use berth_core::{
     authz::TenantRef,
     error::Result,
+    notices::Notice,
     ports::access::{AccessDecision, AccessRequests, NewAccessRequest, Place, decided, gives},
 };
 use berth_types::{
@@ -15,9 +16,11 @@ use uuid::Uuid;
 
 use crate::{
     engine::{Engine, Reader, Transaction, sql},
+    quotas::finish,
     roles::rights_in,
     store::{SqlStore, taken},
     tenants::lock_tenant,
+    webhooks::{called, put},
 };
 
 /// Decided ones that are listed beside the open ones.
@@ -49,7 +52,16 @@ impl<E: Engine> AccessRequests for SqlStore<E> {
         let row = sql(SQL).bind(new.id).bind(place.tenant().id).bind(place.namespace()).bind(new.user);
         let row = row.bind(new.role.as_str()).bind(new.reason.as_str()).bind(new.created_at);
         let named = taken("role", || "one waits already".to_owned());
-        self.engine.execute(row).await.map(drop).map_err(named)
+        let mut transaction = self.engine.begin().await?;
+        let done = async {
+            transaction.execute(row).await.map_err(named)?;
+            let user = called(&mut transaction, new.user).await?;
+            let at = (&place.tenant().name, place.namespace_name());
+            let notice = Notice::of_access(at, new.id, &user, new.role, new.created_at);
+            put(&mut transaction, Some(place.tenant().id), &notice).await
+        }
+        .await;
+        finish(transaction, done).await
     }
 
     async fn list_access_requests(&self, tenant: &TenantRef) -> Result<Vec<AccessRequest>> {
@@ -111,6 +123,10 @@ impl<E: Engine> AccessRequests for SqlStore<E> {
             };
             transaction.execute(gift.bind(user).bind(role.as_str()).bind(decision.at)).await?;
         }
+        let (user, by) = (called(&mut transaction, user).await?, called(&mut transaction, decision.by).await?);
+        let at = (&place.tenant().name, place.namespace_name());
+        let notice = Notice::of_access(at, id, &user, role, decision.at).decided(decision.approved, &by);
+        put(&mut transaction, Some(place.tenant().id), &notice).await?;
         transaction.commit().await
     }
 }

@@ -39,6 +39,7 @@ mod tenants;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod usage;
+mod webhooks;
 
 use engine::Engine;
 pub use migrations::{Step, latest};

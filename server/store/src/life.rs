@@ -4,11 +4,13 @@ use async_trait::async_trait;
 use berth_core::{
     authz::{Grant, NamespaceRef, PlatformRef, TenantRef},
     error::{Error, Result},
+    notices::Notice,
     ports::life::{Lives, already},
 };
 use berth_types::{
     ErrorCode,
     life::{Halt, Mark},
+    webhook::EventKind,
 };
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -18,6 +20,7 @@ use crate::{
     quotas::{finish, text},
     store::{SqlStore, decoded},
     tenants::lock_tenant,
+    webhooks::put,
 };
 
 /// A mark is set where there is none, and taken away where there is one: of two at once, one does it.
@@ -65,12 +68,31 @@ fn not_due() -> Error {
 }
 
 impl<E: Engine> SqlStore<E> {
-    async fn marked(&self, statement: Statement) -> Result<()> {
-        match self.engine.execute(statement).await? {
-            0 => Err(already()),
-            _ => Ok(()),
+    /// With the notice that it begins.
+    async fn mark_tenant(
+        &self,
+        statement: Statement,
+        (event, tenant): (EventKind, &TenantRef),
+        mark: Option<&Mark>,
+    ) -> Result<()> {
+        let mut transaction = self.engine.begin().await?;
+        let done = async {
+            marked(transaction.execute(statement).await?)?;
+            match mark {
+                Some(mark) => {
+                    let notice = Notice::of_tenant(event, &tenant.name, &mark.by, mark.at);
+                    put(&mut transaction, Some(tenant.id), &notice).await
+                }
+                None => Ok(()),
+            }
         }
+        .await;
+        finish(transaction, done).await
     }
+}
+
+fn marked(changed: u64) -> Result<()> {
+    if changed == 0 { Err(already()) } else { Ok(()) }
 }
 
 async fn delete_namespace(transaction: &mut impl Transaction, id: Uuid, now: Timestamp) -> Result<()> {
@@ -103,15 +125,17 @@ async fn delete_tenant(transaction: &mut impl Transaction, id: Uuid, now: Timest
 #[async_trait]
 impl<E: Engine> Lives for SqlStore<E> {
     async fn set_suspended(&self, grant: &Grant<TenantRef>, mark: Option<&Mark>) -> Result<()> {
-        self.marked(marking(marking!("tenants", "suspended"), grant.id, mark)?).await
+        let statement = marking(marking!("tenants", "suspended"), grant.id, mark)?;
+        self.mark_tenant(statement, (EventKind::TenantSuspended, grant), mark).await
     }
 
     async fn set_tenant_leaving(&self, grant: &Grant<TenantRef>, mark: Option<&Mark>) -> Result<()> {
-        self.marked(marking(marking!("tenants", "leaving"), grant.id, mark)?).await
+        let statement = marking(marking!("tenants", "leaving"), grant.id, mark)?;
+        self.mark_tenant(statement, (EventKind::TenantRemovalBegun, grant), mark).await
     }
 
     async fn set_namespace_leaving(&self, grant: &Grant<NamespaceRef>, mark: Option<&Mark>) -> Result<()> {
-        self.marked(marking(marking!("namespaces", "leaving"), grant.id, mark)?).await
+        marked(self.engine.execute(marking(marking!("namespaces", "leaving"), grant.id, mark)?).await?)
     }
 
     async fn delete_namespace(&self, _: &Grant<PlatformRef>, id: Uuid, now: Timestamp) -> Result<()> {

@@ -90,6 +90,7 @@ const ALL: &[Migration] = &[
     migration!(19, "drift", "0019_drift"),
     migration!(20, "passkeys", "0020_passkeys"),
     migration!(21, "custom_roles", "0021_custom_roles"),
+    migration!(22, "webhooks", "0022_webhooks"),
 ];
 
 /// The version that this program wants.

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use berth_core::{
     authz::{Grant, PlatformRef, TenantRef},
     error::{Error, Result},
+    notices::Notice,
     ports::requests::Requests,
     quota::{
         Book, Changed, refusal,
@@ -11,7 +12,7 @@ use berth_core::{
     },
 };
 use berth_types::{
-    ClusterId, NamespaceName, Resources,
+    ClusterId, NamespaceName, Resources, TenantName,
     quota::request::{LoanStage, QuotaLoan, QuotaRequest, RequestState},
 };
 use jiff::Timestamp;
@@ -20,7 +21,8 @@ use uuid::Uuid;
 use crate::{
     engine::{Engine, Reader, Statement, Transaction, sql},
     quotas::{finish, locked_book, text, write_difference},
-    store::SqlStore,
+    store::{SqlStore, decoded},
+    webhooks::put,
 };
 
 /// The columns that [`request`] reads, from `quota_requests r JOIN tenants t`.
@@ -133,6 +135,7 @@ async fn create(
         .bind(request.created_at)
         .bind(request.version);
     transaction.execute(statement).await?;
+    put(transaction, Some(tenant.id), &Notice::of_request(request, request.created_at)).await?;
     match granting {
         Some(granting) => grant_in(transaction, tenant, book, granting, request.created_at).await.map(Some),
         None => Ok(None),
@@ -153,6 +156,7 @@ async fn step(
     if transaction.execute(statement.bind(text(&request.steps)?.as_str())).await? == 0 {
         return Err(request_changed());
     }
+    put(transaction, Some(tenant.id), &Notice::of_request(request, now)).await?;
     match granting {
         Some(granting) => grant_in(transaction, tenant, book, granting, now).await.map(Some),
         None => Ok(None),
@@ -177,7 +181,33 @@ async fn give_back(
     };
     let statement = sql(SQL).bind(request).bind(tenant.id).bind(resources.as_str()).bind(rank(stage));
     transaction.execute(statement).await?;
+    if before.ends_with(&after, request) {
+        let notice = Notice::of_loan((&before.tenant, cluster, request), LoanStage::Ended, now);
+        put(transaction, Some(tenant.id), &notice.ok_or_else(|| Error::internal("nothing to tell"))?).await?;
+    }
     Ok(Changed { before, after })
+}
+
+async fn note_loan(
+    transaction: &mut impl Transaction,
+    request: Uuid,
+    stage: LoanStage,
+    now: Timestamp,
+) -> Result<bool> {
+    const SQL: &str = "UPDATE quota_loans SET stage = $2 WHERE request_id = $1 AND stage < $2";
+    const WHOSE: &str = "SELECT t.id, t.name, l.cluster FROM quota_loans l JOIN tenants t ON t.id = l.tenant_id \
+                         WHERE l.request_id = $1";
+    if transaction.execute(sql(SQL).bind(request).bind(rank(stage))).await? == 0 {
+        return Ok(false);
+    }
+    let rows = transaction.fetch(sql(WHOSE).bind(request)).await?;
+    let whose = |row: &mut Reader<'_>| Ok((row.parsed()?, row.parsed()?, row.parsed()?));
+    let found: Option<(Uuid, TenantName, ClusterId)> = decoded(&rows, whose)?.pop();
+    let (id, tenant, cluster) = found.ok_or_else(|| Error::internal("a loan to nobody"))?;
+    if let Some(notice) = Notice::of_loan((&tenant, &cluster, request), stage, now) {
+        put(transaction, Some(id), &notice).await?;
+    }
+    Ok(true)
 }
 
 #[async_trait]
@@ -224,9 +254,10 @@ impl<E: Engine> Requests for SqlStore<E> {
         finish(transaction, done).await
     }
 
-    async fn note_loan(&self, _: &Grant<PlatformRef>, request: Uuid, stage: LoanStage) -> Result<bool> {
-        const SQL: &str = "UPDATE quota_loans SET stage = $2 WHERE request_id = $1 AND stage < $2";
-        Ok(self.engine.execute(sql(SQL).bind(request).bind(rank(stage))).await? > 0)
+    async fn note_loan(&self, _: &Grant<PlatformRef>, request: Uuid, stage: LoanStage, now: Timestamp) -> Result<bool> {
+        let mut transaction = self.engine.begin().await?;
+        let done = note_loan(&mut transaction, request, stage, now).await;
+        finish(transaction, done).await
     }
 
     async fn give_back(

@@ -29,6 +29,7 @@ pub(crate) mod roles;
 pub(crate) mod search;
 pub(crate) mod tenants;
 pub(crate) mod usage;
+pub(crate) mod webhooks;
 pub(crate) mod workloads;
 
 /// Operations that need no token of Berth's, below `/api/v1`.
@@ -48,6 +49,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         invitations::routes(),
         robots::routes(),
         ci::routes(),
+        webhooks::routes(),
         namespaces::routes(),
         adoption::routes(),
         life::routes(),

@@ -142,6 +142,26 @@ fn cases() -> Vec<Case> {
         case("create_access_request", Tenant(Resource::Access, Create)).body(json!({ "role": "admin", "reason": "x" })),
         case("approve_access_request", Tenant(Resource::Access, Update)).body(json!({})),
         case("decline_access_request", Tenant(Resource::Access, Update)).body(json!({ "comment": "x" })),
+        case("list_webhooks", Tenant(Resource::Webhook, Read)),
+        case("create_webhook", Tenant(Resource::Webhook, Create))
+            .body(json!({ "name": "y", "url": "https://hooks.example.com/", "events": ["loan.ended"] })),
+        case("get_webhook", Tenant(Resource::Webhook, Read)),
+        case("replace_webhook", Tenant(Resource::Webhook, Update))
+            .body(json!({ "name": "y", "url": "https://hooks.example.com/", "events": ["loan.ended"] })),
+        case("delete_webhook", Tenant(Resource::Webhook, Delete)),
+        case("rotate_webhook_secret", Tenant(Resource::Webhook, Update)),
+        case("test_webhook", Tenant(Resource::Webhook, Update)),
+        case("list_webhook_messages", Tenant(Resource::Webhook, Read)),
+        case("list_platform_webhooks", Platform(Resource::Webhook, Read)),
+        case("create_platform_webhook", Platform(Resource::Webhook, Create))
+            .body(json!({ "name": "y", "url": "https://hooks.example.com/", "events": ["loan.ended"] })),
+        case("get_platform_webhook", Platform(Resource::Webhook, Read)),
+        case("replace_platform_webhook", Platform(Resource::Webhook, Update))
+            .body(json!({ "name": "y", "url": "https://hooks.example.com/", "events": ["loan.ended"] })),
+        case("delete_platform_webhook", Platform(Resource::Webhook, Delete)),
+        case("rotate_platform_webhook_secret", Platform(Resource::Webhook, Update)),
+        case("test_platform_webhook", Platform(Resource::Webhook, Update)),
+        case("list_platform_webhook_messages", Platform(Resource::Webhook, Read)),
         case("list_ci_issuers", SignedIn),
         case("create_ci_issuer", Platform(SignIn, Create))
             .body(json!({ "name": "gitlab", "issuer": "https://gitlab.example.com" })),

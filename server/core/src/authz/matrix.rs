@@ -71,6 +71,9 @@ pub const fn rule_for(resource: Resource, action: Action) -> Rule {
         (Resource::Access, Read) => rule(Some(Admin), true, true),
         (Resource::Access, Update) => rule(Some(Admin), true, false),
         (Resource::Access, Delete) => rule(None, false, false),
+        // Where a tenant's notices go is its admins' to say; the platform's own are for who keeps it, under the same row.
+        (Resource::Webhook, Read) => rule(Some(Admin), true, true),
+        (Resource::Webhook, Create | Update | Delete) => rule(Some(Admin), true, false),
         (Resource::Namespace, Read) => rule(Some(Viewer), true, true),
         (Resource::Namespace, Create | Update | Delete) => rule(Some(Admin), true, false),
         // It shows and gives away what is nobody's yet: only who keeps the platform.
@@ -168,6 +171,7 @@ pub fn needs(right: Right) -> Vec<Right> {
         | Resource::Invitation
         | Resource::Robot
         | Resource::Access
+        | Resource::Webhook
         | Resource::Namespace
         | Resource::Quota => &[Resource::Tenant],
         Resource::Adoption | Resource::Share | Resource::Network | Resource::Workload | Resource::App => {

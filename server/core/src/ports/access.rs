@@ -1,7 +1,7 @@
 //! Requests for roles.
 
 use async_trait::async_trait;
-use berth_types::{TenantRole, access::AccessRequest};
+use berth_types::{NamespaceName, TenantRole, access::AccessRequest};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -36,6 +36,15 @@ impl Place {
         match self {
             Self::Tenant(_) => None,
             Self::Namespace(namespace) => Some(namespace.id),
+        }
+    }
+
+    /// The namespace's name, where it is one.
+    #[must_use]
+    pub fn namespace_name(&self) -> Option<&NamespaceName> {
+        match self {
+            Self::Tenant(_) => None,
+            Self::Namespace(namespace) => Some(&namespace.name),
         }
     }
 }

@@ -20,3 +20,4 @@ pub mod second_factors;
 pub mod sign_in;
 pub mod store;
 pub mod usage;
+pub mod webhooks;

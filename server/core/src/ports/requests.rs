@@ -1,7 +1,7 @@
 //! Rows: requests for another quota, and loans.
 //!
 //! What a request grants is written in the transaction that decides it, in which no other touches the same tenant's book: two
-//! who decide at once, or a decision and a change of the quota, never give the same twice. The rules themselves are
+//! who decide at once, or a decision and a change of the quota, never give the same twice. So is the notice of it. The rules themselves are
 //! [`Book::granting`](crate::quota::Book::granting) and [`Book::giving_back`](crate::quota::Book::giving_back).
 
 use async_trait::async_trait;
@@ -46,8 +46,14 @@ pub trait Requests: Send + Sync {
         granting: Option<&Granting>,
         now: Timestamp,
     ) -> Result<Option<Changed>>;
-    /// Notes that a loan is as near its end as `stage`; whether it was not noted before.
-    async fn note_loan(&self, grant: &Grant<PlatformRef>, request: Uuid, stage: LoanStage) -> Result<bool>;
+    /// Notes that a loan is as near its end as `stage`, with the notice of it; whether it was not noted before.
+    async fn note_loan(
+        &self,
+        grant: &Grant<PlatformRef>,
+        request: Uuid,
+        stage: LoanStage,
+        now: Timestamp,
+    ) -> Result<bool>;
     /// Gives back what is free of a loan, `used` being what its namespace uses of what it has.
     async fn give_back(
         &self,

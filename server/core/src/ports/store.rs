@@ -19,7 +19,7 @@ use crate::{
     ports::{
         access::AccessRequests, announcements::Announcements, ci::CiStore, drifts::Drifts, life::Lives, links::Links,
         namespace_roles::NamespaceRoles, passkeys::Passkeys, quotas::Quotas, requests::Requests, robots::Robots,
-        roles::Roles, second_factors::SecondFactors, sign_in::SignIns, usage::Usages,
+        roles::Roles, second_factors::SecondFactors, sign_in::SignIns, usage::Usages, webhooks::Webhooks,
     },
 };
 
@@ -352,6 +352,7 @@ pub trait Store:
     + Requests
     + Usages
     + Announcements
+    + Webhooks
     + Journal
     + AuditChain
     + Database
@@ -375,6 +376,7 @@ impl<
         + Requests
         + Usages
         + Announcements
+        + Webhooks
         + Journal
         + AuditChain
         + Database,

@@ -73,14 +73,14 @@ pub struct SignUp {
     pub password: SecretString,
 }
 
-/// The place that invitations are for, granted.
-enum Granted {
+/// The place that invitations, or webhooks, are for, granted.
+pub(super) enum Granted {
     Tenant(Grant<TenantRef>),
     Platform(Grant<PlatformRef>),
 }
 
 impl Granted {
-    fn within(&self) -> Within<'_> {
+    pub(super) fn within(&self) -> Within<'_> {
         match self {
             Self::Tenant(tenant) => Within::Tenant(tenant),
             Self::Platform(platform) => Within::Platform(platform),

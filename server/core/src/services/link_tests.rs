@@ -3,8 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use berth_types::{ErrorCode, PlatformRole, TenantName, TenantRole, people::TokenScope};
-use parking_lot::Mutex;
+use berth_types::{ErrorCode, PlatformRole, TenantName, TenantRole, people::TokenScope, webhook::EventKind};
 use secrecy::SecretString;
 
 use super::invitations::{Invite, SignUp};
@@ -13,12 +12,11 @@ use crate::{
     authz::{Grant, PlatformRef},
     error::{Error, Result},
     links::Void,
-    notices::{AccountEvent, Notice, Notices},
     ports::{
         sign_in::SignIns as _,
         store::{People as _, Tenants as _},
     },
-    testing::World,
+    testing::{Heard, World},
 };
 
 const PASSWORD: &str = "correct horse battery";
@@ -265,18 +263,6 @@ async fn no_token_makes_a_password_of_its_owner() {
     assert_eq!(code(scene.world.services.reset_link(&ctx, &"root".parse().unwrap()).await), ErrorCode::Forbidden);
 }
 
-#[derive(Default)]
-struct Heard(Mutex<Vec<String>>);
-
-impl Notices for Heard {
-    fn tell(&self, notice: Notice) {
-        if let Notice::Account(notice) = notice {
-            assert_eq!(notice.event, AccountEvent::PasswordForgotten);
-            self.0.lock().push(notice.user.to_string());
-        }
-    }
-}
-
 #[tokio::test]
 async fn a_forgotten_password_is_told_once_and_the_answer_is_the_same_for_all() {
     let scene = Scene::new().await;
@@ -289,12 +275,17 @@ async fn a_forgotten_password_is_told_once_and_the_answer_is_the_same_for_all() 
         assert!(detail.is_null(), "{detail}");
     }
     let told = async {
-        while heard.0.lock().len() < 2 {
+        let mut told = Vec::new();
+        while told.len() < 2 {
+            services.spread_notices().await.unwrap();
+            told.extend(heard.take());
             tokio::task::yield_now().await;
         }
+        told
     };
-    tokio::time::timeout(Duration::from_secs(30), told).await.unwrap();
-    assert_eq!(*heard.0.lock(), ["olga", "vera"]);
+    let told = tokio::time::timeout(Duration::from_secs(30), told).await.unwrap();
+    assert!(told.iter().all(|notice| notice.event == EventKind::PasswordForgotten), "{told:?}");
+    assert_eq!(told.into_iter().filter_map(|notice| notice.data.user).collect::<Vec<_>>(), ["olga", "vera"]);
 
     let slowed = async {
         for n in 0..60 {

@@ -50,6 +50,7 @@ pub mod network;
 #[cfg(test)]
 mod node_tests;
 pub mod nodes;
+pub mod outbox;
 #[cfg(test)]
 mod passkey_tests;
 pub mod passkeys;
@@ -84,6 +85,9 @@ pub mod tokens;
 pub mod usage;
 #[cfg(test)]
 mod usage_tests;
+#[cfg(test)]
+mod webhook_tests;
+pub mod webhooks;
 
 pub(crate) use audit::Done;
 
@@ -105,6 +109,7 @@ pub struct Services {
     skips_preflight: bool,
     rules: Rules,
     notices: Arc<dyn Notices>,
+    hooks: Arc<outbox::Hooks>,
     ways: Arc<sign_in::KnownWays>,
     factors: Arc<second_factors::Factors>,
     passkeys: Arc<passkeys::Place>,
@@ -140,6 +145,7 @@ impl Services {
             skips_preflight: false,
             rules: Rules::default(),
             notices: Arc::new(Silent),
+            hooks: Arc::default(),
             surroundings: Arc::default(),
             grace: SignedDuration::from_hours(7 * 24),
             ways: Arc::default(),

@@ -8,22 +8,21 @@ use berth_types::{
         request::{LoanStage, QuotaRequest, RequestState},
     },
     rows::UsageRow,
+    webhook::EventKind,
 };
-use parking_lot::Mutex;
 
 use crate::{
     OpCtx, Services,
     authz::{Grant, NamespaceRef, TenantRef},
     env::Clock as _,
     error::Error,
-    notices::{Event, Notice, Notices},
     ports::store::Tenants as _,
     quota::rules::Rules,
     services::{
         quotas::Wanted,
         requests::{Decision, Deed, NewAsk},
     },
-    testing::World,
+    testing::{Heard, World},
 };
 
 fn amounts(text: &str) -> Written {
@@ -33,17 +32,6 @@ fn amounts(text: &str) -> Written {
 
 fn places(error: &Error) -> Vec<String> {
     error.fields().iter().map(|e| format!("{} {}", e.field, e.code)).collect()
-}
-
-#[derive(Default)]
-struct Heard(Mutex<Vec<Event>>);
-
-impl Notices for Heard {
-    fn tell(&self, notice: Notice) {
-        if let Notice::Quota(notice) = notice {
-            self.0.lock().push(notice.event);
-        }
-    }
 }
 
 /// Tenant `shop` with `dev`, limited to 10 pods of which `dev` has 8; `olga` owns it, `dave` develops; `root` and `rita` keep
@@ -80,6 +68,12 @@ impl Scene {
     fn uses(&self, amounts_text: &str) {
         let row = |(resource, used): (String, String)| UsageRow { resource, used, limit: None };
         self.world.cluster.set_usage(&self.dev, amounts(amounts_text).into_iter().map(row).collect());
+    }
+
+    /// What was told since the last time.
+    async fn heard(&self) -> Vec<EventKind> {
+        self.services.spread_notices().await.unwrap();
+        self.heard.take().into_iter().map(|notice| notice.event).collect()
     }
 
     async fn ctx(&self, who: &str) -> OpCtx {
@@ -163,7 +157,7 @@ async fn an_admin_approves_and_the_ledger_follows() {
         let who = if deed == Deed::Withdraw { "dave" } else { "root" };
         assert_eq!(scene.decide(who, &request, deed).await.unwrap_err().code(), ErrorCode::Conflict);
     }
-    assert_eq!(*scene.heard.0.lock(), [Event::RequestOpen, Event::RequestApproved]);
+    assert_eq!(scene.heard().await, [EventKind::RequestWaiting, EventKind::RequestDecided]);
 }
 
 #[tokio::test]
@@ -273,7 +267,7 @@ async fn a_loan_warns_ends_and_takes_only_what_is_free() {
     assert_eq!(lent.state, RequestState::Approved);
     assert_eq!(scene.pods().await, three("16", Some("6"), "14"));
     assert_eq!(scene.services.keep_loans().await.unwrap(), 0);
-    scene.heard.0.lock().clear();
+    scene.heard().await;
     let days = |days: u64| scene.world.clock.advance(Duration::from_hours(24 * days));
     days(17);
     assert_eq!(scene.services.keep_loans().await.unwrap(), 1);
@@ -297,8 +291,8 @@ async fn a_loan_warns_ends_and_takes_only_what_is_free() {
     assert_eq!(scene.services.keep_loans().await.unwrap(), 1);
     assert_eq!(scene.pods().await, three("10", None, "10"));
     assert_eq!(scene.stages().await, []);
-    let wanted = [Event::LoanEndsSoon, Event::LoanEndsTomorrow, Event::LoanOverdue, Event::LoanEnded];
-    assert_eq!(*scene.heard.0.lock(), wanted);
+    use EventKind::{LoanEnded, LoanEndsSoon, LoanEndsTomorrow, LoanOverdue};
+    assert_eq!(scene.heard().await, [LoanEndsSoon, LoanEndsTomorrow, LoanOverdue, LoanEnded]);
     assert_eq!(scene.world.store.audit().iter().filter(|e| e.action == "loan.return").count(), 2);
 }
 

@@ -26,7 +26,6 @@ use crate::{
     authz::{Grant, TenantRef},
     ctx::{OpCtx, Person},
     error::{Error, Result},
-    notices::{Event, Notice, QuotaNotice},
     ports::cluster::CacheState,
     quota::{
         Book, RESOURCES, refusal,
@@ -166,16 +165,6 @@ fn said(book: &Book) -> Value {
     json!({ "limit": limit, "loans": loans })
 }
 
-fn event(state: RequestState) -> Event {
-    match state {
-        RequestState::Open => Event::RequestOpen,
-        RequestState::Offered => Event::RequestOffered,
-        RequestState::Approved => Event::RequestApproved,
-        RequestState::Refused => Event::RequestRefused,
-        RequestState::Withdrawn => Event::RequestWithdrawn,
-    }
-}
-
 impl Services {
     /// A tenant's requests, newest first.
     ///
@@ -253,7 +242,6 @@ impl Services {
             if let Some(changed) = &changed {
                 self.follow(&grant, changed).await;
             }
-            self.notices.tell(Notice::of(&request, event(request.state), ctx.now()));
             let change = changed.map(|c| json!({ "before": said(&c.before), "after": said(&c.after) }));
             let detail = json!({ "request": request.id, "cluster": request.cluster, "terms": request.ask.terms,
                 "state": request.state, "quota": change });
@@ -385,7 +373,6 @@ impl Services {
             if let Some(changed) = &changed {
                 self.follow(&grant, changed).await;
             }
-            self.notices.tell(Notice::of(&request, event(state), ctx.now()));
             let change = changed.map(|c| json!({ "before": said(&c.before), "after": said(&c.after) }));
             let step = request.steps.last();
             let detail = json!({ "by": request.ask.by, "cluster": request.cluster, "step": step, "quota": change });
@@ -465,9 +452,8 @@ impl Services {
         for book in self.store.list_all_books(&platform).await? {
             for loan in &book.loans {
                 let now = stage(loan.ends_at, ctx.now());
-                if now > loan.stage && self.store.note_loan(&platform, loan.request, now).await? {
+                if now > loan.stage && self.store.note_loan(&platform, loan.request, now, ctx.now()).await? {
                     changed += 1;
-                    self.told(&ctx, &book, loan, now);
                 }
                 if now != LoanStage::Overdue {
                     continue;
@@ -494,9 +480,6 @@ impl Services {
         let work = async {
             let changed = self.store.give_back(&grant, &book.cluster, loan.request, &used, ctx.now()).await?;
             self.follow(&grant, &changed).await;
-            if changed.after.loans.iter().all(|left| left.request != loan.request) {
-                self.told(ctx, book, loan, LoanStage::Ended);
-            }
             let share = |book: &Book| {
                 let name = loan.namespace.as_ref()?;
                 book.share(name).and_then(|share| share.resources.clone())
@@ -518,20 +501,6 @@ impl Services {
             }
             _ => Resources::default(),
         }
-    }
-
-    fn told(&self, ctx: &OpCtx, book: &Book, loan: &QuotaLoan, stage: LoanStage) {
-        let event = match stage {
-            LoanStage::Running => return,
-            LoanStage::Soon => Event::LoanEndsSoon,
-            LoanStage::Tomorrow => Event::LoanEndsTomorrow,
-            LoanStage::Overdue => Event::LoanOverdue,
-            LoanStage::Ended => Event::LoanEnded,
-        };
-        let (tenant, cluster) = (book.tenant.clone(), book.cluster.clone());
-        let by = "berth".to_owned();
-        let notice = QuotaNotice { event, at: ctx.now(), tenant, cluster, request: loan.request, by };
-        self.notices.tell(Notice::Quota(notice));
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     ctx::OpCtx,
     error::{Error, Result},
     links::{Fate, Void},
-    notices::{AccountEvent, AccountNotice, Notice},
+    notices::Notice,
     ports::{
         links::NewReset,
         sign_in::{Refused, refusal},
@@ -128,8 +128,8 @@ impl Services {
         let account = self.store.find_account(&name).await?;
         let times = self.count_failure(ctx.now(), &format!("forgot:{name}")).await?;
         if times == 1 && account.is_some_and(|account| !account.user.disabled) {
-            let (event, at, network) = (AccountEvent::PasswordForgotten, ctx.now(), ctx.network.to_string());
-            self.notices.tell(Notice::Account(AccountNotice { event, at, user: name, network }));
+            let notice = Notice::of_forgotten(&name, ctx.network.to_string(), ctx.now());
+            self.store.put_notice(None, &notice).await?;
         }
         Ok(())
     }

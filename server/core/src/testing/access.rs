@@ -12,6 +12,7 @@ use super::{
 use crate::{
     authz::TenantRef,
     error::{Error, Result},
+    notices::Notice,
     ports::access::{AccessDecision, AccessRequests, NewAccessRequest, Place, decided, gives},
 };
 
@@ -74,6 +75,10 @@ impl AccessRequests for FakeStore {
         if rows.access.iter().any(|kept| same(kept) && kept.decision.is_none()) {
             return Err(taken("role", "one waits already".to_owned()));
         }
+        let user = rows.called(new.user)?;
+        let at = (&place.tenant().name, place.namespace_name());
+        let notice = Notice::of_access(at, new.id, &user, new.role, new.created_at);
+        rows.webhooks.put(Some(tenant), &notice);
         rows.access.push(Kept { tenant, namespace, new: new.clone(), decision: None });
         Ok(())
     }
@@ -109,6 +114,10 @@ impl AccessRequests for FakeStore {
         if let Some(kept) = rows.access.iter_mut().find(there) {
             kept.decision = Some(decision.clone());
         }
+        let (name, by) = (rows.called(user)?, rows.called(decision.by)?);
+        let at = (&place.tenant().name, place.namespace_name());
+        let notice = Notice::of_access(at, id, &name, role, since).decided(decision.approved, &by);
+        rows.webhooks.put(Some(tenant), &notice);
         if !rises {
             return Ok(());
         }

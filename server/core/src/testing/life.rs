@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use berth_types::{
     ErrorCode,
     life::{Halt, Mark},
+    webhook::EventKind,
 };
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -14,6 +15,7 @@ use super::{FakeStore, store::Rows as AllRows};
 use crate::{
     authz::{Grant, NamespaceRef, PlatformRef, TenantRef},
     error::{Error, Result},
+    notices::Notice,
     ports::life::{Lives, already},
 };
 
@@ -35,6 +37,13 @@ fn put(marks: &mut HashMap<Uuid, Mark>, id: Uuid, mark: Option<&Mark>) -> Result
 }
 
 impl AllRows {
+    fn tell_life(&mut self, event: EventKind, tenant: &TenantRef, mark: Option<&Mark>) {
+        if let Some(mark) = mark {
+            let notice = Notice::of_tenant(event, &tenant.name, &mark.by, mark.at);
+            self.webhooks.put(Some(tenant.id), &notice);
+        }
+    }
+
     /// What follows from the marks, as the databases' columns do.
     fn settle(&mut self) {
         let marks = &self.lives;
@@ -60,6 +69,7 @@ impl Lives for FakeStore {
         let mut rows = self.rows()?;
         put(&mut rows.lives.suspended, grant.id, mark)?;
         rows.settle();
+        rows.tell_life(EventKind::TenantSuspended, grant, mark);
         Ok(())
     }
 
@@ -67,6 +77,7 @@ impl Lives for FakeStore {
         let mut rows = self.rows()?;
         put(&mut rows.lives.leaving, grant.id, mark)?;
         rows.settle();
+        rows.tell_life(EventKind::TenantRemovalBegun, grant, mark);
         Ok(())
     }
 
@@ -85,6 +96,7 @@ impl Lives for FakeStore {
         rows.given.retain(|(namespace, ..)| *namespace != id);
         rows.forget_requests(|_, namespace| namespace == Some(id));
         rows.forget_robots(|robot| robot.namespace() == Some(id));
+        rows.webhooks.forget_namespace(id);
         rows.lives.leaving.remove(&id);
         Ok(())
     }
@@ -99,6 +111,7 @@ impl Lives for FakeStore {
         rows.members.retain(|member| member.tenant != id);
         rows.forget_requests(|tenant, _| tenant == id);
         rows.forget_robots(|robot| robot.tenant == id);
+        rows.webhooks.forget(id);
         Ok(())
     }
 }

@@ -24,7 +24,7 @@ use crate::{
         store::{Account, People, Tenants},
     },
     seal::SealKey,
-    services::{identity::Limits, second_factors::Required},
+    services::{identity::Limits, outbox::Hooks, second_factors::Required},
 };
 
 mod access;
@@ -50,6 +50,7 @@ mod sign_in;
 mod store;
 mod streams;
 mod usage;
+mod webhooks;
 
 pub use authenticator::Authenticator;
 pub use ci::FakeJobs;
@@ -57,6 +58,7 @@ pub use cluster::FakeCluster;
 pub use nodes::{Nodes, node, tenancy};
 pub use sign_in::FakeProtocol;
 pub use store::FakeStore;
+pub use webhooks::{FakeReceiver, Heard, Posted};
 
 /// Where a [`World`]'s clock begins.
 pub const BEGIN: &str = "2026-11-20T08:00:00Z";
@@ -75,6 +77,8 @@ pub struct World {
     pub protocol: Arc<FakeProtocol>,
     /// What CI systems sign.
     pub jobs: Arc<FakeJobs>,
+    /// Where webhooks lead.
+    pub receiver: Arc<FakeReceiver>,
 }
 
 impl Default for World {
@@ -112,10 +116,13 @@ impl World {
         );
         let protocol = Arc::new(FakeProtocol::default());
         let jobs = Arc::new(FakeJobs::default());
-        let services = services.with_jobs(jobs.clone());
+        let receiver = Arc::new(FakeReceiver::default());
+        let hooks =
+            Hooks { sender: receiver.clone(), site: Some("https://berth.example.com".to_owned()), ..Hooks::default() };
+        let services = services.with_jobs(jobs.clone()).with_hooks(hooks);
         let services =
             services.with_protocol(protocol.clone()).with_second_factors(Some(seal_key()), Required::default());
-        Self { services, store, cluster, clock, protocol, jobs }
+        Self { services, store, cluster, clock, protocol, jobs, receiver }
     }
 
     /// A context of Berth's own.

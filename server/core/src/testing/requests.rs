@@ -12,6 +12,7 @@ use super::{FakeStore, store::Rows as AllRows};
 use crate::{
     authz::{Grant, PlatformRef, TenantRef},
     error::Result,
+    notices::Notice,
     ports::requests::Requests,
     quota::{
         Book, Changed, refusal,
@@ -28,6 +29,19 @@ pub(super) struct Rows {
 }
 
 impl AllRows {
+    fn tell_loan(
+        &mut self,
+        (tenant, cluster, request): (Uuid, &ClusterId, Uuid),
+        stage: LoanStage,
+        now: Timestamp,
+    ) -> Result<()> {
+        let name = self.tenant(tenant)?.name.clone();
+        if let Some(notice) = Notice::of_loan((&name, cluster, request), stage, now) {
+            self.webhooks.put(Some(tenant), &notice);
+        }
+        Ok(())
+    }
+
     fn book(&self, tenant: &TenantRef, cluster: &ClusterId) -> Book {
         let found = self.books(Some(tenant.id)).into_iter().find(|book| book.cluster == *cluster);
         found.unwrap_or_else(|| Book::empty(tenant, cluster))
@@ -82,6 +96,7 @@ impl Requests for FakeStore {
         let mut rows = self.rows()?;
         let changed = granting.map(|granting| rows.grant(grant, &request.cluster, granting)).transpose()?;
         rows.requests.requests.push((grant.id, request.clone()));
+        rows.webhooks.put(Some(grant.id), &Notice::of_request(request, request.created_at));
         Ok(changed)
     }
 
@@ -90,7 +105,7 @@ impl Requests for FakeStore {
         grant: &Grant<TenantRef>,
         request: &QuotaRequest,
         granting: Option<&Granting>,
-        _: Timestamp,
+        now: Timestamp,
     ) -> Result<Option<Changed>> {
         let mut rows = self.rows()?;
         let same = |(owner, known): &(Uuid, QuotaRequest)| {
@@ -103,14 +118,19 @@ impl Requests for FakeStore {
         known.state = request.state;
         known.steps.clone_from(&request.steps);
         known.version = request.version;
+        rows.webhooks.put(Some(grant.id), &Notice::of_request(request, now));
         Ok(changed)
     }
 
-    async fn note_loan(&self, _: &Grant<PlatformRef>, request: Uuid, stage: LoanStage) -> Result<bool> {
+    async fn note_loan(&self, _: &Grant<PlatformRef>, request: Uuid, stage: LoanStage, now: Timestamp) -> Result<bool> {
         let mut rows = self.rows()?;
         let earlier = |loan: &QuotaLoan| loan.request == request && loan.stage < stage;
-        let found = rows.requests.loans.iter_mut().map(|(_, _, loan)| loan).find(|loan| earlier(loan));
-        Ok(found.map(|loan| loan.stage = stage).is_some())
+        let mut loans = rows.requests.loans.iter_mut();
+        let Some((tenant, cluster, loan)) = loans.find(|(_, _, loan)| earlier(loan)) else { return Ok(false) };
+        loan.stage = stage;
+        let (tenant, cluster) = (*tenant, cluster.clone());
+        rows.tell_loan((tenant, &cluster, request), stage, now)?;
+        Ok(true)
     }
 
     async fn give_back(
@@ -119,7 +139,7 @@ impl Requests for FakeStore {
         cluster: &ClusterId,
         request: Uuid,
         used: &Resources,
-        _: Timestamp,
+        now: Timestamp,
     ) -> Result<Changed> {
         let mut rows = self.rows()?;
         let before = rows.book(tenant, cluster);
@@ -129,6 +149,9 @@ impl Requests for FakeStore {
         if let Some((_, _, loan)) = rows.requests.loans.iter_mut().find(|(_, _, loan)| loan.request == request) {
             loan.resources = left.map(|left| left.resources.clone()).unwrap_or_default();
             loan.stage = if left.is_some() { LoanStage::Overdue } else { LoanStage::Ended };
+        }
+        if before.ends_with(&after, request) {
+            rows.tell_loan((tenant.id, cluster, request), LoanStage::Ended, now)?;
         }
         Ok(Changed { before, after })
     }

@@ -61,6 +61,7 @@ pub(super) struct Rows {
     pub(super) announcements: super::announcements::Rows,
     pub(super) usage: super::usage::Rows,
     pub(super) drifts: super::drifts::Rows,
+    pub(super) webhooks: super::webhooks::Rows,
     audit: Vec<AuditEntry>,
     checkpoints: Vec<AuditCheckpoint>,
     attempts: Vec<NewAudit>,
@@ -356,7 +357,7 @@ impl People for FakeStore {
         rows.failures.retain(|_, f| f.last_at >= before);
         rows.keys.retain(|_, claim| claim.claimed_at >= before);
         rows.sign_in.attempts.retain(|attempt| attempt.expires_at >= before);
-        let jobs = rows.ci.sweep(before);
+        let jobs = rows.ci.sweep(before) + rows.webhooks.sweep(before);
         Ok((had - count(&rows) + jobs + rows.links.sweep(before) + rows.factors.sweep(before)) as u64)
     }
 }

@@ -24,6 +24,7 @@ mod sign_in;
 mod tenants;
 mod upkeep;
 mod usage;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -149,6 +150,12 @@ suite! {
         usage::usage_totals,
         usage::old_hours_go,
         usage::a_sample_is_written_once_by_many,
+        webhooks::webhooks,
+        webhooks::a_notice_comes_with_what_it_tells_of,
+        webhooks::messages,
+        webhooks::one_that_is_given_up,
+        webhooks::many_at_once_pass_on_once,
+        webhooks::quotas_that_are_nearly_used_up,
         journal::audit,
         journal::attempts_end,
         journal::audit_is_filtered,

@@ -193,7 +193,7 @@ pub async fn loans_end_once(store: Arc<dyn Store>) {
     assert_eq!((lent.limit_of(&pods()), lent.base_of(&pods()), lent.shared(&pods())), (units(16), units(10), units(6)));
     assert_eq!(store.list_all_books(&platform()).await.unwrap()[0].loans, lent.loans);
 
-    let note = async |stage| store.note_loan(&platform(), request.id, stage).await.unwrap();
+    let note = async |stage| store.note_loan(&platform(), request.id, stage, at(0)).await.unwrap();
     assert!(note(LoanStage::Soon).await && !note(LoanStage::Soon).await, "once");
     assert!(note(LoanStage::Overdue).await && !note(LoanStage::Tomorrow).await, "never back");
     let cluster = ClusterId::local();

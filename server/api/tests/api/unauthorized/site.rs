@@ -13,6 +13,7 @@ use berth_core::{
         second_factors::{Authenticator, SecondFactors as _},
         sign_in::{NewGroupRule, SignIns as _},
         store::{NewToken, People as _, Tenants as _},
+        webhooks::{NewWebhook, Webhooks as _},
     },
     roles::RoleText,
     services::{plans::PlanText, providers::ProviderText, quotas::Wanted, robots::RobotText},
@@ -22,6 +23,7 @@ use berth_types::{
     announcement::{Announcement, AnnouncementLevel},
     people::TokenScope,
     quota::request::QuotaRequest,
+    webhook::{EventKind, Webhook},
 };
 use secrecy::ExposeSecret as _;
 use serde_json::json;
@@ -92,6 +94,7 @@ pub(super) async fn platform() -> Site {
     site.world.store.create_group_rule(&grant, corp.id, &rule).await.unwrap();
     invitations(&site).await;
     deploy(&site).await;
+    webhooks(&site).await;
     let id = uuid::Uuid::parse_str(REQUEST).unwrap();
     let user = site.world.store.find_account(&bystander).await.unwrap().unwrap().user.id;
     let created_at = site.world.system().now();
@@ -126,6 +129,27 @@ async fn announcement(site: &Site) {
         version: 1,
     };
     site.world.store.create_announcement(&grant, &shown).await.unwrap();
+}
+
+/// A webhook of `shop`, and one of the platform.
+async fn webhooks(site: &Site) {
+    let tenant = Grant::unchecked(site.shop.clone(), Resource::Webhook, Action::Create);
+    let platform = Grant::unchecked(PlatformRef, Resource::Webhook, Action::Create);
+    for (id, within) in [(14, Within::Tenant(&tenant)), (15, Within::Platform(&platform))] {
+        let hook = Webhook {
+            id: uuid::Uuid::from_u128(id),
+            name: "x".to_owned(),
+            url: "https://hooks.example.com/".to_owned(),
+            events: vec![EventKind::LoanEnded],
+            stopped: None,
+            failing_since: None,
+            old_secret_until: None,
+            created_by: "root".to_owned(),
+            created_at: site.world.system().now(),
+            version: 1,
+        };
+        site.world.store.create_webhook(within, &NewWebhook { hook, sealed: vec![1] }).await.unwrap();
+    }
 }
 
 /// An open invitation into `shop`, and one onto the platform.
@@ -252,6 +276,8 @@ pub(super) fn uri(path: &str) -> String {
         ("{request}", REQUEST),
         ("/tenants/shop/invitations/{invitation}", "/tenants/shop/invitations/00000000-0000-0000-0000-000000000003"),
         ("/admin/invitations/{invitation}", "/admin/invitations/00000000-0000-0000-0000-000000000004"),
+        ("/tenants/shop/webhooks/{webhook}", "/tenants/shop/webhooks/00000000-0000-0000-0000-00000000000e"),
+        ("/admin/webhooks/{webhook}", "/admin/webhooks/00000000-0000-0000-0000-00000000000f"),
         ("{trust}", "00000000-0000-0000-0000-00000000000c"),
         ("{role}", "spare"),
         ("{robot}", "deploy"),
