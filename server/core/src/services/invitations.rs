@@ -74,6 +74,7 @@ pub struct SignUp {
 }
 
 /// The place that invitations are for, granted.
+#[expect(clippy::large_enum_variant, reason = "one at a time, for as long as an answer takes")]
 enum Granted {
     Tenant(Grant<TenantRef>),
     Platform(Grant<PlatformRef>),
