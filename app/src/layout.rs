@@ -20,7 +20,7 @@ use crate::{
         note,
         status::{Tone, status},
     },
-    pages::{announcements, life},
+    pages::{access, announcements, life},
     paths,
     request::{Cx, Page, PageCx, Place},
     tr,
@@ -58,7 +58,7 @@ pub struct Frame {
     pub summary: NamespaceSummary,
     /// Why nothing can be changed where one is.
     pub halt: Option<Halt>,
-    /// In the admin console: how many requests wait for an admin, where any does.
+    /// How many requests wait for the reader, where any does: in the admin console those for quotas, in a tenant those for roles.
     pub requests: Option<usize>,
     /// What the platform tells everybody.
     pub announced: Vec<Announcement>,
@@ -145,6 +145,10 @@ async fn places(cx: &PageCx, place: &Place) -> Result<Places> {
         Some(here) => here.halt.clone(),
         None => tenants.iter().find(|t| t.name == *tenant).and_then(|t| t.halt.clone()),
     };
+    let waiting = match tenants.iter().find(|t| t.name == *tenant) {
+        Some(there) => access::waiting(cx, there, here).await,
+        None => None,
+    };
     Ok(Places {
         halt,
         tenants: tenants.iter().map(|t| (t.name.clone(), t.display_name.clone())).collect(),
@@ -152,7 +156,7 @@ async fn places(cx: &PageCx, place: &Place) -> Result<Places> {
         guest: cx.ctx.person().is_some_and(|p| p.platform_role.is_none())
             && tenants.iter().any(|t| t.name == *tenant && t.role.is_none()),
         summary: summary.unwrap_or_default(),
-        requests: None,
+        requests: waiting,
     })
 }
 

@@ -27,7 +27,8 @@ test('a role is made, says what comes along, is given, and stays while somebody 
   await page.setViewportSize(viewport);
   await main.getByRole('button', { name: 'Make the role' }).click();
   await expect(page).toHaveURL(new RegExp(`/t/shop/roles/${role}$`));
-  await expect(main.getByRole('row').filter({ hasText: 'workload.read' })).toContainText('app.update makes no sense without it');
+  const gives = main.getByRole('region', { name: 'What it gives' });
+  await expect(gives.getByRole('row').filter({ hasText: 'workload.read' })).toContainText('app.update makes no sense without it');
 
   await page.goto('/t/shop/members');
   await main.getByLabel('User name').fill(mia);

@@ -400,7 +400,7 @@ fn check_texts(ui: Ui, kind: &str) -> String {
 
 /// Errors with what was likely meant. A suggestion is a button that sends `fix={field}={value}`, so that pages whose fields
 /// have suggestions can take them without scripts; the browser part fills the value in instead of sending.
-fn error_lines(ui: Ui, errors: Vec<FieldError>) -> Vec<AnyView> {
+pub fn error_lines(ui: Ui, errors: Vec<FieldError>) -> Vec<AnyView> {
     errors
         .into_iter()
         .map(|e| {

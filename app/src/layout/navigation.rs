@@ -64,7 +64,10 @@ pub(super) fn navigation(frame: &Frame, place: &Place) -> Option<AnyView> {
         Place::Tenant(tenant, at) => {
             let mut entries = vec![
                 entry(Icon::Box, tr::common::namespaces(lang), &paths::tenant(tenant), *at == TenantNav::Namespaces),
-                entry(Icon::People, tr::common::members(lang), &paths::members(tenant), *at == TenantNav::Members),
+                Entry {
+                    count: frame.requests,
+                    ..entry(Icon::People, tr::common::members(lang), &paths::members(tenant), *at == TenantNav::Members)
+                },
                 entry(Icon::Gauge, tr::quotas::quota(lang), &paths::tenant_quota(tenant), *at == TenantNav::Quota),
                 entry(
                     Icon::Settings,
@@ -109,12 +112,15 @@ pub(super) fn navigation(frame: &Frame, place: &Place) -> Option<AnyView> {
                 &paths::namespace_network(tenant, namespace),
                 *at == NamespaceNav::Network,
             );
-            let access = entry(
-                Icon::People,
-                tr::access::access(lang),
-                &paths::namespace_members(tenant, namespace),
-                *at == NamespaceNav::Access,
-            );
+            let access = Entry {
+                count: frame.requests,
+                ..entry(
+                    Icon::People,
+                    tr::access::access(lang),
+                    &paths::namespace_members(tenant, namespace),
+                    *at == NamespaceNav::Access,
+                )
+            };
             let members = entry(Icon::People, tr::common::members(lang), &paths::members(tenant), false);
             let here = *at == NamespaceNav::Quota;
             let quota = entry(Icon::Gauge, tr::quotas::quota(lang), &paths::tenant_quota(tenant), here);

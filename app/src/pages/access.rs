@@ -2,7 +2,7 @@
 
 use berth_core::{
     Result,
-    authz::{NamespaceRef, TenantRef},
+    authz::{Grant, NamespaceRef, TenantRef},
     ports::pages::{Access, Language},
     services::access::Granters,
 };
@@ -240,6 +240,22 @@ async fn ask(cx: Cx) -> Result<Answer> {
             page(cx, Some(form)).await
         }
     }
+}
+
+/// How many requests for roles wait for the reader in the tenant, or in the namespace where they are; none without any. Asked only
+/// for who may decide, as every page asks.
+pub async fn waiting(cx: &PageCx, tenant: &TenantRef, here: Option<&Grant<NamespaceRef>>) -> Option<usize> {
+    let authz = cx.services.authz();
+    let decides = match here {
+        Some(here) => authz.could_in(&cx.ctx, here, Resource::Access, Action::Update),
+        None => authz.could(&cx.ctx, tenant, Resource::Access, Action::Update),
+    };
+    if !decides {
+        return None;
+    }
+    let mut open = cx.services.open_access(&cx.ctx, &tenant.name).await.ok()?;
+    open.retain(|request| here.is_none() || request.namespace.as_ref() == here.map(|here| &here.name));
+    Some(open.len()).filter(|count| *count > 0)
 }
 
 /// The requests that wait for the reader, with what can be done about each; `here`: in this namespace alone.

@@ -10,7 +10,13 @@ use futures::FutureExt;
 use leptos::prelude::*;
 use secrecy::ExposeSecret;
 
-use super::{errors::role_name, members::choices, roles, tokens::secret};
+use super::{
+    access::{self, Missing},
+    errors::role_name,
+    members::choices,
+    roles,
+    tokens::secret,
+};
 use crate::{
     components::{
         Button, Column, Field, Form, Icon, Tone, button, card, empty, field, form::summary, hidden, note, on, table,
@@ -47,6 +53,8 @@ struct Model {
     own: Vec<CustomRole>,
     /// Whether the reader may invite.
     may: bool,
+    /// Why not, where it is for want of a role.
+    closed: Option<Missing>,
     /// Whether they may invite owners.
     may_own: bool,
     form: Form,
@@ -58,11 +66,13 @@ async fn list(cx: Cx, form: Form, link: Option<String>) -> Result<Answer> {
     let (l, status, tenant) = (cx.lang(), form.status(), tenant(&cx)?);
     let open = cx.services.list_invitations(&cx.ctx, tenant.as_ref()).await?;
     let authz = cx.services.authz();
+    let mut closed = None;
     let (place, may, may_own) = match &tenant {
         Some(tenant) => {
             let (grant, _) = cx.services.get_tenant(&cx.ctx, tenant).await?;
             let could = |resource, action| authz.could(&cx.ctx, &grant, resource, action);
             let may = could(Resource::Invitation, Action::Create);
+            closed = access::missing(&cx, &grant, (Resource::Invitation, Action::Create)).await;
             (Place::Tenant(tenant.clone(), TenantNav::Members), may, could(Resource::Tenant, Action::Delete))
         }
         None => {
@@ -74,7 +84,7 @@ async fn list(cx: Cx, form: Form, link: Option<String>) -> Result<Answer> {
         Some(tenant) if may => roles::own(&cx, tenant).await,
         _ => Vec::new(),
     };
-    let view = view(cx.ui(), Model { tenant, open, own, may, may_own, form, link });
+    let view = view(cx.ui(), Model { tenant, open, own, may, closed, may_own, form, link });
     let title = tr::links::invitations(l);
     Ok(Page::new(title, place, view).crumb(title, cx.request.path.clone()).status(status).into())
 }
@@ -92,8 +102,9 @@ fn view(ui: Ui, m: Model) -> impl IntoView + 'static {
     });
     let what = if into_tenant { tr::links::invitations_what(l) } else { tr::links::platform_what(l) };
     let make = m.may.then(|| card(tr::links::invite(l), None, invite_form(ui, m.form, into_tenant, m.may_own, &m.own)));
+    let closed = m.closed.as_ref().map(|closed| access::closed(ui, tr::links::invite(l), closed));
     view! {
-        <div class="head"><h1>{tr::links::invitations(l)}</h1><p>{what}</p></div>
+        <div class="head"><h1>{tr::links::invitations(l)}</h1><p>{what}</p><div class="do">{closed}</div></div>
         {shown}
         <section class="card" aria-label=tr::links::invitations(l)>{open_table(ui, m.open, into_tenant, m.may)}</section>
         {make}

@@ -7,7 +7,7 @@ use berth_core::{
 use berth_types::{
     Action, FieldError, NamespaceName, Resource, TenantName, TenantRole, UserName,
     custom_role::CustomRole,
-    people::{Member, NamespaceMember},
+    people::{Guest, Member, NamespaceMember},
 };
 use futures::FutureExt;
 use leptos::prelude::*;
@@ -57,6 +57,10 @@ pub struct Members {
     pub may_robots: bool,
     /// Why not, where it is for want of a role.
     pub closed: Option<Missing>,
+    /// Why they may not see invitations and robots, where it is for want of a role.
+    pub others: Option<Missing>,
+    /// Who was given a role in a namespace alone.
+    pub guests: Vec<Guest>,
     /// The form to add somebody.
     pub form: Form,
 }
@@ -75,6 +79,8 @@ async fn members(cx: Cx, form: Form) -> Result<Answer> {
         may_invite: could(Resource::Invitation, Action::Read),
         may_robots: could(Resource::Robot, Action::Read),
         closed: access::missing(&cx, &grant, (Resource::Membership, Action::Update)).await,
+        others: access::missing(&cx, &grant, (Resource::Invitation, Action::Read)).await,
+        guests: cx.services.list_guests(&cx.ctx, &grant.name).await?,
         form,
     };
     let inbox = access::inbox(&cx, &grant.name, None).await?;
@@ -170,12 +176,14 @@ pub fn members_view(ui: Ui, inbox: Option<AnyView>, m: Members) -> impl IntoView
     let invite = m
         .may_invite
         .then(|| link_button(Button::Plain, Some(Icon::Plus), tr::links::invite(l), paths::invitations(&m.tenant)));
+    let others = m.others.as_ref().map(|why| access::closed(ui, tr::links::invite(l), why));
+    let guests = guests(ui, &m.tenant, &m.guests);
     let own = m.may_roles.then(|| link_button(Button::Plain, None, tr::roles::roles(l), paths::roles(&m.tenant)));
     let robots = m
         .may_robots
         .then(|| link_button(Button::Plain, Some(Icon::Key), tr::robots::robots(l), paths::robots(&m.tenant)));
     view! {
-        <div class="head"><h1>{tr::common::members(l)}</h1><div class="do">{own}{robots}{invite}{closed}</div></div>
+        <div class="head"><h1>{tr::common::members(l)}</h1><div class="do">{own}{robots}{invite}{others}{closed}</div></div>
         {inbox}
         <section class="card" aria-label=tr::common::members(l)>
             {table(
@@ -188,8 +196,38 @@ pub fn members_view(ui: Ui, inbox: Option<AnyView>, m: Members) -> impl IntoView
                 rows,
             )}
         </section>
+        {guests}
         {add}
     }
+}
+
+/// Who sees one namespace alone, and where that is changed.
+fn guests(ui: Ui, tenant: &TenantName, guests: &[Guest]) -> Option<AnyView> {
+    let l = ui.lang;
+    if guests.is_empty() {
+        return None;
+    }
+    let row = |guest: &Guest| {
+        view! {
+            <tr>
+                <td class="name">{guest.display_name.clone()}{robot_tag(l, &guest.user)}</td>
+                <td class="mono muted">{guest.user.to_string()}</td>
+                <td>{role_name(l, guest.role)}</td>
+                <td><a href=paths::namespace_members(tenant, &guest.namespace)>{guest.namespace.to_string()}</a></td>
+                <td class="muted hide">{on(guest.created_at)}</td>
+            </tr>
+        }
+    };
+    let rows: Vec<_> = guests.iter().map(row).collect();
+    let columns = [
+        Column::text(tr::common::name(l)),
+        Column::text(tr::shell::user_name(l)),
+        Column::text(tr::common::role(l)),
+        Column::text(tr::common::namespace(l)),
+        Column::text(tr::shell::since(l)),
+    ];
+    let body = view! { <p class="in small muted">{tr::access::guests_what(l)}</p> {table(columns, None, rows)} };
+    Some(card(tr::access::guests(l), None, body.into_any()).into_any())
 }
 
 /// Says that a member is a robot, where it is one.

@@ -14,6 +14,7 @@ use futures::FutureExt;
 use leptos::prelude::*;
 
 use super::{
+    access::{self, Missing},
     errors::role_name,
     members::{options, role_sent},
     roles,
@@ -48,6 +49,8 @@ struct Model {
     own: Vec<CustomRole>,
     /// Whether the reader may make some.
     may: bool,
+    /// Why not, where it is for want of a role.
+    closed: Option<Missing>,
     form: Form,
 }
 
@@ -60,10 +63,9 @@ async fn list(cx: Cx, form: Form) -> Result<Answer> {
     let seen = authz.visible_namespaces(&cx.ctx, &grant).await?;
     let namespaces = seen.iter().map(|namespace| namespace.name.clone()).collect();
     let may = authz.could(&cx.ctx, &grant, Resource::Robot, Action::Create);
-    let view = list_view(
-        cx.ui(),
-        Model { tenant: tenant.clone(), robots, namespaces, own: roles::own(&cx, &tenant).await, may, form },
-    );
+    let closed = access::missing(&cx, &grant, (Resource::Robot, Action::Create)).await;
+    let own = roles::own(&cx, &tenant).await;
+    let view = list_view(cx.ui(), Model { tenant: tenant.clone(), robots, namespaces, own, may, closed, form });
     let title = tr::robots::robots(cx.lang());
     let page = Page::new(title, Place::Tenant(tenant.clone(), TenantNav::Members), view);
     Ok(page.crumb(title, paths::robots(&tenant)).status(status).into())
@@ -71,9 +73,10 @@ async fn list(cx: Cx, form: Form) -> Result<Answer> {
 
 fn list_view(ui: Ui, m: Model) -> impl IntoView + 'static {
     let l = ui.lang;
+    let closed = m.closed.as_ref().map(|closed| access::closed(ui, tr::robots::new(l), closed));
     let make = m.may.then(|| card(tr::robots::new(l), None, new_form(ui, m.form, &m.namespaces, &m.own)));
     view! {
-        <div class="head"><h1>{tr::robots::robots(l)}</h1><p>{tr::robots::what(l)}</p></div>
+        <div class="head"><h1>{tr::robots::robots(l)}</h1><p>{tr::robots::what(l)}</p><div class="do">{closed}</div></div>
         <section class="card" aria-label=tr::robots::robots(l)>{robot_table(ui, &m.tenant, m.robots)}</section>
         {make}
     }

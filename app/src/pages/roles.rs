@@ -20,7 +20,11 @@ use super::{
     tokens::{action_table, actions_sent},
 };
 use crate::{
-    components::{Button, Column, Field, Form, Icon, button, card, empty, field, form::summary, table, tag},
+    components::{
+        Button, Column, Field, Form, Icon, button, card, empty, field,
+        form::{error_lines, summary},
+        table, tag,
+    },
     paths,
     request::{Answer, Cx, Page, Place, TenantNav, done},
     router::Entry,
@@ -147,17 +151,19 @@ fn role_form(ui: Ui, form: &Form, roles: &[CustomRole], known: Option<&CustomRol
         .map(|(role, called)| {
             let word = role.to_string();
             let on = form.values.iter().any(|(key, value)| key == INCLUDES && *value == word);
-            view! { <label class="check"><input type="checkbox" name=INCLUDES value=word checked=on />{called}</label> }
+            view! {
+                <div class="field check">
+                    <label><input type="checkbox" name=INCLUDES value=word checked=on />{called}</label>
+                </div>
+            }
         })
         .collect();
     let wrong = |name: &'static str| {
-        let told: Vec<_> = form
-            .errors
-            .iter()
-            .filter(|e| e.field.split('[').next() == Some(name))
-            .map(|e| view! { <p>{tr::field_error(l, e)}</p> })
-            .collect();
-        (!told.is_empty()).then(|| view! { <div class="errs" role="alert">{told}</div> })
+        let told = form.errors.iter().filter(|e| e.field.split('[').next() == Some(name));
+        let told: Vec<FieldError> = told.cloned().collect();
+        (!told.is_empty()).then(|| {
+            view! { <div class="field"><div class="errs" role="alert">{error_lines(ui, told)}</div></div> }
+        })
     };
     let shown_fields = ["name", "displayName", "description", INCLUDES, ACTIONS];
     let action = if known.is_some() { ("set", tr::common::save(l)) } else { ("create", tr::roles::make(l)) };
@@ -168,13 +174,13 @@ fn role_form(ui: Ui, form: &Form, roles: &[CustomRole], known: Option<&CustomRol
             {field(ui, form, description)}
             <fieldset>
                 <legend>{tr::roles::includes(l)}</legend>
-                <p class="hint">{tr::roles::includes_hint(l)}</p>
+                <p class="small muted">{tr::roles::includes_hint(l)}</p>
                 {wrong(INCLUDES)}
                 {includes}
             </fieldset>
             <fieldset>
                 <legend>{tr::roles::actions(l)}</legend>
-                <p class="hint">{tr::roles::actions_hint(l)}</p>
+                <p class="small muted">{tr::roles::actions_hint(l)}</p>
                 {wrong(ACTIONS)}
                 {action_table(ui, form, ACTIONS, &choices().collect::<Vec<_>>())}
             </fieldset>

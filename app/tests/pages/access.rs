@@ -1,11 +1,15 @@
 //! Who may do what in one namespace, as a browser without scripts walks.
 
 use berth_core::{ports::pages::Language, testing::World};
-use berth_types::TenantRole;
+use berth_types::{
+    PlatformRole, TenantRole,
+    rows::{PodPhase, PodRow},
+};
 
 use crate::common::{ask, get, post, to};
 
 const ACCESS: &str = "/t/shop/n/dev/members";
+const POD: &str = "/t/shop/n/dev/pods/web-1";
 
 /// Tenant `shop` of `olga` with `dev` and `prod`, where `vera` looks; `gus` is nobody there yet.
 async fn scene() -> World {
@@ -16,7 +20,86 @@ async fn scene() -> World {
     let shop = world.tenant("shop", &[("olga", TenantRole::Owner), ("vera", TenantRole::Viewer)]).await;
     world.namespace(&shop, "dev").await;
     world.namespace(&shop, "prod").await;
+    world.cluster.put_pod(pod(&world));
     world
+}
+
+fn pod(world: &World) -> PodRow {
+    PodRow {
+        name: "web-1".into(),
+        kube_namespace: "shop-dev".into(),
+        app: None,
+        component: None,
+        phase: PodPhase::Running,
+        reason: "Running".into(),
+        message: None,
+        ready: 1,
+        containers: 1,
+        restarts: 0,
+        last_exit_code: None,
+        last_exit_at: None,
+        node: None,
+        ip: None,
+        revision: None,
+        created_at: world.system().now(),
+    }
+}
+
+#[tokio::test]
+async fn an_auditor_finds_every_control_closed() {
+    let world = scene().await;
+    world.person("audrey", Some(PlatformRole::Auditor)).await;
+    let audrey = world.ctx("audrey").await;
+    for (path, what) in [
+        ("/t/shop", "You may not make namespaces here."),
+        ("/t/shop/members", "You may not change members here."),
+        ("/t/shop/invitations", "You may not make invitations here."),
+        ("/t/shop/robots", "You may not make robots here."),
+        ("/t/shop/roles", "You may not make roles here."),
+        ("/t/shop/quota", "You may not change shares of the quota here."),
+        (ACCESS, "You may not change members here."),
+        ("/t/shop/n/dev", "You may not make apps here."),
+        ("/t/shop/n/dev/apps", "You may not make apps here."),
+        ("/t/shop/n/dev/network", "You may not change the network here."),
+        (POD, "You may not see logs here."),
+        (POD, "You may not make terminals here."),
+        (POD, "You may not remove pods here."),
+    ] {
+        let page = get(&world, &audrey, path).await;
+        assert!(page.status == 200 && page.html.contains(what), "{path} lacks {what}: {}", page.html);
+        assert!(page.html.contains("Ask olga (olga)."), "{path}: {}", page.html);
+    }
+}
+
+#[tokio::test]
+async fn what_waits_is_counted_and_guests_are_listed() {
+    let world = scene().await;
+    let (olga, vera) = (world.ctx("olga").await, world.ctx("vera").await);
+    let count = r#"<span class="count">1</span>"#;
+    let members =
+        |html: &str| html.split_once(r#"href="/t/shop/members""#).unwrap().1.split_once("</li>").unwrap().0.to_owned();
+    assert!(!members(&get(&world, &olga, "/t/shop").await.html).contains("count"));
+    assert_eq!(
+        to(&post(&world, &vera, "/t/shop/access", "namespace=dev&role=developer&reason=x").await),
+        "/t/shop/access"
+    );
+    assert!(members(&get(&world, &olga, "/t/shop").await.html).contains(count));
+    assert!(!members(&get(&world, &vera, "/t/shop").await.html).contains("count"), "she decides nothing");
+    let here = |html: &str| {
+        html.split_once(&format!("href=\"{ACCESS}\"")).unwrap().1.split_once("</li>").unwrap().0.to_owned()
+    };
+    assert!(here(&get(&world, &olga, "/t/shop/n/dev").await.html).contains(count));
+    let prod = get(&world, &olga, "/t/shop/n/prod").await.html;
+    let prod = prod.split_once(r#"href="/t/shop/n/prod/members""#).unwrap().1.split_once("</li>").unwrap().0;
+    assert!(!prod.contains("count"), "it is for dev: {prod}");
+
+    assert!(!get(&world, &olga, "/t/shop/members").await.html.contains("Guests"));
+    assert_eq!(to(&post(&world, &olga, ACCESS, "user=gus&role=developer&do=add").await), ACCESS);
+    assert_eq!(to(&post(&world, &olga, ACCESS, "user=vera&role=admin&do=add").await), ACCESS);
+    let page = get(&world, &olga, "/t/shop/members").await.html;
+    let guests = page.split_once("Guests").unwrap().1;
+    assert!(guests.contains(">gus<") && guests.contains(&format!("href=\"{ACCESS}\"")), "{guests}");
+    assert!(!guests.contains(">vera<"), "a member is no guest: {guests}");
 }
 
 #[tokio::test]
@@ -106,6 +189,12 @@ async fn a_closed_control_says_why_and_leads_to_the_form() {
         ("/t/shop/members", "You may not change members here.", "/t/shop/access?role=admin"),
         ("/t/shop/namespaces/new", "You may not make namespaces here.", "/t/shop/access?role=admin"),
         ("/t/shop/n/dev/apps/new", "You may not make apps here.", "role=developer&amp;namespace=dev"),
+        ("/t/shop/quota", "You may not change shares of the quota here.", "/t/shop/access?role=admin"),
+        ("/t/shop/members", "You may not see invitations here.", "/t/shop/access?role=admin"),
+        ("/t/shop/invitations", "You may not see invitations here.", "/t/shop/access?role=admin"),
+        (POD, "You may not make terminals here. This needs the role Developer.", "role=developer&amp;namespace=dev"),
+        (POD, "You may not remove pods here.", "role=developer&amp;namespace=dev"),
+        ("/t/shop/n/dev/pods/web-1/terminal", "You may not make terminals here.", "role=developer&amp;namespace=dev"),
     ] {
         let closed = get(&world, &vera, path).await;
         for told in [what, "Ask olga (olga).", href] {

@@ -123,7 +123,8 @@ async fn asked_decided_and_seen() {
     }
     assert!(!page.contains("value=\"approve\""), "who asks does not decide");
     let quota = scene.page("vera", "/t/shop/quota").await;
-    assert!(quota.contains("Pods 10 → 14") && !quota.contains("Ask for more quota"), "{quota}");
+    assert!(quota.contains("Pods 10 → 14") && !quota.contains("/t/shop/quota/requests/new"), "{quota}");
+    assert!(quota.contains("You may not make quota requests here. This needs the role Developer."), "{quota}");
 
     let inbox = scene.page("root", "/admin/requests").await;
     assert!(inbox.contains("Pods 10 → 14") && inbox.contains(r#"<span class="count">1</span>"#), "{inbox}");

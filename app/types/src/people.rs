@@ -254,6 +254,22 @@ dto! {
 }
 
 dto! {
+    /// Somebody who was given a role in a namespace, and has none in its tenant.
+    pub struct Guest {
+        /// Who; a robot is `robot:TENANT/NAME`.
+        pub user: UserName,
+        /// What others see.
+        pub display_name: String,
+        /// Where.
+        pub namespace: NamespaceName,
+        /// The role.
+        pub role: TenantRole,
+        /// Since when.
+        pub created_at: Timestamp,
+    }
+}
+
+dto! {
     /// A link that brings somebody in, once: into a tenant with a role, or onto the platform. Its secret was shown when it was made.
     pub struct Invitation {
         /// For revoking; not the secret.

@@ -2,11 +2,14 @@
 
 use async_trait::async_trait;
 use berth_core::{
-    authz::{Grant, NamespaceRef},
+    authz::{Grant, NamespaceRef, TenantRef},
     error::{Error, Result},
     ports::namespace_roles::NamespaceRoles,
 };
-use berth_types::{TenantRole, UserName, people::NamespaceMember};
+use berth_types::{
+    TenantRole, UserName,
+    people::{Guest, NamespaceMember},
+};
 use jiff::Timestamp;
 
 use crate::{
@@ -34,6 +37,20 @@ impl<E: Engine> NamespaceRoles for SqlStore<E> {
             .await?;
         members.sort_by(|a, b| (a.role, &a.user).cmp(&(b.role, &b.user)));
         Ok(members)
+    }
+
+    async fn list_guests(&self, grant: &Grant<TenantRef>) -> Result<Vec<Guest>> {
+        const SQL: &str = "SELECT u.name, u.display_name, n.name, r.role, r.created_at FROM namespace_roles r \
+                           JOIN namespaces n ON n.id = r.namespace_id JOIN users u ON u.id = r.user_id \
+                           WHERE n.tenant_id = $1 AND NOT EXISTS \
+                           (SELECT 1 FROM memberships m WHERE m.tenant_id = $1 AND m.user_id = r.user_id) \
+                           ORDER BY u.name, n.name";
+        self.all(sql(SQL).bind(grant.id), |row| {
+            let (user, display_name, namespace) = (row.user()?, row.text()?, row.parsed()?);
+            let role = row.word(TenantRole::from_word)?;
+            Ok(Guest { user, display_name, namespace, role, created_at: row.time()? })
+        })
+        .await
     }
 
     async fn set_namespace_member(

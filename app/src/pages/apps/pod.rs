@@ -5,7 +5,7 @@ use berth_core::{
     authz::{Grant, NamespaceRef},
     ports::{cluster::Freshness, pages::Fragment},
 };
-use berth_types::{ListQuery, rows::EventRow};
+use berth_types::{Action, ListQuery, Resource, rows::EventRow};
 use leptos::prelude::*;
 
 use super::{
@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     components::{Button, Column, Icon, Tone, ago, button, card, link_button, pod_status, status, table},
+    pages::access::{self, Missing},
     paths,
     request::{Answer, Cx, NamespaceNav, Page, Place, done},
     tr,
@@ -31,6 +32,26 @@ pub struct PodPage {
     pub events: Vec<EventRow>,
     /// What the reader may do.
     pub may: May,
+    /// Why not, where it is for want of a role.
+    pub closed: Closed,
+}
+
+/// The controls that the reader may not use for want of a role, each with why.
+#[derive(Debug, Clone, Default)]
+pub struct Closed {
+    logs: Option<Missing>,
+    terminal: Option<Missing>,
+    delete: Option<Missing>,
+}
+
+impl Closed {
+    async fn of(cx: &Cx, namespace: &NamespaceRef) -> Self {
+        Self {
+            logs: access::missing_in(cx, namespace, (Resource::Log, Action::Read)).await,
+            terminal: access::missing_in(cx, namespace, (Resource::Exec, Action::Create)).await,
+            delete: access::missing_in(cx, namespace, (Resource::Workload, Action::Delete)).await,
+        }
+    }
 }
 
 async fn load(cx: &Cx) -> Result<(PodPage, Grant<NamespaceRef>, Freshness)> {
@@ -40,12 +61,14 @@ async fn load(cx: &Cx) -> Result<(PodPage, Grant<NamespaceRef>, Freshness)> {
     let query = ListQuery { limit: 100, ..ListQuery::default() }.filter("object", format!("Pod/{name}"));
     let listed = cx.services.list_events(&cx.ctx, spot.path(), &query).await?;
     let may = May::of(cx, &listed.namespace);
-    Ok((PodPage { spot, pod, events: listed.page.items, may }, listed.namespace, listed.freshness))
+    let closed = Closed::default();
+    Ok((PodPage { spot, pod, events: listed.page.items, may, closed }, listed.namespace, listed.freshness))
 }
 
 /// GET.
 pub async fn page(cx: Cx) -> Result<Answer> {
-    let (m, namespace, freshness) = load(&cx).await?;
+    let (mut m, namespace, freshness) = load(&cx).await?;
+    m.closed = Closed::of(&cx, &namespace).await;
     let ui = cx.ui();
     let page = Page::new(m.pod.name.clone(), Place::namespace(&namespace, NamespaceNav::Pods), view(ui, &m));
     let page = page.crumb(tr::apps::pods(ui.lang), m.spot.pods_url()).fresh(freshness);
@@ -101,6 +124,13 @@ pub fn view(ui: Ui, m: &PodPage) -> AnyView {
             </details>
         }
     });
+    let closed = [
+        (tr::apps::logs(l), &m.closed.logs),
+        (tr::apps::terminal(l), &m.closed.terminal),
+        (tr::apps::delete_pod(l), &m.closed.delete),
+    ];
+    let closed: Vec<_> =
+        closed.iter().filter_map(|(label, why)| Some(access::closed(ui, label, why.as_ref()?))).collect();
     let or_none = |value: &Option<String>| value.clone().unwrap_or_else(|| "—".to_owned());
     let app = match &pod.app {
         Some(app) => view! { <a href=m.spot.app_url(app)>{app.clone()}</a> }.into_any(),
@@ -124,7 +154,7 @@ pub fn view(ui: Ui, m: &PodPage) -> AnyView {
         <div class="head">
             <h1 class="mono">{pod.name.clone()}</h1>
             <span class="state" id="pod-state">{state(ui, m)}</span>
-            <div class="do">{logs}{terminal}{delete}</div>
+            <div class="do">{logs}{terminal}{delete}{closed}</div>
         </div>
         <div class="cols">
             <div class="stack">

@@ -18,7 +18,10 @@ use leptos::prelude::*;
 
 use crate::{
     components::{Button, Column, Form, Meter, Tone, card, link_button, meter, note, table, tag},
-    pages::{requests, usage as used},
+    pages::{
+        access::{self, Missing},
+        requests, usage as used,
+    },
     paths,
     request::{Answer, Cx, Page, Place, TenantNav},
     router::Entry,
@@ -54,6 +57,10 @@ pub struct Model {
     pub may_set: bool,
     /// Whether the reader may ask for another one.
     pub may_ask: bool,
+    /// Why they may not share it out, where it is for want of a role.
+    pub closed: Option<Missing>,
+    /// Why they may not ask, where it is for want of a role.
+    pub asking: Option<Missing>,
     /// Requests that somebody is to decide.
     pub open: Vec<QuotaRequest>,
     /// What its namespaces took and used, as its quotas.
@@ -82,6 +89,8 @@ async fn page(cx: Cx) -> Result<Answer> {
         quotas: overviews.into_iter().map(|overview| overview.quota).collect(),
         may_share: could(Resource::Share),
         may_set: could(Resource::Quota),
+        closed: access::missing(&cx, &grant, (Resource::Share, Action::Update)).await,
+        asking: access::missing(&cx, &grant, (Resource::Request, Action::Create)).await,
         may_ask: cx.services.authz().could(&cx.ctx, &grant, Resource::Request, Action::Create),
         open: requests.into_iter().filter(|request| request.state.is_open()).collect(),
         used,
@@ -122,11 +131,16 @@ pub fn view(ui: Ui, m: Model) -> impl IntoView + 'static {
             used::section(ui, looked, place, tr::quotas::shared(l))
         })
         .collect();
+    let any = m.quotas.iter().any(|quota| !quota.namespaces.is_empty());
+    let closed = m.closed.as_ref().filter(|_| any);
+    let closed = closed.map(|closed| access::closed(ui, tr::quotas::change_share(l), closed));
+    let asking = m.asking.as_ref().filter(|_| m.quotas.iter().any(|quota| quota.limited));
+    let asking = asking.map(|asking| access::closed(ui, tr::requests::ask(l), asking));
     view! {
         <div class="head">
             <h1>{tr::quotas::quota(l)}</h1>
             <p>{tr::quotas::what(l)}</p>
-            <div class="do">{moving}{set}</div>
+            <div class="do">{moving}{set}{closed}{asking}</div>
         </div>
         {clusters}
         {requests}

@@ -13,6 +13,7 @@ use crate::{
 
 /// Where a role is asked for or given.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "one at a time, for as long as an answer takes")]
 pub enum Place {
     /// In a whole tenant.
     Tenant(Grant<TenantRef>),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use berth_types::{
     Action, FieldError, Resource, TenantName, TenantRole, UserName,
+    custom_role::CustomRole,
     people::{Invitation, User},
 };
 use jiff::Timestamp;
@@ -74,6 +75,7 @@ pub struct SignUp {
 }
 
 /// The place that invitations, or webhooks, are for, granted.
+#[expect(clippy::large_enum_variant, reason = "one at a time, for as long as an answer takes")]
 pub(super) enum Granted {
     Tenant(Grant<TenantRef>),
     Platform(Grant<PlatformRef>),
@@ -272,9 +274,11 @@ impl Services {
             let (Some(tenant), Some(role)) = (found.invitation.tenant, found.invitation.role) else {
                 return Err(Void::Account.error());
             };
-            let access =
-                self.store.find_tenant_access(person.id, &tenant).await?.ok_or_else(|| Void::Unknown.error())?;
-            let (have, own) = (access.role, self.roles_of(access).await?);
+            let have = self.store.find_tenant_access(person.id, &tenant).await?.and_then(|access| access.role);
+            // Who is not in it yet is told nothing of the tenant: Berth itself looks what the roles give.
+            let system = OpCtx::system(self.clock.clone(), "invitation");
+            let all = self.store.list_all_roles(&self.authz.platform(&system, Resource::Role, Action::Read)?).await?;
+            let own: Vec<CustomRole> = all.into_iter().filter(|(of, _)| *of == tenant).map(|(_, role)| role).collect();
             if !rises(have.map(|have| held_rights(&own, have)), held_rights(&own, role)) {
                 return Err(Void::Member.error());
             }

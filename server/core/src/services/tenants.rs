@@ -2,7 +2,7 @@
 
 use berth_types::{
     Action, FieldError, Resource, TenantName, TenantRole, UserName,
-    people::{Member, Tenant},
+    people::{Guest, Member, Tenant},
 };
 
 use super::{
@@ -107,6 +107,15 @@ impl Services {
     pub async fn list_members(&self, ctx: &OpCtx, tenant: &TenantName) -> Result<Vec<Member>> {
         let grant = self.authz.tenant(ctx, tenant, Resource::Membership, Action::Read).await?;
         self.store.list_members(&grant).await
+    }
+
+    /// Who was given a role in a namespace alone, by name.
+    ///
+    /// # Errors
+    /// Unauthenticated, `NotFound`; forbidden.
+    pub async fn list_guests(&self, ctx: &OpCtx, tenant: &TenantName) -> Result<Vec<Guest>> {
+        let grant = self.authz.tenant(ctx, tenant, Resource::Membership, Action::Read).await?;
+        self.store.list_guests(&grant).await
     }
 
     /// Adds a member or changes their role. Only owners make owners.

@@ -77,6 +77,7 @@ suite! {
         robots::robots_go_with_their_place,
         access::one_that_waits,
         access::a_decision_gives_the_role,
+        namespace_roles::guests_of_a_tenant,
         namespace_roles::who_sees_what,
         namespace_roles::who_is_in_a_namespace,
         namespace_roles::what_ends_them,

@@ -55,6 +55,20 @@ async fn tenants(store: &dyn Store, user: Uuid) -> Vec<(String, Option<TenantRol
     rows.into_iter().map(|row| (row.tenant.name.to_string(), row.role, row.guest)).collect()
 }
 
+pub async fn guests_of_a_tenant(store: Arc<dyn Store>) {
+    let (shop, [dev, prod, theirs]) = scene(&*store).await;
+    for (place, who, role) in
+        [(&dev, "cid", Developer), (&prod, "cid", Viewer), (&prod, "ann", Admin), (&theirs, "cid", Admin)]
+    {
+        store.set_namespace_member(place, &name(who), role, at(3)).await.unwrap();
+    }
+    let guests = store.list_guests(&shop).await.unwrap();
+    let seen: Vec<_> = guests.iter().map(|g| (g.user.as_str(), g.namespace.as_str(), g.role, g.created_at)).collect();
+    assert_eq!(seen, [("cid", "dev", Developer, at(3)), ("cid", "prod", Viewer, at(3))], "a member is none");
+    store.set_member(&shop, &name("cid"), Viewer, at(4)).await.unwrap();
+    assert_eq!(store.list_guests(&shop).await.unwrap(), []);
+}
+
 pub async fn who_sees_what(store: Arc<dyn Store>) {
     let (shop, [dev, prod, theirs]) = scene(&*store).await;
     for (place, who, role) in [(&dev, "cid", Developer), (&dev, "ann", Viewer), (&theirs, "ann", Admin)] {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use berth_types::{
     ClusterId, ErrorCode, NamespaceName, TenantName, TenantRole, UserName,
     network::Egress,
-    people::{Member, Namespace, NamespaceMember, Tenant},
+    people::{Guest, Member, Namespace, NamespaceMember, Tenant},
 };
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -248,6 +248,25 @@ impl NamespaceRoles for FakeStore {
         let mut members: Vec<NamespaceMember> = members.collect();
         members.sort_by(|a, b| (a.role, &a.user).cmp(&(b.role, &b.user)));
         Ok(members)
+    }
+
+    async fn list_guests(&self, grant: &Grant<TenantRef>) -> Result<Vec<Guest>> {
+        let rows = self.rows()?;
+        let mut guests = Vec::new();
+        for (there, user, role, since) in &rows.given {
+            let place = rows.namespaces.iter().find(|(tenant, n)| *tenant == grant.id && n.id == *there);
+            let (Some((_, namespace)), None) = (place, rows.role(grant.id, *user)) else { continue };
+            let Some(account) = rows.account(*user) else { continue };
+            guests.push(Guest {
+                user: account.user.name.clone(),
+                display_name: account.user.display_name.clone(),
+                namespace: namespace.name.clone(),
+                role: *role,
+                created_at: *since,
+            });
+        }
+        guests.sort_by(|a, b| (&a.user, &a.namespace).cmp(&(&b.user, &b.namespace)));
+        Ok(guests)
     }
 
     async fn set_namespace_member(
