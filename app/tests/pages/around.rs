@@ -220,6 +220,7 @@ async fn nothing_opens_without_rights() {
             .replace("{app}", "web")
             .replace("{pod}", "web-1")
             .replace("{robot}", "deploy")
+            .replace("{cluster}", "local")
             .replace("{node}", "node-1")
             .replace("{announcement}", "00000000-0000-0000-0000-000000000009")
             .replace("{plan}", "small")

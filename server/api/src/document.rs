@@ -20,7 +20,7 @@ use utoipa::{
 use crate::{
     examples,
     handlers::{
-        access, admin, announcements, app_actions, apps, audit, invitations, me, members, namespaces, nodes,
+        access, admin, announcements, app_actions, apps, audit, clusters, invitations, me, members, namespaces, nodes,
         preflight::PREFLIGHT, providers, quotas, requests, robots, tenants, workloads,
     },
     logs,
@@ -94,6 +94,7 @@ const LISTS: &[(&str, &Columns)] = &[
     ("list_revisions", &app_actions::REVISIONS),
     ("list_pods", &workloads::PODS),
     ("list_events", &workloads::EVENT_COLUMNS),
+    ("list_clusters", &clusters::CLUSTERS),
     ("list_nodes", &nodes::NODES),
     ("list_current_announcements", &announcements::ANNOUNCEMENTS),
     ("list_announcements", &announcements::ANNOUNCEMENTS),
@@ -112,6 +113,7 @@ const VERSIONED: &[&str] = &[
     "replace_plan",
     "replace_provider",
     "replace_announcement",
+    "replace_cluster",
     "replace_app",
     "patch_app",
     "delete_app",
@@ -127,6 +129,8 @@ const TAGGED: &[&str] = &[
     "replace_provider",
     "create_announcement",
     "replace_announcement",
+    "register_cluster",
+    "replace_cluster",
     "create_request",
     "approve_request",
     "refuse_request",

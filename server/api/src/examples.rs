@@ -30,6 +30,7 @@ use crate::handlers::{
 };
 
 pub(crate) mod audit;
+mod clusters;
 mod nodes;
 mod places;
 mod requests;
@@ -413,9 +414,11 @@ pub(crate) fn of(schema: &str) -> Option<Value> {
             halt: None,
             idle: vec![usage::idle()],
         }),
-        other => {
-            ways_in::of(other).or_else(|| nodes::of(other)).or_else(|| usage::of(other)).or_else(|| request(other))
-        }
+        other => ways_in::of(other)
+            .or_else(|| nodes::of(other))
+            .or_else(|| clusters::of(other))
+            .or_else(|| usage::of(other))
+            .or_else(|| request(other)),
     }
 }
 

@@ -87,6 +87,7 @@ const ALL: &[Migration] = &[
     migration!(16, "robots", "0016_robots"),
     migration!(17, "usage", "0017_usage"),
     migration!(18, "sign_out", "0018_sign_out"),
+    migration!(19, "clusters", "0019_clusters"),
 ];
 
 /// The version that this program wants.

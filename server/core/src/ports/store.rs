@@ -17,8 +17,8 @@ use crate::{
     authz::{Grant, NamespaceRef, PlatformRef, TenantRef},
     error::{Error, Result},
     ports::{
-        access::AccessRequests, announcements::Announcements, ci::CiStore, life::Lives, links::Links,
-        namespace_roles::NamespaceRoles, quotas::Quotas, requests::Requests, robots::Robots,
+        access::AccessRequests, announcements::Announcements, ci::CiStore, clusters::ClusterRows, life::Lives,
+        links::Links, namespace_roles::NamespaceRoles, quotas::Quotas, requests::Requests, robots::Robots,
         second_factors::SecondFactors, sign_in::SignIns, usage::Usages,
     },
 };
@@ -344,6 +344,7 @@ pub trait Store:
     + Requests
     + Usages
     + Announcements
+    + ClusterRows
     + Journal
     + AuditChain
     + Database
@@ -364,6 +365,7 @@ impl<
         + Requests
         + Usages
         + Announcements
+        + ClusterRows
         + Journal
         + AuditChain
         + Database,

@@ -31,8 +31,12 @@ pub mod ci;
 #[cfg(test)]
 mod ci_tests;
 mod claims;
+#[cfg(test)]
+mod cluster_tests;
+pub mod clusters;
 pub mod identity;
 pub mod invitations;
+mod joined;
 pub mod kubectl;
 #[cfg(test)]
 mod kubectl_tests;
@@ -99,6 +103,7 @@ pub struct Services {
     ways: Arc<sign_in::KnownWays>,
     factors: Arc<second_factors::Factors>,
     announcements: Arc<announcements::Known>,
+    kept: Arc<clusters::Kept>,
     usage: Arc<usage::Known>,
     pub(crate) surroundings: Arc<Surroundings>,
     /// How long what is removed can be taken back.
@@ -135,6 +140,7 @@ impl Services {
             ways: Arc::default(),
             factors: Arc::default(),
             announcements: Arc::default(),
+            kept: Arc::default(),
             usage: Arc::default(),
         }
     }

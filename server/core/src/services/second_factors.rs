@@ -163,9 +163,14 @@ impl Services {
         Self { factors: Factors { seal, required }.into(), ..self }
     }
 
+    /// The key with which secrets stand sealed in the database, where there is one.
+    pub(super) fn sealing(&self) -> Option<&SealKey> {
+        self.factors.seal.as_ref()
+    }
+
     fn seal(&self) -> Result<&SealKey> {
         let none = || Error::new(ErrorCode::Forbidden, "second factors need a key: see second_factor_key_file");
-        self.factors.seal.as_ref().ok_or_else(none)
+        self.sealing().ok_or_else(none)
     }
 
     /// Whether nothing else opens for the person of `account` before they have a second factor. Whoever has no password, or where none

@@ -31,10 +31,13 @@ use crate::{
     env::Clock,
     error::{Error, Result},
     ports::cluster::{
-        AppClaims, AppObject, CacheState, Change, ChangeKind, Cluster, DesiredNamespace, ExecSession, Finding,
-        Freshness, LogQuery, NamespaceSummary, PodVerdict, Room, Stage, Verdict,
+        AppClaims, AppObject, CacheState, Change, ChangeKind, Cluster, DesiredNamespace, ExecSession, Freshness,
+        LogQuery, NamespaceSummary, PodVerdict, Room, Stage,
     },
-    ports::relay::{KubeReply, KubeRequest},
+    ports::{
+        clusters::Looked,
+        relay::{KubeReply, KubeRequest},
+    },
     usage::Taken,
 };
 
@@ -55,7 +58,7 @@ pub(super) struct State {
     pub(super) pods: BTreeMap<(String, String), PodRow>,
     events: Vec<(String, EventRow)>,
     pub(super) logs: Vec<(String, LogLine)>,
-    usage: BTreeMap<String, Vec<UsageRow>>,
+    pub(super) usage: BTreeMap<String, Vec<UsageRow>>,
     taken: BTreeMap<String, Taken>,
     pub(super) namespaces: Vec<DesiredNamespace>,
     pub(super) strange: Vec<Strange>,
@@ -589,8 +592,15 @@ impl Cluster for FakeCluster {
         true
     }
 
-    async fn check(&self) -> Vec<Finding> {
-        let verdict = if self.up().is_ok() { Verdict::Good } else { Verdict::Bad };
-        vec![Finding { what: "reachable".to_owned(), verdict, found: "a fake".to_owned(), fix: None }]
+    async fn identity(&self) -> Result<String> {
+        self.identify()
+    }
+
+    async fn volumes(&self, _: &Grant<PlatformRef>) -> Result<BTreeMap<String, usize>> {
+        self.claimed()
+    }
+
+    async fn look(&self) -> Looked {
+        self.looked()
     }
 }

@@ -33,6 +33,7 @@ mod announcements;
 mod app;
 mod ci;
 mod cluster;
+mod clusters;
 mod life;
 mod links;
 mod lists;
@@ -49,6 +50,7 @@ mod usage;
 
 pub use ci::FakeJobs;
 pub use cluster::FakeCluster;
+pub use clusters::FakeRegistrar;
 pub use nodes::{Nodes, node, tenancy};
 pub use sign_in::FakeProtocol;
 pub use store::FakeStore;
@@ -70,6 +72,8 @@ pub struct World {
     pub protocol: Arc<FakeProtocol>,
     /// What CI systems sign.
     pub jobs: Arc<FakeJobs>,
+    /// Clusters that can be registered.
+    pub elsewhere: Arc<FakeRegistrar>,
 }
 
 impl Default for World {
@@ -97,9 +101,11 @@ impl World {
         let clock = ManualClock::new(BEGIN.parse().unwrap());
         let store = Arc::new(FakeStore::default());
         let cluster = FakeCluster::new(ClusterId::local(), clock.clone());
+        let clusters = Arc::new(FakeClusters::new([cluster.clone()]));
+        let elsewhere = Arc::new(FakeRegistrar::new(clusters.clone(), clock.clone()));
         let services = Services::new(
             store.clone(),
-            Arc::new(FakeClusters::new([cluster.clone()])),
+            clusters.clone(),
             clock.clone(),
             Arc::new(SystemRandom),
             // A hash that costs nothing: what it protects is made up.
@@ -107,10 +113,10 @@ impl World {
         );
         let protocol = Arc::new(FakeProtocol::default());
         let jobs = Arc::new(FakeJobs::default());
-        let services = services.with_jobs(jobs.clone());
+        let services = services.with_jobs(jobs.clone()).with_registrar(elsewhere.clone());
         let services =
             services.with_protocol(protocol.clone()).with_second_factors(Some(seal_key()), Required::default());
-        Self { services, store, cluster, clock, protocol, jobs }
+        Self { services, store, cluster, clock, protocol, jobs, elsewhere }
     }
 
     /// A context of Berth's own.
@@ -225,24 +231,35 @@ impl World {
 }
 
 /// Clusters in memory.
-pub struct FakeClusters(Vec<Arc<dyn Cluster>>);
+pub struct FakeClusters(parking_lot::Mutex<Vec<Arc<dyn Cluster>>>);
 
 impl FakeClusters {
     /// These.
     #[must_use]
     pub fn new<C: Cluster + 'static>(clusters: impl IntoIterator<Item = Arc<C>>) -> Self {
-        Self(clusters.into_iter().map(|c| c as Arc<dyn Cluster>).collect())
+        Self(parking_lot::Mutex::new(clusters.into_iter().map(|c| c as Arc<dyn Cluster>).collect()))
+    }
+
+    /// One more, or one in the place of another of its name.
+    fn put(&self, cluster: Arc<dyn Cluster>) {
+        self.remove(cluster.id());
+        self.0.lock().push(cluster);
+    }
+
+    /// One less.
+    fn remove(&self, id: &ClusterId) {
+        self.0.lock().retain(|known| known.id() != id);
     }
 }
 
 impl Clusters for FakeClusters {
     fn get(&self, id: &ClusterId) -> Result<Arc<dyn Cluster>> {
-        let found = self.0.iter().find(|c| c.id() == id).cloned();
+        let found = self.0.lock().iter().find(|c| c.id() == id).cloned();
         found.ok_or_else(|| Error::new(ErrorCode::ClusterUnavailable, format!("there is no cluster “{id}”")))
     }
 
     fn all(&self) -> Vec<Arc<dyn Cluster>> {
-        self.0.clone()
+        self.0.lock().clone()
     }
 }
 
