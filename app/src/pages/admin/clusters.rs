@@ -25,8 +25,8 @@ use super::{
 };
 use crate::{
     components::{
-        Button, Column, Field, Form, Icon, Tone, ago, button, card, empty, field, fill, form::summary, hidden,
-        link_button, note, on, status, table, tag,
+        Button, Column, Field, Form, Icon, Tone, ago, button, card, empty, field, form::summary, hidden, link_button,
+        note, on, status, table, tag,
     },
     paths,
     request::{AdminNav, Answer, Cx, Page, PageCx, Place, done},
@@ -116,7 +116,6 @@ fn rows(ui: Ui, all: &[ClusterView]) -> AnyView {
         Column::text(tr::common::name(l)),
         Column::text(tr::common::status(l)),
         Column::text(tr::clusters::takes(l)),
-        Column::text(tr::shell::why(l)),
         Column::text(tr::clusters::version(l)),
         Column::number(tr::nodes::nodes(l)),
         Column::number(tr::nodes::cpu(l)),
@@ -150,13 +149,13 @@ fn row(ui: Ui, cluster: &ClusterView) -> AnyView {
     let handle =
         (!cluster.label.is_empty()).then(|| view! { " " <span class="mono muted">{cluster.name.to_string()}</span> });
     let labels: Vec<_> = labels_of(&cluster.labels).into_iter().map(|label| view! { " " {tag(label)} }).collect();
+    let why = cluster.reason.as_deref().map(|why| view! { <p class="small muted">{printable(why).into_owned()}</p> });
     let version = cluster.probe.as_ref().and_then(|probe| probe.version.clone()).unwrap_or_else(|| "–".to_owned());
     view! {
         <tr>
-            <td><a class="name" href=paths::admin_cluster(&cluster.name)>{cluster.called().to_owned()}</a>{handle}{labels}</td>
+            <td class="wrap"><a class="name" href=paths::admin_cluster(&cluster.name)>{cluster.called().to_owned()}</a>{handle}{labels}{why}</td>
             <td>{status(tone, word)}</td>
             <td>{status(takes, said)}</td>
-            {fill(cluster.reason.as_deref().map(|why| printable(why).into_owned()).unwrap_or_default())}
             <td class="muted">{version}</td>
             <td class="num">{nodes_of(cluster)}</td>
             <td class="num">{amount_of("cpu", cluster.cpu.as_ref())}</td>
@@ -179,7 +178,7 @@ fn checklist(ui: Ui, probe: &ClusterProbe) -> AnyView {
             <tr>
                 <td class="name">{checked(ui, &check.what)}</td>
                 <td>{status(tone, word)}</td>
-                <td>{printable(&check.found).into_owned()} {fix}</td>
+                <td class="wrap">{printable(&check.found).into_owned()} {fix}</td>
             </tr>
         }
     };
@@ -376,7 +375,7 @@ fn body(ui: Ui, m: &One) -> AnyView {
     let (l, cluster) = (ui.lang, &m.cluster);
     let probed = match &cluster.probe {
         Some(probe) => {
-            let when = view! { <p class="in muted small">{tr::clusters::probed(l, latency_of(Some(probe)))} " " {ago(ui, probe.at)}</p> };
+            let when = view! { <p class="in muted small"><span>{tr::clusters::probed(l, latency_of(Some(probe)))} " " {ago(ui, probe.at)}</span></p> };
             view! { {checklist(ui, probe)} {when} }.into_any()
         }
         None => empty(Icon::Gauge, tr::clusters::no_probe(l), tr::clusters::no_probe_hint(l), None).into_any(),
