@@ -85,6 +85,10 @@ pub const ADMIN_CAPACITY: &str = "/admin/capacity";
 pub const ADMIN_ANNOUNCEMENTS: &str = "/admin/announcements";
 /// A new one.
 pub const ADMIN_ANNOUNCEMENT_NEW: &str = "/admin/announcements/new";
+/// Clusters, for admins.
+pub const ADMIN_CLUSTERS: &str = "/admin/clusters";
+/// A new one.
+pub const ADMIN_CLUSTER_NEW: &str = "/admin/clusters/new";
 /// Machines, for admins.
 pub const ADMIN_NODES: &str = "/admin/nodes";
 /// Identity providers.
@@ -162,6 +166,12 @@ pub fn admin_audit_entry(sequence: i64) -> String {
 #[must_use]
 pub fn admin_announcement(id: impl Display) -> String {
     format!("{ADMIN_ANNOUNCEMENTS}/{id}")
+}
+
+/// A cluster, for admins.
+#[must_use]
+pub fn admin_cluster(cluster: impl Display) -> String {
+    format!("{ADMIN_CLUSTERS}/{cluster}")
 }
 
 /// A node, for admins.

@@ -222,6 +222,8 @@ pub enum AdminNav {
     Plans,
     /// The platform's room.
     Capacity,
+    /// Clusters.
+    Clusters,
     /// Machines.
     Nodes,
     /// Banners on everybody's pages.

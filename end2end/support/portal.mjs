@@ -60,13 +60,18 @@ async function stop(child) {
 }
 
 /** The embedded cluster in a process of its own, so that it can go away while the portal stays. */
-async function startCluster(folder) {
+export async function startCluster(folder) {
   const port = await freePort();
   const kubeconfig = join(folder, 'kubeconfig');
   const args = ['sim', '--listen', `127.0.0.1:${port}`, '--data', join(folder, 'cluster'), '--kubeconfig-out', kubeconfig];
   const child = start(args);
   await until('berth sim', child, () => readFile(kubeconfig, 'utf8'));
   return { child, kubeconfig };
+}
+
+/** Ends it. */
+export async function stopCluster(cluster) {
+  await stop(cluster.child);
 }
 
 /** A real cluster to run on (`cargo xtask test --cluster`) instead of the embedded one. */

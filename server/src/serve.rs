@@ -13,10 +13,7 @@ use berth_core::{
     OpCtx, Services,
     audit::AuditKey,
     env::{Clock, Random as _, SystemClock, SystemRandom},
-    ports::{
-        cluster::{Cluster as _, Finding, Verdict},
-        pages::SharedPages,
-    },
+    ports::pages::SharedPages,
     services::{audit_log::Checkpointed, outbox::Hooks},
     webauthn,
 };
@@ -36,6 +33,10 @@ use crate::{
 
 /// How often rows and clusters are made to agree where nothing says that they differ.
 const RECONCILE: Duration = Duration::from_secs(30);
+/// How often is asked which clusters are registered.
+const FOLLOW: Duration = Duration::from_secs(2);
+/// How often is looked whether this replica leads, while it does not.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 /// How often is looked at nodes that are being emptied; it asks nobody where none is.
 const DRAIN_STEP: Duration = Duration::from_secs(2);
 /// How often is looked whether somebody is to be told something.
@@ -109,23 +110,21 @@ impl Portal {
         let audit_key = audit_key::open(settings)?;
         let seal_key = seal_key::open(settings)?;
         if seal_key.is_none() {
-            tracing::warn!("nobody can add a second factor: replicas need a key to share, second_factor_key_file");
+            tracing::warn!(
+                "nobody can add a second factor or register a cluster: replicas need a key to share, second_factor_key_file"
+            );
         }
         let link = connection(settings).await?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
 
-        let cluster = KubeCluster::new(ClusterId::local(), link.connection, clock.clone());
-        cluster.elect(Replica { name: replica(settings)?, installation: store.installation().await? });
-        tasks.spawn(say_what_is_wrong(cluster.clone()));
-        tasks.spawn(install(cluster.clone(), clock.clone(), stop.clone()));
-        tasks.spawn(keep_roles(cluster.clone(), clock.clone(), stop.clone()));
-        tasks.spawn(cluster.clone().run(stop.clone()));
-        tasks.spawn(cluster.clone().run_controller(stop.clone()));
+        let replica = Replica { name: replica(settings)?, installation: store.installation().await? };
+        let clusters = Arc::new(ClusterSet::new(replica, clock.clone(), stop.clone()));
+        let cluster = clusters.begin(&ClusterId::local(), link.connection, None);
 
-        let clusters = Arc::new(ClusterSet::new([cluster.clone()]));
         let options = berth_oidc::Options { secrets: settings.provider_secrets.clone() };
         let protocol = Arc::new(Oidc::new(clock.clone(), options).context("the way to identity providers")?);
-        let services = Services::new(store, clusters, clock, Arc::new(SystemRandom), settings.limits())
+        let services = Services::new(store, clusters.clone(), clock, Arc::new(SystemRandom), settings.limits())
+            .with_registrar(clusters.clone())
             .with_protocol(protocol.clone())
             .with_jobs(protocol)
             .with_rules(settings.rules())
@@ -139,16 +138,17 @@ impl Portal {
                 guard: settings.webhook_guard()?,
                 site: settings.public_url.clone(),
             });
+        services.sync_clusters().await.context("the clusters that were registered")?;
+        tasks.spawn(follow_clusters(services.clone(), stop.clone()));
+        tasks.spawn(async move { clusters.ended().await });
         tasks.spawn(keep(
             services.clone(),
-            cluster.clone(),
             stop.clone(),
             |services| async move { services.keep_loans().await },
             (RECONCILE, "loans looked after", "loans could not be looked after"),
         ));
         tasks.spawn(keep(
             services.clone(),
-            cluster.clone(),
             stop.clone(),
             // Every message is in the database: nothing to tell of.
             |services| async move {
@@ -159,35 +159,30 @@ impl Portal {
         ));
         tasks.spawn(keep(
             services.clone(),
-            cluster.clone(),
             stop.clone(),
             |services| async move { services.watch_quotas().await },
             (RECONCILE, "namespaces begin or cease to be full", "it could not be seen which namespaces are full"),
         ));
         tasks.spawn(keep(
             services.clone(),
-            cluster.clone(),
             stop.clone(),
             |services| async move { services.keep_drains().await },
             (DRAIN_STEP, "pods asked to leave their nodes", "nodes could not be emptied further"),
         ));
         tasks.spawn(keep(
             services.clone(),
-            cluster.clone(),
             stop.clone(),
             |services| async move { services.keep_lives().await },
             (RECONCILE, "steps made to remove tenants and namespaces", "tenants and namespaces could not be removed"),
         ));
         tasks.spawn(keep(
             services.clone(),
-            cluster.clone(),
             stop.clone(),
             |services| async move { services.reconcile_namespaces().await },
             (RECONCILE, "namespaces reconciled", "namespaces could not be reconciled"),
         ));
         tasks.spawn(keep(
             services.clone(),
-            cluster.clone(),
             stop.clone(),
             // Every five minutes for good: nothing to tell of.
             |services| async move { services.sample_usage().await.map(|_| 0) },
@@ -331,45 +326,24 @@ pub fn replica(settings: &Settings) -> anyhow::Result<String> {
     Ok(format!("{host}_{:016x}", u64::from_be_bytes(random)))
 }
 
-/// What `berth doctor` would say of the cluster, where it is not good.
-async fn say_what_is_wrong(cluster: Arc<KubeCluster>) {
-    for Finding { what, verdict, found, fix } in cluster.check().await {
-        let fix = fix.unwrap_or_default();
-        match verdict {
-            Verdict::Good => {}
-            Verdict::Lacking => tracing::info!(found, fix, "{what}: only some apps need it"),
-            Verdict::Bad => tracing::error!(found, fix, "{what}: Berth does not work like this"),
-        }
+/// Connects with clusters as the rows say: what another replica registered is here within seconds.
+async fn follow_clusters(services: Services, stop: CancellationToken) {
+    let clock = services.clock().clone();
+    let work = || async { services.sync_clusters().await.map(drop) };
+    until_stopped(&*clock, &stop, work, (FOLLOW, "which clusters are registered could not be asked")).await;
+}
+
+/// Waits until this replica works on one of the clusters.
+async fn leads_one(services: &Services) {
+    while !services.clusters().all().iter().any(|cluster| cluster.leads()) {
+        services.clock().sleep(LOOK_AGAIN).await;
     }
 }
 
-/// Installs the definitions, and again whenever they are not there any more: a cluster may be restored from a backup, or made
-/// anew under the same address. Every replica does, as a newer one must not wait for the older ones to end: nobody puts an
-/// older definition in the place of a newer one.
-async fn install(cluster: Arc<KubeCluster>, clock: Arc<dyn Clock>, stop: CancellationToken) {
-    let work = || {
-        let cluster = cluster.clone();
-        async move { cluster.ensure_crds().await }
-    };
-    until_stopped(&*clock, &stop, work, (RECONCILE, "the definitions could not be installed")).await;
-}
-
-/// Keeps the roles that Berth gives to people in the cluster.
-async fn keep_roles(cluster: Arc<KubeCluster>, clock: Arc<dyn Clock>, stop: CancellationToken) {
-    let work = || {
-        let cluster = cluster.clone();
-        async move {
-            cluster.led().await;
-            cluster.ensure_cluster_roles().await.map(drop)
-        }
-    };
-    until_stopped(&*clock, &stop, work, (RECONCILE, "the roles could not be made")).await;
-}
-
-/// Looks after something again and again while this replica leads; `work` says how much of it changed.
+/// Looks after something again and again while this replica leads on some cluster; `work` says how much of it changed, and leaves
+/// alone the clusters on which another replica leads.
 async fn keep<F>(
     services: Services,
-    cluster: Arc<KubeCluster>,
     stop: CancellationToken,
     work: impl Fn(Services) -> F,
     (every, done, trouble): (Duration, &str, &str),
@@ -378,9 +352,9 @@ async fn keep<F>(
 {
     let clock = services.clock().clone();
     let work = || {
-        let (cluster, work) = (cluster.clone(), work(services.clone()));
+        let (services, work) = (services.clone(), work(services.clone()));
         async move {
-            cluster.led().await;
+            leads_one(&services).await;
             let changed = work.await?;
             if changed > 0 {
                 tracing::info!(changed, "{done}");

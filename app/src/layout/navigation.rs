@@ -48,6 +48,7 @@ pub(super) fn navigation(frame: &Frame, place: &Place) -> Option<AnyView> {
                     ..entry(Icon::Lines, tr::requests::requests(lang), paths::ADMIN_REQUESTS, *at == AdminNav::Requests)
                 },
                 entry(Icon::Pods, tr::capacity::capacity(lang), paths::ADMIN_CAPACITY, *at == AdminNav::Capacity),
+                entry(Icon::Network, tr::shell::clusters(lang), paths::ADMIN_CLUSTERS, *at == AdminNav::Clusters),
                 entry(Icon::Screen, tr::nodes::nodes(lang), paths::ADMIN_NODES, *at == AdminNav::Nodes),
                 entry(Icon::People, tr::common::people(lang), paths::ADMIN_PEOPLE, *at == AdminNav::People),
                 entry(Icon::Lock, tr::sign_in::nav(lang), paths::ADMIN_SIGN_IN, *at == AdminNav::SignIn),

@@ -26,6 +26,7 @@ mod announcements;
 mod audit;
 mod capacity;
 mod ci;
+mod clusters;
 mod drain;
 mod nodes;
 mod people;
@@ -60,6 +61,13 @@ pub const ENTRIES: &[Entry] = &[
     Entry::page("/admin/sign-in/{provider}", Access::Platform, |cx| providers::one(cx, None).boxed())
         .form(|cx| providers::change(cx).boxed()),
     Entry::page(paths::ADMIN_CAPACITY, Access::Platform, |cx| capacity::page(cx).boxed()),
+    Entry::page(paths::ADMIN_CLUSTERS, Access::Platform, |cx| clusters::list(cx).boxed())
+        .live(|cx| clusters::list_live(cx).boxed()),
+    Entry::page(paths::ADMIN_CLUSTER_NEW, Access::Platform, |cx| clusters::new(cx, Form::default(), None).boxed())
+        .form(|cx| clusters::create(cx).boxed()),
+    Entry::page("/admin/clusters/{cluster}", Access::Platform, |cx| clusters::one(cx, None).boxed())
+        .form(|cx| clusters::change(cx).boxed())
+        .live(|cx| clusters::one_live(cx).boxed()),
     Entry::page(paths::ADMIN_NODES, Access::Platform, |cx| nodes::list(cx).boxed())
         .live(|cx| nodes::list_live(cx).boxed()),
     Entry::page("/admin/nodes/{node}", Access::Platform, |cx| nodes::one(cx, None).boxed())
@@ -132,7 +140,7 @@ pub fn overview_view(ui: Ui, m: Model) -> impl IntoView + 'static {
             };
             view! {
                 <tr>
-                    <td class="name">{id.to_string()}</td>
+                    <td><a class="name" href=paths::admin_cluster(&id)>{id.to_string()}</a></td>
                     <td>{status(tone, word)}</td>
                     {fill(why)}
                     <td class="num muted">{freshness.as_of.map(|at| ago(ui, at))}</td>

@@ -9,8 +9,9 @@ use berth_core::{
     },
 };
 use berth_types::{
-    Action, ClusterId, NamespaceName, QuotaKey, Resource, TenantName,
+    Action, NamespaceName, QuotaKey, Resource, TenantName,
     adoption::{Effect, EffectKind, Preview},
+    cluster::ClusterChoice,
 };
 use futures::FutureExt;
 use leptos::prelude::*;
@@ -44,7 +45,7 @@ pub struct Offer {
     /// Names of namespaces that are nobody's; the cluster may not have said.
     pub names: Vec<String>,
     /// The clusters.
-    pub clusters: Vec<ClusterId>,
+    pub clusters: Vec<ClusterChoice>,
     /// The keys that the tenant is limited in.
     pub keys: Vec<String>,
 }
@@ -62,7 +63,7 @@ fn asked(cx: &Cx) -> Result<Adopted> {
 async fn page(cx: Cx, form: Form, preview: Option<Preview>) -> Result<Answer> {
     let tenant = cx.tenant()?;
     cx.services.authz().tenant(&cx.ctx, &tenant, Resource::Adoption, Action::Create).await?;
-    let clusters: Vec<ClusterId> = cx.services.clusters().all().iter().map(|c| c.id().clone()).collect();
+    let clusters = cx.services.cluster_choices(&cx.ctx, &tenant).await?;
     // Names to choose from are a help: without them one types.
     let names = cx.services.adoptable(&cx.ctx, &tenant, None).await.unwrap_or_default();
     let quotas = cx.services.tenant_quota(&cx.ctx, &tenant).await?;
@@ -135,7 +136,7 @@ pub fn view(ui: Ui, tenant: &TenantName, offer: &Offer, form: Form, preview: Opt
         .checked_as("namespace")
         .placeholder("legacy");
     let cluster = (offer.clusters.len() > 1).then(|| {
-        let options = offer.clusters.iter().map(|c| (c.to_string(), c.to_string())).collect();
+        let options = offer.clusters.iter().map(|c| (c.name.to_string(), c.line())).collect();
         field(ui, &form, Field::select(CLUSTER, tr::shell::cluster(l), options))
     });
     let step = preview.as_ref().map(|preview| {

@@ -10,7 +10,9 @@ use berth_core::{
         pages::{Access, Fragment},
     },
 };
-use berth_types::{Action, ClusterId, NamespaceName, Resource, TenantName, TenantRole, people::Tenant};
+use berth_types::{
+    Action, ClusterId, NamespaceName, Resource, TenantName, TenantRole, cluster::ClusterChoice, people::Tenant,
+};
 use futures::FutureExt;
 use leptos::prelude::*;
 
@@ -268,7 +270,7 @@ async fn new_namespace(cx: Cx, form: Form) -> Result<Answer> {
     let status = form.status();
     let tenant = cx.tenant()?;
     cx.services.authz().tenant(&cx.ctx, &tenant, Resource::Namespace, Action::Create).await?;
-    let clusters = cx.services.clusters().all().iter().map(|c| c.id().clone()).collect();
+    let clusters = cx.services.cluster_choices(&cx.ctx, &tenant).await?;
     let shares = shareable(&cx, &tenant).await?;
     let place = Place::Tenant(tenant.clone(), TenantNav::Namespaces);
     let title = tr::shell::new_namespace(cx.lang());
@@ -280,7 +282,7 @@ async fn new_namespace(cx: Cx, form: Form) -> Result<Answer> {
 pub fn new_namespace_view(
     ui: Ui,
     tenant: TenantName,
-    clusters: Vec<ClusterId>,
+    clusters: Vec<ClusterChoice>,
     shares: Vec<(String, Option<String>)>,
     form: Form,
 ) -> impl IntoView + 'static {
@@ -293,7 +295,7 @@ pub fn new_namespace_view(
         .placeholder("staging")
         .hint(tr::shell::namespace_hint(l, &tenant));
     let cluster = (clusters.len() > 1).then(|| {
-        let options = clusters.iter().map(|c| (c.to_string(), c.to_string())).collect();
+        let options = clusters.iter().map(|c| (c.name.to_string(), c.line())).collect();
         field(ui, &form, Field::select("cluster", tr::shell::cluster(l), options))
     });
     let keys: Vec<String> = shares.iter().map(|(key, _)| key.clone()).collect();

@@ -223,6 +223,7 @@ async fn nothing_opens_without_rights() {
             .replace("{robot}", "deploy")
             .replace("{passkey}", "00000000-0000-0000-0000-00000000000a")
             .replace("{webhook}", "00000000-0000-0000-0000-00000000000e")
+            .replace("{cluster}", "local")
             .replace("{node}", "node-1")
             .replace("{announcement}", "00000000-0000-0000-0000-000000000009")
             .replace("{plan}", "small")

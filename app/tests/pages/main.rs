@@ -5,6 +5,7 @@ mod access;
 mod adopt;
 mod announcements;
 mod around;
+mod clusters;
 mod common;
 mod factors;
 mod kubectl;

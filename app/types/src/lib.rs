@@ -12,6 +12,7 @@ pub mod app_validate;
 pub mod audit;
 pub mod capacity;
 pub mod ci;
+pub mod cluster;
 pub mod custom_role;
 pub mod drift;
 pub mod error;

@@ -145,8 +145,10 @@ impl utoipa::ToSchema for TenantRole {}
 words!(
     /// What an action is done to. A new one without a row in the matrix fails the build.
     Resource {
-        /// The platform itself: settings, clusters.
+        /// The platform itself: settings, its room.
         Platform = "platform",
+        /// A cluster: that it is registered, what it takes.
+        Cluster = "cluster",
         /// A machine of a cluster, and what runs on it.
         Node = "node",
         /// People and their platform roles.

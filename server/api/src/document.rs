@@ -20,7 +20,7 @@ use utoipa::{
 use crate::{
     examples,
     handlers::{
-        access, admin, announcements, app_actions, apps, audit, invitations, me, members, namespaces, nodes,
+        access, admin, announcements, app_actions, apps, audit, clusters, invitations, me, members, namespaces, nodes,
         preflight::PREFLIGHT, providers, quotas, requests, robots, roles, tenants, workloads,
     },
     logs,
@@ -95,6 +95,7 @@ const LISTS: &[(&str, &Columns)] = &[
     ("list_revisions", &app_actions::REVISIONS),
     ("list_pods", &workloads::PODS),
     ("list_events", &workloads::EVENT_COLUMNS),
+    ("list_clusters", &clusters::CLUSTERS),
     ("list_nodes", &nodes::NODES),
     ("list_current_announcements", &announcements::ANNOUNCEMENTS),
     ("list_announcements", &announcements::ANNOUNCEMENTS),
@@ -116,6 +117,7 @@ const VERSIONED: &[&str] = &[
     "replace_announcement",
     "replace_webhook",
     "replace_platform_webhook",
+    "replace_cluster",
     "replace_app",
     "patch_app",
     "delete_app",
@@ -135,6 +137,8 @@ const TAGGED: &[&str] = &[
     "replace_announcement",
     "replace_webhook",
     "replace_platform_webhook",
+    "register_cluster",
+    "replace_cluster",
     "create_request",
     "approve_request",
     "refuse_request",

@@ -13,7 +13,7 @@ use crate::{
     connection::Connection,
     crd::{APPS, SCHEMA_VERSION, schema_version},
     error::{Target, causes},
-    json::{listed, name},
+    json::{is_ready, listed, name},
     lease::{self, Record},
     rest::{Kind, Rest},
     roles::{NODE_KEEPER, PLATFORM_READER},
@@ -27,6 +27,8 @@ type Right = (&'static str, &'static str, &'static str);
 
 const REACH_IT: &str = "check the kubeconfig's server address, the network, and that the API server runs";
 const LEASE: &str = "lease of the controller";
+const FORMER_BERTH: &str = "nobody's now; another Berth, with a database of its own, worked on this cluster before";
+const FORMER_BERTH_FIX: &str = "look at namespaces with the label berth.dev/tenant: a tenant and namespace of the same names here would take them over";
 const NEW_CREDENTIALS: &str = "the credentials of the kubeconfig are wrong or have expired: get new ones";
 
 const READER: &[Right] = &[
@@ -125,6 +127,8 @@ pub(crate) async fn check(connection: &Connection, installation: Option<&str>, n
         )
         .await,
     );
+    findings.push(check_nodes(&rest).await);
+    findings.push(check_network(&Rest::new(connection.controller.clone())).await);
     let metrics = rest.get::<Value>(&Target::new("metrics", ""), "/apis/metrics.k8s.io/v1beta1").await.is_ok();
     let found = if metrics { "served" } else { "not served" };
     findings.push(optional(finding(
@@ -134,6 +138,56 @@ pub(crate) async fn check(connection: &Connection, installation: Option<&str>, n
         "install metrics-server; without it there is no CPU and memory use, and no autoscaling",
     )));
     findings
+}
+
+/// Machines to run on.
+async fn check_nodes(rest: &Rest) -> Finding {
+    let fix = "add nodes, or look why they are not ready: without one nothing runs";
+    match rest.get::<Value>(&Target::new("the nodes", ""), &Kind::NODE.all()).await {
+        Ok(list) => {
+            let (all, ready) = (listed(&list).len(), listed(&list).iter().filter(|node| is_ready(node)).count());
+            optional(finding("nodes", ready > 0, format!("{ready} of {all} ready"), fix))
+        }
+        Err(e) => optional(finding("nodes", false, why(&e), fix)),
+    }
+}
+
+/// Network plug-ins by what their pods are called, and whether they enforce NetworkPolicies.
+const PLUG_INS: &[(&str, &str, bool)] = &[
+    ("calico-node", "Calico", true),
+    ("cilium", "Cilium", true),
+    ("antrea-agent", "Antrea", true),
+    ("kube-router", "kube-router", true),
+    ("weave-net", "Weave Net", true),
+    ("ovnkube-node", "OVN-Kubernetes", true),
+    ("kindnet", "kindnet", true),
+    ("aws-node", "Amazon VPC CNI", false),
+    ("kube-flannel", "flannel", false),
+];
+/// Namespaces in which they run.
+const PLUG_IN_PLACES: &[&str] = &["kube-system", "calico-system", "cilium", "kube-flannel", "ovn-kubernetes"];
+
+/// The plug-in that pods of these names are of; one that enforces policies before one that does not, as some are put on top.
+fn plug_in<'a>(pods: impl Iterator<Item = &'a str> + Clone) -> Option<(&'static str, bool)> {
+    let there = |begin: &str| pods.clone().any(|pod| pod.strip_prefix(begin).is_some_and(|rest| rest.starts_with('-')));
+    let known = PLUG_INS.iter().find(|(begin, _, _)| there(begin));
+    known.map(|(_, name, enforces)| (*name, *enforces))
+}
+
+/// What keeps tenants' networks apart: told by its pods, which says less than a trial.
+async fn check_network(rest: &Rest) -> Finding {
+    let mut pods = Vec::new();
+    for place in PLUG_IN_PLACES {
+        let list = rest.get::<Value>(&Target::new("the pods", place), &Kind::POD.within(place)).await;
+        pods.extend(list.iter().flat_map(listed).map(name));
+    }
+    let fix = "without one that enforces NetworkPolicies tenants reach each other: `berth doctor --deep` tries it";
+    let found = match plug_in(pods.iter().map(String::as_str)) {
+        Some((name, true)) => return finding("network plug-in", true, name, ""),
+        Some((name, false)) => format!("{name}, which enforces no NetworkPolicies by itself"),
+        None => "none that Berth knows by its pods".to_owned(),
+    };
+    optional(finding("network plug-in", false, found, fix))
 }
 
 fn check_version(version: &Value) -> Finding {
@@ -200,10 +254,14 @@ async fn check_lease(controller: &Client, installation: Option<&str>, now: Times
 fn judge_lease(record: &Record, installation: Option<&str>, now: Timestamp) -> Finding {
     let renewed = record.renewed.parse::<Timestamp>().ok();
     let lives = renewed.is_some_and(|at| now.duration_since(at) < SignedDuration::from_mins(1));
-    if record.holder.is_empty() || !lives {
-        return finding(LEASE, true, "nobody's", "");
-    }
     let stranger = installation.is_some_and(|own| own != record.installation);
+    if record.holder.is_empty() || !lives {
+        // What it made there carries its tenants' names, which may be ours as well.
+        return match stranger && !record.installation.is_empty() {
+            true => optional(finding(LEASE, false, FORMER_BERTH, FORMER_BERTH_FIX)),
+            false => finding(LEASE, true, "nobody's", ""),
+        };
+    }
     let found = if stranger { format!("{}: {}", record.holder, lease::OTHER_BERTH) } else { record.holder.clone() };
     finding(LEASE, !stranger, found, lease::OTHER_BERTH_FIX)
 }
@@ -264,16 +322,33 @@ mod tests {
             }))
         };
         let fresh = "2026-11-21T09:59:58.000000Z";
-        for (record, installation, ok) in [
-            (Record::default(), Some("ours"), true),
-            (lease("a", "ours", fresh), Some("ours"), true),
-            (lease("a", "theirs", fresh), Some("ours"), false),
-            (lease("a", "theirs", "2026-11-21T09:00:00.000000Z"), Some("ours"), true),
-            (lease("a", "theirs", fresh), None, true),
+        let old = "2026-11-21T09:00:00.000000Z";
+        for (record, installation, verdict) in [
+            (Record::default(), Some("ours"), Verdict::Good),
+            (lease("a", "ours", fresh), Some("ours"), Verdict::Good),
+            (lease("a", "theirs", fresh), Some("ours"), Verdict::Bad),
+            (lease("a", "ours", old), Some("ours"), Verdict::Good),
+            (lease("a", "theirs", old), Some("ours"), Verdict::Lacking),
+            (lease("", "theirs", fresh), Some("ours"), Verdict::Lacking),
+            (lease("a", "theirs", fresh), None, Verdict::Good),
         ] {
             let got = judge_lease(&record, installation, now);
-            assert_eq!(got.verdict == Verdict::Good, ok, "{record:?} {got:?}");
-            assert_eq!(got.fix.is_some(), !ok);
+            assert_eq!(got.verdict, verdict, "{record:?} {got:?}");
+            assert_eq!(got.fix.is_some(), verdict != Verdict::Good);
+        }
+    }
+
+    #[test]
+    fn plug_ins_are_known_by_their_pods() {
+        for (pods, want) in [
+            (&["coredns-1", "calico-node-x7k2p"][..], Some(("Calico", true))),
+            (&["kube-flannel-ds-1"], Some(("flannel", false))),
+            (&["kube-flannel-ds-1", "kube-router-2"], Some(("kube-router", true))),
+            (&["cilium-operator-1", "cilium-2"], Some(("Cilium", true))),
+            (&["ciliumlike", "coredns-1"], None),
+            (&[], None),
+        ] {
+            assert_eq!(plug_in(pods.iter().copied()), want, "{pods:?}");
         }
     }
 

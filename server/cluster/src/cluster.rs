@@ -14,9 +14,10 @@ use berth_core::{
     drain::Tenancy,
     env::Clock,
     ports::cluster::{
-        AppClaims, AppObject, CacheState, Change, Cluster, Clusters, DesiredNamespace, ExecSession, Finding, Freshness,
-        Kept, LogQuery, NamespaceSummary, PodVerdict, Room, Stage, UnknownKey,
+        AppClaims, AppObject, CacheState, Change, Cluster, DesiredNamespace, ExecSession, Freshness, Kept, LogQuery,
+        NamespaceSummary, PodVerdict, Room, Stage, UnknownKey,
     },
+    ports::clusters::Looked,
     ports::relay::{KubeReply, KubeRequest},
     usage::Taken,
 };
@@ -41,7 +42,7 @@ use crate::{
     connection::Connection,
     controller::{Controller, preview::preview},
     lease::{Leadership, Replica},
-    nodes::Looked,
+    nodes::Looked as LookedAt,
     policy,
     rest::{Kind, Rest},
 };
@@ -58,9 +59,11 @@ pub struct KubeCluster {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) writes: Semaphore,
     /// What emptying nodes looked at last.
-    pub(crate) looked: Looked,
+    pub(crate) looked: LookedAt,
     /// Where several replicas are told apart.
     leadership: OnceLock<Leadership>,
+    /// Which cluster it is, once it has said so.
+    identity: OnceLock<String>,
 }
 
 impl KubeCluster {
@@ -69,7 +72,16 @@ impl KubeCluster {
     pub fn new(id: ClusterId, connection: Connection, clock: Arc<dyn Clock>) -> Arc<Self> {
         let cache = Cache::new(clock.clone());
         let (writes, leadership) = (Semaphore::new(MOST_WRITES), OnceLock::new());
-        Arc::new(Self { id, connection, cache, clock, writes, looked: Looked::default(), leadership })
+        Arc::new(Self {
+            id,
+            connection,
+            cache,
+            clock,
+            writes,
+            looked: LookedAt::default(),
+            leadership,
+            identity: OnceLock::new(),
+        })
     }
 
     /// Fills the cache and keeps it true, until `shutdown`.
@@ -379,30 +391,20 @@ impl Cluster for KubeCluster {
         self.leadership.get().is_none_or(Leadership::holds)
     }
 
-    async fn check(&self) -> Vec<Finding> {
-        crate::check::check(&self.connection, self.installation(), self.clock.now()).await
-    }
-}
-
-/// The clusters that Berth knows.
-#[derive(Default, Clone)]
-pub struct ClusterSet(BTreeMap<ClusterId, Arc<KubeCluster>>);
-
-impl ClusterSet {
-    /// These clusters.
-    #[must_use]
-    pub fn new(clusters: impl IntoIterator<Item = Arc<KubeCluster>>) -> Self {
-        Self(clusters.into_iter().map(|c| (c.id.clone(), c)).collect())
-    }
-}
-
-impl Clusters for ClusterSet {
-    fn get(&self, id: &ClusterId) -> Result<Arc<dyn Cluster>> {
-        let found = self.0.get(id).cloned().map(|c| c as Arc<dyn Cluster>);
-        found.ok_or_else(|| Error::new(ErrorCode::ClusterUnavailable, format!("the cluster “{id}” is not known here")))
+    async fn identity(&self) -> Result<String> {
+        if let Some(known) = self.identity.get() {
+            return Ok(known.clone());
+        }
+        let found = crate::set::identity(&self.connection).await?;
+        Ok(self.identity.get_or_init(|| found).clone())
     }
 
-    fn all(&self) -> Vec<Arc<dyn Cluster>> {
-        self.0.values().map(|c| c.clone() as Arc<dyn Cluster>).collect()
+    async fn volumes(&self, _: &Grant<PlatformRef>) -> Result<BTreeMap<String, usize>> {
+        self.reachable()?;
+        crate::set::volumes(&self.connection).await
+    }
+
+    async fn look(&self) -> Looked {
+        crate::set::look(&self.connection, self.installation(), self.clock.now()).await
     }
 }

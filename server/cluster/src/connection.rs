@@ -55,11 +55,26 @@ impl Connection {
     /// # Errors
     /// `Invalid` when the file cannot be read or used.
     pub async fn from_kubeconfig(path: &Path) -> Result<Self> {
-        let file = read(path)?;
+        Self::of(read(path)?, &path.display()).await
+    }
+
+    /// The same from a text that [`berth_core::access_file`] has taken.
+    ///
+    /// # Errors
+    /// `Invalid` when it cannot be used.
+    pub async fn from_text(text: &str) -> Result<Self> {
+        let place = "the kubeconfig";
+        berth_core::access_file::read(text)?;
+        // Made of the very values that were looked at: another parser might read another file.
+        let file: Kubeconfig = berth_core::yaml::typed("kubeconfig", &berth_core::yaml::parse(text)?)?;
+        Self::of(file, &place).await
+    }
+
+    async fn of(file: Kubeconfig, place: &impl Display) -> Result<Self> {
         let identity = async |context: &str| -> Result<Client> {
             let named = file.contexts.iter().any(|c| c.name == context).then(|| context.to_owned());
-            knows_user(&file, named.as_ref()).map_err(|why| unusable(path, why))?;
-            open(path, file.clone(), named).await
+            knows_user(&file, named.as_ref()).map_err(|why| unusable(place, why))?;
+            open(place, file.clone(), named).await
         };
         Ok(Self {
             reader: identity("berth-reader").await?,
@@ -74,7 +89,7 @@ impl Connection {
     /// # Errors
     /// As [`Self::from_kubeconfig`].
     pub async fn caller(path: &Path) -> Result<Client> {
-        open(path, read(path)?, None).await
+        open(&path.display(), read(path)?, None).await
     }
 
     /// In a pod. With a `prefix`, the identities are the service accounts `{prefix}-reader`, `{prefix}-releases`,
@@ -150,24 +165,24 @@ impl Connection {
     }
 }
 
-fn unusable(path: &Path, why: impl Display) -> Error {
-    let message = format!("{} cannot be used: {why}", path.display());
+fn unusable(place: &impl Display, why: impl Display) -> Error {
+    let message = format!("{place} cannot be used: {why}");
     Error::field(berth_types::FieldError::new("kubeconfig", "unusable", message))
 }
 
 fn read(path: &Path) -> Result<Kubeconfig> {
     Kubeconfig::read_from(path).map_err(|e| match e {
         // Its own words name the file once more.
-        KubeconfigError::ReadConfig(e, _) => unusable(path, e),
-        e => unusable(path, causes(&e)),
+        KubeconfigError::ReadConfig(e, _) => unusable(&path.display(), e),
+        e => unusable(&path.display(), causes(&e)),
     })
 }
 
 /// A client as a context says, the current one where none is named.
-async fn open(path: &Path, file: Kubeconfig, context: Option<String>) -> Result<Client> {
+async fn open(place: &impl Display, file: Kubeconfig, context: Option<String>) -> Result<Client> {
     let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
-    let config = Config::from_custom_kubeconfig(file, &options).await.map_err(|e| unusable(path, causes(&e)))?;
-    client(config).map_err(|e| unusable(path, causes(&e)))
+    let config = Config::from_custom_kubeconfig(file, &options).await.map_err(|e| unusable(place, causes(&e)))?;
+    client(config).map_err(|e| unusable(place, causes(&e)))
 }
 
 /// Refuses a context (the current one where none is named) whose user the file does not have: the library would go on as

@@ -34,9 +34,11 @@ mod quotas;
 mod relay;
 mod rest;
 pub mod roles;
+mod set;
 pub mod trials;
 
-pub use cluster::{ClusterSet, KubeCluster};
+pub use cluster::KubeCluster;
 pub use connection::Connection;
 pub use crd::crds;
 pub use lease::Replica;
+pub use set::ClusterSet;

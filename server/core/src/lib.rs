@@ -3,6 +3,7 @@
 //! No SQL, no Kubernetes client, no HTTP. Every service function takes an [`OpCtx`]; store and cluster functions take
 //! [`authz::Grant`]s, which only `authz` makes, so that nothing is reached without having been asked for.
 
+pub mod access_file;
 pub mod adoption;
 pub mod audit;
 pub mod authz;

@@ -76,7 +76,10 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             if let Some(installation) = installation(&settings).await {
                 cluster.elect(Replica { name: serve::replica(&settings)?, installation });
             }
-            cluster.check().await.into_iter().for_each(|finding| report.add(finding));
+            if settings.sim != Some(true) {
+                report.add(ranges(&settings));
+            }
+            cluster.look().await.findings.into_iter().for_each(|finding| report.add(finding));
             if args.deep {
                 trials::run(caller, &args.image, |finding| report.add(finding), serve::stop_signal()).await?;
             }
@@ -126,6 +129,19 @@ fn audit_key_found(settings: &Settings) -> Finding {
     }
 }
 
+/// Without the cluster's own ranges an egress list could open them.
+fn ranges(settings: &Settings) -> Finding {
+    let set = settings.cluster_ranges.as_deref().map(str::trim).filter(|ranges| !ranges.is_empty());
+    let fix = "name the ranges of pods, Services and nodes with --cluster-ranges: until then a tenant's egress list may open them, \
+               and with them other tenants' pods";
+    Finding {
+        what: "cluster's own address ranges".to_owned(),
+        verdict: if set.is_some() { Verdict::Good } else { Verdict::Lacking },
+        found: set.unwrap_or("none named").to_owned(),
+        fix: set.is_none().then(|| fix.to_owned()),
+    }
+}
+
 async fn database(settings: &Settings) -> Finding {
     let what = "database".to_owned();
     if let Some(file) = settings.missing_database() {
@@ -155,5 +171,21 @@ async fn database(settings: &Settings) -> Finding {
             found: format!("{e:#}"),
             fix: Some("check --database and that the server is reachable".to_owned()),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_that_nobody_named_are_told() {
+        for (named, verdict) in
+            [(None, Verdict::Lacking), (Some(" "), Verdict::Lacking), (Some("10.42.0.0/16"), Verdict::Good)]
+        {
+            let settings = Settings { cluster_ranges: named.map(str::to_owned), ..Settings::default() };
+            let found = ranges(&settings);
+            assert_eq!((found.verdict, found.fix.is_some()), (verdict, verdict == Verdict::Lacking), "{named:?}");
+        }
     }
 }

@@ -16,6 +16,7 @@ mod access;
 mod announcements;
 mod chain;
 mod ci;
+mod clusters;
 mod drifts;
 mod engine;
 mod journal;

@@ -91,6 +91,7 @@ const ALL: &[Migration] = &[
     migration!(20, "passkeys", "0020_passkeys"),
     migration!(21, "custom_roles", "0021_custom_roles"),
     migration!(22, "webhooks", "0022_webhooks"),
+    migration!(23, "clusters", "0023_clusters"),
 ];
 
 /// The version that this program wants.

@@ -23,6 +23,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{
+    clusters::takes_more,
     engine::{Columns, Engine, Reader, Statement, Transaction, sql},
     requests::{loan, loans},
     store::{SqlStore, decoded, found, taken},
@@ -373,6 +374,7 @@ impl<E: Engine> Quotas for SqlStore<E> {
         let mut transaction = self.engine.begin().await?;
         let done = async {
             lock_tenant(&mut transaction, grant.id).await?;
+            takes_more(&mut transaction, &namespace.cluster).await?;
             transaction.execute(insert).await.map_err(named)?;
             let shared = Change::Share(namespace.name.clone(), Some(share.clone()));
             change(&mut transaction, grant, &namespace.cluster, &shared, now).await.map(drop)

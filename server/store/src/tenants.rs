@@ -16,8 +16,9 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::{
+    clusters::takes_more,
     engine::{Engine, Reader, Statement, Transaction, sql},
-    quotas::text,
+    quotas::{finish, text},
     roles::{own, own_rights},
     store::{SqlStore, found, taken},
 };
@@ -386,7 +387,13 @@ impl<E: Engine> Tenants for SqlStore<E> {
     async fn create_namespace(&self, grant: &Grant<TenantRef>, namespace: &Namespace) -> Result<()> {
         let statement = insert_namespace(grant, namespace)?;
         let named = taken("name", || format!("a namespace called “{}” exists already", namespace.name));
-        self.engine.execute(statement).await.map(drop).map_err(named)
+        let mut transaction = self.engine.begin().await?;
+        let done = async {
+            takes_more(&mut transaction, &namespace.cluster).await?;
+            transaction.execute(statement).await.map(drop).map_err(named)
+        }
+        .await;
+        finish(transaction, done).await
     }
 
     async fn set_egress(&self, grant: &Grant<NamespaceRef>, egress: &Egress, version: Option<i64>) -> Result<i64> {

@@ -12,6 +12,7 @@ pub(crate) mod app_actions;
 pub(crate) mod apps;
 pub(crate) mod audit;
 pub(crate) mod ci;
+pub(crate) mod clusters;
 pub(crate) mod invitations;
 pub(crate) mod kubeconfigs;
 pub(crate) mod life;
@@ -54,6 +55,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         adoption::routes(),
         life::routes(),
         network::routes(),
+        clusters::routes(),
         nodes::routes(),
         quotas::routes(),
         requests::routes(),

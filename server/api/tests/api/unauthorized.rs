@@ -9,6 +9,7 @@ use berth_core::{
         matrix::{allows, covers},
     },
     ports::store::{Account, People as _},
+    testing::FakeRegistrar,
 };
 use berth_types::{Action, PlatformRole, Resource, Right, TenantRole, people::TokenScope};
 use serde_json::{Value, json};
@@ -110,7 +111,7 @@ impl Case {
 fn cases() -> Vec<Case> {
     use Action::{Create, Delete, Read, Update};
     use Need::{Browser, Job, Known, Namespace, Platform, SignedIn, Tenant};
-    use Resource::{App, Audit, Invitation, Log, Membership, Robot, SignIn, User, Workload};
+    use Resource::{App, Audit, Cluster, Invitation, Log, Membership, Robot, SignIn, User, Workload};
     let app = spec("a:1");
     vec![
         case("get_me", Known),
@@ -261,6 +262,20 @@ fn cases() -> Vec<Case> {
         case("replace_announcement", Platform(Resource::Banner, Update)).body(json!({ "level": "info", "text": "x" })),
         case("delete_announcement", Platform(Resource::Banner, Delete)),
         case("get_capacity", Platform(Resource::Platform, Read)),
+        case("list_clusters", Platform(Cluster, Read)),
+        case("register_cluster", Platform(Cluster, Create))
+            .body(json!({ "name": "sun", "kubeconfig": FakeRegistrar::kubeconfig("https://sun.example") })),
+        case("try_cluster", Platform(Cluster, Create))
+            .body(json!({ "kubeconfig": FakeRegistrar::kubeconfig("https://sun.example") })),
+        case("get_cluster", Platform(Cluster, Read)),
+        case("replace_cluster", Platform(Cluster, Update)).body(json!({ "state": "closed" })),
+        case("remove_cluster", Platform(Cluster, Delete)),
+        case("replace_kubeconfig", Platform(Cluster, Update))
+            .body(json!({ "kubeconfig": FakeRegistrar::kubeconfig("https://moon.example") })),
+        case("probe_cluster", Platform(Cluster, Update)),
+        case("get_remains", Platform(Cluster, Read)),
+        case("forget_cluster", Platform(Cluster, Delete)).body(json!({ "confirm": "moon" })),
+        case("list_choices", Tenant(Resource::Namespace, Create)),
         case("list_nodes", Platform(Resource::Node, Read)),
         case("get_node", Platform(Resource::Node, Read)),
         case("cordon_node", Platform(Resource::Node, Update)),

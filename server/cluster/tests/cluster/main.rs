@@ -13,4 +13,5 @@ mod network;
 mod nodes;
 mod outage;
 mod quotas;
+mod several;
 mod trials;

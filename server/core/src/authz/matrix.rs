@@ -33,6 +33,8 @@ pub const fn rule_for(resource: Resource, action: Action) -> Rule {
     match (resource, action) {
         (Resource::Platform | Resource::User, Read) => rule(None, true, true),
         (Resource::Platform | Resource::User, Create | Update | Delete) => rule(None, true, false),
+        (Resource::Cluster, Read) => rule(None, true, true),
+        (Resource::Cluster, Create | Update | Delete) => rule(None, true, false),
         // Machines come and go with the cluster; here they are only cordoned and drained.
         (Resource::Node, Read) => rule(None, true, true),
         (Resource::Node, Update) => rule(None, true, false),
@@ -158,6 +160,7 @@ pub fn needs(right: Right) -> Vec<Right> {
     let way: Vec<Right> = reads(match right.resource {
         // The platform's own, to which no tenant leads.
         Resource::Platform
+        | Resource::Cluster
         | Resource::Node
         | Resource::User
         | Resource::Banner

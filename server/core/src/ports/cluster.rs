@@ -3,7 +3,7 @@
 //! Lists never call the cluster. Writes impersonate the actor of the context, so that the cluster's own RBAC has the last
 //! word; an API server that is down makes them fail with `ClusterUnavailable`, while lists go on with their age.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use berth_types::{
@@ -29,6 +29,7 @@ use crate::{
     error::{Error, Result},
     network::Surroundings,
     ports::{
+        clusters::Looked,
         drifts::Drifted,
         relay::{KubeReply, KubeRequest},
     },
@@ -65,6 +66,12 @@ pub struct Freshness {
 }
 
 impl Freshness {
+    /// Of what nothing was ever heard.
+    #[must_use]
+    pub fn never() -> Self {
+        Self { state: CacheState::Loading, as_of: None, idle_since: None }
+    }
+
     /// Refuses to say anything of a cluster that was never read: that something is not in the cache means nothing then.
     ///
     /// # Errors
@@ -496,8 +503,15 @@ pub trait Cluster: Send + Sync {
     /// Whether this process is the one that works on the cluster: others only show it.
     fn leads(&self) -> bool;
 
+    /// Which cluster it is, whatever leads to it.
+    ///
+    /// # Errors
+    /// `ClusterUnavailable` while it has never said so.
+    async fn identity(&self) -> Result<String>;
+    /// How many volumes the namespaces have that have some, by their names in the cluster.
+    async fn volumes(&self, platform: &Grant<PlatformRef>) -> Result<BTreeMap<String, usize>>;
     /// What Berth needs of the cluster, each with its fix.
-    async fn check(&self) -> Vec<Finding>;
+    async fn look(&self) -> Looked;
 }
 
 /// The clusters that Berth knows.

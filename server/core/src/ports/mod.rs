@@ -5,6 +5,7 @@ pub mod announcements;
 pub mod audit;
 pub mod ci;
 pub mod cluster;
+pub mod clusters;
 pub mod drifts;
 pub mod life;
 pub mod links;

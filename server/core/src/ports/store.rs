@@ -17,9 +17,10 @@ use crate::{
     authz::{Grant, NamespaceRef, PlatformRef, Rights, TenantRef},
     error::{Error, Result},
     ports::{
-        access::AccessRequests, announcements::Announcements, ci::CiStore, drifts::Drifts, life::Lives, links::Links,
-        namespace_roles::NamespaceRoles, passkeys::Passkeys, quotas::Quotas, requests::Requests, robots::Robots,
-        roles::Roles, second_factors::SecondFactors, sign_in::SignIns, usage::Usages, webhooks::Webhooks,
+        access::AccessRequests, announcements::Announcements, ci::CiStore, clusters::ClusterRows, drifts::Drifts,
+        life::Lives, links::Links, namespace_roles::NamespaceRoles, passkeys::Passkeys, quotas::Quotas,
+        requests::Requests, robots::Robots, roles::Roles, second_factors::SecondFactors, sign_in::SignIns,
+        usage::Usages, webhooks::Webhooks,
     },
 };
 
@@ -353,6 +354,7 @@ pub trait Store:
     + Usages
     + Announcements
     + Webhooks
+    + ClusterRows
     + Journal
     + AuditChain
     + Database
@@ -377,6 +379,7 @@ impl<
         + Usages
         + Announcements
         + Webhooks
+        + ClusterRows
         + Journal
         + AuditChain
         + Database,

@@ -108,7 +108,7 @@ impl Services {
 
     async fn plan_adoption(&self, ctx: &OpCtx, tenant: &TenantRef, asked: &Adopted) -> Result<Plan> {
         let name: NamespaceName = name("name", &asked.name, NamespaceName::MAX)?;
-        let adapter = self.known_cluster(asked.cluster.as_ref())?;
+        let adapter = self.open_cluster(asked.cluster.as_ref()).await?;
         let kube_name = asked.kube_name.trim();
         if kube_name.is_empty() || kube_name.len() > MAX_KUBE_NAME {
             return Err(at_kube_name("required", "the name of a namespace in the cluster"));

@@ -31,11 +31,15 @@ pub mod ci;
 #[cfg(test)]
 mod ci_tests;
 mod claims;
+#[cfg(test)]
+mod cluster_tests;
+pub mod clusters;
 pub mod drift;
 #[cfg(test)]
 mod drift_tests;
 pub mod identity;
 pub mod invitations;
+mod joined;
 pub mod kubectl;
 #[cfg(test)]
 mod kubectl_tests;
@@ -114,6 +118,7 @@ pub struct Services {
     factors: Arc<second_factors::Factors>,
     passkeys: Arc<passkeys::Place>,
     announcements: Arc<announcements::Known>,
+    kept: Arc<clusters::Kept>,
     usage: Arc<usage::Known>,
     pub(crate) surroundings: Arc<Surroundings>,
     /// How long what is removed can be taken back.
@@ -152,6 +157,7 @@ impl Services {
             factors: Arc::default(),
             passkeys: Arc::default(),
             announcements: Arc::default(),
+            kept: Arc::default(),
             usage: Arc::default(),
         }
     }

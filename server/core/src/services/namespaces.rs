@@ -15,14 +15,14 @@ use uuid::Uuid;
 
 use super::{Done, Services, identity::new_id, people::name, quotas::desired_quota};
 use crate::{
-    authz::{Grant, NamespaceRef, TenantRef, namespace_group, platform_group, tenant_group},
+    authz::{Grant, NamespaceRef, PlatformRef, TenantRef, namespace_group, platform_group, tenant_group},
     ctx::OpCtx,
     error::{Error, Result},
     ports::cluster::{
         CLUSTER_RIGHTS, Cluster, DesiredNamespace, DesiredNetwork, DesiredQuota, Freshness, NamespaceSummary,
         cluster_right, cluster_role,
     },
-    quota::RESOURCES,
+    quota::{Book, RESOURCES},
 };
 
 /// A namespace and how it is.
@@ -46,7 +46,7 @@ impl Services {
     pub async fn list_namespaces(&self, ctx: &OpCtx, tenant: &TenantName) -> Result<Vec<NamespaceOverview>> {
         let tenant = self.authz.tenant(ctx, tenant, Resource::Tenant, Action::Read).await?;
         let namespaces = self.authz.visible_namespaces(ctx, &tenant).await?;
-        namespaces.into_iter().map(|namespace| self.overview(namespace)).collect()
+        Ok(namespaces.into_iter().map(|namespace| self.overview(namespace)).collect())
     }
 
     /// One namespace at a glance.
@@ -60,7 +60,7 @@ impl Services {
         namespace: &NamespaceName,
     ) -> Result<NamespaceOverview> {
         let grant = self.authz.namespace(ctx, tenant, namespace, Resource::Namespace, Action::Read).await?;
-        self.overview(grant)
+        Ok(self.overview(grant))
     }
 
     /// The quota of a namespace that the actor was granted for the same answer.
@@ -72,14 +72,15 @@ impl Services {
         Ok(self.clusters.get(&grant.cluster)?.usage(&grant))
     }
 
-    fn overview(&self, namespace: Grant<NamespaceRef>) -> Result<NamespaceOverview> {
-        let cluster = self.clusters.get(&namespace.cluster)?;
-        Ok(NamespaceOverview {
-            summary: cluster.summary(&namespace),
-            usage: cluster.usage(&namespace),
-            freshness: cluster.freshness(),
+    /// Where its cluster is not known here (yet), nothing is known of it: that keeps nobody from the others.
+    fn overview(&self, namespace: Grant<NamespaceRef>) -> NamespaceOverview {
+        let cluster = self.clusters.get(&namespace.cluster).ok();
+        NamespaceOverview {
+            summary: cluster.as_ref().map(|cluster| cluster.summary(&namespace)).unwrap_or_default(),
+            usage: cluster.as_ref().map(|cluster| cluster.usage(&namespace)).unwrap_or_default(),
+            freshness: cluster.map_or_else(Freshness::never, |cluster| cluster.freshness()),
             namespace,
-        })
+        }
     }
 
     /// Makes a namespace and waits until the cluster has it; where the cluster does not answer, the reconciler makes it later.
@@ -111,7 +112,7 @@ impl Services {
         let work = async {
             let grant = self.authz.tenant(ctx, tenant, Resource::Namespace, Action::Create).await?;
             let name: NamespaceName = name("name", namespace, NamespaceName::MAX)?;
-            let adapter = self.known_cluster(cluster)?;
+            let adapter = self.open_cluster(cluster).await?;
             let cluster = adapter.id().clone();
             let share = share.map(|written| Resources::read(RESOURCES, written)).transpose().map_err(Error::invalid)?;
             let share = share.filter(|share| !share.is_empty());
@@ -162,39 +163,52 @@ impl Services {
     pub async fn reconcile_namespaces(&self) -> Result<usize> {
         let ctx = OpCtx::system(self.clock.clone(), "namespace-reconciler");
         let grant = self.authz.platform(&ctx, Resource::Namespace, Action::Update)?;
-        let mut changed = 0;
+        // Every namespace is in a book.
+        let books = self.store.list_all_books(&grant).await?;
         let refused: HashSet<Uuid> = self.store.list_refused(&grant).await?.into_iter().collect();
         let own = self.store.list_all_roles(&grant).await?;
-        // Every namespace is in a book.
-        for book in self.store.list_all_books(&grant).await? {
+        let ours = self.clusters.all().into_iter().filter(|cluster| cluster.leads());
+        // Side by side: one that is slow to answer holds up no other.
+        let each = ours.map(|cluster| self.reconcile_on(&ctx, &grant, cluster, (&books, &own, &refused)));
+        Ok(futures::future::join_all(each).await.into_iter().sum())
+    }
+
+    async fn reconcile_on(
+        &self,
+        ctx: &OpCtx,
+        grant: &Grant<PlatformRef>,
+        cluster: Arc<dyn Cluster>,
+        (books, own, refused): (&[Book], &[(TenantName, CustomRole)], &HashSet<Uuid>),
+    ) -> usize {
+        let (now, mut changed) = (ctx.now(), 0);
+        for book in books.iter().filter(|book| book.cluster == *cluster.id()) {
             let theirs = own.iter().filter(|(tenant, _)| *tenant == book.tenant).map(|(_, role)| role.clone());
             let theirs: Vec<CustomRole> = theirs.collect();
             for share in &book.shares {
                 let row = &share.namespace;
                 // What goes is not made again.
-                if row.halt.as_ref().is_some_and(|halt| halt.is_due(ctx.now())) {
+                if row.halt.as_ref().is_some_and(|halt| halt.is_due(now)) {
                     continue;
                 }
-                let done = match self.clusters.get(&row.cluster) {
-                    Ok(cluster) if !cluster.leads() => continue,
-                    Ok(cluster) => self.reconcile_namespace(&cluster, row, &theirs, desired_quota(&book, share)).await,
-                    Err(e) => Err(e),
-                };
-                match done {
+                let noted = match self.reconcile_namespace(&cluster, row, &theirs, desired_quota(book, share)).await {
                     Ok(kept) => {
                         changed += usize::from(kept);
-                        if refused.contains(&row.id) {
-                            self.store.settle_refused(&grant, row.id).await?;
+                        match refused.contains(&row.id) {
+                            true => self.store.settle_refused(grant, row.id).await,
+                            false => Ok(()),
                         }
                     }
                     Err(e) => {
                         tracing::warn!(namespace = row.kube_name, error = %e, "namespace could not be reconciled");
-                        self.note_refusal(&grant, row, &e, ctx.now()).await?;
+                        self.note_refusal(grant, row, &e, now).await
                     }
+                };
+                if let Err(e) = noted {
+                    tracing::warn!(namespace = row.kube_name, error = %e, "whether it is kept could not be noted");
                 }
             }
         }
-        Ok(changed)
+        changed
     }
 
     async fn reconcile_namespace(

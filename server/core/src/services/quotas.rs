@@ -14,7 +14,10 @@ use crate::{
     authz::{Grant, TenantRef},
     ctx::OpCtx,
     error::{Error, Result},
-    ports::cluster::{CacheState, Cluster, DesiredQuota, Freshness},
+    ports::{
+        cluster::{CacheState, Cluster, DesiredQuota, Freshness},
+        clusters::unknown,
+    },
     quota::{Book, Change, Changed, Limit, RESOURCES, Share, plan_unknown, refusal},
 };
 
@@ -260,6 +263,9 @@ impl Services {
         let known = self.store.list_books(grant).await?.into_iter().find(|book| book.cluster == *cluster);
         let before = known.unwrap_or_else(|| Book::empty(grant, cluster));
         let after = before.after(change).map_err(|lacks| refusal(&lacks))?;
+        if matches!(change, Change::Limit(_)) {
+            self.may_grow(&before, &after).await?;
+        }
         let errors = self.beyond_use(&Changed { before, after })?;
         if !errors.is_empty() {
             return Err(Error::invalid(errors));
@@ -342,10 +348,7 @@ impl Services {
             Some(id) => id.clone(),
             None => self.clusters.all().first().map_or_else(ClusterId::local, |cluster| cluster.id().clone()),
         };
-        self.clusters.get(&id).map_err(|_| {
-            let message = "there is no such cluster";
-            Error::field(FieldError::new("cluster", "cluster_unknown", message).param("value", &id))
-        })
+        self.clusters.get(&id).map_err(|_| unknown(&id))
     }
 
     async fn cluster_of(&self, tenant: &Grant<TenantRef>, namespace: &NamespaceName) -> Result<ClusterId> {
@@ -368,9 +371,9 @@ impl Services {
                 used: used.get(key).map(|used| key.write(*used)),
             }
         };
-        let never = Freshness { state: CacheState::Loading, as_of: None, idle_since: None };
+        let cluster = self.clusters.get(&book.cluster).ok();
         QuotaOverview {
-            freshness: self.clusters.get(&book.cluster).map_or(never, |cluster| cluster.freshness()),
+            freshness: cluster.map_or_else(Freshness::never, |cluster| cluster.freshness()),
             quota: TenantQuota {
                 cluster: book.cluster.clone(),
                 limited: book.limit.is_some(),

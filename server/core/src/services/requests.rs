@@ -228,7 +228,8 @@ impl Services {
             let id = new_id(ctx.now(), &*self.random)?;
             // Tells the ledger's opinion of it, whoever decides.
             let mut granting = granting(id, &ask, &ask.terms);
-            book.granting(&granting).map_err(|lacks| refusal(&lacks))?;
+            let granted = book.granting(&granting).map_err(|lacks| refusal(&lacks))?;
+            self.may_grow(&book, &granted).await?;
             let limits = ask.terms.resources.keys().filter_map(|key| Some((key.clone(), book.limit_of(key)?)));
             granting.judged = Some(limits.collect());
             if let Err(against) = &judged {
@@ -366,6 +367,9 @@ impl Services {
             let terms = self.terms_of(&grant, &request, &decision.deed, ctx.now()).await?;
             let granting = (state == RequestState::Approved).then_some(terms.as_ref()).flatten();
             let granting = granting.map(|terms| granting_of(&request, terms));
+            if let Some(granting) = &granting {
+                self.may_grant(&grant, &request.cluster, granting).await?;
+            }
             let by = person.name.to_string();
             request.steps.push(RequestStep { at: ctx.now(), by, what, comment, terms });
             (request.state, request.version) = (state, request.version + 1);

@@ -176,7 +176,7 @@ impl Services {
         Self { factors: Factors { seal, required }.into(), ..self }
     }
 
-    /// The key that seals secrets in the database; webhooks' too.
+    /// The key with which secrets stand sealed in the database, where there is one.
     pub(super) fn seal_key(&self) -> Option<&SealKey> {
         self.factors.seal.as_ref()
     }

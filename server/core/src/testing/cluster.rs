@@ -31,10 +31,11 @@ use crate::{
     env::Clock,
     error::{Error, Result},
     ports::cluster::{
-        AppClaims, AppObject, CacheState, Change, ChangeKind, Cluster, DesiredNamespace, ExecSession, Finding,
-        Freshness, Kept, LogQuery, NamespaceSummary, PodVerdict, Room, Stage, UnknownKey, Verdict,
+        AppClaims, AppObject, CacheState, Change, ChangeKind, Cluster, DesiredNamespace, ExecSession, Freshness, Kept,
+        LogQuery, NamespaceSummary, PodVerdict, Room, Stage, UnknownKey,
     },
     ports::{
+        clusters::Looked,
         drifts::Drifted,
         relay::{KubeReply, KubeRequest},
     },
@@ -58,7 +59,7 @@ pub(super) struct State {
     pub(super) pods: BTreeMap<(String, String), PodRow>,
     events: Vec<(String, EventRow)>,
     pub(super) logs: Vec<(String, LogLine)>,
-    usage: BTreeMap<String, Vec<UsageRow>>,
+    pub(super) usage: BTreeMap<String, Vec<UsageRow>>,
     pub(super) taken: BTreeMap<String, Taken>,
     pub(super) namespaces: Vec<DesiredNamespace>,
     pub(super) strange: Vec<Strange>,
@@ -588,8 +589,15 @@ impl Cluster for FakeCluster {
         true
     }
 
-    async fn check(&self) -> Vec<Finding> {
-        let verdict = if self.up().is_ok() { Verdict::Good } else { Verdict::Bad };
-        vec![Finding { what: "reachable".to_owned(), verdict, found: "a fake".to_owned(), fix: None }]
+    async fn identity(&self) -> Result<String> {
+        self.identify()
+    }
+
+    async fn volumes(&self, _: &Grant<PlatformRef>) -> Result<BTreeMap<String, usize>> {
+        self.claimed()
+    }
+
+    async fn look(&self) -> Looked {
+        self.looked()
     }
 }

@@ -34,6 +34,7 @@ mod app;
 mod authenticator;
 mod ci;
 mod cluster;
+mod clusters;
 mod drifts;
 mod life;
 mod links;
@@ -55,6 +56,7 @@ mod webhooks;
 pub use authenticator::Authenticator;
 pub use ci::FakeJobs;
 pub use cluster::FakeCluster;
+pub use clusters::FakeRegistrar;
 pub use nodes::{Nodes, node, tenancy};
 pub use sign_in::FakeProtocol;
 pub use store::FakeStore;
@@ -79,6 +81,8 @@ pub struct World {
     pub jobs: Arc<FakeJobs>,
     /// Where webhooks lead.
     pub receiver: Arc<FakeReceiver>,
+    /// Clusters that can be registered.
+    pub elsewhere: Arc<FakeRegistrar>,
 }
 
 impl Default for World {
@@ -106,9 +110,11 @@ impl World {
         let clock = ManualClock::new(BEGIN.parse().unwrap());
         let store = Arc::new(FakeStore::default());
         let cluster = FakeCluster::new(ClusterId::local(), clock.clone());
+        let clusters = Arc::new(FakeClusters::new([cluster.clone()]));
+        let elsewhere = Arc::new(FakeRegistrar::new(clusters.clone(), clock.clone()));
         let services = Services::new(
             store.clone(),
-            Arc::new(FakeClusters::new([cluster.clone()])),
+            clusters.clone(),
             clock.clone(),
             Arc::new(SystemRandom),
             // A hash that costs nothing: what it protects is made up.
@@ -119,10 +125,10 @@ impl World {
         let receiver = Arc::new(FakeReceiver::default());
         let hooks =
             Hooks { sender: receiver.clone(), site: Some("https://berth.example.com".to_owned()), ..Hooks::default() };
-        let services = services.with_jobs(jobs.clone()).with_hooks(hooks);
+        let services = services.with_jobs(jobs.clone()).with_registrar(elsewhere.clone()).with_hooks(hooks);
         let services =
             services.with_protocol(protocol.clone()).with_second_factors(Some(seal_key()), Required::default());
-        Self { services, store, cluster, clock, protocol, jobs, receiver }
+        Self { services, store, cluster, clock, protocol, jobs, receiver, elsewhere }
     }
 
     /// A context of Berth's own.
@@ -239,24 +245,35 @@ impl World {
 }
 
 /// Clusters in memory.
-pub struct FakeClusters(Vec<Arc<dyn Cluster>>);
+pub struct FakeClusters(parking_lot::Mutex<Vec<Arc<dyn Cluster>>>);
 
 impl FakeClusters {
     /// These.
     #[must_use]
     pub fn new<C: Cluster + 'static>(clusters: impl IntoIterator<Item = Arc<C>>) -> Self {
-        Self(clusters.into_iter().map(|c| c as Arc<dyn Cluster>).collect())
+        Self(parking_lot::Mutex::new(clusters.into_iter().map(|c| c as Arc<dyn Cluster>).collect()))
+    }
+
+    /// One more, or one in the place of another of its name.
+    fn put(&self, cluster: Arc<dyn Cluster>) {
+        self.remove(cluster.id());
+        self.0.lock().push(cluster);
+    }
+
+    /// One less.
+    fn remove(&self, id: &ClusterId) {
+        self.0.lock().retain(|known| known.id() != id);
     }
 }
 
 impl Clusters for FakeClusters {
     fn get(&self, id: &ClusterId) -> Result<Arc<dyn Cluster>> {
-        let found = self.0.iter().find(|c| c.id() == id).cloned();
+        let found = self.0.lock().iter().find(|c| c.id() == id).cloned();
         found.ok_or_else(|| Error::new(ErrorCode::ClusterUnavailable, format!("there is no cluster “{id}”")))
     }
 
     fn all(&self) -> Vec<Arc<dyn Cluster>> {
-        self.0.clone()
+        self.0.lock().clone()
     }
 }
 

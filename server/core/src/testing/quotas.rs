@@ -81,6 +81,12 @@ impl AllRows {
         books
     }
 
+    /// Namespaces and limits on a cluster are no more.
+    pub(super) fn forget_cluster(&mut self, id: &ClusterId) {
+        self.namespaces.retain(|(_, namespace)| namespace.cluster != *id);
+        self.quotas.limits.retain(|(_, cluster), _| cluster != id);
+    }
+
     fn change(&mut self, tenant: &TenantRef, cluster: &ClusterId, change: &Change) -> Result<Changed> {
         let found = self.books(Some(tenant.id)).into_iter().find(|book| book.cluster == *cluster);
         let before = found.unwrap_or_else(|| Book::empty(tenant, cluster));

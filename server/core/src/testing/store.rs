@@ -57,6 +57,7 @@ pub(super) struct Rows {
     pub(super) robots: Vec<super::robots::Kept>,
     pub(super) roles: super::roles::Rows,
     pub(super) ci: super::ci::Rows,
+    pub(super) clusters: super::clusters::Rows,
     pub(super) factors: super::second_factors::Rows,
     pub(super) announcements: super::announcements::Rows,
     pub(super) usage: super::usage::Rows,
@@ -125,6 +126,7 @@ impl Rows {
         if namespace.tenant != tenant.name {
             return Err(Error::internal(format!("a namespace of {} granted for {}", namespace.tenant, tenant.name)));
         }
+        self.clusters.takes_more(&namespace.cluster)?;
         let same_place = |n: &Namespace| n.cluster == namespace.cluster && n.kube_name == namespace.kube_name;
         if self.namespaces.iter().any(|(t, n)| (*t == tenant.id && n.name == namespace.name) || same_place(n)) {
             return Err(taken("name", format!("a namespace called “{}” exists already", namespace.name)));

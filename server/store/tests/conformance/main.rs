@@ -6,6 +6,7 @@ mod access;
 mod announcements;
 mod chain;
 mod ci;
+mod clusters;
 mod drifts;
 mod fixture;
 mod journal;
@@ -147,6 +148,10 @@ suite! {
         requests::loans_end_once,
         requests::deciders_at_once,
         announcements::announcements,
+        clusters::clusters,
+        clusters::what_a_cluster_takes,
+        clusters::what_goes_with_a_cluster,
+        clusters::a_cluster_goes_while_namespaces_come,
         usage::samples_add_up_and_none_counts_twice,
         usage::usage_totals,
         usage::old_hours_go,

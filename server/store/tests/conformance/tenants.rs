@@ -250,6 +250,7 @@ pub async fn namespace_names_are_unique(store: Arc<dyn Store>) {
     refused(store.create_namespace(&ab, &namespace(22, "a-b", "c")).await, ErrorCode::AlreadyExists);
     assert_eq!(store.list_namespaces(&ab).await.unwrap(), []);
     let elsewhere = Namespace { cluster: "east".parse().unwrap(), ..namespace(23, "a-b", "c") };
+    store.create_cluster(&platform(), &crate::clusters::cluster("east", "uid-1"), b"x").await.unwrap();
     store.create_namespace(&ab, &elsewhere).await.unwrap();
     // A grant for one tenant makes no namespace of another.
     refused(store.create_namespace(&a, &namespace(24, "a-b", "d")).await, ErrorCode::Internal);

@@ -17,10 +17,12 @@ use berth_core::{
     },
     roles::RoleText,
     services::{plans::PlanText, providers::ProviderText, quotas::Wanted, robots::RobotText},
+    testing::FakeRegistrar,
 };
 use berth_types::{
     Action, Resource, TenantRole,
     announcement::{Announcement, AnnouncementLevel},
+    cluster::NewCluster,
     people::TokenScope,
     quota::request::QuotaRequest,
     webhook::{EventKind, Webhook},
@@ -62,6 +64,14 @@ pub(super) async fn platform() -> Site {
     let site = Site::new().await;
     site.world.cluster.with_nodes(|nodes| nodes.rows.push(berth_core::testing::node("node-1", "1")));
     site.world.cluster.stranger(strange());
+    site.world.elsewhere.put("https://moon.example", None);
+    site.world.elsewhere.put("https://sun.example", None);
+    let moon = NewCluster {
+        name: "moon".to_owned(),
+        kubeconfig: FakeRegistrar::kubeconfig("https://moon.example"),
+        ..NewCluster::default()
+    };
+    site.world.services.register_cluster(&site.world.ctx("root").await, &moon).await.unwrap();
     site.world.person("bystander", None).await;
     member(&site, "bystander", TenantRole::Viewer).await;
     let root = site.world.ctx("root").await;
@@ -260,6 +270,11 @@ fn offered() -> QuotaRequest {
 const REQUEST: &str = "00000000-0000-0000-0000-000000000007";
 
 pub(super) fn uri(path: &str) -> String {
+    // A cluster that was registered: the configured one cannot go.
+    let of_moon = ["/clusters/{cluster}", "/kubeconfig", "/probe", "/remains", "/forget"];
+    if path.contains("/clusters/{cluster}") && of_moon.iter().any(|end| path.ends_with(end)) {
+        return path.replace("{cluster}", "moon");
+    }
     let uri = [
         ("{tenant}", "shop"),
         ("{namespace}", "prod"),
