@@ -77,7 +77,7 @@ async fn a_webhook_from_its_making_to_its_end() {
     let page = get(&world, &olga, &hook).await.html;
     assert!(page.contains("HTTP 410") && page.contains("Given up"), "{page}");
     let late = post(&world, &olga, &hook, &format!("do=set&{FORM}&on=on&version=1")).await;
-    assert!(late.status == 422 && late.html.contains("changed"), "{}", late.html);
+    assert!(late.status == 422 && late.html.contains("Changed meanwhile"), "{}", late.html);
     let version = page.split_once(r#"name="version" value=""#).unwrap().1.split_once('"').unwrap().0;
     assert_eq!(to(&post(&world, &olga, &hook, &format!("do=set&{FORM}&on=on&version={version}")).await), hook);
     assert!(!get(&world, &olga, "/t/shop").await.html.contains("given up"));
