@@ -107,7 +107,7 @@ impl Portal {
         let audit_key = audit_key::open(settings)?;
         let seal_key = seal_key::open(settings)?;
         if seal_key.is_none() {
-            tracing::warn!("nobody can add a second factor: replicas need a key to share, second_factor_key_file");
+            tracing::warn!("nobody can add an authenticator app: replicas need a key to share, second_factor_key_file");
         }
         let link = connection(settings).await?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
