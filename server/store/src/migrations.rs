@@ -88,6 +88,7 @@ const ALL: &[Migration] = &[
     migration!(17, "usage", "0017_usage"),
     migration!(18, "sign_out", "0018_sign_out"),
     migration!(19, "passkeys", "0019_passkeys"),
+    migration!(20, "oauth", "0020_oauth"),
 ];
 
 /// The version that this program wants.

@@ -47,6 +47,7 @@ pub mod network;
 #[cfg(test)]
 mod node_tests;
 pub mod nodes;
+pub mod oauth;
 #[cfg(test)]
 mod passkey_tests;
 pub mod passkeys;
