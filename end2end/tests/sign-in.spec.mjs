@@ -1,5 +1,5 @@
 // Signing in by an identity provider, in the browser: there and back, with JavaScript (project `browser`) and without (`no-js`).
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -86,5 +86,75 @@ test('an admin adds a provider, its people come in with their groups, and passwo
   } finally {
     await portal.stop();
     await provider.stop();
+  }
+});
+
+test('a provider of plain OAuth 2.0: forms are filled in, tried, and bring people in', async ({ browser }, info) => {
+  test.skip(!installed(), 'no packages of the provider: npm ci --ignore-scripts in end2end/cluster/services/oidc');
+  const secrets = join(tmpdir(), `berth-oauth-secrets-${process.pid}-${info.project.name}`);
+  await mkdir(secrets, { recursive: true });
+  await writeFile(join(secrets, 'hub'), SECRET);
+  await writeFile(join(secrets, 'other'), 'not the secret');
+  const provider = await Provider.start();
+  const portal = await Portal.start({ env: { BERTH_PROVIDER_SECRETS: secrets } });
+  const { viewport, javaScriptEnabled } = info.project.use;
+  const context = await browser.newContext({ viewport, javaScriptEnabled, baseURL: portal.url });
+  const page = await context.newPage();
+  const wrong = collectErrors(page);
+  const main = page.getByRole('main');
+  try {
+    await signInFirst(page, portal, 'captain', portal.firstPassword);
+    await page.goto('/admin/sign-in/new');
+    await main.getByRole('link', { name: 'GitHub' }).click();
+    await expect(main.getByLabel('Address of one’s groups')).toHaveValue('https://api.github.com/user/orgs?per_page=100');
+    await expectAccessible(page, 'GitHub');
+    await page.setViewportSize({ width: 360, height: 800 });
+    await expectNoSideways(page, 'GitHub');
+    await page.setViewportSize(viewport);
+    await main.getByRole('link', { name: 'Other OAuth 2.0' }).click();
+    const fill = async (fields) => {
+      for (const [label, value] of Object.entries(fields)) await main.getByLabel(label, { exact: true }).fill(value);
+    };
+    await fill({
+      'Name in URLs': 'hub',
+      'Name on the button': 'Hub',
+      Issuer: provider.issuer,
+      'Client ID': CLIENT,
+      'File with the client secret': 'other',
+      Scopes: 'openid profile email groups',
+      'Authorization address': `${provider.issuer}/auth`,
+      'Token address': `${provider.issuer}/token`,
+      'Address of one’s own account': `${provider.issuer}/me`,
+      'Field with the id': 'email',
+      'Field with the login': 'preferred_username',
+    });
+    const add = main.getByRole('button', { name: 'Add a provider', exact: true });
+    await add.click();
+    await expect(main).toContainText('Not the e-mail address');
+    await fill({ 'Field with the id': 'sub' });
+    await add.click();
+    // Tried before it is kept.
+    await expect(main.getByLabel('Client ID', { exact: true })).toHaveAttribute('aria-invalid', 'true');
+    await expect(main).toContainText('does not know this client, or its secret is another one');
+    await fill({ 'File with the client secret': 'hub' });
+    await main.getByLabel('The secret goes into a header').check();
+    await add.click();
+    await expect(page.getByRole('heading', { name: 'Hub', level: 1 })).toBeVisible();
+    await expectAccessible(page, 'a provider of plain OAuth 2.0');
+
+    const ada = await (await browser.newContext({ viewport, javaScriptEnabled, baseURL: portal.url })).newPage();
+    await ada.goto('/sign-in');
+    await ada.getByRole('button', { name: 'Sign in with Hub' }).click();
+    await ada.getByLabel('Name').fill('ada');
+    await ada.getByLabel('Password').fill('ada-for-tests');
+    await ada.getByRole('button', { name: 'Sign in' }).click();
+    await expect(account(ada, 'Ada Lovelace')).toBeVisible();
+    await ada.context().close();
+    expect(wrong, 'errors in the console').toEqual([]);
+  } finally {
+    await context.close();
+    await portal.stop();
+    await provider.stop();
+    await rm(secrets, { recursive: true, force: true });
   }
 });

@@ -114,7 +114,7 @@ settings! {
     audit_key_file: PathBuf = None, "{data}/audit.key with SQLite";
     /// Who with a password must have a second factor before anything else opens: none, admins (of the platform) or all.
     require_second_factor: RequireSecondFactor = Some(RequireSecondFactor::None), "none";
-    /// The key (32 bytes in base64) that seals the secrets of authenticator apps and the kubeconfigs of clusters in the database. With SQLite it is made at the first start; replicas on Postgres must share it, and nobody can add a second factor or register a cluster without it.
+    /// The key (32 bytes in base64) that seals secrets in the database: those of authenticator apps and webhooks, the kubeconfigs of clusters. With SQLite it is made at the first start; replicas on Postgres must share it, and nobody can add an authenticator app, a webhook or a cluster without it.
     second_factor_key_file: PathBuf = None, "{data}/second-factor.key with SQLite";
     /// Most connections to the database.
     database_connections: u32 = Some(8), "8";

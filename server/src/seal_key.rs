@@ -1,10 +1,10 @@
 //! Where the key is kept that seals the secrets of authenticator apps.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use berth_core::seal::SealKey;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::{config::Settings, key_file::KeyFile};
 
@@ -20,10 +20,20 @@ pub fn place(settings: &Settings) -> Option<PathBuf> {
 /// # Errors
 /// The file cannot be read or made, or holds no key.
 pub fn open(settings: &Settings) -> anyhow::Result<Option<SealKey>> {
+    place(settings).map(|path| read(&path, &FILE.open(&path)?)).transpose()
+}
+
+/// The key, if there is one yet.
+///
+/// # Errors
+/// The file cannot be read, or holds no key.
+pub fn find(settings: &Settings) -> anyhow::Result<Option<SealKey>> {
     let Some(path) = place(settings) else { return Ok(None) };
-    let text = FILE.open(&path)?;
-    let named = || format!("the key of second factors {}", path.display());
-    SealKey::from_text(text.expose_secret()).map(Some).with_context(named)
+    FILE.find(&path)?.map(|text| read(&path, &text)).transpose()
+}
+
+fn read(path: &Path, text: &SecretString) -> anyhow::Result<SealKey> {
+    SealKey::from_text(text.expose_secret()).with_context(|| format!("the key of second factors {}", path.display()))
 }
 
 #[cfg(test)]
@@ -35,8 +45,10 @@ mod tests {
     fn it_is_made_once_and_a_file_that_holds_none_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let settings = Settings { data: Some(folder.path().into()), ..Settings::default() };
+        assert!(find(&settings).unwrap().is_none());
         let sealed = open(&settings).unwrap().unwrap().seal(b"x", "here", &berth_core::env::SystemRandom).unwrap();
         assert!(open(&settings).unwrap().unwrap().open(&sealed, "here").is_some(), "the same key again");
+        assert!(find(&settings).unwrap().unwrap().open(&sealed, "here").is_some());
         std::fs::write(folder.path().join("second-factor.key"), "no key").unwrap();
         let error = format!("{:#}", open(&settings).unwrap_err());
         assert!(error.contains("second-factor.key") && error.contains("openssl rand"), "{error}");

@@ -111,7 +111,7 @@ impl Portal {
         let seal_key = seal_key::open(settings)?;
         if seal_key.is_none() {
             tracing::warn!(
-                "nobody can add a second factor or register a cluster: replicas need a key to share, second_factor_key_file"
+                "nobody can add an authenticator app, a webhook or a cluster: replicas need a key to share, second_factor_key_file"
             );
         }
         let link = connection(settings).await?;

@@ -8,9 +8,9 @@ mod provider;
 use berth::{config, serve::Portal};
 use berth_core::{
     OpCtx,
-    services::{people::NewUser, providers::ProviderText},
+    services::{oauth::OAuthText, people::NewUser, providers::ProviderText},
 };
-use berth_types::{PlatformRole, TenantRole, UserName};
+use berth_types::{PlatformRole, ProviderName, TenantRole, UserName};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use provider::{Browser, CLIENT, PORTAL, Provider, SECRET, to};
 use secrecy::ExposeSecret as _;
@@ -283,4 +283,84 @@ async fn signing_out_ends_the_session_at_the_provider() {
     root.set_cookie(SESSION, &scene.root_cookie);
     assert_eq!(to(&root.post(&url("/sign-out"), &[]).await), "/sign-in");
     scene.portal.stop().await;
+}
+
+/// The same process speaks plain OAuth 2.0: opaque tokens, and an address that says who somebody is.
+#[tokio::test(flavor = "multi_thread")]
+async fn people_come_in_by_plain_oauth() {
+    let Some(scene) = Scene::start().await else { return };
+    let services = scene.portal.services.clone();
+    let corp: ProviderName = "corp".parse().unwrap();
+    services.delete_provider(&scene.root, &corp).await.unwrap();
+    let at = |path: &str| format!("{}{path}", scene.provider.issuer);
+    let oauth = OAuthText {
+        authorization_url: at("/auth"),
+        token_url: at("/token"),
+        user_url: at("/me"),
+        groups_url: String::new(),
+        id_field: "sub".to_owned(),
+        login_field: "preferred_username".to_owned(),
+        name_field: "name".to_owned(),
+        basic_auth: true,
+    };
+    let text = |oauth: OAuthText| ProviderText {
+        display_name: "Corp".to_owned(),
+        issuer: scene.provider.issuer.clone(),
+        client_id: CLIENT.to_owned(),
+        secret: "corp".to_owned(),
+        // Its account answers only who asked for OpenID.
+        scopes: ["openid", "profile", "email", "groups"].map(str::to_owned).to_vec(),
+        enabled: true,
+        oauth: Some(oauth),
+        ..ProviderText::default()
+    };
+
+    // What does not work is said before it is saved, at its field.
+    std::fs::write(scene.data.path().join("secrets").join("other"), "not the secret").unwrap();
+    let other_secret = ProviderText { secret: "other".to_owned(), ..text(oauth.clone()) };
+    let error = services.create_provider(&scene.root, "corp", &other_secret).await.err().unwrap();
+    assert_eq!(error.fields().first().map(|e| e.code.as_str()), Some("client_refused"), "{error}");
+    let other = |change: fn(&mut OAuthText, String)| {
+        let mut other = oauth.clone();
+        change(&mut other, scene.provider.issuer.clone());
+        other
+    };
+    for (field, wrong) in [
+        ("oauth.tokenUrl", other(|oauth, issuer| oauth.token_url = format!("{issuer}/nowhere"))),
+        ("oauth.tokenUrl", other(|oauth, _| oauth.token_url = "http://127.0.0.1:9/token".to_owned())),
+        ("oauth.userUrl", other(|oauth, issuer| oauth.user_url = format!("{issuer}/nowhere"))),
+        ("oauth.groupsUrl", other(|oauth, issuer| oauth.groups_url = format!("{issuer}/nowhere"))),
+    ] {
+        let error = services.create_provider(&scene.root, "corp", &text(wrong)).await.err().unwrap();
+        assert_eq!(error.fields().first().map(|e| e.field.as_str()), Some(field), "{error}");
+    }
+    let made = services.create_provider(&scene.root, "corp", &text(oauth.clone())).await.unwrap();
+    services.create_group_rule(&scene.root, &corp, "team-a", "shop", "developer").await.unwrap();
+
+    let mut ada = scene.browser();
+    let answer = ada.sign_in("ada", &[("next", "/t/shop")]).await;
+    assert_eq!(to(&answer), "/t/shop");
+    assert!(scene.is_in(&mut ada, "ada").await);
+    assert_eq!(scene.role("ada").await, Some(TenantRole::Developer));
+    let known = services.store().find_identity(&scene.provider.issuer, "ada").await.unwrap();
+    assert!(known.is_some(), "by what never changes");
+    // Again: the same account, no second one.
+    let mut again = scene.browser();
+    again.sign_in("ada", &[("next", "/")]).await;
+    assert!(scene.is_in(&mut again, "ada").await);
+
+    // An answer counts once, and in the browser that asked.
+    let mut bob = scene.browser();
+    let address = bob.start(&[]).await;
+    let back = bob.at_provider(&address, "bob").await;
+    let stolen = ada.get(&back).await;
+    assert_eq!(to(&stolen), "/sign-in?refused=sign_in_state");
+    bob.get(&back).await;
+    assert!(scene.is_in(&mut bob, "bob").await);
+    assert_eq!(to(&bob.get(&back).await), "/sign-in?refused=sign_in_state");
+
+    // What it is, it stays.
+    let openid = ProviderText { oauth: None, ..text(oauth) };
+    let error = services.update_provider(&scene.root, &corp, &openid, Some(made.version)).await.err().unwrap();
+    assert_eq!(error.fields().first().map(|e| e.code.as_str()), Some("provider_kind"));
 }

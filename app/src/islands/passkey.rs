@@ -15,6 +15,9 @@ pub fn start() {
 
 fn attach(form: &Element) -> Option<()> {
     let window = dom::window()?;
+    if let Some(needs) = dom::first(form, "[data-needs-script]") {
+        needs.remove();
+    }
     if dom::get(window.as_ref(), "PublicKeyCredential").is_undefined() {
         return say(form, "data-unable");
     }

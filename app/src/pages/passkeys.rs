@@ -64,7 +64,7 @@ pub struct Ask<'a> {
     pub at_once: bool,
 }
 
-/// A form whose button asks the browser for a passkey and sends what it answers. Without scripts it says so.
+/// A form whose button asks the browser for a passkey and sends what it answers. That it needs scripts stands there until they run.
 #[must_use]
 pub fn ask_form(ui: Ui, ask: Ask<'_>) -> impl IntoView + use<> {
     let l = ui.lang;
@@ -83,7 +83,7 @@ pub fn ask_form(ui: Ui, ask: Ask<'_>) -> impl IntoView + use<> {
         >
             {ask.fields}
             {hidden("credential", "")}
-            <noscript><p class="muted">{tr::passkeys::needs_script(l)}</p></noscript>
+            <p class="muted" data-needs-script>{tr::passkeys::needs_script(l)}</p>
             <p class="err" role="alert" data-said hidden></p>
             <div class="actions">
                 <button class="btn go" type="submit" hidden>{icon(Icon::Key)}{ask.label}</button>

@@ -307,7 +307,7 @@ async fn change(cx: Cx) -> Result<Answer> {
             cx.services.delete_trust(&cx.ctx, &tenant, &name, id).await?;
             Ok(done(paths::robot(&tenant, &name), tr::ci::distrusted(l)))
         }
-        "trust" => match trusts::create(&cx, &tenant, &name).await {
+        "trust" => match trusts::save(&cx, &tenant, &name).await {
             Ok(()) => Ok(done(paths::robot(&tenant, &name), tr::ci::trusted(l))),
             Err(e) => {
                 let trust = Form::refused(&cx, &[], e)?;

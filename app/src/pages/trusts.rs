@@ -1,6 +1,10 @@
 //! Which jobs of which CI systems come in as a robot, with what a pipeline has to say: a part of the robot's page.
 
-use berth_core::{Error, Result, ci::MINUTES, services::ci::TrustText};
+use berth_core::{
+    Error, Result,
+    ci::{CONDITIONS_MAX, MINUTES},
+    services::ci::TrustText,
+};
 use berth_types::{
     FieldError, RobotName, TenantName, UserName,
     ci::{CiIssuer, Condition, RobotTrust},
@@ -9,14 +13,16 @@ use leptos::prelude::*;
 
 use crate::{
     components::{
-        Button, Column, Field, Form, Icon, Tone, button, card, code, empty, field, form::summary, hidden, note, table,
+        Button, Column, Field, Form, Icon, Tone, button, card, code, empty, field, form::summary, hidden, link_button,
+        note, table,
     },
+    paths,
     request::{Cx, PageCx},
     tr,
     ui::Ui,
 };
 
-/// Conditions that the form has room for; the API takes more.
+/// Conditions that the form has room for, and no less than there are in one that is changed.
 const ROWS: usize = 3;
 
 /// Lifetimes to choose from, in minutes.
@@ -34,8 +40,25 @@ pub struct Trusts {
     pub base: String,
     /// Whether the reader may change it.
     pub may: bool,
-    /// The form for another.
+    /// The form for another, or for one that is changed: then it carries its id.
     pub form: Form,
+    /// This page.
+    pub here: String,
+}
+
+/// What the form shows first of a trust that is to be changed.
+fn values(trust: &RobotTrust) -> Form {
+    let mut pairs = vec![
+        ("trust".to_owned(), trust.id.to_string()),
+        ("trust.issuer".to_owned(), trust.issuer.to_string()),
+        ("trust.audience".to_owned(), trust.audience.clone()),
+        ("trust.minutes".to_owned(), trust.minutes.to_string()),
+    ];
+    for (i, condition) in trust.conditions.iter().enumerate() {
+        pairs.push((format!("conditions[{i}].claim"), condition.claim.clone()));
+        pairs.push((format!("conditions[{i}].value"), condition.value.clone()));
+    }
+    Form { values: pairs, ..Form::default() }
 }
 
 /// All of it.
@@ -48,13 +71,17 @@ pub async fn load(
     may: bool,
     form: Form,
 ) -> Result<Trusts> {
+    let trusts = cx.services.list_trusts(&cx.ctx, tenant, robot).await?;
+    // What was refused shows what was typed.
+    let chosen = trusts.iter().find(|trust| !form.is_refused() && trust.id.to_string() == cx.query("trust"));
     Ok(Trusts {
+        form: chosen.map_or(form, values),
+        here: cx.request.path.clone(),
         robot: user.clone(),
-        trusts: cx.services.list_trusts(&cx.ctx, tenant, robot).await?,
+        trusts,
         issuers: cx.services.list_ci_issuers(&cx.ctx).await?,
         base: cx.request.base.clone(),
         may,
-        form,
     })
 }
 
@@ -75,19 +102,21 @@ pub fn view(ui: Ui, m: Trusts) -> AnyView {
         };
         card(tr::ci::pipeline(l), None, body.into_any())
     });
+    let changes = !m.form.value("trust").is_empty();
+    let title = if changes { tr::ci::edit_trust(l) } else { tr::ci::new_trust(l) };
     let make = m.may.then(|| {
         let body = match m.issuers.is_empty() {
             true => {
                 view! { <div class="in">{note(Tone::Info, tr::ci::no_issuers_here(l).into_any())}</div> }.into_any()
             }
-            false => form(ui, m.form, &m.issuers, &m.base),
+            false => form(ui, m.form, &m.issuers, &m.base, m.here.clone()),
         };
-        card(tr::ci::new_trust(l), None, body)
+        view! { <div id="trust">{card(title, None, body)}</div> }
     });
     view! {
         <section class="card" aria-label=tr::ci::trusts(l)>
             <header><h2>{tr::ci::trusts(l)}</h2></header>
-            {list(ui, m.trusts, m.may)}
+            {list(ui, m.trusts, m.may, &m.here)}
         </section>
         {make}
         {pipeline}
@@ -95,7 +124,7 @@ pub fn view(ui: Ui, m: Trusts) -> AnyView {
     .into_any()
 }
 
-fn list(ui: Ui, trusts: Vec<RobotTrust>, may: bool) -> AnyView {
+fn list(ui: Ui, trusts: Vec<RobotTrust>, may: bool, here: &str) -> AnyView {
     let l = ui.lang;
     if trusts.is_empty() {
         return empty(Icon::Lock, tr::ci::no_trusts(l), tr::ci::no_trusts_hint(l), None).into_any();
@@ -106,7 +135,9 @@ fn list(ui: Ui, trusts: Vec<RobotTrust>, may: bool) -> AnyView {
             let conditions: Vec<_> =
                 trust.conditions.iter().map(|c| view! { <div>{format!("{} = {}", c.claim, c.value)}</div> }).collect();
             let act = may.then(|| {
+                let edit = format!("{}#trust", paths::with_query(here, [("trust", trust.id.to_string().as_str())]));
                 view! {
+                    <a class="btn sm" href=edit>{tr::ci::edit(l)}</a>
                     <form method="post">
                         {hidden("trust", trust.id.to_string())}
                         <button class="btn sm danger" name="do" value="distrust" data-confirm=tr::ci::distrust_sure(l)>
@@ -136,7 +167,7 @@ fn list(ui: Ui, trusts: Vec<RobotTrust>, may: bool) -> AnyView {
     table(columns, None, rows)
 }
 
-fn form(ui: Ui, mut form: Form, issuers: &[CiIssuer], base: &str) -> AnyView {
+fn form(ui: Ui, mut form: Form, issuers: &[CiIssuer], base: &str, here: String) -> AnyView {
     let l = ui.lang;
     let minutes = MINUTES.0.to_string();
     for (name, value) in [("conditions[0].claim", "sub"), ("trust.audience", base), ("trust.minutes", minutes.as_str())]
@@ -146,8 +177,14 @@ fn form(ui: Ui, mut form: Form, issuers: &[CiIssuer], base: &str) -> AnyView {
         }
     }
     let options = issuers.iter().map(|i| (i.name.to_string(), format!("{} ({})", i.name, i.issuer))).collect();
-    let lives = LIVES.iter().map(|n| (n.to_string(), tr::ci::minutes(l, n))).collect();
-    let rows: Vec<_> = (0..ROWS)
+    let mut lives: Vec<i64> = LIVES.to_vec();
+    // The API takes any.
+    lives.extend(form.value("trust.minutes").parse::<i64>().ok().filter(|n| !LIVES.contains(n)));
+    lives.sort_unstable();
+    let lives = lives.iter().map(|n| (n.to_string(), tr::ci::minutes(l, n))).collect();
+    let filled = (0..CONDITIONS_MAX).rev().find(|i| !form.value(&format!("conditions[{i}].claim")).is_empty());
+    let count = filled.map_or(ROWS, |last| ROWS.max(last + 1));
+    let rows: Vec<_> = (0..count)
         .map(|i| {
             let claim = Field::text(format!("conditions[{i}].claim"), tr::ci::claim(l, i + 1)).max(100).mono();
             let value = Field::text(format!("conditions[{i}].value"), tr::ci::value(l, i + 1)).max(301).mono();
@@ -156,13 +193,20 @@ fn form(ui: Ui, mut form: Form, issuers: &[CiIssuer], base: &str) -> AnyView {
         })
         .collect();
     let names: Vec<String> =
-        (0..ROWS).flat_map(|i| [format!("conditions[{i}].claim"), format!("conditions[{i}].value")]).collect();
+        (0..count).flat_map(|i| [format!("conditions[{i}].claim"), format!("conditions[{i}].value")]).collect();
     let mut shown = vec!["trust.issuer", "trust.audience", "trust.minutes"];
     shown.extend(names.iter().map(String::as_str));
     let audience = Field::text("trust.audience", tr::ci::audience(l)).required().max(300).mono();
+    let id = form.value("trust").to_owned();
+    let (go, symbol) = match id.is_empty() {
+        true => (tr::ci::make_trust(l), Icon::Plus),
+        false => (tr::common::save(l), Icon::Ok),
+    };
+    let cancel = (!id.is_empty()).then(|| link_button(Button::Quiet, None, tr::common::cancel(l), here.clone()));
     view! {
-        <form class="in" method="post">
+        <form class="in" method="post" action=here>
             {summary(ui, &form, &shown)}
+            {(!id.is_empty()).then(|| hidden("trust", id))}
             <div class="row">
                 {field(ui, &form, Field::select("trust.issuer", tr::ci::issuer(l), options))}
                 {field(ui, &form, Field::select("trust.minutes", tr::shell::lives(l), lives))}
@@ -170,20 +214,20 @@ fn form(ui: Ui, mut form: Form, issuers: &[CiIssuer], base: &str) -> AnyView {
             {field(ui, &form, audience.hint(tr::ci::audience_hint(l)))}
             <p class="hint">{tr::ci::conditions_hint(l)}</p>
             {rows}
-            <div class="actions">{button(Button::Go, Some(Icon::Plus), tr::ci::make_trust(l), Some("trust"))}</div>
+            <div class="actions">{button(Button::Go, Some(symbol), go, Some("trust"))}{cancel}</div>
         </form>
     }
     .into_any()
 }
 
-/// Makes the trust that a form wants.
+/// Makes the trust that a form wants, or changes the one whose id it carries.
 ///
 /// # Errors
 /// Those of the service, at the form's own fields.
-pub async fn create(cx: &Cx, tenant: &TenantName, robot: &RobotName) -> Result<()> {
+pub async fn save(cx: &Cx, tenant: &TenantName, robot: &RobotName) -> Result<()> {
     let mut rows = Vec::new();
     let mut conditions = Vec::new();
-    for row in 0..ROWS {
+    for row in 0..CONDITIONS_MAX {
         let part = |name: &str| cx.field(&format!("conditions[{row}].{name}")).trim().to_owned();
         let (claim, value) = (part("claim"), part("value"));
         // The first claim is filled in: without a value it is as good as empty.
@@ -198,7 +242,13 @@ pub async fn create(cx: &Cx, tenant: &TenantName, robot: &RobotName) -> Result<(
         conditions,
         minutes: cx.field("trust.minutes").trim().parse().unwrap_or(0),
     };
-    let made = cx.services.create_trust(&cx.ctx, (tenant, robot), &text).await;
+    let made = match cx.field("trust") {
+        "" => cx.services.create_trust(&cx.ctx, (tenant, robot), &text).await,
+        id => {
+            let id = id.parse().map_err(|_| Error::not_found())?;
+            cx.services.update_trust(&cx.ctx, (tenant, robot), id, &text).await
+        }
+    };
     made.map(drop).map_err(|e| if e.fields().is_empty() { e } else { Error::invalid(at_rows(e.fields(), &rows)) })
 }
 
@@ -230,7 +280,7 @@ fn exchange(base: &str, robot: &UserName, indent: &str, jwt: &str) -> String {
 }
 
 fn github(base: &str, audience: &str, robot: &UserName) -> String {
-    let encoded = crate::paths::encode(audience);
+    let encoded = paths::encode(audience);
     format!(
         "jobs:\n  deploy:\n    runs-on: ubuntu-latest\n    permissions:\n      id-token: write\n    steps:\n      - run: |\n          \
          jwt=$(curl -sSf -H \"Authorization: bearer $ACTIONS_ID_TOKEN_REQUEST_TOKEN\" \\\n            \

@@ -72,7 +72,7 @@ async fn enrol(world: &World, ctx: &OpCtx) -> (Authenticator, PageResponse) {
     let url = "/account/second-factor";
     let page = post(world, ctx, url, &format!("do=begin-passkey&current={PASSWORD}")).await;
     assert_eq!(page.status, 200, "{}", page.html);
-    assert!(page.html.contains("<noscript>") && page.html.contains("Passkeys need JavaScript"));
+    assert!(page.html.contains("data-needs-script") && page.html.contains("Passkeys need JavaScript"));
     let mut authenticator = Authenticator::new(SITE);
     let answer = authenticator.create(&question(&page.html)).to_string();
     let token = between(&page.html, "name=\"enrolment\" value=\"", "\"").to_owned();

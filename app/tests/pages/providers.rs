@@ -131,3 +131,41 @@ async fn ways_into_one_s_account() {
     assert_eq!(last.status, 422);
     assert!(last.html.contains("your only way in"), "{}", last.html);
 }
+
+#[tokio::test]
+async fn a_provider_of_plain_oauth_is_filled_in_and_checked() {
+    let world = World::new();
+    world.person("root", Some(PlatformRole::Admin)).await;
+    let root = world.ctx("root").await;
+    let plain = get(&world, &root, "/admin/sign-in/new").await.html;
+    assert!(plain.contains("href=\"/admin/sign-in/new?kind=github\"") && !plain.contains("oauth.tokenUrl"), "{plain}");
+    for (kind, parts) in [
+        ("github", ["https://api.github.com/user/orgs?per_page=100", "read:user read:org", "login"]),
+        ("gitea", ["https://git.example.com/api/v1/user", "full_name", "username"]),
+    ] {
+        let page = get(&world, &root, &format!("/admin/sign-in/new?kind={kind}")).await.html;
+        assert!(page.contains("name=\"kind\" value=\"oauth\"") && !page.contains("Signing algorithms"), "{page}");
+        for part in parts {
+            assert!(page.contains(&format!("value=\"{part}\"")), "{kind}: {part}: {page}");
+        }
+    }
+    let wrong = "kind=oauth&name=hub&issuer=https://hub.example.com&clientId=berth&groupClaim=login\
+                 &oauth.authorizationUrl=http://hub.example.com/a&oauth.tokenUrl=&oauth.userUrl=https://hub.example.com/u\
+                 &oauth.idField=email&enabled=on";
+    let page = post(&world, &root, "/admin/sign-in/new", wrong).await;
+    assert_eq!(page.status, 422);
+    for part in ["Not the e-mail address", "without “#”, name and password", "value=\"http://hub.example.com/a\""] {
+        assert!(page.html.contains(part), "{part}: {}", page.html);
+    }
+    let good = wrong
+        .replace("http://hub", "https://hub")
+        .replace("oauth.tokenUrl=", "oauth.tokenUrl=https://hub.example.com/t")
+        .replace("idField=email", "idField=data.id");
+    assert_eq!(to(&post(&world, &root, "/admin/sign-in/new", &good).await), "/admin/sign-in/hub");
+    let page = get(&world, &root, "/admin/sign-in/hub").await.html;
+    assert!(page.contains("value=\"data.id\"") && page.contains("value=\"https://hub.example.com/t\""), "{page}");
+    assert!(!page.contains("Signing out ends the session there"), "OAuth 2.0 knows no such thing");
+    // What it is, it stays.
+    let other = post(&world, &root, "/admin/sign-in/hub", &good.replace("kind=oauth&", "version=1&")).await;
+    assert!(other.status == 422 && other.html.contains("Add another provider"), "{}", other.html);
+}

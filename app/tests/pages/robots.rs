@@ -149,6 +149,16 @@ async fn jobs_come_in_without_a_stored_secret() {
     let looks = get(&world, &audrey, DEPLOY).await.html;
     assert!(looks.contains("sub = repo:acme/web:*") && !looks.contains(r#"value="distrust""#), "{looks}");
     let id = page.split_once(r#"name="trust" value=""#).unwrap().1.split_once('"').unwrap().0;
+    // It is changed where it stands.
+    assert!(page.contains(&format!("{DEPLOY}?trust={id}#trust")) && !looks.contains("?trust="), "{page}");
+    let edit = get(&world, &ada, &format!("{DEPLOY}?trust={id}")).await.html;
+    assert!(edit.contains("Change which jobs come in") && edit.contains(r#"value="repo:acme/web:*""#), "{edit}");
+    let changed = format!("{}&trust={id}", good.replace("acme/web", "acme/api"));
+    let wide = post(&world, &ada, DEPLOY, &changed.replace("repo:acme/api:*", "repo:acme*")).await;
+    assert!(wide.status == 422 && wide.html.contains("Change which jobs come in"), "{}", wide.html);
+    assert_eq!(to(&post(&world, &ada, DEPLOY, &changed).await), DEPLOY);
+    let page = get(&world, &ada, DEPLOY).await.html;
+    assert!(page.contains("sub = repo:acme/api:*") && !page.contains("repo:acme/web:*<"), "{page}");
     assert_eq!(to(&post(&world, &ada, DEPLOY, &format!("do=distrust&trust={id}")).await), DEPLOY);
     assert!(get(&world, &ada, DEPLOY).await.html.contains("No jobs come in"));
     let chinese = ask(&world, &ada, DEPLOY, None, Language::ZhCn).await.html;

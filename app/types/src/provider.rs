@@ -61,7 +61,7 @@ impl SigningAlgorithm {
     pub const DEFAULT: [Self; 3] = [Self::Rs256, Self::Es256, Self::EdDsa];
 }
 
-/// A provider by which people sign in (OpenID Connect). Its client secret stands in a file of the portal's machine; only the
+/// A provider by which people sign in: by OpenID Connect, or by plain OAuth 2.0 where it knows no more than that. Its client secret stands in a file of the portal's machine; only the
 /// file's name is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -73,17 +73,19 @@ pub struct IdentityProvider {
     pub name: ProviderName,
     /// What the button says: “Sign in with …”.
     pub display_name: String,
-    /// Who signs its tokens, to the letter as the provider writes it. With the subject it is a person's identity.
+    /// Who signs its tokens, to the letter as the provider writes it; of plain OAuth 2.0, an address that stands for it. With the subject
+    /// it is a person's identity.
     pub issuer: String,
     /// What the provider calls Berth.
     pub client_id: String,
     /// Name of the file with the client secret, in the directory of the setting `provider_secrets`; none for a public client.
     pub secret: Option<String>,
-    /// What is asked for besides `openid`.
+    /// What is asked for; of OpenID Connect, besides `openid`.
     pub scopes: Vec<String>,
     /// How its ID tokens may be signed.
     pub algorithms: Vec<SigningAlgorithm>,
-    /// The claim that lists a person's groups.
+    /// The claim that lists a person's groups; of plain OAuth 2.0, the field of the person that does, or, where groups have an address of
+    /// their own, the field of each that names it.
     pub group_claim: String,
     /// Only who is in one of these groups comes in; empty: everybody whom the provider knows.
     pub allowed_groups: Vec<String>,
@@ -95,6 +97,32 @@ pub struct IdentityProvider {
     pub created_at: Timestamp,
     /// Counts changes, for `If-Match`.
     pub version: i64,
+    /// How it speaks plain OAuth 2.0; absent for OpenID Connect. Which of the two it is never changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oauth: Option<OAuth>,
+}
+
+/// Where what is at a provider that speaks plain OAuth 2.0, and what its answers call it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct OAuth {
+    /// Where people say yes.
+    pub authorization_url: String,
+    /// Where codes become tokens.
+    pub token_url: String,
+    /// What says who somebody is, as a JSON object.
+    pub user_url: String,
+    /// What lists their groups, as a JSON list; absent where the person's own object does.
+    pub groups_url: Option<String>,
+    /// The field of what never changes and is nobody else's ever: with the issuer it is a person's identity. A path has dots.
+    pub id_field: String,
+    /// The field of what they sign in as there: what their account here is called first.
+    pub login_field: String,
+    /// The field of their name.
+    pub name_field: String,
+    /// Whether the client's secret goes into a header (HTTP Basic) instead of the form.
+    pub basic_auth: bool,
 }
 
 /// What a group of a provider means in a tenant, applied whenever one of its people signs in.

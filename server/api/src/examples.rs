@@ -445,6 +445,7 @@ fn provider() -> Option<IdentityProvider> {
         sign_out_there: true,
         created_at: at(0),
         version: 1,
+        oauth: None,
     })
 }
 

@@ -1,4 +1,4 @@
-//! Sign-in by identity providers: OpenID Connect's authorization code flow with PKCE, behind core's port
+//! Sign-in by identity providers: OpenID Connect's authorization code flow with PKCE, and plain OAuth 2.0's (`plain`), behind core's port
 //! [`Protocol`](berth_core::ports::sign_in::Protocol); and the tokens of CI jobs, behind
 //! [`JobTokens`](berth_core::ports::ci::JobTokens). Knows nothing of rows and pages.
 //!
@@ -11,6 +11,9 @@ mod job_tests;
 mod jobs;
 mod known;
 mod oidc;
+mod plain;
+#[cfg(test)]
+mod plain_tests;
 #[cfg(test)]
 mod tests;
 mod token;

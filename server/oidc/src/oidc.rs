@@ -26,6 +26,7 @@ use crate::{
     http::{Fetch, Http, Trouble, Way, is_private},
     jobs::Signers,
     known::{Issuers, Known},
+    plain,
     token::{Bad, add, allows, check, said},
     types::{Client, Tokens},
 };
@@ -40,7 +41,7 @@ pub struct Options {
     pub secrets: Option<PathBuf>,
 }
 
-/// OpenID Connect.
+/// OpenID Connect, and plain OAuth 2.0.
 pub struct Oidc {
     issuers: Issuers,
     pub(crate) signers: Signers,
@@ -61,20 +62,20 @@ fn end_of(endpoint: &str, client: &str, back: &str) -> Option<String> {
 }
 
 /// The log's line for what nobody else is told.
-fn away(provider: &IdentityProvider, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+pub(crate) fn away(provider: &IdentityProvider, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     let cause = cause.into();
     tracing::warn!(provider = %provider.name, error = %cause, "an identity provider does not answer as it should");
     refusal(Refused::Away).caused_by(cause)
 }
 
-fn wrong(provider: &IdentityProvider, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+pub(crate) fn wrong(provider: &IdentityProvider, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     let cause = cause.into();
     tracing::warn!(provider = %provider.name, error = %cause, "an identity provider's answer was refused");
     refusal(Refused::Answer).caused_by(cause)
 }
 
 /// The code of an answer, if it has one and comes from the provider that was asked.
-fn code<'a>(provider: &IdentityProvider, says_who: bool, answer: &'a Answer) -> Result<&'a str> {
+pub(crate) fn code<'a>(provider: &IdentityProvider, says_who: bool, answer: &'a Answer) -> Result<&'a str> {
     match &answer.issuer {
         Some(issuer) if *issuer != provider.issuer => {
             return Err(wrong(provider, format!("the answer is {issuer}'s (iss)")));
@@ -106,7 +107,7 @@ impl Oidc {
     }
 
     /// The client secret, read anew each time, so that it can be changed without a restart.
-    async fn secret(&self, provider: &IdentityProvider) -> Result<Option<ClientSecret>, Trouble> {
+    pub(crate) async fn secret(&self, provider: &IdentityProvider) -> Result<Option<ClientSecret>, Trouble> {
         let Some(name) = &provider.secret else { return Ok(None) };
         let folder = self.options.secrets.as_ref();
         let folder = folder.ok_or_else(|| Trouble("the setting provider_secrets names no directory".to_owned()))?;
@@ -179,6 +180,9 @@ impl Oidc {
 #[async_trait]
 impl Protocol for Oidc {
     async fn probe(&self, provider: &IdentityProvider) -> Result<()> {
+        if let Some(oauth) = &provider.oauth {
+            return self.probe_plain(provider, oauth).await;
+        }
         let at = |field, code, why: String| Error::field(FieldError::new(field, code, why.clone()).param("why", why));
         if let Err(Trouble(why)) = self.secret(provider).await {
             return Err(at("secret", "secret_missing", why));
@@ -208,6 +212,9 @@ impl Protocol for Oidc {
     }
 
     async fn address(&self, provider: &IdentityProvider, challenge: &Challenge) -> Result<String> {
+        if let Some(oauth) = &provider.oauth {
+            return Ok(plain::address(provider, oauth, challenge));
+        }
         let known = self.issuers.get(&provider.issuer).await.map_err(|e| away(provider, e))?;
         let client = self.client(provider, &known, None, &challenge.redirect_uri)?;
         let (state, nonce) = (challenge.state.clone(), challenge.nonce.clone());
@@ -225,6 +232,9 @@ impl Protocol for Oidc {
     }
 
     async fn sign_out_address(&self, provider: &IdentityProvider, back: &str) -> Option<String> {
+        if provider.oauth.is_some() {
+            return None;
+        }
         match self.issuers.get(&provider.issuer).await {
             Ok(known) => {
                 let endpoint = known.metadata.additional_metadata().end_session_endpoint.as_deref()?;
@@ -238,6 +248,9 @@ impl Protocol for Oidc {
     }
 
     async fn redeem(&self, provider: &IdentityProvider, challenge: &Challenge, answer: &Answer) -> Result<Claims> {
+        if let Some(oauth) = &provider.oauth {
+            return self.redeem_plain(provider, oauth, challenge, answer).await;
+        }
         let mut known = self.issuers.get(&provider.issuer).await.map_err(|e| away(provider, e))?;
         let says_who = known.metadata.additional_metadata().authorization_response_iss_parameter_supported;
         let code = code(provider, says_who, answer)?;

@@ -169,6 +169,7 @@ impl Scene {
             sign_out_there: true,
             created_at: jiff::Timestamp::from_second(NOW).unwrap(),
             version: 1,
+            oauth: None,
         };
         let (fake, clock) = (Arc::new(Fake::default()), ManualClock::new(provider.created_at));
         let options = Options { secrets: Some(secrets.path().to_owned()) };

@@ -21,7 +21,7 @@ use crate::types::{Algorithm, IdToken, Keys, TokenClaims};
 /// How far the provider's clock may be from ours.
 pub(crate) const SKEW: Duration = Duration::from_secs(60);
 /// Groups beyond that are not looked at.
-const MAX_GROUPS: usize = 1_000;
+pub(crate) const MAX_GROUPS: usize = 1_000;
 
 /// Why a token is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,7 +153,7 @@ pub(crate) fn check<'t>(
 }
 
 /// Text that may be shown and kept.
-fn short(text: &str) -> Option<String> {
+pub(crate) fn short(text: &str) -> Option<String> {
     let text: String = text.trim().chars().filter(|c| !c.is_control()).take(200).collect();
     (!text.is_empty()).then_some(text)
 }

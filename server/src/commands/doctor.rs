@@ -1,18 +1,22 @@
 //! `berth doctor`: what Berth needs of its database and cluster, each with its fix. Changes nothing.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use berth_cluster::{Connection, KubeCluster, Replica, trials};
 use berth_core::{
     env::SystemClock,
-    ports::cluster::{Cluster, Finding, Verdict},
+    ports::{
+        cluster::{Cluster, Finding, Verdict},
+        store::Store,
+    },
+    services::second_factors::opens,
 };
 use berth_types::ClusterId;
 
 use crate::{
     audit_key,
     config::{self, Settings},
-    serve,
+    seal_key, serve,
 };
 
 /// Flags of `berth doctor`.
@@ -61,6 +65,13 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut report = Report::default();
     report.add(database(&settings).await);
     report.add(audit_key_found(&settings));
+    let key = seal_key::find(&settings);
+    let app = match open_store(&settings).await {
+        Some(store) => store.any_authenticator().await.ok().flatten(),
+        None => None,
+    };
+    let opened = app.map(|(user, app)| matches!(&key, Ok(Some(key)) if opens(key, user, &app)));
+    report.add(seal_key_found(seal_key::place(&settings), key.map(|key| key.is_some()), opened));
     if settings.sim == Some(true) && !settings.data().join("cluster").exists() {
         let found = "embedded; the first start makes it".to_owned();
         report.add(Finding { what: "cluster".to_owned(), verdict: Verdict::Good, found, fix: None });
@@ -94,8 +105,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(report.end())
 }
 
-/// Which Berth this is, where its database is there and need not be changed to know it.
-async fn installation(settings: &Settings) -> Option<String> {
+/// The database, where it is there and need not be changed to read it.
+async fn open_store(settings: &Settings) -> Option<Arc<dyn Store>> {
     if settings.missing_database().is_some() {
         return None;
     }
@@ -104,7 +115,47 @@ async fn installation(settings: &Settings) -> Option<String> {
     if !pending.is_empty() {
         return None;
     }
-    berth_store::connect(&url, &settings.store_options()).await.ok()?.installation().await.ok()
+    berth_store::connect(&url, &settings.store_options()).await.ok()
+}
+
+/// Which Berth this is.
+async fn installation(settings: &Settings) -> Option<String> {
+    open_store(settings).await?.installation().await.ok()
+}
+
+/// What seals the secrets of authenticator apps: whether the file at `place` has a key, and, where somebody has an app, whether it opens
+/// what was sealed.
+fn seal_key_found(place: Option<PathBuf>, key: anyhow::Result<bool>, opened: Option<bool>) -> Finding {
+    let what = "key of second factors".to_owned();
+    let finding = |verdict, found, fix: Option<&str>| Finding { what, verdict, found, fix: fix.map(str::to_owned) };
+    let back = "put the key back that was here, or remove the second factors of who has an app:                 berth admin remove-second-factors NAME";
+    match (place, key, opened) {
+        (_, Err(e), _) => {
+            let fix = "name a file with 32 bytes in base64: openssl rand -base64 32";
+            finding(Verdict::Bad, format!("{e:#}"), Some(fix))
+        }
+        (None, _, Some(_)) => {
+            finding(Verdict::Bad, "none, and somebody has an authenticator app".to_owned(), Some(back))
+        }
+        (None, _, None) => finding(
+            Verdict::Lacking,
+            "none: nobody can add an authenticator app".to_owned(),
+            Some("give all replicas one key: --second-factor-key-file"),
+        ),
+        (Some(path), Ok(false), Some(_)) => {
+            let found = format!("{} is not there, and somebody has an authenticator app", path.display());
+            finding(Verdict::Bad, found, Some(back))
+        }
+        (Some(path), Ok(false), None) => {
+            finding(Verdict::Good, format!("not there yet: the first start makes {}", path.display()), None)
+        }
+        (Some(path), Ok(true), Some(false)) => {
+            let found =
+                format!("{} does not open the secrets of authenticator apps: it is another one", path.display());
+            finding(Verdict::Bad, found, Some(back))
+        }
+        (Some(path), Ok(true), _) => finding(Verdict::Good, path.display().to_string(), None),
+    }
 }
 
 /// What signs checkpoints of the audit log.
@@ -186,6 +237,26 @@ mod tests {
             let settings = Settings { cluster_ranges: named.map(str::to_owned), ..Settings::default() };
             let found = ranges(&settings);
             assert_eq!((found.verdict, found.fix.is_some()), (verdict, verdict == Verdict::Lacking), "{named:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_the_key_of_second_factors() {
+        use Verdict::{Bad, Good, Lacking};
+        let place = || Some(PathBuf::from("/k"));
+        for (place, key, opened, verdict, said) in [
+            (place(), Ok(true), Some(true), Good, "/k"),
+            (place(), Ok(true), None, Good, "/k"),
+            (place(), Ok(true), Some(false), Bad, "/k does not open the secrets"),
+            (place(), Ok(false), Some(false), Bad, "/k is not there, and somebody has"),
+            (place(), Ok(false), None, Good, "the first start makes /k"),
+            (place(), Err(anyhow::anyhow!("it holds no 32 bytes")), None, Bad, "it holds no 32 bytes"),
+            (None, Ok(false), None, Lacking, "nobody can add an authenticator app"),
+            (None, Ok(false), Some(false), Bad, "none, and somebody has"),
+        ] {
+            let finding = seal_key_found(place, key, opened);
+            assert!(finding.verdict == verdict && finding.found.contains(said), "{said}: {}", finding.found);
+            assert_eq!(finding.fix.is_some(), verdict != Good, "{said}");
         }
     }
 }

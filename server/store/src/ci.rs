@@ -20,7 +20,7 @@ use crate::{
     engine::{Engine, Reader, Transaction, sql},
     people::{account, insert_token, user_columns},
     quotas::text,
-    store::{SqlStore, taken},
+    store::{SqlStore, found, taken},
 };
 
 /// The trusts that [`trust`] reads, of robots that fit.
@@ -92,6 +92,25 @@ impl<E: Engine> CiStore for SqlStore<E> {
             .bind(new.created_at)
             .bind(grant.id);
         self.change_one(row).await
+    }
+
+    async fn update_trust(&self, grant: &Grant<TenantRef>, new: &NewTrust) -> Result<()> {
+        const SQL: &str = "UPDATE robot_trusts SET issuer_id = (SELECT id FROM ci_issuers WHERE name = $3), \
+                           audience = $4, conditions = $5, minutes = $6 WHERE id = $1 AND robot_id = $2 \
+                           AND robot_id IN (SELECT id FROM users WHERE robot_of = $7) \
+                           AND EXISTS (SELECT 1 FROM ci_issuers WHERE name = $3)";
+        let row = sql(SQL)
+            .bind(new.id)
+            .bind(new.robot)
+            .bind(new.issuer.as_str())
+            .bind(new.audience.as_str())
+            .bind(text(&new.conditions)?.as_str())
+            .bind(new.minutes)
+            .bind(grant.id);
+        let mut transaction = self.engine.begin().await?;
+        found(transaction.execute(row).await?)?;
+        transaction.execute(sql("DELETE FROM tokens WHERE trust_id = $1").bind(new.id)).await?;
+        transaction.commit().await
     }
 
     async fn delete_trust(&self, grant: &Grant<TenantRef>, robot: Uuid, id: Uuid) -> Result<()> {

@@ -92,6 +92,7 @@ const ALL: &[Migration] = &[
     migration!(21, "custom_roles", "0021_custom_roles"),
     migration!(22, "webhooks", "0022_webhooks"),
     migration!(23, "clusters", "0023_clusters"),
+    migration!(24, "oauth", "0024_oauth"),
 ];
 
 /// The version that this program wants.

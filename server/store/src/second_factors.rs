@@ -18,6 +18,10 @@ use crate::{
     store::{SqlStore, found, taken},
 };
 
+fn authenticator(row: &mut Reader<'_>) -> Result<Authenticator> {
+    Ok(Authenticator { sealed: row.bytes()?, created_at: row.time()?, last_step: row.int()? })
+}
+
 /// Puts these in place of all recovery codes that somebody has.
 pub(crate) async fn set_codes(transaction: &mut impl Transaction, user: Uuid, codes: &[Digest]) -> Result<()> {
     const INSERT: &str = "INSERT INTO recovery_codes (user_id, digest) VALUES ($1, $2)";
@@ -45,13 +49,16 @@ pub(crate) async fn factor_removed(transaction: &mut impl Transaction, user: Uui
 
 #[async_trait]
 impl<E: Engine> SecondFactors for SqlStore<E> {
+    async fn any_authenticator(&self) -> Result<Option<(Uuid, Authenticator)>> {
+        // The last one: it was sealed with the newest key, if there were several.
+        const SQL: &str = "SELECT user_id, sealed, created_at, last_step FROM authenticators \
+                           ORDER BY created_at DESC, user_id LIMIT 1";
+        self.one(sql(SQL), |row| Ok((row.parsed()?, authenticator(row)?))).await
+    }
+
     async fn find_authenticator(&self, user: Uuid) -> Result<Option<Authenticator>> {
         const SQL: &str = "SELECT sealed, created_at, last_step FROM authenticators WHERE user_id = $1";
-        self.one(sql(SQL).bind(user), |row| {
-            let sealed = row.bytes()?;
-            Ok(Authenticator { sealed, created_at: row.time()?, last_step: row.int()? })
-        })
-        .await
+        self.one(sql(SQL).bind(user), authenticator).await
     }
 
     async fn add_authenticator(&self, user: Uuid, new: &Authenticator, codes: &[Digest]) -> Result<bool> {

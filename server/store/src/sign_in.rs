@@ -62,6 +62,7 @@ fn provider(row: &mut Reader<'_>) -> Result<IdentityProvider> {
         sign_out_there: row.bool()?,
         created_at: row.time()?,
         version: row.int()?,
+        oauth: row.json_or_null()?,
     })
 }
 
@@ -69,13 +70,14 @@ fn provider(row: &mut Reader<'_>) -> Result<IdentityProvider> {
 macro_rules! provider_columns {
     () => {
         "p.id, p.name, p.display_name, p.issuer, p.client_id, p.secret, p.scopes, p.algorithms, p.group_claim, \
-         p.allowed_groups, p.enabled, p.sign_out_there, p.created_at, p.version"
+         p.allowed_groups, p.enabled, p.sign_out_there, p.created_at, p.version, p.oauth"
     };
 }
 
-/// All that a change may set, as `$2` to `$11`; `$1` is the id.
+/// All that a change may set, as `$2` to `$12`; `$1` is the id.
 fn values(statement: Statement, provider: &IdentityProvider) -> Result<Statement> {
     let algorithms: Vec<String> = provider.algorithms.iter().map(|a| a.as_str().to_owned()).collect();
+    let oauth = provider.oauth.as_ref().map(serde_json::to_string).transpose().map_err(Error::internal)?;
     Ok(statement
         .bind(provider.id)
         .bind(provider.display_name.as_str())
@@ -87,7 +89,8 @@ fn values(statement: Statement, provider: &IdentityProvider) -> Result<Statement
         .bind(provider.group_claim.as_str())
         .bind(text(&provider.allowed_groups)?.as_str())
         .bind(provider.enabled)
-        .bind(provider.sign_out_there))
+        .bind(provider.sign_out_there)
+        .bind(oauth.as_deref()))
 }
 
 fn identity(row: &mut Reader<'_>) -> Result<Identity> {
@@ -198,8 +201,8 @@ impl<E: Engine> SignIns for SqlStore<E> {
 
     async fn create_provider(&self, _: &Grant<PlatformRef>, provider: &IdentityProvider) -> Result<()> {
         const SQL: &str = "INSERT INTO identity_providers (id, display_name, issuer, client_id, secret, scopes, \
-                           algorithms, group_claim, allowed_groups, enabled, sign_out_there, name, created_at, \
-                           version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+                           algorithms, group_claim, allowed_groups, enabled, sign_out_there, oauth, name, created_at, \
+                           version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
         let statement =
             values(sql(SQL), provider)?.bind(provider.name.as_str()).bind(provider.created_at).bind(provider.version);
         match self.engine.execute(statement).await {
@@ -213,7 +216,7 @@ impl<E: Engine> SignIns for SqlStore<E> {
     async fn update_provider(&self, _: &Grant<PlatformRef>, provider: &IdentityProvider) -> Result<i64> {
         const SQL: &str = "UPDATE identity_providers SET display_name = $2, issuer = $3, client_id = $4, secret = $5, \
                            scopes = $6, algorithms = $7, group_claim = $8, allowed_groups = $9, enabled = $10, \
-                           sign_out_there = $11, version = version + 1 WHERE id = $1 AND version = $12 RETURNING version";
+                           sign_out_there = $11, oauth = $12, version = version + 1 WHERE id = $1 AND version = $13 RETURNING version";
         match self.engine.write(values(sql(SQL), provider)?.bind(provider.version)).await {
             Err(e) if e.code() == ErrorCode::AlreadyExists => {
                 Err(same_provider(&self.list_providers().await?, provider, e))

@@ -41,7 +41,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(create_ci_issuer))
         .routes(routes!(delete_ci_issuer))
         .routes(routes!(list_trusts, create_trust))
-        .routes(routes!(delete_trust))
+        .routes(routes!(replace_trust, delete_trust))
 }
 
 /// What needs no token of Berth's.
@@ -90,6 +90,12 @@ pub(crate) struct NewTrust {
 }
 
 impl Input for NewTrust {}
+
+impl From<NewTrust> for TrustText {
+    fn from(NewTrust { issuer, audience, conditions, minutes }: NewTrust) -> Self {
+        Self { issuer, audience, conditions, minutes: minutes.unwrap_or(MINUTES.0) }
+    }
+}
 
 /// A job's token, to be exchanged (RFC 8693).
 #[derive(Debug, ToSchema)]
@@ -259,10 +265,24 @@ pub(crate) async fn create_trust(
     asked: Asked,
     Sent(new): Sent<NewTrust>,
 ) -> Reply {
-    let NewTrust { issuer, audience, conditions, minutes } = new;
-    let text = TrustText { issuer, audience, conditions, minutes: minutes.unwrap_or(MINUTES.0) };
-    let made = api.services().create_trust(&caller.ctx, (&place.tenant, &place.robot), &text).await?;
+    let made = api.services().create_trust(&caller.ctx, (&place.tenant, &place.robot), &new.into()).await?;
     Ok(reply::created(&made, &format!("{}/{}", asked.uri.path(), made.id))?)
+}
+
+/// Replace a trust
+///
+/// Tokens that it gave stop working at once: the jobs that got them may be none that come in any more.
+#[utoipa::path(put, path = "/tenants/{tenant}/robots/{robot}/trusts/{trust}", tag = "members", request_body = NewTrust,
+    responses((status = 200, description = "The trust as it is now.", body = RobotTrust)))]
+pub(crate) async fn replace_trust(
+    State(api): State<Api>,
+    caller: Caller,
+    At(place): At<OfTrust>,
+    Sent(wanted): Sent<NewTrust>,
+) -> Reply {
+    let robot = (&place.tenant, &place.robot);
+    let changed = api.services().update_trust(&caller.ctx, robot, place.trust, &wanted.into()).await?;
+    Ok(reply::json(&changed)?)
 }
 
 /// Take a trust back

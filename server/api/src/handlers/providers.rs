@@ -3,7 +3,7 @@
 use axum::extract::State;
 use berth_core::{
     listing::{Column, Listing},
-    services::providers::ProviderText,
+    services::{oauth::OAuthText, providers::ProviderText},
 };
 use berth_types::{
     Page,
@@ -61,6 +61,42 @@ fn yes() -> bool {
     true
 }
 
+/// How a provider speaks plain OAuth 2.0.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct OAuthInput {
+    /// Where people say yes; https, or http on loopback.
+    pub authorization_url: String,
+    /// Where codes become tokens.
+    pub token_url: String,
+    /// What says who somebody is, as a JSON object.
+    pub user_url: String,
+    /// What lists their groups, as a JSON list; empty where the person's own object does.
+    #[serde(default)]
+    pub groups_url: String,
+    /// The field of what never changes and is nobody else's ever; never the e-mail address (default: `id`). A path has dots.
+    #[serde(default)]
+    pub id_field: String,
+    /// The field of what they sign in as there (default: `login`).
+    #[serde(default)]
+    pub login_field: String,
+    /// The field of their name (default: `name`).
+    #[serde(default)]
+    pub name_field: String,
+    /// Whether the client's secret goes into a header (HTTP Basic) instead of the form (default: false).
+    #[serde(default)]
+    pub basic_auth: bool,
+}
+
+impl From<OAuthInput> for OAuthText {
+    fn from(sent: OAuthInput) -> Self {
+        let OAuthInput { authorization_url, token_url, user_url, groups_url, .. } = sent;
+        let (id_field, login_field, name_field, basic_auth) =
+            (sent.id_field, sent.login_field, sent.name_field, sent.basic_auth);
+        Self { authorization_url, token_url, user_url, groups_url, id_field, login_field, name_field, basic_auth }
+    }
+}
+
 /// A provider to be added.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -70,14 +106,15 @@ pub(crate) struct NewProvider {
     /// What the button says (default: the name).
     #[serde(default)]
     pub display_name: String,
-    /// Who signs its tokens, to the letter as the provider writes it; https, or http on loopback.
+    /// Who signs its tokens, to the letter as the provider writes it; https, or http on loopback. Of plain OAuth 2.0, an address that
+    /// stands for it: with a person's id it is their identity.
     pub issuer: String,
     /// What the provider calls Berth.
     pub client_id: String,
     /// Name of the file with the client secret, in the directory of the setting `provider_secrets`; empty for a public client.
     #[serde(default)]
     pub secret: String,
-    /// What is asked for besides `openid`.
+    /// What is asked for; of OpenID Connect, besides `openid`.
     #[serde(default)]
     pub scopes: Vec<String>,
     /// How its ID tokens may be signed (default: RS256, ES256, EdDSA).
@@ -96,6 +133,9 @@ pub(crate) struct NewProvider {
     /// `/sign-in` as an address to send people back to.
     #[serde(default = "yes")]
     pub sign_out_there: bool,
+    /// For a provider that speaks plain OAuth 2.0; absent for OpenID Connect. Which of the two it is never changes.
+    #[serde(default)]
+    pub oauth: Option<OAuthInput>,
 }
 
 impl Input for NewProvider {}
@@ -107,14 +147,15 @@ pub(crate) struct ProviderReplacement {
     /// What the button says (default: the name).
     #[serde(default)]
     pub display_name: String,
-    /// Who signs its tokens, to the letter as the provider writes it; https, or http on loopback.
+    /// Who signs its tokens, to the letter as the provider writes it; https, or http on loopback. Of plain OAuth 2.0, an address that
+    /// stands for it: with a person's id it is their identity.
     pub issuer: String,
     /// What the provider calls Berth.
     pub client_id: String,
     /// Name of the file with the client secret, in the directory of the setting `provider_secrets`; empty for a public client.
     #[serde(default)]
     pub secret: String,
-    /// What is asked for besides `openid`.
+    /// What is asked for; of OpenID Connect, besides `openid`.
     #[serde(default)]
     pub scopes: Vec<String>,
     /// How its ID tokens may be signed (default: RS256, ES256, EdDSA).
@@ -133,6 +174,9 @@ pub(crate) struct ProviderReplacement {
     /// `/sign-in` as an address to send people back to.
     #[serde(default = "yes")]
     pub sign_out_there: bool,
+    /// For a provider that speaks plain OAuth 2.0; absent for OpenID Connect. Which of the two it is never changes.
+    #[serde(default)]
+    pub oauth: Option<OAuthInput>,
 }
 
 impl Input for ProviderReplacement {}
@@ -142,6 +186,7 @@ impl From<ProviderReplacement> for ProviderText {
         let ProviderReplacement { display_name, issuer, client_id, secret, scopes, .. } = sent;
         let (algorithms, group_claim) = (sent.algorithms, sent.group_claim);
         let (allowed_groups, enabled, sign_out_there) = (sent.allowed_groups, sent.enabled, sent.sign_out_there);
+        let oauth = sent.oauth.map(OAuthText::from);
         Self {
             display_name,
             issuer,
@@ -153,6 +198,7 @@ impl From<ProviderReplacement> for ProviderText {
             allowed_groups,
             enabled,
             sign_out_there,
+            oauth,
         }
     }
 }
@@ -183,7 +229,7 @@ impl Input for SignInReplacement {}
 
 /// List identity providers
 #[utoipa::path(get, path = "/admin/providers", tag = "admin",
-    description = "By which people sign in (OpenID Connect).",
+    description = "By which people sign in: by OpenID Connect, or plain OAuth 2.0.",
     responses((status = 200, description = "Providers.", body = Page<IdentityProvider>)))]
 pub(crate) async fn list_providers(State(api): State<Api>, caller: Caller, asked: Asked) -> Reply {
     let query = asked.list(&PROVIDERS)?;
@@ -205,6 +251,7 @@ pub(crate) async fn create_provider(
     let NewProvider { name, display_name, issuer, client_id, secret, scopes, .. } = new;
     let (algorithms, group_claim) = (new.algorithms, new.group_claim);
     let (allowed_groups, enabled, sign_out_there) = (new.allowed_groups, new.enabled, new.sign_out_there);
+    let oauth = new.oauth.map(OAuthText::from);
     let text = ProviderText {
         display_name,
         issuer,
@@ -216,6 +263,7 @@ pub(crate) async fn create_provider(
         allowed_groups,
         enabled,
         sign_out_there,
+        oauth,
     };
     let provider = api.services().create_provider(&caller.ctx, &name, &text).await?;
     let (location, version) = (format!("{}/{}", asked.uri.path(), provider.name), provider.version);

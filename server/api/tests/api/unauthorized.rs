@@ -171,6 +171,9 @@ fn cases() -> Vec<Case> {
         case("create_trust", Tenant(Robot, Update)).body(json!({
             "issuer": "corp", "audience": "x", "conditions": [{ "claim": "sub", "value": "repo:acme/web:*" }],
         })),
+        case("replace_trust", Tenant(Robot, Update)).body(json!({
+            "issuer": "corp", "audience": "x", "conditions": [{ "claim": "sub", "value": "repo:acme/web:*" }],
+        })),
         case("delete_trust", Tenant(Robot, Update)),
         case("exchange_token", Job),
         case("list_actions", SignedIn),

@@ -49,6 +49,9 @@ pub trait CiStore: Send + Sync {
     async fn list_trusts(&self, grant: &Grant<TenantRef>, robot: Uuid) -> Result<Vec<RobotTrust>>;
     /// A new one. `NotFound` when there is no such CI system, or the robot is not the tenant's.
     async fn create_trust(&self, grant: &Grant<TenantRef>, trust: &NewTrust) -> Result<()>;
+    /// Sets all of one but its time, and removes the tokens that it gave. `NotFound` when it is not the robot's, that not the tenant's, or
+    /// there is no such CI system.
+    async fn update_trust(&self, grant: &Grant<TenantRef>, trust: &NewTrust) -> Result<()>;
     /// Removes one, and the tokens that it gave. `NotFound` when it is not the robot's, or that not the tenant's.
     async fn delete_trust(&self, grant: &Grant<TenantRef>, robot: Uuid, id: Uuid) -> Result<()>;
 

@@ -32,6 +32,8 @@ pub struct SecondStep {
 /// Second factors. Whoever may ask for a person's is for the services to say.
 #[async_trait]
 pub trait SecondFactors: Send + Sync {
+    /// Somebody's, and whose: for who wants to know whether the key opens it.
+    async fn any_authenticator(&self) -> Result<Option<(Uuid, Authenticator)>>;
     /// A person's authenticator.
     async fn find_authenticator(&self, user: Uuid) -> Result<Option<Authenticator>>;
     /// Adds one; whether it is the person's first second factor, with which these recovery codes come. `AlreadyExists` when the person

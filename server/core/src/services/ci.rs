@@ -19,6 +19,7 @@ use super::{
     providers::issuer_url,
 };
 use crate::{
+    authz::{Grant, TenantRef},
     ci::{Mismatch, check, choose, said_issuer, shown},
     ctx::OpCtx,
     error::{Error, Result},
@@ -52,6 +53,14 @@ fn alike(error: Error) -> Error {
         return Error::new(ErrorCode::Unauthenticated, error.message().to_owned()).caused_by(error);
     }
     error
+}
+
+/// What the audit log says of a trust.
+fn told(trust: &RobotTrust) -> Value {
+    json!({
+        "trust": trust.id, "issuer": trust.issuer_url, "audience": trust.audience, "conditions": trust.conditions,
+        "minutes": trust.minutes,
+    })
 }
 
 /// When a token of a job ends, as it says.
@@ -131,36 +140,66 @@ impl Services {
     ) -> Result<RobotTrust> {
         let work = async {
             let (grant, robot) = self.robot_for(ctx, tenant, robot, Action::Update).await?;
-            let known = self.store.list_ci_issuers().await?;
-            let issuer = known.iter().find(|issuer| issuer.name.as_str() == new.issuer.trim());
-            let names = known.iter().map(|issuer| issuer.name.to_string()).collect::<Vec<_>>().join(", ");
-            let unknown = issuer.is_none().then(|| {
-                let message = format!("a platform admin lists the CI systems; there are: {names}");
-                FieldError::new("issuer", "ci_unknown", message).param("known", &names)
-            });
-            let audience = new.audience.trim();
-            let wrong: Vec<FieldError> =
-                unknown.into_iter().chain(check(audience, &new.conditions, new.minutes)).collect();
-            let Some(issuer) = issuer.filter(|_| wrong.is_empty()) else { return Err(Error::invalid(wrong)) };
-            let trust = NewTrust {
-                id: new_id(ctx.now(), &*self.random)?,
-                robot: robot.id,
-                issuer: issuer.name.clone(),
-                audience: audience.to_owned(),
-                conditions: new.conditions.clone(),
-                minutes: new.minutes,
-                created_at: ctx.now(),
-            };
+            let id = new_id(ctx.now(), &*self.random)?;
+            let trust = self.read_trust(ctx, id, robot.id, new).await?;
             self.store.create_trust(&grant, &trust).await?;
-            let made = self.store.list_trusts(&grant, robot.id).await?.into_iter().find(|made| made.id == trust.id);
-            let made = made.ok_or_else(Error::not_found)?;
-            let detail = json!({
-                "trust": made.id, "issuer": made.issuer_url, "audience": made.audience, "conditions": made.conditions,
-                "minutes": made.minutes,
-            });
+            let made = self.find_trust(&grant, robot.id, id).await?;
+            let detail = told(&made);
             Ok(Done::with(made, detail))
         };
         self.audited(ctx, "robot.trust.create", format!("{tenant}/{robot}"), Some(tenant), work).await
+    }
+
+    /// Changes a trust; tokens that it gave stop working at once, as the jobs that got them may be none that come in any more.
+    ///
+    /// # Errors
+    /// As of [`Self::create_trust`].
+    pub async fn update_trust(
+        &self,
+        ctx: &OpCtx,
+        (tenant, robot): (&TenantName, &RobotName),
+        id: Uuid,
+        new: &TrustText,
+    ) -> Result<RobotTrust> {
+        let work = async {
+            let (grant, robot) = self.robot_for(ctx, tenant, robot, Action::Update).await?;
+            let before = self.find_trust(&grant, robot.id, id).await?;
+            let trust = self.read_trust(ctx, id, robot.id, new).await?;
+            self.store.update_trust(&grant, &trust).await?;
+            let after = self.find_trust(&grant, robot.id, id).await?;
+            let detail = json!({ "trust": id, "before": told(&before), "after": told(&after) });
+            Ok(Done::with(after, detail))
+        };
+        self.audited(ctx, "robot.trust.update", format!("{tenant}/{robot}"), Some(tenant), work).await
+    }
+
+    async fn find_trust(&self, grant: &Grant<TenantRef>, robot: Uuid, id: Uuid) -> Result<RobotTrust> {
+        let known = self.store.list_trusts(grant, robot).await?;
+        known.into_iter().find(|known| known.id == id).ok_or_else(Error::not_found)
+    }
+
+    /// All that is wrong at once, or the trust that `text` wants.
+    async fn read_trust(&self, ctx: &OpCtx, id: Uuid, robot: Uuid, text: &TrustText) -> Result<NewTrust> {
+        let known = self.store.list_ci_issuers().await?;
+        let issuer = known.iter().find(|issuer| issuer.name.as_str() == text.issuer.trim());
+        let names = known.iter().map(|issuer| issuer.name.to_string()).collect::<Vec<_>>().join(", ");
+        let unknown = issuer.is_none().then(|| {
+            let message = format!("a platform admin lists the CI systems; there are: {names}");
+            FieldError::new("issuer", "ci_unknown", message).param("known", &names)
+        });
+        let audience = text.audience.trim();
+        let wrong: Vec<FieldError> =
+            unknown.into_iter().chain(check(audience, &text.conditions, text.minutes)).collect();
+        let Some(issuer) = issuer.filter(|_| wrong.is_empty()) else { return Err(Error::invalid(wrong)) };
+        Ok(NewTrust {
+            id,
+            robot,
+            issuer: issuer.name.clone(),
+            audience: audience.to_owned(),
+            conditions: text.conditions.clone(),
+            minutes: text.minutes,
+            created_at: ctx.now(),
+        })
     }
 
     /// Takes a trust back; tokens that it gave stop working at once.

@@ -192,6 +192,32 @@ async fn what_is_taken_back_ends_at_once() {
 }
 
 #[tokio::test]
+async fn a_trust_is_changed() {
+    let s = Scene::new().await;
+    let (services, ada, dave) = (&s.world.services, s.world.ctx("ada").await, s.world.ctx("dave").await);
+    let alive = async |token: &str| services.authenticate_token(s.world.system().now(), token).await.unwrap().is_some();
+    let token = s.come(&s.job(json!({ "jti": "a" }))).await.unwrap();
+    let before = services.list_trusts(&ada, &s.shop, &s.robot).await.unwrap().remove(0);
+    let main = TrustText { minutes: 5, ..trust(&[("sub", "repo:acme/web:*"), ("ref", "refs/heads/main")]) };
+    let change = async |who: &crate::OpCtx, id, text: &TrustText| {
+        services.update_trust(who, (&s.shop, &s.robot), id, text).await
+    };
+    assert_eq!(change(&dave, before.id, &main).await.unwrap_err().code(), ErrorCode::Forbidden);
+    assert_eq!(change(&ada, uuid::Uuid::nil(), &main).await.unwrap_err().code(), ErrorCode::NotFound);
+    let wide = change(&ada, before.id, &trust(&[("ref", "refs/heads/main")])).await.unwrap_err();
+    assert_eq!(wide.fields()[0].field, "conditions");
+    assert!(alive(&token).await, "what was refused changed nothing");
+    let after = change(&ada, before.id, &main).await.unwrap();
+    assert_eq!((after.id, after.created_at, after.minutes), (before.id, before.created_at, 5));
+    let entry = s.last();
+    let detail = entry.detail.unwrap();
+    assert_eq!((entry.action.as_str(), &detail["before"]["minutes"]), ("robot.trust.update", &before.minutes.into()));
+    assert!(!alive(&token).await, "it was given to a job that may come in no more");
+    assert!(s.come(&s.job(json!({ "jti": "b" }))).await.is_err());
+    assert!(s.come(&s.job(json!({ "jti": "c", "ref": "refs/heads/main" }))).await.is_ok());
+}
+
+#[tokio::test]
 async fn who_says_which_jobs() {
     let s = Scene::new().await;
     let (services, ada, root, dave) =

@@ -54,6 +54,7 @@ pub mod network;
 #[cfg(test)]
 mod node_tests;
 pub mod nodes;
+pub mod oauth;
 pub mod outbox;
 #[cfg(test)]
 mod passkey_tests;

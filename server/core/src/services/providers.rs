@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::{
     Done, Services,
     identity::new_id,
+    oauth::OAuthText,
     people::{label, name},
     roles::known_rights,
 };
@@ -26,7 +27,7 @@ use crate::{
 pub struct ProviderText {
     /// What the button says; the name when empty.
     pub display_name: String,
-    /// Who signs its tokens.
+    /// Who signs its tokens, or an address that stands for who speaks plain OAuth 2.0.
     pub issuer: String,
     /// What it calls Berth.
     pub client_id: String,
@@ -44,6 +45,8 @@ pub struct ProviderText {
     pub enabled: bool,
     /// Whether signing out ends the session there, too.
     pub sign_out_there: bool,
+    /// Where it speaks plain OAuth 2.0.
+    pub oauth: Option<OAuthText>,
 }
 
 /// The issuer, if it is an address at which a provider may be: https, or http on this very machine.
@@ -135,6 +138,7 @@ fn blank(name: ProviderName, now: Timestamp) -> IdentityProvider {
         sign_out_there: true,
         created_at: now,
         version: 1,
+        oauth: None,
     }
 }
 
@@ -162,15 +166,18 @@ impl ProviderText {
         }
         let secret = keep(&mut errors, secret(&self.secret));
         let mut scopes = keep(&mut errors, words("scopes", &self.scopes, 100, visible));
-        scopes.retain(|scope| scope != "openid");
+        // Of OpenID Connect it is always asked for; some that know both want it for plain OAuth 2.0, too.
+        scopes.retain(|scope| self.oauth.is_some() || scope != "openid");
         let algorithms = keep(&mut errors, algorithms(&self.algorithms));
         let claim = keep(&mut errors, words("groupClaim", std::slice::from_ref(&self.group_claim), 100, visible));
         let group_claim = claim.into_iter().next().unwrap_or_else(|| "groups".to_owned());
         let allowed_groups = keep(&mut errors, words("allowedGroups", &self.allowed_groups, 300, line));
+        let oauth = self.oauth.as_ref().map(|oauth| oauth.read(&mut errors));
         if !errors.is_empty() {
             return Err(Error::invalid(errors));
         }
-        let (enabled, sign_out_there) = (self.enabled, self.sign_out_there);
+        // OAuth 2.0 knows no way to end a session.
+        let (enabled, sign_out_there) = (self.enabled, self.sign_out_there && oauth.is_none());
         Ok(IdentityProvider {
             display_name,
             issuer,
@@ -182,6 +189,7 @@ impl ProviderText {
             allowed_groups,
             enabled,
             sign_out_there,
+            oauth,
             ..before
         })
     }
@@ -192,7 +200,7 @@ fn said(provider: &IdentityProvider) -> serde_json::Value {
         "issuer": provider.issuer, "clientId": provider.client_id, "secret": provider.secret, "scopes": provider.scopes,
         "algorithms": provider.algorithms, "groupClaim": provider.group_claim,
         "allowedGroups": provider.allowed_groups, "enabled": provider.enabled,
-        "signOutThere": provider.sign_out_there,
+        "signOutThere": provider.sign_out_there, "oauth": provider.oauth,
     })
 }
 
@@ -269,6 +277,12 @@ impl Services {
             let grant = self.authz.platform(ctx, Resource::SignIn, Action::Update)?;
             let before = self.known_provider(provider).await?;
             let mut after = text.read(before.clone())?;
+            if after.oauth.is_some() != before.oauth.is_some() {
+                // What one calls a person may be what the other calls somebody else.
+                let message =
+                    "OpenID Connect stays OpenID Connect, and OAuth 2.0 stays OAuth 2.0: add another provider";
+                return Err(Error::field(FieldError::new("oauth", "provider_kind", message)));
+            }
             after.version = version.unwrap_or(before.version);
             if after.enabled {
                 self.protocol().probe(&after).await?;

@@ -11,7 +11,7 @@ use super::{
     Services,
     identity::SignedIn,
     people::NewUser,
-    second_factors::{Begun, Entered, Proof, RECOVERY_CODES, Required, STEP, TRIES},
+    second_factors::{Begun, Entered, Proof, RECOVERY_CODES, Required, STEP, TRIES, opens},
 };
 use crate::{
     Actor, OpCtx, Via,
@@ -362,5 +362,7 @@ async fn without_the_key_nothing_is_added_and_recovery_codes_open() {
     let other = Scene { services: none.services.clone().with_second_factors(Some(seal_key()), Required::None), ..none };
     let begun = other.begin("ann").await;
     assert_eq!(code(other.finish(&begun, &other.code(&secret)).await), ErrorCode::Internal, "another key");
+    let (user, app) = other.services.store().any_authenticator().await.unwrap().unwrap();
+    assert!(!opens(&seal_key(), user, &app), "doctor sees that, too");
     other.finish(&begun, codes[0].expose_secret()).await.unwrap();
 }

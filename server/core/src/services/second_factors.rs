@@ -151,6 +151,12 @@ fn place(user: Uuid) -> String {
     format!("authenticator of {user}")
 }
 
+/// Whether a key opens the secret of somebody's app: for `doctor`.
+#[must_use]
+pub fn opens(seal: &SealKey, user: Uuid, app: &Authenticator) -> bool {
+    seal.open(&app.sealed, &place(user)).is_some()
+}
+
 /// A code that is not taken.
 fn refused(code: &'static str, message: &'static str) -> FieldError {
     FieldError::new("code", code, message)

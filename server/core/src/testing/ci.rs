@@ -116,6 +116,26 @@ impl CiStore for FakeStore {
         Ok(())
     }
 
+    async fn update_trust(&self, grant: &Grant<TenantRef>, new: &NewTrust) -> Result<()> {
+        let mut rows = self.rows()?;
+        let issuer = rows.ci.issuers.iter().find(|known| known.name == new.issuer).map(|known| known.issuer.clone());
+        let theirs = rows.is_robot_of(grant.id, new.robot);
+        let mut all = rows.ci.trusts.iter_mut();
+        let found = all.find(|(whose, trust)| theirs && *whose == new.robot && trust.id == new.id);
+        let (Some(issuer_url), Some((_, trust))) = (issuer, found) else { return Err(Error::not_found()) };
+        *trust = RobotTrust {
+            issuer: new.issuer.clone(),
+            issuer_url,
+            audience: new.audience.clone(),
+            conditions: new.conditions.clone(),
+            minutes: new.minutes,
+            ..trust.clone()
+        };
+        let given = rows.ci.given.clone();
+        rows.tokens.retain(|(token, _)| given.get(&token.id) != Some(&new.id));
+        Ok(())
+    }
+
     async fn delete_trust(&self, grant: &Grant<TenantRef>, robot: Uuid, id: Uuid) -> Result<()> {
         let mut rows = self.rows()?;
         let theirs = rows.is_robot_of(grant.id, robot);

@@ -85,6 +85,10 @@ impl AllRows {
 
 #[async_trait]
 impl SecondFactors for FakeStore {
+    async fn any_authenticator(&self) -> Result<Option<(Uuid, Authenticator)>> {
+        Ok(self.rows()?.factors.authenticators.first().cloned())
+    }
+
     async fn find_authenticator(&self, user: Uuid) -> Result<Option<Authenticator>> {
         let rows = self.rows()?;
         Ok(rows.factors.authenticators.iter().find(|(whose, _)| *whose == user).map(|(_, known)| known.clone()))

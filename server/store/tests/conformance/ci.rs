@@ -101,7 +101,7 @@ pub async fn trusts(store: Arc<dyn Store>) {
 }
 
 pub async fn a_job_comes_in_once(store: Arc<dyn Store>) {
-    let (shop, _) = scene(&*store).await;
+    let (shop, bank) = scene(&*store).await;
     let now = at(10);
     let alive = async |number: u8| store.find_token(&digest(number), now).await.unwrap().is_some();
     store.redeem_job(id(60), &digest(90), at(500), &token(1, id(40), "job 1")).await.unwrap();
@@ -116,9 +116,25 @@ pub async fn a_job_comes_in_once(store: Arc<dyn Store>) {
     store.touch_token(id(1), at(70)).await.unwrap();
     assert_eq!(store.list_robots(&shop, now).await.unwrap()[0].last_used_at, Some(at(70)));
 
+    // They end when it is changed, whatever else stays.
+    let mut changed = NewTrust { minutes: 5, audience: "x".to_owned(), ..trust(60, 40, "gitlab") };
+    changed.conditions[0].value = "repo:acme/api:*".to_owned();
+    refused(store.update_trust(&bank, &changed).await, ErrorCode::NotFound);
+    refused(store.update_trust(&shop, &NewTrust { robot: id(41), ..changed.clone() }).await, ErrorCode::NotFound);
+    refused(store.update_trust(&shop, &trust(60, 40, "jenkins")).await, ErrorCode::NotFound);
+    assert!(alive(1).await, "what was refused changed nothing");
+    store.update_trust(&shop, &changed).await.unwrap();
+    let after = store.list_trusts(&shop, id(40)).await.unwrap().remove(0);
+    assert_eq!((after.issuer.as_str(), after.minutes, after.created_at), ("gitlab", 5, at(60)));
+    assert_eq!((after.conditions, after.audience.as_str()), (changed.conditions.clone(), "x"));
+    assert!(!alive(1).await && alive(3).await);
+    store.update_trust(&shop, &trust(60, 40, "github")).await.unwrap();
+    store.redeem_job(id(60), &digest(89), at(500), &token(6, id(40), "job 6")).await.unwrap();
+    assert!(alive(6).await);
+
     // They end with what gave them.
     store.delete_trust(&shop, id(40), id(60)).await.unwrap();
-    assert!(!alive(1).await && alive(3).await);
+    assert!(!alive(6).await && alive(3).await);
     store.create_trust(&shop, &trust(61, 40, "github")).await.unwrap();
     store.redeem_job(id(61), &digest(91), at(500), &token(4, id(40), "job 4")).await.unwrap();
     store.delete_ci_issuer(&platform(), &"github".parse().unwrap()).await.unwrap();
@@ -129,7 +145,7 @@ pub async fn a_job_comes_in_once(store: Arc<dyn Store>) {
     store.create_trust(&shop, &trust(62, 40, "gitlab")).await.unwrap();
     assert_eq!(store.sweep(at(499)).await.unwrap(), 0);
     refused(store.redeem_job(id(62), &digest(91), at(500), &token(5, id(40), "job 5")).await, ErrorCode::AlreadyExists);
-    assert_eq!(store.sweep(at(501)).await.unwrap(), 2);
+    assert_eq!(store.sweep(at(501)).await.unwrap(), 3);
 }
 
 pub async fn one_of_many_jobs_comes_in(store: Arc<dyn Store>) {

@@ -8,7 +8,7 @@ use berth_core::ports::{
 };
 use berth_types::{
     ErrorCode, TenantRole,
-    provider::{GroupRule, Identity, IdentityProvider, SigningAlgorithm},
+    provider::{GroupRule, Identity, IdentityProvider, OAuth, SigningAlgorithm},
 };
 
 use crate::fixture::{add_tenant, add_users, at, digest, id, name, platform, refused, session, user};
@@ -29,6 +29,21 @@ fn provider(number: u128, called: &str) -> IdentityProvider {
         sign_out_there: true,
         created_at: at(1),
         version: 1,
+        oauth: None,
+    }
+}
+
+fn oauth() -> OAuth {
+    let at = |path: &str| format!("https://hub.example.com/{path}");
+    OAuth {
+        authorization_url: at("authorize"),
+        token_url: at("token"),
+        user_url: at("user"),
+        groups_url: Some(at("orgs")),
+        id_field: "id".to_owned(),
+        login_field: "login".to_owned(),
+        name_field: "name".to_owned(),
+        basic_auth: true,
     }
 }
 
@@ -61,6 +76,7 @@ pub async fn providers(store: Arc<dyn Store>) {
     assert_eq!(error.fields()[0].field, "issuer");
 
     let off = IdentityProvider {
+        oauth: Some(oauth()),
         secret: None,
         scopes: Vec::new(),
         allowed_groups: Vec::new(),

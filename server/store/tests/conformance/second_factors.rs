@@ -22,8 +22,10 @@ fn step(number: u8, user: u128, ends: i64) -> SecondStep {
 pub async fn authenticators(store: Arc<dyn Store>) {
     add_users(&*store, &["ann", "bob"]).await;
     assert_eq!(store.find_authenticator(id(1)).await.unwrap(), None);
+    assert_eq!(store.any_authenticator().await.unwrap(), None);
     store.add_authenticator(id(1), &authenticator(), &[digest(1)]).await.unwrap();
     assert_eq!(store.find_authenticator(id(1)).await.unwrap(), Some(authenticator()));
+    assert_eq!(store.any_authenticator().await.unwrap(), Some((id(1), authenticator())));
     assert_eq!(store.find_authenticator(id(2)).await.unwrap(), None);
     let again = store.add_authenticator(id(1), &authenticator(), &[digest(2), digest(3)]).await;
     refused(again, ErrorCode::AlreadyExists);
