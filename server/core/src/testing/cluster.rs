@@ -198,12 +198,6 @@ impl FakeCluster {
         let _ = self.lines.send((namespace.kube_name.clone(), line));
     }
 
-    /// Sets the quota of a namespace and its use.
-    pub fn set_usage(&self, namespace: &NamespaceRef, usage: Vec<UsageRow>) {
-        self.state.lock().usage.insert(namespace.kube_name.to_string(), usage);
-        self.tell(ChangeKind::Usage, &namespace.kube_name, None);
-    }
-
     /// From now on its policies refuse every pod, or take them all.
     pub fn refuse_pods(&self, why: Vec<FieldError>) {
         self.state.lock().refuses = why;
@@ -222,7 +216,7 @@ impl FakeCluster {
         self.state.lock().namespaces.clone()
     }
 
-    fn tell(&self, kind: ChangeKind, namespace: &str, app: Option<&str>) {
+    pub(super) fn tell(&self, kind: ChangeKind, namespace: &str, app: Option<&str>) {
         // Nobody listens: nobody needs to know.
         let _ = self.changes.send(Change { kind, namespace: namespace.into(), app: app.map(Into::into) });
     }

@@ -3,14 +3,14 @@
 use std::{collections::BTreeMap, ops::Range};
 
 use async_trait::async_trait;
-use berth_types::ClusterId;
+use berth_types::{ClusterId, rows::UsageRow};
 use uuid::Uuid;
 
 use super::{FakeCluster, FakeStore};
 use crate::{
     authz::{Grant, NamespaceRef, PlatformRef, TenantRef},
     error::Result,
-    ports::usage::Usages,
+    ports::{cluster::ChangeKind, usage::Usages},
     usage::{Compute, Hour, KEPT, Level, Sample, Slot, Taken, Totals},
 };
 
@@ -61,6 +61,12 @@ fn beside(a: Hour, b: &Hour) -> Hour {
 }
 
 impl FakeCluster {
+    /// Sets the quota of a namespace and its use.
+    pub fn set_usage(&self, namespace: &NamespaceRef, usage: Vec<UsageRow>) {
+        self.state.lock().usage.insert(namespace.kube_name.to_string(), usage);
+        self.tell(ChangeKind::Usage, &namespace.kube_name, None);
+    }
+
     /// What the pods of a namespace ask for and use.
     pub fn set_taken(&self, namespace: &NamespaceRef, taken: Taken) {
         self.state.lock().taken.insert(namespace.kube_name.to_string(), taken);
