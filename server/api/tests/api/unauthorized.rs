@@ -9,14 +9,13 @@ use berth_core::{
         matrix::{allows, covers},
     },
     ports::store::{Account, People as _},
-    testing::FakeRegistrar,
 };
 use berth_types::{Action, PlatformRole, Resource, Right, TenantRole, people::TokenScope};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
     document::{document, operations},
-    fixture::{Site, spec},
+    fixture::Site,
 };
 
 mod alike;

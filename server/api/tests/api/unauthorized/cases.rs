@@ -1,5 +1,6 @@
 //! What each operation needs.
 
+use berth_core::testing::FakeRegistrar;
 use berth_types::{Action, Resource};
 use serde_json::json;
 
