@@ -77,6 +77,9 @@ export async function stopCluster(cluster) {
 /** A real cluster to run on (`cargo xtask test --cluster`) instead of the embedded one. */
 const KUBECONFIG = process.env.BERTH_TEST_KUBECONFIG;
 
+/** Receivers of webhooks run beside the tests. */
+const HOOKS = { BERTH_WEBHOOK_RANGES: '127.0.0.0/8' };
+
 /** There, tests ask apps from this machine and through the nodes, which are no pods: the networks of test clusters. */
 const REACHED_FROM = KUBECONFIG ? { BERTH_TENANTS_REACHED_FROM: 'ingress,172.31.0.0/16' } : {};
 
@@ -117,7 +120,7 @@ export class Portal {
 
   async serve() {
     const cluster = this.cluster ? ['--kubeconfig', this.cluster.kubeconfig] : ['--sim'];
-    this.child = start(['serve', '--listen', `127.0.0.1:${this.port}`, '--data', this.data, ...cluster], { ...REACHED_FROM, ...this.env });
+    this.child = start(['serve', '--listen', `127.0.0.1:${this.port}`, '--data', this.data, ...cluster], { ...REACHED_FROM, ...HOOKS, ...this.env });
     await until('berth serve', this.child, async () => (await fetch(`${this.url}/readyz`)).ok);
   }
 

@@ -350,14 +350,13 @@ async fn people_come_in_by_plain_oauth() {
     assert!(scene.is_in(&mut again, "ada").await);
 
     // An answer counts once, and in the browser that asked.
-    let mut bob = scene.browser();
-    let address = bob.start(&[]).await;
-    let back = bob.at_provider(&address, "bob").await;
-    let stolen = ada.get(&back).await;
-    assert_eq!(to(&stolen), "/sign-in?refused=sign_in_state");
-    bob.get(&back).await;
-    assert!(scene.is_in(&mut bob, "bob").await);
-    assert_eq!(to(&bob.get(&back).await), "/sign-in?refused=sign_in_state");
+    let mut grace = scene.browser();
+    let address = grace.start(&[]).await;
+    let back = grace.at_provider(&address, "grace").await;
+    assert_eq!(to(&scene.browser().get(&back).await), "/sign-in?refused=sign_in_state");
+    grace.get(&back).await;
+    assert!(scene.is_in(&mut grace, "grace").await);
+    assert_eq!(to(&scene.browser().get(&back).await), "/sign-in?refused=sign_in_state");
 
     // What it is, it stays.
     let openid = ProviderText { oauth: None, ..text(oauth) };

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use berth_core::{
     authz::NamespaceRef,
-    ports::pages::{Language, PageResponse},
+    ports::pages::{Fragment, Language, PageRequest, PageResponse, Pages as _},
     services::quotas::Wanted,
     testing::World,
 };
 use berth_types::{PlatformRole, TenantRole, quota::Written, rows::UsageRow};
+use futures::StreamExt as _;
 
 use crate::common::{self, to};
 
@@ -212,4 +213,37 @@ async fn where_nothing_is_limited_there_is_nothing_to_ask_for() {
     assert!(!scene.page("olga", "/t/shop/quota").await.contains("Ask for more quota"));
     let sent = scene.post("olga", NEW, "cluster=local&resources[pods]=5&reason=x").await;
     assert_eq!(sent.status, 422);
+}
+
+#[tokio::test]
+async fn inbox_and_request_follow_by_themselves() {
+    let scene = Scene::new().await;
+    let request = scene.made("dave", "namespace=dev&resources[pods]=14").await;
+    let (dave, root) = (scene.world.ctx("dave").await, scene.world.ctx("root").await);
+    let open = async |ctx, path: &str| {
+        let page = PageRequest { path: path.into(), ..PageRequest::default() };
+        let mut live = common::pages(&scene.world).live(ctx, page).await.unwrap();
+        live.next().await.unwrap().unwrap();
+        live
+    };
+    let mut own = open(&dave, &request).await;
+    let mut inbox = open(&root, "/admin/requests").await;
+    let mut list = open(&dave, LIST).await;
+    let refused = scene.post("root", &request, "do=refuse&comment=Not this month").await;
+    assert_eq!(to(&refused), request);
+    let ticking = async {
+        loop {
+            scene.world.clock.advance(Duration::from_millis(50));
+            tokio::task::yield_now().await;
+        }
+    };
+    let (own, inbox, list) = tokio::select! {
+        (own, inbox, list) = async { tokio::join!(own.next(), inbox.next(), list.next()) } => (own, inbox, list),
+        _ = tokio::time::timeout(Duration::from_secs(30), ticking) => panic!("nothing is told"),
+    };
+    let has = |parts: &[Fragment], id: &str, text: &str| parts.iter().any(|f| f.id == id && f.html.contains(text));
+    let (own, inbox, list) = (own.unwrap().unwrap(), inbox.unwrap().unwrap(), list.unwrap().unwrap());
+    assert!(has(&own, "request-state", "Refused") && has(&own, "request-history", "Not this month"), "{own:?}");
+    assert!(has(&inbox, "requests-rows", "Refused"), "{inbox:?}");
+    assert!(has(&list, "requests-rows", "Refused"), "{list:?}");
 }

@@ -1,7 +1,7 @@
 //! Why an app is not well, how we know, and what mends it.
 
 use berth_types::{
-    Cause, CauseCode, Quantity,
+    Cause, CauseCode, Quantity, QuotaKey,
     app_status::EvidenceKind,
     rows::{AppView, RevisionRow},
     text::printable,
@@ -17,6 +17,9 @@ use crate::{
 
 /// Most lines of the difference that are shown here; the revision's own page has all.
 const MOST_LINES: usize = 14;
+
+/// What Berth calls the ResourceQuota that it makes.
+const QUOTA: &str = "berth";
 
 /// Something that mends a cause, as a button.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +40,8 @@ pub enum Fix {
     Yaml,
     /// Want fewer pods.
     Scale,
+    /// Ask for another quota.
+    Quota,
     /// Read what it printed before it ended.
     Logs,
     /// Read what the cluster says.
@@ -55,7 +60,8 @@ pub fn fixes(code: CauseCode, back: Option<i64>) -> Vec<Fix> {
         CrashLoop => &[Fix::Logs, Fix::Environment],
         OutOfMemory => &[Fix::Memory],
         NotReady | ProbeRestarts => &[Fix::Readiness, Fix::Logs],
-        Unschedulable | QuotaExceeded => &[Fix::Scale, Fix::Resources],
+        Unschedulable => &[Fix::Scale, Fix::Resources],
+        QuotaExceeded => &[Fix::Scale, Fix::Resources, Fix::Quota],
         ConfigMissing | Volume | PodRefused | ObjectRefused => &[Fix::Yaml],
         InitFailed => &[Fix::Logs, Fix::Yaml],
         HostNotFound => &[Fix::Environment, Fix::Logs],
@@ -83,6 +89,25 @@ pub fn more_memory(limit: &str) -> Option<String> {
         b if b >= mib => Some(format!("{}Mi", b.div_euclid(mib) + i64::from(b % mib != 0))),
         _ => None,
     }
+}
+
+/// What a pod that the quota refuses lacks, as the form that asks for more takes it; none where another quota than Berth's refuses
+/// it, of which the tenant's has no more to give.
+#[must_use]
+pub fn lacking(cause: &Cause) -> Option<(String, String)> {
+    let param = |name: &str| cause.params.get(name).map(String::as_str);
+    let amount = |name: &str| param(name)?.parse::<Quantity>().ok();
+    if cause.code != CauseCode::QuotaExceeded || param("quota") != Some(QUOTA) {
+        return None;
+    }
+    // An old name of the same.
+    let key = match param("resource")? {
+        "cpu" | "memory" => format!("requests.{}", param("resource")?),
+        other => other.to_owned(),
+    };
+    let parsed: QuotaKey = key.parse().ok()?;
+    let lack = amount("requested")?.plus(amount("used")?).minus(amount("limited")?);
+    (lack > Quantity::ZERO).then(|| (format!("lacking[{key}]"), parsed.write(lack)))
 }
 
 /// The revision that is wanted now and the one before it.
@@ -127,6 +152,7 @@ pub fn view(ui: Ui, head: &Head, revisions: &[RevisionRow]) -> AnyView {
         // Fewer than one is none: that is no way to mend it.
         let single = head.app.spec.components.iter().any(|c| c.name == cause.component && c.wanted() <= 1);
         let all = all.into_iter().filter(|fix| !(single && *fix == Fix::Scale));
+        let all = all.filter(|fix| *fix != Fix::Quota || lacking(cause).is_some());
         all.enumerate().map(|(i, fix)| button(ui, head, cause, fix, i == 0)).collect()
     } else {
         vec![view! { <span class="small muted">{tr::apps::ask_to_fix(l)}</span> }.into_any()]
@@ -225,6 +251,12 @@ fn button(ui: Ui, head: &Head, cause: &Cause, fix: Fix, first: bool) -> AnyView 
         Fix::Scale => {
             (Icon::Scale, tr::apps::fewer_pods(l).to_owned(), at("scale", &[("component", component)], "replicas"))
         }
+        Fix::Quota => {
+            let (name, amount) = lacking(cause).unwrap_or_default();
+            let query = [("namespace", head.spot.namespace.as_str()), (name.as_str(), amount.as_str())];
+            let href = paths::with_query(&paths::quota_request_new(&head.spot.tenant), query);
+            (Icon::Gauge, tr::requests::ask(l).to_owned(), href)
+        }
         Fix::Logs => {
             let query = [("component", component), ("previous", "on")];
             let query = if cause.code == CauseCode::CrashLoop { &query[..] } else { &query[..1] };
@@ -246,7 +278,38 @@ mod tests {
             assert!(fixes(*code, Some(3)).contains(&Fix::Back(3)), "{code}");
         }
         assert_eq!(fixes(CauseCode::ImagePull, Some(3)), [Fix::Back(3), Fix::Image]);
-        assert_eq!(fixes(CauseCode::QuotaExceeded, Some(3)), [Fix::Scale, Fix::Resources, Fix::Back(3)]);
+        assert_eq!(fixes(CauseCode::QuotaExceeded, Some(3)), [Fix::Scale, Fix::Resources, Fix::Quota, Fix::Back(3)]);
+    }
+
+    #[test]
+    fn what_a_quota_lacks_is_asked_for() {
+        for (quota, resource, requested, used, limited, want) in [
+            ("berth", "requests.cpu", "500m", "8", "8", Some(("lacking[requests.cpu]", "500m"))),
+            ("berth", "cpu", "1", "1500m", "2", Some(("lacking[requests.cpu]", "500m"))),
+            ("berth", "pods", "1", "10", "10", Some(("lacking[pods]", "1"))),
+            ("team", "pods", "1", "10", "10", None),
+            ("berth", "pods", "1", "5", "10", None),
+            ("berth", "pods", "one", "10", "10", None),
+            ("berth", "no such key!", "1", "10", "10", None),
+        ] {
+            let params = [
+                ("quota", quota),
+                ("resource", resource),
+                ("requested", requested),
+                ("used", used),
+                ("limited", limited),
+            ];
+            let cause = Cause {
+                code: CauseCode::QuotaExceeded,
+                component: "web".to_owned(),
+                message: String::new(),
+                params: params.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect(),
+                evidence: Vec::new(),
+                since: None,
+            };
+            let want = want.map(|(key, amount)| (key.to_owned(), amount.to_owned()));
+            assert_eq!(lacking(&cause), want, "{quota} {resource} {requested}");
+        }
     }
 
     #[test]

@@ -3,15 +3,15 @@
 use berth_core::{
     Result,
     listing::{Column as ListColumn, Key, Listing},
-    ports::pages::Language,
+    ports::pages::{Fragment, Language},
 };
 use berth_types::{
-    Action, Resource,
+    Action, Resource, TenantName,
     quota::request::{QuotaRequest, RequestState},
 };
 use leptos::prelude::*;
 
-use super::{asked_text, state_word, until};
+use super::{asked_text, fragment, state_word, until};
 use crate::{
     components::{Button, Column, Icon, List, ago, empty, link_button, status, table},
     paths,
@@ -90,57 +90,70 @@ fn chips(l: Language, list: &List<QuotaRequest>, tenants: bool) -> AnyView {
     view! { {states} {chosen} }.into_any()
 }
 
-pub async fn of_tenant(cx: Cx) -> Result<Answer> {
+/// What a list shows.
+struct Model {
+    /// The tenant, and whether the reader may ask; none: those of all.
+    tenant: Option<(TenantName, bool)>,
+    list: List<QuotaRequest>,
+}
+
+async fn load(cx: &Cx) -> Result<Model> {
+    if cx.param("tenant").is_err() {
+        let requests = cx.services.list_all_requests(&cx.ctx).await?;
+        let query = cx.list_query(&["state", "tenant"], "order");
+        let page = LISTING.page(requests, &query)?;
+        return Ok(Model { tenant: None, list: List::of(cx, query, page) });
+    }
     let (grant, _) = cx.services.get_tenant(&cx.ctx, &cx.tenant()?).await?;
     let requests = cx.services.list_requests(&cx.ctx, &grant.name).await?;
     let query = cx.list_query(&["state"], "order");
     let page = LISTING.page(requests, &query)?;
     let may = cx.services.authz().could(&cx.ctx, &grant, Resource::Request, Action::Create);
-    let ui = cx.ui();
-    let l = ui.lang;
-    let list = List::of(&cx, query, page);
-    let new = || link_button(Button::Go, Some(Icon::Plus), tr::requests::ask(l), paths::quota_request_new(&grant.name));
-    let body = if list.page.items.is_empty() {
-        list.empty(l, || {
-            let step = may.then(|| new().into_any());
-            empty(Icon::Gauge, tr::requests::none(l), tr::requests::none_hint(l), step).into_any()
-        })
-    } else {
-        let rows: Vec<_> = list.page.items.iter().map(|request| row(ui, request, false)).collect();
-        view! { {table(columns(l, false), list.sort(), rows)} {list.pager(l)} }.into_any()
-    };
-    let top = (may && list.page.total > 0).then(new);
-    let title = tr::requests::requests(l);
-    let view = view! {
-        <div class="head">
-            <h1>{title}</h1>
-            <p>{tr::requests::what(l)}</p>
-            <div class="do">{top}</div>
-        </div>
-        {list.card(l, "requests", (title, tr::requests::filter(l)), chips(l, &list, false), body)}
-    };
-    let path = paths::quota_requests(&grant.name);
-    let place = Place::Tenant(grant.name.clone(), TenantNav::Quota);
-    Ok(Page::new(title, place, view).crumb(title, path).into())
+    Ok(Model { tenant: Some((grant.name.clone(), may)), list: List::of(cx, query, page) })
 }
 
-pub async fn of_all(cx: Cx) -> Result<Answer> {
-    let requests = cx.services.list_all_requests(&cx.ctx).await?;
-    let query = cx.list_query(&["state", "tenant"], "order");
-    let page = LISTING.page(requests, &query)?;
+fn new(l: Language, tenant: &TenantName) -> AnyView {
+    link_button(Button::Go, Some(Icon::Plus), tr::requests::ask(l), paths::quota_request_new(tenant)).into_any()
+}
+
+fn rows(ui: Ui, m: &Model) -> AnyView {
+    let (l, list, tenants) = (ui.lang, &m.list, m.tenant.is_none());
+    if list.page.items.is_empty() {
+        return list.empty(l, || {
+            let step = m.tenant.as_ref().filter(|(_, may)| *may).map(|(tenant, _)| new(l, tenant));
+            let hint = if tenants { tr::requests::none_admin(l) } else { tr::requests::none_hint(l) };
+            empty(Icon::Gauge, tr::requests::none(l), hint, step).into_any()
+        });
+    }
+    let rows: Vec<_> = list.page.items.iter().map(|request| row(ui, request, tenants)).collect();
+    view! { {table(columns(l, tenants), list.sort(), rows)} {list.pager(l)} }.into_any()
+}
+
+/// The parts that move, of both lists.
+pub async fn live(cx: Cx) -> Result<Vec<Fragment>> {
+    let m = load(&cx).await?;
+    let ui = cx.ui();
+    let chips = chips(ui.lang, &m.list, m.tenant.is_none());
+    Ok(vec![fragment("requests-chips", chips), fragment("requests-rows", rows(ui, &m))])
+}
+
+pub async fn page(cx: Cx) -> Result<Answer> {
+    let m = load(&cx).await?;
     let ui = cx.ui();
     let l = ui.lang;
-    let list = List::of(&cx, query, page);
-    let body = if list.page.items.is_empty() {
-        list.empty(l, || empty(Icon::Gauge, tr::requests::none(l), tr::requests::none_admin(l), None).into_any())
-    } else {
-        let rows: Vec<_> = list.page.items.iter().map(|request| row(ui, request, true)).collect();
-        view! { {table(columns(l, true), list.sort(), rows)} {list.pager(l)} }.into_any()
-    };
+    let tenants = m.tenant.is_none();
+    let top = m.tenant.as_ref().filter(|(_, may)| *may && m.list.page.total > 0).map(|(tenant, _)| new(l, tenant));
     let title = tr::requests::requests(l);
+    let what = if tenants { tr::requests::inbox_what(l) } else { tr::requests::what(l) };
     let view = view! {
-        <div class="head"><h1>{title}</h1><p>{tr::requests::inbox_what(l)}</p></div>
-        {list.card(l, "requests", (title, tr::requests::filter(l)), chips(l, &list, true), body)}
+        <div class="head"><h1>{title}</h1><p>{what}</p><div class="do">{top}</div></div>
+        {m.list.card(l, "requests", (title, tr::requests::filter(l)), chips(l, &m.list, tenants), rows(ui, &m))}
     };
-    Ok(Page::new(title, Place::Admin(AdminNav::Requests), view).into())
+    Ok(match m.tenant {
+        Some((tenant, _)) => {
+            let path = paths::quota_requests(&tenant);
+            Page::new(title, Place::Tenant(tenant, TenantNav::Quota), view).crumb(title, path).into()
+        }
+        None => Page::new(title, Place::Admin(AdminNav::Requests), view).into(),
+    })
 }

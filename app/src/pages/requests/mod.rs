@@ -1,7 +1,7 @@
 //! Requests for another quota: the form that asks, a request with its evidence and what was done, the lists of a tenant and of
 //! the platform, and loans.
 
-use berth_core::ports::pages::{Access, Language};
+use berth_core::ports::pages::{Access, Fragment, Language};
 use berth_types::{
     Quantity,
     quota::request::{LoanStage, QuotaLoan, QuotaRequest, RequestState, Terms},
@@ -24,13 +24,21 @@ mod one;
 
 /// The pages of this area.
 pub const ENTRIES: &[Entry] = &[
-    Entry::page("/t/{tenant}/quota/requests", Access::Tenant, |cx| lists::of_tenant(cx).boxed()),
+    Entry::page("/t/{tenant}/quota/requests", Access::Tenant, |cx| lists::page(cx).boxed())
+        .live(|cx| lists::live(cx).boxed()),
     Entry::page("/t/{tenant}/quota/requests/new", Access::Tenant, |cx| ask::page(cx, None).boxed())
         .form(|cx| ask::send(cx).boxed()),
     Entry::page("/t/{tenant}/quota/requests/{request}", Access::Tenant, |cx| one::page(cx, None).boxed())
-        .form(|cx| one::decide(cx).boxed()),
-    Entry::page(paths::ADMIN_REQUESTS, Access::Platform, |cx| lists::of_all(cx).boxed()),
+        .form(|cx| one::decide(cx).boxed())
+        .live(|cx| one::live(cx).boxed()),
+    Entry::page(paths::ADMIN_REQUESTS, Access::Platform, |cx| lists::page(cx).boxed())
+        .live(|cx| lists::live(cx).boxed()),
 ];
+
+/// A part of a page that moves.
+fn fragment(id: &str, view: AnyView) -> Fragment {
+    Fragment { id: id.to_owned(), html: view.to_html() }
+}
 
 /// Tone and word of a state.
 #[must_use]

@@ -2,7 +2,7 @@
 
 use berth_core::{
     Error, Result,
-    ports::pages::Language,
+    ports::pages::{Fragment, Language},
     services::requests::{Decision, Deed},
 };
 use berth_types::{
@@ -12,7 +12,7 @@ use berth_types::{
 use jiff::Timestamp;
 use leptos::prelude::*;
 
-use super::{asked_text, state_word, terms_text, until};
+use super::{asked_text, fragment, state_word, terms_text, until};
 use crate::{
     components::{
         Button, Field, Form, Tone, ago, button, card, exactly, field, form::summary, hidden, note, on, status, tag,
@@ -73,17 +73,31 @@ pub async fn page(cx: Cx, refused: Option<Form>) -> Result<Answer> {
     Ok(page.crumb(tr::requests::requests(cx.lang()), list).crumb(title, href).status(status).into())
 }
 
+/// How it stands.
+fn standing(ui: Ui, request: &QuotaRequest) -> AnyView {
+    let (tone, word) = state_word(ui.lang, request.state);
+    view! { {status(tone, word)} " " {until(ui, &request.ask.terms)} }.into_any()
+}
+
+/// The parts that move. Forms stay: what is typed must not vanish, and what somebody else decided meanwhile is said when it is sent.
+pub async fn live(cx: Cx) -> Result<Vec<Fragment>> {
+    let id = cx.param("request")?.parse().map_err(|_| Error::not_found())?;
+    let request = cx.services.get_request(&cx.ctx, &cx.tenant()?, id).await?;
+    let ui = cx.ui();
+    let (state, history) = (standing(ui, &request), history(ui, &request));
+    Ok(vec![fragment("request-state", state), fragment("request-history", history)])
+}
+
 fn view(ui: Ui, m: &Model) -> AnyView {
     let l = ui.lang;
     let request = &m.request;
-    let (tone, word) = state_word(l, request.state);
     let findings: Vec<_> = request.ask.findings.iter().map(|e| view! { <li>{tr::field_error(l, e)}</li> }).collect();
     let findings = (request.state.is_open() && !findings.is_empty())
         .then(|| note(Tone::Info, view! { <p>{tr::requests::why_waits(l)}</p><ul>{findings}</ul> }.into_any()));
     view! {
         <div class="head">
             <h1>{asked_text(l, request)}</h1>
-            <p>{status(tone, word)} " " {until(ui, &request.ask.terms)}</p>
+            <p id="request-state">{standing(ui, request)}</p>
         </div>
         <div class="cols">
             <div class="stack">
@@ -93,7 +107,7 @@ fn view(ui: Ui, m: &Model) -> AnyView {
                 {decision(ui, m)}
                 {evidence(ui, request)}
             </div>
-            <div class="stack">{asked(ui, request)}{history(ui, request)}</div>
+            <div class="stack">{asked(ui, request)}<div id="request-history">{history(ui, request)}</div></div>
         </div>
     }
     .into_any()

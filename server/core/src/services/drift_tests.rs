@@ -56,7 +56,7 @@ async fn what_was_changed_by_hand_is_shown_and_audited() {
     scene.drift(policy(DriftKind::Changed, Some("kubectl-edit"))).await;
     assert_eq!(scene.seen().await, [(DriftKind::Changed, Some("kubectl-edit".to_owned()), 1)]);
     let object = serde_json::json!([{ "object": "NetworkPolicy berth-deny", "kind": "changed", "by": "kubectl-edit" }]);
-    assert_eq!(scene.audited(), [object.clone()]);
+    assert_eq!(scene.audited(), [object]);
 
     // A tool that does it again and again is counted, and fills no log.
     scene.world.clock.advance(Duration::from_mins(1));
