@@ -7,6 +7,7 @@ mod announcements;
 mod around;
 mod clusters;
 mod common;
+mod drift;
 mod factors;
 mod kubectl;
 mod life;

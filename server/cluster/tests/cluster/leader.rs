@@ -99,7 +99,8 @@ async fn another_goes_on_where_one_was_killed() {
 async fn people_learn_that_nobody_works_on_the_cluster() {
     let harbour = Harbour::new().await;
     // Held by a Berth with another database, for which nobody here may step in.
-    let now = harbour.berth().now().to_string();
+    // MicroTime wants all six digits.
+    let now = format!("{:.6}", harbour.berth().now());
     let body = json!({
         "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
         "metadata": {"name": "berth-controller", "namespace": "kube-system",
