@@ -123,6 +123,7 @@ impl Portal {
 
         let options = berth_oidc::Options { secrets: settings.provider_secrets.clone() };
         let protocol = Arc::new(Oidc::new(clock.clone(), options).context("the way to identity providers")?);
+        let guard = settings.webhook_guard()?;
         let services = Services::new(store, clusters.clone(), clock, Arc::new(SystemRandom), settings.limits())
             .with_registrar(clusters.clone())
             .with_protocol(protocol.clone())
@@ -134,8 +135,8 @@ impl Portal {
             .with_surroundings(settings.surroundings(link.own_namespace.as_deref())?)
             .with_notices(Arc::new(notices::Logged))
             .with_hooks(Hooks {
-                sender: Arc::new(hooks::Posts::new(settings.webhook_guard()?).context("the way to webhooks")?),
-                guard: settings.webhook_guard()?,
+                sender: Arc::new(hooks::Posts::new(guard.clone()).context("the way to webhooks")?),
+                guard,
                 site: settings.public_url.clone(),
             });
         services.sync_clusters().await.context("the clusters that were registered")?;

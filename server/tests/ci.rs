@@ -1,17 +1,18 @@
 //! A CI job's token, really signed, over HTTP: an issuer that listens on loopback, the portal whole over its router.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+#[path = "support/people.rs"]
+mod people;
+
 use axum::{Router, body::Body, routing::get};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use berth::{config, serve::Portal};
-use berth_core::{
-    OpCtx,
-    services::{ci::TrustText, people::NewUser, robots::RobotText},
-};
+use berth_core::services::{ci::TrustText, robots::RobotText};
 use berth_types::{PlatformRole, TenantRole, ci::Condition};
 use http::{Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use metrics_exporter_prometheus::PrometheusBuilder;
+use people::{nobody, person};
 use ring::{
     rand::SystemRandom,
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair},
@@ -92,19 +93,8 @@ async fn a_job_comes_in_as_a_robot_without_a_stored_secret() {
     let settings = config::load(&flags).unwrap();
     let portal = Portal::start(&settings, PrometheusBuilder::new().build_recorder().handle()).await.unwrap();
     let services = portal.services.clone();
-    let system = OpCtx::system(services.clock().clone(), "test");
-    let new = NewUser {
-        name: "root".into(),
-        display_name: String::new(),
-        platform_role: Some(PlatformRole::Admin),
-        password: None,
-    };
-    let (_, password) = services.create_user(&system, &new).await.unwrap();
-    let nobody = OpCtx::anonymous(services.clock().clone(), "test", "192.0.2.1");
-    let first = services.sign_in(&nobody, "root", &password, "test").await.unwrap().session().unwrap();
-    let own = services.as_person(&nobody, first.person);
-    let session = services.change_password(&own, &password, &"correct horse battery".into(), "test").await.unwrap();
-    let root = services.as_person(&nobody, session.person);
+    let (_, session) = person(&services, "root", Some(PlatformRole::Admin)).await;
+    let root = services.as_person(&nobody(&services), session.person);
     let shop = services.create_tenant(&root, "shop", "Shop", None).await.unwrap().name;
     services.create_ci_issuer(&root, "ci", &issuer).await.unwrap();
     let text =

@@ -2,6 +2,9 @@
 //! one process, asked over its router.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+#[path = "support/people.rs"]
+mod people;
+
 use std::time::Duration;
 
 use axum::{
@@ -9,7 +12,7 @@ use axum::{
     http::{Method, Request, StatusCode, header},
 };
 use berth::{config, serve::Portal};
-use berth_core::{OpCtx, services::people::NewUser};
+use berth_core::OpCtx;
 use berth_types::{PlatformRole, TenantRole, people::TokenScope};
 use http_body_util::BodyExt;
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -42,18 +45,7 @@ impl Running {
     /// A person who has chosen a password; a token and a session cookie of theirs.
     async fn person(&self, name: &str, role: Option<PlatformRole>) -> (String, String) {
         let services = &self.portal.services;
-        let new = NewUser { name: name.into(), display_name: String::new(), platform_role: role, password: None };
-        let (user, password) = services.create_user(&self.system(), &new).await.unwrap();
-        let anonymous = OpCtx::anonymous(services.clock().clone(), "test", "192.0.2.1");
-        let first = services.sign_in(&anonymous, name, &password, "test").await.unwrap().session().unwrap();
-        let own = services.as_person(&anonymous, first.person);
-        services.change_password(&own, &password, &"correct horse battery".into(), "test").await.unwrap();
-        let session = services
-            .sign_in(&anonymous, name, &"correct horse battery".into(), "test")
-            .await
-            .unwrap()
-            .session()
-            .unwrap();
+        let (user, session) = people::person(services, name, role).await;
         let (_, token) = services
             .create_token_for(&self.system(), &user.name, "test", TokenScope::default(), Duration::from_hours(1))
             .await

@@ -2,16 +2,19 @@
 //! its router, a browser's cookies and redirects between them.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+#[path = "support/people.rs"]
+mod people;
 #[path = "support/provider.rs"]
 mod provider;
 
 use berth::{config, serve::Portal};
 use berth_core::{
     OpCtx,
-    services::{oauth::OAuthText, people::NewUser, providers::ProviderText},
+    services::{oauth::OAuthText, providers::ProviderText},
 };
 use berth_types::{PlatformRole, ProviderName, TenantRole, UserName};
 use metrics_exporter_prometheus::PrometheusBuilder;
+use people::{nobody, person};
 use provider::{Browser, CLIENT, PORTAL, Provider, SECRET, to};
 use secrecy::ExposeSecret as _;
 
@@ -44,26 +47,9 @@ impl Scene {
         let metrics = PrometheusBuilder::new().build_recorder().handle();
         let portal = Portal::start(&settings, metrics).await.unwrap();
         let services = &portal.services;
-        let system = OpCtx::system(services.clock().clone(), "test");
-        let new = NewUser {
-            name: "root".into(),
-            display_name: String::new(),
-            platform_role: Some(PlatformRole::Admin),
-            password: None,
-        };
-        let (_, password) = services.create_user(&system, &new).await.unwrap();
-        let nobody = OpCtx::anonymous(services.clock().clone(), "test", "192.0.2.1");
-        let first = services.sign_in(&nobody, "root", &password, "test").await.unwrap().session().unwrap();
-        let own = services.as_person(&nobody, first.person);
-        services.change_password(&own, &password, &"correct horse battery".into(), "test").await.unwrap();
-        let session = services
-            .sign_in(&nobody, "root", &"correct horse battery".into(), "test")
-            .await
-            .unwrap()
-            .session()
-            .unwrap();
+        let (_, session) = person(services, "root", Some(PlatformRole::Admin)).await;
         let root_cookie = session.secret.expose_secret().to_owned();
-        let root = services.as_person(&nobody, session.person);
+        let root = services.as_person(&nobody(services), session.person);
         services.create_tenant(&root, "shop", "Shop", None).await.unwrap();
         let text = ProviderText {
             display_name: "Corp".to_owned(),

@@ -1,6 +1,9 @@
 //! Webhooks over HTTP: a receiver that listens on loopback, the portal whole with its outbox.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+#[path = "support/people.rs"]
+mod people;
+
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
@@ -9,12 +12,10 @@ use std::{
 use axum::{Router, body::Bytes, extract::State, http::HeaderMap, routing::post};
 use base64::{Engine as _, prelude::BASE64_STANDARD as BASE64};
 use berth::{config, serve::Portal};
-use berth_core::{
-    OpCtx,
-    services::{people::NewUser, webhooks::HookText},
-};
+use berth_core::{OpCtx, services::webhooks::HookText};
 use berth_types::{PlatformRole, webhook::DeliveryState};
 use metrics_exporter_prometheus::PrometheusBuilder;
+use people::{nobody, person};
 use ring::hmac;
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
@@ -47,19 +48,8 @@ async fn portal(data: &std::path::Path) -> (Portal, OpCtx) {
     let settings = config::load(&flags).unwrap();
     let portal = Portal::start(&settings, PrometheusBuilder::new().build_recorder().handle()).await.unwrap();
     let services = portal.services.clone();
-    let system = OpCtx::system(services.clock().clone(), "test");
-    let new = NewUser {
-        name: "root".into(),
-        display_name: String::new(),
-        platform_role: Some(PlatformRole::Admin),
-        password: None,
-    };
-    let (_, password) = services.create_user(&system, &new).await.unwrap();
-    let nobody = OpCtx::anonymous(services.clock().clone(), "test", "192.0.2.1");
-    let first = services.sign_in(&nobody, "root", &password, "test").await.unwrap().session().unwrap();
-    let own = services.as_person(&nobody, first.person);
-    let session = services.change_password(&own, &password, &"correct horse battery".into(), "test").await.unwrap();
-    let root = services.as_person(&nobody, session.person);
+    let (_, session) = person(&services, "root", Some(PlatformRole::Admin)).await;
+    let root = services.as_person(&nobody(&services), session.person);
     (portal, root)
 }
 

@@ -57,8 +57,6 @@ pub struct Model {
     pub closed: Option<Missing>,
     /// Whether the reader may remove it, or take that back.
     pub may_remove: bool,
-    /// What was not as Berth keeps it.
-    pub drift: Vec<Drift>,
     /// Why nothing in it can be changed.
     pub halt: Option<Halt>,
     /// How fresh that is.
@@ -70,10 +68,8 @@ async fn load(cx: &Cx) -> Result<Model> {
     let overview = cx.services.get_namespace(&cx.ctx, &tenant, &namespace).await?;
     let query = ListQuery { limit: SHOWN, sort: ListQuery::parse_sort("phase,-changed"), ..ListQuery::default() };
     let apps = cx.services.list_apps(&cx.ctx, (&tenant, &namespace), &query).await?.page.items;
-    let drift = cx.services.namespace_drift(&cx.ctx, &tenant, &namespace).await?;
     let grant = &overview.namespace;
     Ok(Model {
-        drift,
         tenant: tenant.to_string(),
         name: namespace.to_string(),
         kube_name: grant.kube_name.to_string(),
@@ -90,9 +86,10 @@ async fn load(cx: &Cx) -> Result<Model> {
 
 async fn page(cx: Cx) -> Result<Answer> {
     let model = load(&cx).await?;
+    let drift = cx.services.namespace_drift(&cx.ctx, &cx.tenant()?, &cx.namespace()?).await?;
     let place = Place::Namespace(cx.tenant()?, cx.namespace()?, NamespaceNav::Overview);
     let (title, freshness) = (model.name.clone(), model.freshness.clone());
-    Ok(Page::new(title, place, view(cx.ui(), model)).fresh(freshness).into())
+    Ok(Page::new(title, place, view(cx.ui(), model, &drift)).fresh(freshness).into())
 }
 
 async fn live(cx: Cx) -> Result<Vec<Fragment>> {
@@ -107,8 +104,8 @@ async fn live(cx: Cx) -> Result<Vec<Fragment>> {
     ])
 }
 
-/// The page.
-pub fn view(ui: Ui, m: Model) -> impl IntoView + 'static {
+/// The page; `drift` is what was not as Berth keeps it.
+pub fn view(ui: Ui, m: Model, drift: &[Drift]) -> impl IntoView + use<> {
     let l = ui.lang;
     let deploy = (m.may_create && !m.apps.is_empty())
         .then(|| link_button(Button::Go, Some(Icon::Plus), tr::shell::deploy(l), paths::app_new(&m.tenant, &m.name)));
@@ -127,10 +124,10 @@ pub fn view(ui: Ui, m: Model) -> impl IntoView + 'static {
             <span class="state" id="ns-state">{glance(ui, &m.summary)}</span>
             <div class="do">{kubectl}{out}{deploy}{closed}</div>
         </div>
-        {drift::refused(ui, &m.drift)}
+        {drift::refused(ui, drift)}
         {limits}
         <section class="card" id="ns-apps" aria-label=tr::common::apps(l)>{apps(ui, &m)}</section>
-        {drift::mended(ui, &m.drift)}
+        {drift::mended(ui, drift)}
     }
 }
 

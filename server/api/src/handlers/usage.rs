@@ -1,8 +1,8 @@
 //! What namespaces and tenants took and used over time.
 
 use axum::extract::State;
-use berth_core::{Error, usage::Window};
-use berth_types::{ClusterId, FieldError, usage::UsageHistory};
+use berth_core::{Error, ports::clusters::unknown, usage::Window};
+use berth_types::{ClusterId, usage::UsageHistory};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
@@ -67,10 +67,7 @@ pub(crate) async fn get_tenant_history(
     asked: Asked,
 ) -> Reply {
     asked.only(&["cluster", "from", "to", "step"])?;
-    let cluster = asked.one("cluster")?.map(str::parse::<ClusterId>).transpose().map_err(|_| {
-        let error = FieldError::new("cluster", "cluster_unknown", "there is no such cluster");
-        Error::field(error.param("value", asked.one("cluster").ok().flatten().unwrap_or_default()))
-    })?;
+    let cluster = asked.one("cluster")?.map(|id| id.parse::<ClusterId>().map_err(|_| unknown(id))).transpose()?;
     let window = window(&asked, &caller)?;
     let looked = api.services().tenant_history(&caller.ctx, &place.tenant, cluster.as_ref(), window).await?;
     Ok(reply::tagged(&asked, &looked.history())?)

@@ -1,6 +1,6 @@
 //! Rows of clusters, and what connects with them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Display};
 
 use async_trait::async_trait;
 use berth_types::{
@@ -59,7 +59,7 @@ pub fn closed(id: &ClusterId) -> Error {
 
 /// A cluster that is not there (any more).
 #[must_use]
-pub fn unknown(id: &ClusterId) -> Error {
+pub fn unknown(id: impl Display) -> Error {
     let message = "there is no such cluster";
     Error::field(FieldError::new("cluster", "cluster_unknown", message).param("value", id))
 }

@@ -12,11 +12,12 @@ use super::{
     identity::SignedIn,
     passkeys::{NewPasskey, PASSKEYS, Waiting},
     people::NewUser,
+    second_factor_tests::{code, why},
     second_factors::{Begun, Entered, Proof, RECOVERY_CODES, Required, STEP, TRIES},
 };
 use crate::{
     OpCtx,
-    error::{Error, Result},
+    error::Result,
     testing::{Authenticator, World, seal_key},
     webauthn::{Site, Unavailable},
 };
@@ -126,17 +127,6 @@ impl Scene {
         let now = self.services.clock().now();
         self.services.authenticate_session(now, session.secret.expose_secret()).await.unwrap().is_some()
     }
-}
-
-#[track_caller]
-fn why<T>(result: Result<T>) -> String {
-    let error = result.err().unwrap();
-    error.fields().first().map_or_else(|| error.code().to_string(), |field| field.code.clone())
-}
-
-#[track_caller]
-fn code<T>(result: Result<T>) -> ErrorCode {
-    result.err().as_ref().map(Error::code).unwrap()
 }
 
 #[tokio::test]

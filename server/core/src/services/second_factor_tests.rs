@@ -117,13 +117,13 @@ fn entry(actor: &str, action: &str, outcome: &str) -> (String, String, String) {
 }
 
 #[track_caller]
-fn why<T>(result: Result<T>) -> String {
+pub(super) fn why<T>(result: Result<T>) -> String {
     let error = result.err().unwrap();
     error.fields().first().map_or_else(|| error.code().to_string(), |field| field.code.clone())
 }
 
 #[track_caller]
-fn code<T>(result: Result<T>) -> ErrorCode {
+pub(super) fn code<T>(result: Result<T>) -> ErrorCode {
     result.err().as_ref().map(Error::code).unwrap()
 }
 

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::{
     fixture::{add_tenant, add_users, at, id, name, namespace, refused},
-    namespace_roles::place,
+    namespace_roles::granted,
 };
 
 /// `shop` of ann's with `dev`, where bob looks, and `bank` of bob's.
@@ -29,7 +29,7 @@ async fn scene(store: &dyn Store) -> [Place; 3] {
     let dev = namespace(20, "shop", "dev");
     store.create_namespace(&shop, &dev).await.unwrap();
     store.set_member(&shop, &name("bob"), Viewer, at(1)).await.unwrap();
-    let dev = place(&shop, &dev);
+    let dev = granted(&shop, &dev);
     let grant = |tenant: &Grant<TenantRef>| Grant::unchecked((**tenant).clone(), Resource::Access, Action::Create);
     [Place::Tenant(grant(&shop)), Place::Namespace(dev), Place::Tenant(grant(&bank))]
 }

@@ -14,21 +14,10 @@ use berth_types::{
     drift::{Drift, DriftKind},
 };
 
-use crate::fixture::{add_tenant, add_users, at, id, namespace, platform};
+use crate::fixture::{add_tenant, add_users, at, id, namespace, place, platform};
 
-fn place(shop: &TenantRef, number: u128, name: &str) -> Grant<NamespaceRef> {
-    let row = namespace(number, "shop", name);
-    let place = NamespaceRef {
-        tenant: shop.clone(),
-        id: row.id,
-        name: row.name,
-        cluster: row.cluster,
-        kube_name: row.kube_name.into(),
-        given: None,
-        rights: Default::default(),
-        halt: None,
-    };
-    Grant::unchecked(place, Resource::Namespace, Action::Read)
+fn granted(shop: &TenantRef, number: u128, name: &str) -> Grant<NamespaceRef> {
+    Grant::unchecked(place(shop, &namespace(number, "shop", name)), Resource::Namespace, Action::Read)
 }
 
 fn drifted(object: &str, kind: DriftKind, by: Option<&str>) -> Drifted {
@@ -41,7 +30,7 @@ pub async fn drift_is_counted(store: Arc<dyn Store>) {
     for (number, name) in [(21, "dev"), (22, "prod")] {
         store.create_namespace(&shop, &namespace(number, "shop", name)).await.unwrap();
     }
-    let (grant, dev, prod) = (platform(), place(&shop, 21, "dev"), place(&shop, 22, "prod"));
+    let (grant, dev, prod) = (platform(), granted(&shop, 21, "dev"), granted(&shop, 22, "prod"));
     let changed = drifted("NetworkPolicy berth-deny", DriftKind::Changed, Some("kubectl-edit"));
     let gone = drifted("NetworkPolicy berth-deny", DriftKind::Missing, None);
     store.note_drift(&grant, dev.id, std::slice::from_ref(&changed), at(100)).await.unwrap();

@@ -1,7 +1,7 @@
 //! What the cases are made of.
 
 use berth_core::{
-    authz::{Grant, PlatformRef, TenantRef},
+    authz::{Grant, NamespaceRef, PlatformRef, TenantRef},
     error::{Error, Result},
     ports::store::{Account, Digest, NewSession, NewToken, Store},
 };
@@ -113,6 +113,20 @@ pub fn grant(tenant: &Tenant) -> Grant<TenantRef> {
         halt: None,
     };
     Grant::unchecked(reference, Resource::Tenant, Action::Update)
+}
+
+/// A namespace as it is found for somebody who was given nothing there.
+pub fn place(tenant: &TenantRef, row: &Namespace) -> NamespaceRef {
+    NamespaceRef {
+        tenant: tenant.clone(),
+        id: row.id,
+        name: row.name.clone(),
+        cluster: row.cluster.clone(),
+        kube_name: row.kube_name.as_str().into(),
+        given: None,
+        rights: Default::default(),
+        halt: None,
+    }
 }
 
 pub fn platform() -> Grant<PlatformRef> {

@@ -11,25 +11,15 @@ use berth_types::{
     life::{Halt, HaltKind, Mark},
 };
 
-use crate::fixture::{add_tenant, add_users, at, id, namespace, platform, refused};
+use crate::fixture::{add_tenant, add_users, at, id, namespace, place, platform, refused};
 
 fn mark(reason: &str, until: Option<i64>) -> Mark {
     Mark { at: at(5), by: "root".to_owned(), reason: reason.to_owned(), until: until.map(at) }
 }
 
-fn place(tenant: &Grant<TenantRef>, number: u128) -> Grant<NamespaceRef> {
+fn granted(tenant: &Grant<TenantRef>, number: u128) -> Grant<NamespaceRef> {
     let row = namespace(number, tenant.name.as_str(), "dev");
-    let place = NamespaceRef {
-        tenant: (**tenant).clone(),
-        id: row.id,
-        name: row.name,
-        cluster: row.cluster,
-        kube_name: row.kube_name.as_str().into(),
-        given: None,
-        rights: Default::default(),
-        halt: None,
-    };
-    Grant::unchecked(place, Resource::Namespace, Action::Delete)
+    Grant::unchecked(place(tenant, &row), Resource::Namespace, Action::Delete)
 }
 
 /// What halts the tenant, and its namespace `dev` as each finder tells it.
@@ -66,14 +56,14 @@ pub async fn marks(store: Arc<dyn Store>) {
     assert_eq!(halts(&*store, &shop).await, (suspended.clone(), suspended.clone()));
     assert_eq!(halts(&*store, &bank).await, (None, None), "another tenant's");
 
-    store.set_namespace_leaving(&place(&shop, 20), Some(&leaves)).await.unwrap();
-    refused(store.set_namespace_leaving(&place(&shop, 20), Some(&leaves)).await, ErrorCode::Conflict);
+    store.set_namespace_leaving(&granted(&shop, 20), Some(&leaves)).await.unwrap();
+    refused(store.set_namespace_leaving(&granted(&shop, 20), Some(&leaves)).await, ErrorCode::Conflict);
     assert_eq!(halts(&*store, &shop).await, (suspended.clone(), halt(HaltKind::NamespaceLeaving, &leaves)));
     store.set_tenant_leaving(&shop, Some(&goes)).await.unwrap();
     let gone = halt(HaltKind::TenantLeaving, &goes);
     assert_eq!(halts(&*store, &shop).await, (gone.clone(), gone));
     store.set_tenant_leaving(&shop, None).await.unwrap();
-    store.set_namespace_leaving(&place(&shop, 20), None).await.unwrap();
+    store.set_namespace_leaving(&granted(&shop, 20), None).await.unwrap();
     assert_eq!(halts(&*store, &shop).await, (suspended.clone(), suspended), "as it was before");
     store.set_suspended(&shop, None).await.unwrap();
     assert_eq!(halts(&*store, &shop).await, (None, None));

@@ -15,20 +15,10 @@ use berth_types::{
 use jiff::SignedDuration;
 use uuid::Uuid;
 
-use crate::fixture::{add_tenant, add_users, at, id, name, namespace, platform, refused};
+use crate::fixture::{add_tenant, add_users, at, id, name, namespace, place, platform, refused};
 
-pub fn place(tenant: &Grant<TenantRef>, row: &Namespace) -> Grant<NamespaceRef> {
-    let place = NamespaceRef {
-        tenant: (**tenant).clone(),
-        id: row.id,
-        name: row.name.clone(),
-        cluster: row.cluster.clone(),
-        kube_name: row.kube_name.as_str().into(),
-        given: None,
-        rights: Default::default(),
-        halt: None,
-    };
-    Grant::unchecked(place, Resource::Membership, Action::Update)
+pub fn granted(tenant: &Grant<TenantRef>, row: &Namespace) -> Grant<NamespaceRef> {
+    Grant::unchecked(place(tenant, row), Resource::Membership, Action::Update)
 }
 
 /// `shop` of ann's with `dev` and `prod`, `bank` of bob's with `prod`; cid is nobody anywhere.
@@ -40,7 +30,7 @@ async fn scene(store: &dyn Store) -> (Grant<TenantRef>, [Grant<NamespaceRef>; 3]
     for (tenant, number, called) in [(&shop, 20, "dev"), (&shop, 21, "prod"), (&bank, 22, "prod")] {
         let row = namespace(number, tenant.name.as_str(), called);
         store.create_namespace(tenant, &row).await.unwrap();
-        places.push(place(tenant, &row));
+        places.push(granted(tenant, &row));
     }
     (shop, places.try_into().unwrap())
 }
@@ -124,7 +114,7 @@ pub async fn who_is_in_a_namespace(store: Arc<dyn Store>) {
     store.set_namespace_member(&dev, &name("cid"), Developer, at(9)).await.unwrap();
     assert_eq!(list(&dev).await[2], line("cid developer - developer", 7));
     refused(store.set_namespace_member(&dev, &name("zoe"), Viewer, at(9)).await, ErrorCode::NotFound);
-    let gone = place(&shop, &namespace(29, "shop", "gone"));
+    let gone = granted(&shop, &namespace(29, "shop", "gone"));
     refused(store.set_namespace_member(&gone, &name("cid"), Viewer, at(9)).await, ErrorCode::NotFound);
     let mut foreign = (*dev).clone();
     foreign.tenant.id = id(11);

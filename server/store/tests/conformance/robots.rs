@@ -14,23 +14,10 @@ use berth_types::{
     TenantRole::{self, Admin, Developer, Viewer},
     UserName,
     life::Mark,
-    people::{Namespace, Robot},
+    people::Robot,
 };
 
-use crate::fixture::{add_tenant, add_users, at, digest, id, name, namespace, platform, refused, token};
-
-fn place(tenant: &Grant<TenantRef>, row: &Namespace) -> NamespaceRef {
-    NamespaceRef {
-        tenant: (**tenant).clone(),
-        id: row.id,
-        name: row.name.clone(),
-        cluster: row.cluster.clone(),
-        kube_name: row.kube_name.as_str().into(),
-        given: None,
-        rights: Default::default(),
-        halt: None,
-    }
-}
+use crate::fixture::{add_tenant, add_users, at, digest, id, name, namespace, place, platform, refused, token};
 
 fn robot(number: u128, called: &str, role: TenantRole, namespace: Option<NamespaceRef>) -> NewRobot {
     let created_at = at(i64::try_from(number).unwrap());

@@ -21,7 +21,7 @@ use berth_types::{
 
 use crate::{
     fixture::{add_tenant, add_users, at, digest, id, name, namespace, platform, refused},
-    namespace_roles::place,
+    namespace_roles::granted,
 };
 
 fn role(text: &str) -> RoleName {
@@ -101,7 +101,7 @@ pub async fn who_has_it_may_what_it_says(store: Arc<dyn Store>) {
     assert!(releaser.words().contains("app.update"));
     let releaser = Some(releaser);
     store.set_member(&shop, &name("bob"), own("releaser"), at(1)).await.unwrap();
-    store.set_namespace_member(&place(&shop, &dev), &name("cid"), own("releaser"), at(1)).await.unwrap();
+    store.set_namespace_member(&granted(&shop, &dev), &name("cid"), own("releaser"), at(1)).await.unwrap();
     assert_eq!(rights(&*store, 1).await, (None, None), "an owner's is no role of the tenant's own");
     assert_eq!(rights(&*store, 2).await, (releaser, None));
     assert_eq!(rights(&*store, 3).await, (None, releaser));
@@ -125,7 +125,7 @@ pub async fn what_is_held_stays(store: Arc<dyn Store>) {
     store.create_namespace(&shop, &dev).await.unwrap();
     make(&*store, &shop, "releaser", &["app.update"], &[]).await;
     let releaser = own("releaser");
-    let here = place(&shop, &dev);
+    let here = granted(&shop, &dev);
     store.set_member(&shop, &name("bob"), releaser, at(1)).await.unwrap();
     store.set_namespace_member(&here, &name("cid"), releaser, at(1)).await.unwrap();
     let robot = NewRobot {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use berth_core::{
-    authz::{Grant, NamespaceRef, TenantRef},
+    authz::{Grant, TenantRef},
     ports::store::{Store, TenantPlaces},
 };
 use berth_types::{
@@ -12,7 +12,7 @@ use berth_types::{
     people::Namespace,
 };
 
-use crate::fixture::{add_tenant, add_users, at, grant, id, name, namespace, platform, refused, tenant};
+use crate::fixture::{add_tenant, add_users, at, grant, id, name, namespace, place, platform, refused, tenant};
 
 /// Makes somebody an auditor of the platform.
 async fn auditor(store: &dyn Store, user: &str) {
@@ -206,18 +206,7 @@ pub async fn egress(store: Arc<dyn Store>) {
     store.create_namespace(&bank, &namespace(21, "bank", "dev")).await.unwrap();
     let dev = |tenant: &Grant<TenantRef>, number| {
         let row = namespace(number, tenant.name.as_str(), "dev");
-        let (tenant, kube_name) = ((**tenant).clone(), row.kube_name.as_str().into());
-        let place = NamespaceRef {
-            tenant,
-            id: row.id,
-            name: row.name,
-            cluster: row.cluster,
-            kube_name,
-            given: None,
-            rights: Default::default(),
-            halt: None,
-        };
-        Grant::unchecked(place, Resource::Network, Action::Update)
+        Grant::unchecked(place(tenant, &row), Resource::Network, Action::Update)
     };
     let range = EgressRange {
         cidr: "203.0.113.0/24".parse().unwrap(),

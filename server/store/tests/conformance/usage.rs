@@ -10,7 +10,7 @@ use berth_core::{
 use berth_types::{Action, ClusterId, Resource};
 use uuid::Uuid;
 
-use crate::fixture::{add_tenant, add_users, id, namespace, platform};
+use crate::fixture::{add_tenant, add_users, id, namespace, place, platform};
 
 /// CPU used (none: nobody measured it) and asked for; memory a thousand times as much.
 fn sample(used: Option<i64>, requests: i64) -> Sample {
@@ -54,17 +54,7 @@ impl Scene {
     }
 
     fn place(&self, number: u128) -> Grant<NamespaceRef> {
-        let row = namespace(number, "shop", "dev");
-        let place = NamespaceRef {
-            tenant: (*self.shop).clone(),
-            id: row.id,
-            name: row.name,
-            cluster: row.cluster,
-            kube_name: row.kube_name.into(),
-            given: None,
-            rights: Default::default(),
-            halt: None,
-        };
+        let place = place(&self.shop, &namespace(number, "shop", "dev"));
         Grant::unchecked(place, Resource::Share, Action::Read)
     }
 
