@@ -37,6 +37,29 @@ macro_rules! guest_of {
     };
 }
 
+/// The tenants in which the person `$1` has a role, or in whose namespaces.
+macro_rules! their_tenants {
+    () => {
+        concat!("SELECT tenant_id FROM memberships WHERE user_id = $1 UNION ", guest_of!())
+    };
+}
+
+/// Makes `t` the tenant called `$2`, if the person `$1` may know of it.
+///
+/// From the tenants that they know to the name, which no index has in this form: were the name looked for first, a tenant that is
+/// hidden would cost more time than one that is not there, and so be told from it.
+macro_rules! with_known_tenant {
+    () => {
+        concat!(
+            "WITH t AS MATERIALIZED (SELECT a.* FROM (",
+            their_tenants!(),
+            " UNION SELECT b.id FROM users s CROSS JOIN tenants b \
+             WHERE s.id = $1 AND s.platform_role IS NOT NULL AND b.name = $2) known \
+             CROSS JOIN tenants a WHERE a.id = known.tenant_id AND a.name || '' = $2) "
+        )
+    };
+}
+
 /// The columns that [`access`] reads, from `tenants t` and `memberships m`, for the person `$1`.
 macro_rules! access_columns {
     () => {
@@ -178,14 +201,10 @@ pub(crate) fn insert_namespace(grant: &Grant<TenantRef>, namespace: &Namespace) 
 impl<E: Engine> Tenants for SqlStore<E> {
     async fn find_tenant_access(&self, user: Uuid, name: &TenantName) -> Result<Option<TenantAccess>> {
         const SQL: &str = concat!(
+            with_known_tenant!(),
             "SELECT ",
             access_columns!(),
-            " FROM tenants t LEFT JOIN memberships m ON m.tenant_id = t.id AND m.user_id = $1 WHERE t.name = $2 \
-             AND (m.role IS NOT NULL OR t.id IN (",
-            guest_of!(),
-            ") OR ",
-            sees_all!(),
-            ")"
+            " FROM t LEFT JOIN memberships m ON m.tenant_id = t.id AND m.user_id = $1"
         );
         self.one(sql(SQL).bind(user).bind(name.as_str()), access).await
     }
@@ -200,8 +219,8 @@ impl<E: Engine> Tenants for SqlStore<E> {
             "SELECT ",
             access_columns!(),
             " FROM tenants t LEFT JOIN memberships m ON m.tenant_id = t.id AND m.user_id = $1 \
-             WHERE t.id IN (SELECT tenant_id FROM memberships WHERE user_id = $1 UNION ",
-            guest_of!(),
+             WHERE t.id IN (",
+            their_tenants!(),
             ") ORDER BY t.name"
         );
         self.all(sql(if all { ALL } else { THEIRS }).bind(user), access).await
@@ -219,8 +238,8 @@ impl<E: Engine> Tenants for SqlStore<E> {
                     " FROM tenants t LEFT JOIN memberships m ON m.tenant_id = t.id AND m.user_id = $1 \
                      LEFT JOIN namespaces n ON n.tenant_id = t.id AND t.name = $2 \
                      LEFT JOIN namespace_roles r ON r.namespace_id = n.id AND r.user_id = $1 \
-                     WHERE t.id IN (SELECT tenant_id FROM memberships WHERE user_id = $1 UNION ",
-                    guest_of!(),
+                     WHERE t.id IN (",
+                    their_tenants!(),
                     $also,
                     ") ORDER BY t.name, n.name"
                 )
@@ -327,14 +346,15 @@ impl<E: Engine> Tenants for SqlStore<E> {
         name: &NamespaceName,
     ) -> Result<Option<(TenantAccess, NamespaceAccess)>> {
         const SQL: &str = concat!(
+            with_known_tenant!(),
             "SELECT ",
             access_columns!(),
             ", ",
             namespace_access_columns!(),
-            " FROM tenants t JOIN namespaces n ON n.tenant_id = t.id AND n.name = $3 \
+            " FROM t JOIN namespaces n ON n.tenant_id = t.id AND n.name = $3 \
              LEFT JOIN memberships m ON m.tenant_id = t.id AND m.user_id = $1 \
-             LEFT JOIN namespace_roles r ON r.namespace_id = n.id AND r.user_id = $1 WHERE t.name = $2 \
-             AND (m.role IS NOT NULL OR r.role IS NOT NULL OR ",
+             LEFT JOIN namespace_roles r ON r.namespace_id = n.id AND r.user_id = $1 \
+             WHERE (m.role IS NOT NULL OR r.role IS NOT NULL OR ",
             sees_all!(),
             ")"
         );
