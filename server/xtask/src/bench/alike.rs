@@ -42,7 +42,12 @@ pub fn alike(parts: &Parts, pairs: usize, figures: &mut Vec<Figure>) -> Result<(
     }
     portal.welcome(&stranger.name)?;
     let (hidden, absent) = ("/api/v1/tenants/bench/namespaces/main", "/api/v1/tenants/bench/namespaces/mainnot");
-    compare(&portal, "a sibling of one's namespace, REST", (&token(hidden), &token(absent)), pairs, figures)
+    compare(&portal, "a sibling of one's namespace, REST", (&token(hidden), &token(absent)), pairs, figures)?;
+    let kubectl = portal.kubectl_token(&stranger.token)?;
+    let pods = |namespace: &str| Request::get_json(&format!("/k8s/local/api/v1/namespaces/{namespace}/pods"), &kubectl);
+    let name = portal.kube_namespace()?;
+    let absent = pods(&format!("{name}-not"));
+    compare(&portal, "a sibling of one's namespace, kubectl", (&pods(&name), &absent), pairs, figures)
 }
 
 fn compare(
@@ -57,7 +62,8 @@ fn compare(
         let begun = Instant::now();
         let status = connection.send(request)?.status;
         let took = begun.elapsed();
-        if status != 404 {
+        // The second is what a cluster says, and so what kubectl hears.
+        if status != 404 && status != 403 {
             bail!("{what}: {status}, which is no refusal");
         }
         Ok(took)

@@ -181,6 +181,18 @@ impl Portal {
         self.call(&mut connection, "PUT", &member, &json!({"role": "viewer"})).map(drop)
     }
 
+    /// What `kubectl` shows when the owner of `token` uses it here.
+    ///
+    /// # Errors
+    /// A kubeconfig is refused.
+    pub fn kubectl_token(&self, token: &str) -> Result<String> {
+        let mut connection = Connection::open(self.port)?;
+        let made = call(&mut connection, token, ("POST", "/api/v1/me/kubeconfigs"), &json!({"tenant": TENANT}))?;
+        let file = made["kubeconfig"].as_str().unwrap_or_default();
+        let token = file.lines().find_map(|line| line.trim().strip_prefix("token: ")).context("no token in it")?;
+        Ok(token.trim_matches('"').to_owned())
+    }
+
     /// Starts the server, on one core when it is named.
     fn serve(&mut self, core: Option<&str>) -> Result<()> {
         let mut serve = match core {
@@ -245,12 +257,7 @@ impl Portal {
     }
 
     fn call(&self, connection: &mut Connection, method: &str, path: &str, body: &Value) -> Result<Value> {
-        let answer = connection.send(&Request::json(method, path, &self.token, body))?;
-        let text = answer.text()?;
-        if !(200..300).contains(&answer.status) {
-            bail!("{method} {path}: {} {text}", answer.status);
-        }
-        Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
+        call(connection, &self.token, (method, path), body)
     }
 
     /// Deploys `apps` apps of `replicas` pods, each object padded to 9 KB or so, and waits until all pods run.
@@ -408,6 +415,16 @@ impl Portal {
         };
         Ok(Memory { resting: kilobytes("VmRSS:"), peak: kilobytes("VmHWM:") })
     }
+}
+
+/// What is answered to a request that is not refused.
+fn call(connection: &mut Connection, token: &str, (method, path): (&str, &str), body: &Value) -> Result<Value> {
+    let answer = connection.send(&Request::json(method, path, token, body))?;
+    let text = answer.text()?;
+    if !(200..300).contains(&answer.status) {
+        bail!("{method} {path}: {} {text}", answer.status);
+    }
+    Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
 }
 
 fn worked(Process(child): &Process) -> Result<Duration> {
