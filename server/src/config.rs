@@ -8,6 +8,7 @@ use berth_core::{
     network::{self, Surroundings},
     quota::rules::Rules,
     services::second_factors::Required,
+    webauthn,
     webhooks::guard::Guard,
 };
 use clap::Args;
@@ -254,8 +255,12 @@ impl Settings {
                 bail!("{name} is not between 0 and {most}");
             }
         }
-        if self.required_second_factor() != Required::None && seal_key::place(self).is_none() {
-            bail!("require_second_factor needs second_factor_key_file: without the key nobody could add one");
+        let passkeys = || webauthn::Site::of(self.public_url.as_deref()).is_ok();
+        if self.required_second_factor() != Required::None && seal_key::place(self).is_none() && !passkeys() {
+            bail!(
+                "require_second_factor needs second_factor_key_file for authenticator apps, or public_url with https for \
+                 passkeys: without either nobody could add one"
+            );
         }
         self.surroundings(None)?;
         self.webhook_guard().map(drop)
@@ -438,17 +443,22 @@ mod tests {
     }
 
     #[test]
-    fn who_requires_a_second_factor_has_a_key_for_it() {
-        let flags = |database: Option<&str>, key: Option<&str>| Flags {
+    fn who_requires_a_second_factor_has_a_way_to_add_one() {
+        let flags = |database: Option<&str>, key: Option<&str>, url: Option<&str>| Flags {
+            public_url: url.map(str::to_owned),
             require_second_factor: Some(RequireSecondFactor::Admins),
             database: database.map(str::to_owned),
             second_factor_key_file: key.map(Into::into),
             ..Flags::default()
         };
-        assert_eq!(load(&flags(None, None)).unwrap().required_second_factor(), Required::Admins);
-        assert!(load(&flags(Some("postgres://db/berth"), Some("/etc/k"))).is_ok());
-        let refused = load(&flags(Some("postgres://db/berth"), None)).unwrap_err().to_string();
-        assert!(refused.contains("require_second_factor needs second_factor_key_file"), "{refused}");
+        assert_eq!(load(&flags(None, None, None)).unwrap().required_second_factor(), Required::Admins);
+        let replicas = Some("postgres://db/berth");
+        assert!(load(&flags(replicas, Some("/etc/k"), None)).is_ok());
+        assert!(load(&flags(replicas, None, Some("https://berth.example"))).is_ok(), "passkeys need no key");
+        for url in [None, Some("http://berth.example")] {
+            let refused = load(&flags(replicas, None, url)).unwrap_err().to_string();
+            assert!(refused.contains("require_second_factor needs second_factor_key_file"), "{refused}");
+        }
     }
 
     #[test]

@@ -35,7 +35,9 @@ impl Sender for Posts {
         let bounds = Bounds { time: TIME, bytes: MAX_ANSWER, excess: Excess::Cut };
         let may = |address| self.guard.lets(encrypted, address);
         let answer = self.client.send(request, &may, bounds).await.map_err(|trouble| trouble.0)?;
-        Ok(Answered { status: answer.status().as_u16(), body: answer.into_body() })
+        let retry_after = answer.headers().get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let retry_after = retry_after.map(str::to_owned);
+        Ok(Answered { status: answer.status().as_u16(), body: answer.into_body(), retry_after })
     }
 }
 

@@ -134,7 +134,7 @@ impl Client {
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         *request.uri_mut() = path.parse::<Uri>().map_err(|e| trouble("the path", &e))?;
 
-        let stream = connected(&bare, port, may).await?;
+        let stream = connected((&bare, port), may, bounds.time).await?;
         let request = request.map(|body| Full::from(Bytes::from(body)));
         if encrypted {
             let name = ServerName::try_from(bare).map_err(|e| trouble("the host's name", &e))?;
@@ -147,8 +147,8 @@ impl Client {
 }
 
 /// A connection to one of the addresses of a host, all of which must be such as may be reached: one that is not says that the name
-/// leads where it should not.
-async fn connected(host: &str, port: u16, may: May<'_>) -> Result<TcpStream, Trouble> {
+/// leads where it should not. An address that does not answer takes no more than its part of `time`, so that the others are tried.
+async fn connected((host, port): (&str, u16), may: May<'_>, time: Duration) -> Result<TcpStream, Trouble> {
     let found: Vec<SocketAddr> = match host.parse::<IpAddr>() {
         Ok(address) => vec![SocketAddr::new(address, port)],
         Err(_) => {
@@ -160,10 +160,12 @@ async fn connected(host: &str, port: u16, may: May<'_>) -> Result<TcpStream, Tro
         return Err(Trouble(format!("nothing is sent to {host}, which is {}", closed.ip())));
     }
     let mut last = Trouble(format!("{host} has no address"));
+    let part = time / u32::try_from(found.len() + 1).unwrap_or(u32::MAX);
     for address in found {
-        match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(e) => last = trouble(&format!("{host} ({address})"), &e),
+        match tokio::time::timeout(part, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(e)) => last = trouble(&format!("{host} ({address})"), &e),
+            Err(_) => last = Trouble(format!("{host} ({address}) does not answer")),
         }
     }
     Err(last)

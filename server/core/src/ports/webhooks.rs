@@ -137,6 +137,8 @@ pub struct Answered {
     pub status: u16,
     /// How its body begins.
     pub body: Vec<u8>,
+    /// Its header `Retry-After`.
+    pub retry_after: Option<String>,
 }
 
 /// Sends messages to webhooks.

@@ -29,7 +29,7 @@ use crate::{
     webhooks::{
         guard::Guard,
         pressure::{self, HIGH},
-        schedule::{again, arrived, gives_up},
+        schedule::{again, arrived, gives_up, wanted},
         sign::{message_id, signatures},
     },
 };
@@ -133,15 +133,17 @@ impl Services {
             Err(e) => Err(e.message().to_owned()),
         };
         let millis = i64::try_from(self.clock.now().duration_since(at).as_millis()).unwrap_or(i64::MAX);
-        let (status, answer) = match answer {
-            Ok(answer) => (Some(i64::from(answer.status)), beginning(&answer.body)),
-            Err(why) => (None, why.chars().take(MAX_ANSWER).collect()),
+        let (status, answer, retry_after) = match answer {
+            Ok(answer) => (Some(i64::from(answer.status)), beginning(&answer.body), answer.retry_after),
+            Err(why) => (None, why.chars().take(MAX_ANSWER).collect(), None),
         };
         let (now, arrived) = (self.clock.now(), arrived(status));
         let mut chance = [0; 2];
         self.random.fill(&mut chance).map_err(Error::internal)?;
         let tests = due.message.event == EventKind::Test;
         let again = again(due.attempts + 1, now, u16::from_le_bytes(chance)).filter(|_| !arrived && !tests);
+        let wanted = retry_after.and_then(|text| wanted(&text, now));
+        let again = again.map(|again| wanted.map_or(again, |wanted| again.max(wanted)));
         let since = due.failing_since.unwrap_or(now);
         let gives_up = !arrived && !tests && gives_up(status, again.is_none(), since, now);
         let reason = status.map_or_else(|| answer.clone(), |status| format!("HTTP {status}"));

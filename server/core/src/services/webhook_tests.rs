@@ -273,6 +273,22 @@ async fn what_does_not_arrive_is_tried_again_and_then_given_up() {
 }
 
 #[tokio::test]
+async fn a_receiver_says_when_it_wants_to_be_asked_again() {
+    let (world, shop, _) = scene().await;
+    let (hook, _) = make(&world, Some(&shop), &["tenant.suspended"]).await;
+    suspend(&world, &shop).await;
+    // Later than the first wait of five seconds would be; then sooner than the second, which holds.
+    for (asked, least) in [("7200", 7_200), ("1", 300)] {
+        world.receiver.wants_later(429, asked);
+        assert_eq!(round(&world).await.len(), 1, "{asked}");
+        let next = deliveries(&world, Some(&shop), &hook).await[0].next_at.unwrap();
+        let wait = next.duration_since(world.system().now());
+        assert!(wait.as_secs() >= least && wait.as_secs() <= least * 5 / 4, "{asked}: {wait}");
+        world.clock.advance(Duration::try_from(wait).unwrap());
+    }
+}
+
+#[tokio::test]
 async fn who_answers_gone_hears_no_more_and_a_test_is_tried_once() {
     let (world, shop, _) = scene().await;
     let (hook, _) = make(&world, Some(&shop), &["tenant.suspended"]).await;

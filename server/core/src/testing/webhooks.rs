@@ -342,7 +342,13 @@ impl FakeReceiver {
 
     /// From now on answers with this status and text.
     pub fn says(&self, status: u16, body: &str) {
-        *self.says.lock() = Some(Ok(Answered { status, body: body.into() }));
+        *self.says.lock() = Some(Ok(Answered { status, body: body.into(), retry_after: None }));
+    }
+
+    /// The same, and that it wants to be asked again then.
+    pub fn wants_later(&self, status: u16, retry_after: &str) {
+        let retry_after = Some(retry_after.to_owned());
+        *self.says.lock() = Some(Ok(Answered { status, body: Vec::new(), retry_after }));
     }
 
     /// From now on does not answer, for this reason.
@@ -355,7 +361,7 @@ impl FakeReceiver {
 impl Sender for FakeReceiver {
     async fn post(&self, url: &str, headers: &[(&'static str, String)], body: String) -> Result<Answered, String> {
         self.got.lock().push(Posted { url: url.to_owned(), headers: headers.to_vec(), body });
-        self.says.lock().clone().unwrap_or(Ok(Answered { status: 204, body: Vec::new() }))
+        self.says.lock().clone().unwrap_or(Ok(Answered { status: 204, body: Vec::new(), retry_after: None }))
     }
 }
 

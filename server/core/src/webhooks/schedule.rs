@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
 
 /// How long after each failed attempt the next one is made, at least: all within a day and a half.
 const WAITS: &[Duration] = &[
@@ -16,6 +16,8 @@ const WAITS: &[Duration] = &[
 ];
 /// A webhook to which nothing came through for so long is given up with the next message that is.
 const LONG: SignedDuration = SignedDuration::from_hours(24);
+/// No receiver puts a message off for longer: it would keep it from ever being given up.
+const LATEST: SignedDuration = SignedDuration::from_hours(14);
 /// Gone: whoever answers so wants no more (<https://www.standardwebhooks.com>, "410").
 const GONE: i64 = 410;
 
@@ -26,6 +28,22 @@ pub fn again(attempts: i64, now: Timestamp, chance: u16) -> Option<Timestamp> {
     let wait = usize::try_from(attempts).ok()?.checked_sub(1).and_then(|at| WAITS.get(at))?;
     let spread = wait.mul_f64(f64::from(chance) / f64::from(u16::MAX) / 4.0);
     now.checked_add(wait.saturating_add(spread)).ok()
+}
+
+/// When the receiver wants to be asked again: its `Retry-After`, in seconds or as a date (RFC 9110, 10.2.3), at most 14 hours ahead.
+#[must_use]
+pub fn wanted(retry_after: &str, now: Timestamp) -> Option<Timestamp> {
+    let text = retry_after.trim();
+    let latest = now.checked_add(LATEST).ok()?;
+    let seconds = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let wanted = if seconds {
+        // More digits than fit are far away, too.
+        let wait = text.parse().map_or(LATEST, SignedDuration::from_secs);
+        now.checked_add(wait.min(LATEST)).ok()?
+    } else {
+        rfc2822::parse(text).ok()?.timestamp()
+    };
+    Some(wanted.clamp(now, latest))
 }
 
 /// Whether an answer says that the message arrived.
@@ -69,6 +87,27 @@ mod tests {
         let all: Duration = WAITS.iter().map(|wait| *wait * 5 / 4).sum();
         assert!(all < Duration::from_hours(48), "{all:?}");
         assert!(Duration::try_from(LONG).unwrap() < WAITS.iter().sum(), "one message alone gives a dead webhook up");
+    }
+
+    #[test]
+    fn when_a_receiver_wants_it() {
+        let now = at("2026-11-20T08:00:00Z");
+        for (text, want) in [
+            ("120", Some("2026-11-20T08:02:00Z")),
+            (" 0 ", Some("2026-11-20T08:00:00Z")),
+            ("Fri, 20 Nov 2026 09:00:00 GMT", Some("2026-11-20T09:00:00Z")),
+            ("Thu, 19 Nov 2026 09:00:00 GMT", Some("2026-11-20T08:00:00Z")),
+            ("Fri, 20 Nov 2099 09:00:00 GMT", Some("2026-11-20T22:00:00Z")),
+            ("999999", Some("2026-11-20T22:00:00Z")),
+            ("99999999999999999999999", Some("2026-11-20T22:00:00Z")),
+            ("", None),
+            ("-5", None),
+            ("1.5", None),
+            ("soon", None),
+            ("2026-11-20T09:00:00Z", None),
+        ] {
+            assert_eq!(wanted(text, now), want.map(at), "{text}");
+        }
     }
 
     #[test]
