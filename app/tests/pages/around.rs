@@ -364,8 +364,8 @@ async fn a_quota_is_set_shared_out_and_moved_by_forms() {
     assert!(!free.html.contains("/admin/"), "only admins set it");
     assert!(get(&world, &root, "/admin/plans").await.html.contains("No plans yet"));
 
-    let defaults =
-        "defaults.cpuRequest=100m&defaults.cpuLimit=1&defaults.memoryRequest=128Mi&defaults.memoryLimit=512Mi";
+    let defaults = "defaults.cpuRequest=100m&defaults.cpuLimit=1&defaults.memoryRequest=128Mi&defaults.memoryLimit=512Mi\
+         &defaults.ephemeralStorageRequest=128Mi&defaults.ephemeralStorageLimit=1Gi";
     let wrong = format!("name=small&resources[pods]=-3&more=nonsense: 4\nhalf&{defaults}");
     let wrong = post(&world, &root, "/admin/plans/new", &wrong).await;
     assert_eq!(wrong.status, 422);

@@ -1,6 +1,6 @@
 //! What limits a tenant's namespace: ResourceQuota `berth`, and LimitRange `berth` with defaults for containers.
 //!
-//! A quota of CPU or memory refuses pods whose containers do not say how much they want, and many charts do not: so what is limited
+//! A quota of CPU, memory or the node's disk refuses pods whose containers do not say how much they want, and many charts do not: so what is limited
 //! gets a default, and only that (a default limit would refuse containers that ask for more than it and name no limit).
 
 use berth_core::{Error, Result, ports::cluster::DesiredQuota};
@@ -27,30 +27,29 @@ fn resource_quota(namespace: &str, hard: &Resources) -> Value {
     })
 }
 
-/// Defaults for what `quota` limits of CPU and memory; `None` when it limits neither.
+/// Defaults for what `quota` limits of CPU, memory and the node's disk; `None` when it limits nothing of these.
 fn limit_range(namespace: &str, quota: &DesiredQuota) -> Option<Value> {
     let DesiredQuota { hard, defaults } = quota;
-    let limited = |pairs: [(&str, &str, &String); 2]| -> Map<String, Value> {
-        let limited = pairs.into_iter().filter(|(key, ..)| hard.get(key).is_some());
-        limited.map(|(_, resource, amount)| (resource.to_owned(), json!(amount))).collect()
-    };
-    let requests = limited([
-        ("requests.cpu", "cpu", &defaults.cpu_request),
-        ("requests.memory", "memory", &defaults.memory_request),
-    ]);
-    let limits =
-        limited([("limits.cpu", "cpu", &defaults.cpu_limit), ("limits.memory", "memory", &defaults.memory_limit)]);
-    if requests.is_empty() && limits.is_empty() {
-        return None;
-    }
-    // The cluster would take a default limit for the default request too: so it is said wherever there is a limit.
-    let mut asked = requests;
-    for (resource, amount) in [("cpu", &defaults.cpu_request), ("memory", &defaults.memory_request)] {
-        if limits.contains_key(resource) {
-            asked.insert(resource.to_owned(), json!(amount));
+    let kinds = [
+        ("cpu", &defaults.cpu_request, &defaults.cpu_limit),
+        ("memory", &defaults.memory_request, &defaults.memory_limit),
+        ("ephemeral-storage", &defaults.ephemeral_storage_request, &defaults.ephemeral_storage_limit),
+    ];
+    let (mut requests, mut limits) = (Map::new(), Map::new());
+    for (resource, request, limit) in kinds {
+        let is_limited = |of: &str| hard.get(&format!("{of}.{resource}")).is_some();
+        // The cluster would take a default limit for the default request too: so it is said wherever there is a limit.
+        if is_limited("requests") || is_limited("limits") {
+            requests.insert(resource.to_owned(), json!(request));
+        }
+        if is_limited("limits") {
+            limits.insert(resource.to_owned(), json!(limit));
         }
     }
-    let mut rule = json!({ "type": "Container", "defaultRequest": asked });
+    if requests.is_empty() {
+        return None;
+    }
+    let mut rule = json!({ "type": "Container", "defaultRequest": requests });
     if !limits.is_empty() {
         rule["default"] = Value::Object(limits);
     }
@@ -161,6 +160,14 @@ mod tests {
         for (hard, want) in [
             (&[("pods", "3")][..], None),
             (&[("requests.cpu", "1")], Some(json!({"type": "Container", "defaultRequest": {"cpu": "100m"}}))),
+            (
+                &[("limits.ephemeral-storage", "10Gi"), ("requests.storage", "1Ti")],
+                Some(json!({
+                    "type": "Container",
+                    "defaultRequest": {"ephemeral-storage": "128Mi"},
+                    "default": {"ephemeral-storage": "1Gi"},
+                })),
+            ),
             (
                 &[("requests.cpu", "1"), ("limits.memory", "1Gi")],
                 Some(json!({

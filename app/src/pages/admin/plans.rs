@@ -22,8 +22,14 @@ use crate::{
 
 const PLACE: Place = Place::Admin(AdminNav::Plans);
 /// The fields of the containers' defaults.
-const DEFAULTS: [&str; 4] =
-    ["defaults.cpuRequest", "defaults.cpuLimit", "defaults.memoryRequest", "defaults.memoryLimit"];
+const DEFAULTS: [&str; 6] = [
+    "defaults.cpuRequest",
+    "defaults.cpuLimit",
+    "defaults.memoryRequest",
+    "defaults.memoryLimit",
+    "defaults.ephemeralStorageRequest",
+    "defaults.ephemeralStorageLimit",
+];
 
 pub fn common() -> Vec<String> {
     COMMON.iter().map(ToString::to_string).collect()
@@ -82,8 +88,15 @@ pub fn list_view(ui: Ui, plans: &[PlanRow], may: bool) -> impl IntoView + use<> 
 
 /// What a form shows first.
 fn values(display_name: &str, resources: &Written, defaults: &ContainerDefaults) -> Vec<(String, String)> {
-    let ContainerDefaults { cpu_request, cpu_limit, memory_request, memory_limit } = defaults.clone();
-    let defaults = DEFAULTS.into_iter().zip([cpu_request, cpu_limit, memory_request, memory_limit]);
+    let amounts = [
+        &defaults.cpu_request,
+        &defaults.cpu_limit,
+        &defaults.memory_request,
+        &defaults.memory_limit,
+        &defaults.ephemeral_storage_request,
+        &defaults.ephemeral_storage_limit,
+    ];
+    let defaults = DEFAULTS.into_iter().zip(amounts.map(String::clone));
     let mut values = vec![("displayName".to_owned(), display_name.to_owned())];
     values.extend(defaults.map(|(field, amount)| (field.to_owned(), amount)));
     values.extend(fields::values(resources, &common()));
@@ -92,11 +105,19 @@ fn values(display_name: &str, resources: &Written, defaults: &ContainerDefaults)
 
 /// What was sent.
 fn text(cx: &PageCx) -> Result<PlanText> {
-    let [cpu_request, cpu_limit, memory_request, memory_limit] = DEFAULTS.map(|name| cx.field(name).trim().to_owned());
+    let [cpu_request, cpu_limit, memory_request, memory_limit, ephemeral_storage_request, ephemeral_storage_limit] =
+        DEFAULTS.map(|name| cx.field(name).trim().to_owned());
     Ok(PlanText {
         display_name: cx.field("displayName").to_owned(),
         resources: fields::sent(cx)?,
-        defaults: ContainerDefaults { cpu_request, cpu_limit, memory_request, memory_limit },
+        defaults: ContainerDefaults {
+            cpu_request,
+            cpu_limit,
+            memory_request,
+            memory_limit,
+            ephemeral_storage_request,
+            ephemeral_storage_limit,
+        },
     })
 }
 
@@ -116,6 +137,8 @@ fn body(ui: Ui, form: &Form) -> AnyView {
         tr::quotas::cpu_limit(l),
         tr::quotas::memory_request(l),
         tr::quotas::memory_limit(l),
+        tr::quotas::disk_request(l),
+        tr::quotas::disk_limit(l),
     ];
     let amount = |(name, label)| field(ui, form, Field::text(name, label).mono().max(40).required());
     let defaults: Vec<_> = DEFAULTS.into_iter().zip(labels).map(amount).collect();

@@ -104,6 +104,7 @@ fn defaults_fit_together() {
         cpu_request: "2".into(),
         memory_limit: "0".into(),
         memory_request: "x".into(),
+        ephemeral_storage_request: "2Gi".into(),
         ..ContainerDefaults::default()
     };
     let errors: Vec<_> = wrong.check("defaults").into_iter().map(|e| (e.field, e.code)).collect();
@@ -111,6 +112,7 @@ fn defaults_fit_together() {
         ("defaults.cpuRequest", "request_over_limit"),
         ("defaults.memoryRequest", "quantity_number"),
         ("defaults.memoryLimit", "quantity_positive"),
+        ("defaults.ephemeralStorageRequest", "request_over_limit"),
     ];
     assert_eq!(errors, want.map(|(f, c)| (f.to_owned(), c.to_owned())));
 }

@@ -24,7 +24,7 @@ macro_rules! dto {
 }
 
 dto! {
-    /// What a container gets of CPU and memory when it does not say itself, in namespaces whose CPU or memory is limited: a
+    /// What a container gets of CPU, memory and the node's disk when it does not say itself, in namespaces where that is limited: a
     /// quota refuses pods that say nothing, and many charts say nothing.
     #[serde(deny_unknown_fields, default)]
     pub struct ContainerDefaults {
@@ -36,10 +36,15 @@ dto! {
         pub memory_request: String,
         /// Memory at most.
         pub memory_limit: String,
+        /// Disk of the node that is asked for: what containers write, their logs among it.
+        pub ephemeral_storage_request: String,
+        /// Disk of the node at most.
+        pub ephemeral_storage_limit: String,
     }
 }
 
-/// Enough for a small web server; a limit that does not throttle one.
+/// Enough for a small web server; limits that do not throttle one, and leave room for as much log as kubelets keep of a container
+/// (`containerLogMaxSize` × `containerLogMaxFiles`, 50 MiB).
 impl Default for ContainerDefaults {
     fn default() -> Self {
         Self {
@@ -47,6 +52,8 @@ impl Default for ContainerDefaults {
             cpu_limit: "1".to_owned(),
             memory_request: "128Mi".to_owned(),
             memory_limit: "512Mi".to_owned(),
+            ephemeral_storage_request: "128Mi".to_owned(),
+            ephemeral_storage_limit: "1Gi".to_owned(),
         }
     }
 }
@@ -77,6 +84,11 @@ impl ContainerDefaults {
         };
         pair((&self.cpu_request, "cpuRequest"), (&self.cpu_limit, "cpuLimit"), "requests.cpu");
         pair((&self.memory_request, "memoryRequest"), (&self.memory_limit, "memoryLimit"), "requests.memory");
+        pair(
+            (&self.ephemeral_storage_request, "ephemeralStorageRequest"),
+            (&self.ephemeral_storage_limit, "ephemeralStorageLimit"),
+            "requests.ephemeral-storage",
+        );
         errors
     }
 }

@@ -86,7 +86,12 @@ async fn a_quota_that_is_not_berths_is_left_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn containers_that_say_nothing_start_with_the_defaults() {
     let harbour = Harbour::open().await;
-    let half = quota(&[("requests.cpu", "500m"), ("limits.memory", "2Gi"), ("pods", "3")]);
+    let half = quota(&[
+        ("requests.cpu", "500m"),
+        ("limits.memory", "2Gi"),
+        ("limits.ephemeral-storage", "4Gi"),
+        ("pods", "3"),
+    ]);
     assert!(ensure(&harbour, &half).await);
     let silent = json!({ "components": [{ "name": "main", "image": "registry.example.com/web:1", "replicas": 1 }] });
     harbour.create("silent", &silent).await;
@@ -94,7 +99,8 @@ async fn containers_that_say_nothing_start_with_the_defaults() {
     let used = harbour.wait("counted", || {
         let rows = harbour.cluster.usage(&harbour.dev());
         let of = |key: &str| rows.iter().find(|row| row.resource == key).map(|row| row.used.clone());
-        (of("requests.cpu")? == "70m" && of("limits.memory")? == "512Mi").then_some(())
+        let disk = of("limits.ephemeral-storage")?;
+        (of("requests.cpu")? == "70m" && of("limits.memory")? == "512Mi" && disk == "1Gi").then_some(())
     });
     assert!(used.await.is_some(), "{:?}", harbour.cluster.usage(&harbour.dev()));
 }
