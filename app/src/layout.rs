@@ -20,7 +20,7 @@ use crate::{
         note,
         status::{Tone, status},
     },
-    pages::{access, announcements, life},
+    pages::{access, announcements, life, view_as},
     paths,
     request::{Cx, Page, PageCx, Place},
     tr,
@@ -48,6 +48,8 @@ pub struct Frame {
     pub flash: Option<String>,
     /// Who is signed in.
     pub person: Option<PersonBadge>,
+    /// Says that it is somebody else who looks.
+    pub viewing: Option<view_as::Bar>,
     /// The tenants that one may go to: name and what it is called.
     pub tenants: Vec<(TenantName, Arc<str>)>,
     /// The namespaces of the tenant one is in.
@@ -105,6 +107,7 @@ async fn load(cx: &PageCx, place: &Place, live: bool) -> Frame {
             display_name: p.display_name.clone(),
             platform: p.platform_role.is_some() && p.is_ready(),
         }),
+        viewing: cx.ctx.person().and_then(view_as::Bar::of),
         tenants: places.tenants,
         namespaces: places.namespaces,
         guest: places.guest,
@@ -172,7 +175,11 @@ pub fn document(frame: Frame, page: Page) -> String {
     let halt = frame.halt.as_ref().map(|halt| life::banner(frame.ui, halt));
     let live = live_badge(&frame, freshness.as_ref());
     let nav = (!bare).then(|| navigation(&frame, &place)).flatten();
-    let class = if nav.is_some() { "with-nav" } else { "" };
+    let viewing = frame.viewing.as_ref();
+    let class = [nav.is_some().then_some("with-nav"), viewing.map(|_| "viewing")];
+    let class = class.into_iter().flatten().collect::<Vec<_>>().join(" ");
+    let seen_as = viewing.map(|bar| bar.view.id.to_string());
+    let viewing = viewing.map(|bar| view_as::bar(frame.ui, bar));
     let flash = frame.flash.clone().map(|text| {
         view! { <div class="note ok flash" role="status">{icon(Icon::Ok)}<div>{text}</div></div> }
     });
@@ -190,8 +197,9 @@ pub fn document(frame: Frame, page: Page) -> String {
                 <link rel="icon" href=FAVICON />
                 {scripts}
             </head>
-            <body class=class data-texts=texts>
+            <body class=class data-texts=texts data-as=seen_as>
                 <a class="skip" href="#main">{tr::common::skip(lang)}</a>
+                {viewing}
                 {top_bar(&frame, &place, crumbs)}
                 {nav}
                 <main id="main" tabindex="-1">

@@ -61,6 +61,8 @@ pub const SECOND_FACTOR: &str = "/account/second-factor";
 pub const SESSIONS: &str = "/account/sessions";
 /// Language and colours, a form only.
 pub const PREFERENCES: &str = "/preferences";
+/// Ends a look as somebody else.
+pub const VIEW_END: &str = "/view/end";
 /// Search.
 pub const SEARCH: &str = "/search";
 /// The admin console.

@@ -4,12 +4,12 @@ use std::{error::Error as _, sync::Arc};
 
 use async_trait::async_trait;
 use berth_core::{
-    Error, OpCtx, Result, Services,
+    Error, OpCtx, Person, Result, Services,
     error::causes,
     ports::pages::{Access, Fragment, PageRequest, PageResponse, Pages, Route},
 };
 use berth_types::ErrorCode;
-use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 
 use crate::{
     assets::Assets,
@@ -74,6 +74,14 @@ fn back(cx: &PageCx) -> String {
     if cx.request.form.is_some() { cx.request.path.clone() } else { cx.here() }
 }
 
+/// What is shown in a look as somebody else says so in all its forms.
+fn marked(ctx: &OpCtx, html: String) -> String {
+    match ctx.person().and_then(Person::viewed_by) {
+        Some(view) => pages::view_as::marked(&html, view),
+        None => html,
+    }
+}
+
 async fn answer(cx: &Cx, matched: &Matched) -> Result<PageResponse> {
     let entry = matched.entry;
     if let Some(elsewhere) = first_go(cx, entry.access, entry.pattern).await {
@@ -106,17 +114,19 @@ async fn refuse(cx: &Cx, error: Error) -> PageResponse {
 impl Pages for AppPages {
     async fn respond(&self, ctx: &OpCtx, request: PageRequest) -> PageResponse {
         let Some(mut matched) = router::find(&request.path) else {
-            return refuse(&self.cx(ctx, request, Vec::new()), Error::not_found()).await;
+            return self.error(ctx, request, Error::not_found()).await;
         };
         let cx = self.cx(ctx, request, std::mem::take(&mut matched.params));
-        match answer(&cx, &matched).await {
+        let response = match answer(&cx, &matched).await {
             Ok(response) => response,
             Err(error) => refuse(&cx, error).await,
-        }
+        };
+        PageResponse { html: marked(ctx, response.html), ..response }
     }
 
     async fn error(&self, ctx: &OpCtx, request: PageRequest, error: Error) -> PageResponse {
-        refuse(&self.cx(ctx, request, Vec::new()), error).await
+        let response = refuse(&self.cx(ctx, request, Vec::new()), error).await;
+        PageResponse { html: marked(ctx, response.html), ..response }
     }
 
     async fn live(&self, ctx: &OpCtx, request: PageRequest) -> Result<BoxStream<'static, Result<Vec<Fragment>>>> {
@@ -126,7 +136,9 @@ impl Pages for AppPages {
         if first_go(&cx, matched.entry.access, matched.entry.pattern).await.is_some() {
             return Err(Error::unauthenticated());
         }
-        live::stream(cx, render).await
+        let (fragments, ctx) = (live::stream(cx, render).await?, ctx.clone());
+        let mark = move |fragment: Fragment| Fragment { html: marked(&ctx, fragment.html), ..fragment };
+        Ok(fragments.map_ok(move |all| all.into_iter().map(&mark).collect()).boxed())
     }
 
     fn routes(&self) -> Vec<Route> {

@@ -141,7 +141,9 @@ async fn observe(State(outer): State<Outer>, mut request: Request, next: Next) -
     let path = shown(request.uri().path()).to_owned();
     // Patterns, not paths: the number of time series must not depend on the number of apps.
     let route = request.extensions().get::<MatchedPath>().map_or("page", MatchedPath::as_str).to_owned();
-    let span = tracing::info_span!("request", request_id = %id, %method, path);
+    // Who looks as somebody else: as whom, and who.
+    let (viewed, by) = (tracing::field::Empty, tracing::field::Empty);
+    let span = tracing::info_span!("request", request_id = %id, %method, path, "as" = viewed, by);
     let begun = Instant::now();
     let mut response = next.run(request).instrument(span.clone()).await;
     let took = begun.elapsed();

@@ -173,6 +173,12 @@ impl Portal {
         tasks.spawn(keep(
             services.clone(),
             stop.clone(),
+            |services| async move { services.keep_views().await },
+            (RECONCILE, "looks as somebody else ended", "looks as somebody else could not be ended"),
+        ));
+        tasks.spawn(keep(
+            services.clone(),
+            stop.clone(),
             |services| async move { services.keep_lives().await },
             (RECONCILE, "steps made to remove tenants and namespaces", "tenants and namespaces could not be removed"),
         ));

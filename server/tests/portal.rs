@@ -361,3 +361,106 @@ async fn security_headers_stand_on_every_page() {
     assert!(headers.contains_key("x-request-id"));
     running.portal.stop().await;
 }
+
+/// A form of a page, sent from it.
+async fn send(running: &Running, path: &str, cookie: &str, form: &str) -> (StatusCode, String) {
+    let request = Request::builder()
+        .method(Method::POST)
+        .uri(path)
+        .header(header::HOST, "berth.example.com")
+        .header(header::COOKIE, cookie)
+        .header("sec-fetch-site", "same-origin")
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(Body::from(form.to_owned()))
+        .unwrap();
+    let answer = running.portal.router.clone().oneshot(request).await.unwrap();
+    let status = answer.status();
+    let bytes = answer.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_as_somebody_else_is_a_look_and_no_more() {
+    let running = Running::start().await;
+    let (admin, cookie) = running.person("root", Some(PlatformRole::Admin)).await;
+    let (theirs, _) = running.person("dev", None).await;
+    running.ask(Method::POST, "/api/v1/tenants", &admin, Some(json!({ "name": "shop" }))).await;
+    running.ask(Method::POST, "/api/v1/tenants/shop/namespaces", &admin, Some(json!({ "name": "dev" }))).await;
+    let role = json!({ "role": TenantRole::Developer });
+    running.ask(Method::PUT, "/api/v1/tenants/shop/members/dev", &admin, Some(role)).await;
+    let page = async |path: &str| {
+        let request = Request::builder().uri(path).header(header::COOKIE, &cookie).body(Body::empty()).unwrap();
+        let answer = running.portal.router.clone().oneshot(request).await.unwrap();
+        (answer.status(), String::from_utf8_lossy(&answer.into_body().collect().await.unwrap().to_bytes()).into_owned())
+    };
+
+    let (begun, _) = send(&running, "/admin/people/dev", &cookie, "do=view-as&reason=cannot+find+the+app").await;
+    assert_eq!(begun, StatusCode::SEE_OTHER);
+    let (status, home) = page("/").await;
+    assert!(
+        status.is_success() && home.contains("viewing-bar") && home.contains("You see the portal as dev has it"),
+        "{home}"
+    );
+    assert_eq!(page("/admin").await.0, StatusCode::NOT_FOUND, "dev has no console");
+    let mark = home.split("name=\"viewing\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    assert!(home.contains(&format!("data-as=\"{mark}\"")), "{home}");
+    // The API reads no cookies: neither as one nor as the other.
+    let request = Request::builder().uri("/api/v1/me").header(header::COOKIE, &cookie).body(Body::empty()).unwrap();
+    assert_eq!(running.portal.router.clone().oneshot(request).await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    let (_, me) = running.ask(Method::GET, "/api/v1/me", &admin, None).await;
+    assert_eq!((&me["name"], &me["platformRole"]), (&json!("root"), &json!("admin")), "a token stays what it is");
+
+    // What leads on from pages: terminals, files, streams.
+    for (path, want) in [
+        ("/t/shop/n/dev/pods/web-1/exec", 403),
+        ("/t/shop/n/dev/logs/stream", 200),
+        ("/admin/audit/export", 404),
+        ("/live?path=/", 200),
+    ] {
+        assert_eq!(running.stream_status(path, Some(&cookie)).await, want, "{path}");
+    }
+    let file = send(&running, "/t/shop/kubectl/file", &cookie, &format!("hours=1&viewing={mark}")).await;
+    assert!(file.0 == StatusCode::FORBIDDEN && !file.1.contains("berth_"), "{file:?}");
+    let made =
+        send(&running, "/t/shop/n/dev/apps/new", &cookie, &format!("name=web&image=a:1&replicas=1&viewing={mark}"))
+            .await;
+    assert_eq!(made.0, StatusCode::FORBIDDEN, "{}", made.1);
+
+    // An open page ends with the look; a form of it that is sent later does nothing, whatever the admin themselves may.
+    let request =
+        Request::builder().uri("/live?path=/t/shop").header(header::COOKIE, &cookie).body(Body::empty()).unwrap();
+    let stream = running.portal.router.clone().oneshot(request).await.unwrap();
+    let rename = format!("do=rename&displayName=Mine&viewing={mark}");
+    let begun = std::time::Instant::now();
+    assert_eq!(send(&running, "/view/end", &cookie, &format!("viewing={mark}")).await.0, StatusCode::SEE_OTHER);
+    let said = tokio::time::timeout(Duration::from_secs(60), stream.into_body().collect()).await.expect("it ends");
+    println!("an open page ended {:?} after the look", begun.elapsed());
+    let said = String::from_utf8_lossy(&said.unwrap().to_bytes()).into_owned();
+    assert!(said.contains(&mark) && said.contains("event: bye"), "{said}");
+    let late = send(&running, "/t/shop/settings", &cookie, &rename).await;
+    assert!(late.0 == StatusCode::FORBIDDEN && late.1.contains("Only to be looked at"), "{late:?}");
+    let (_, shop) = running.ask(Method::GET, "/api/v1/tenants/shop", &admin, None).await;
+    assert_ne!(shop["displayName"], "Mine");
+    assert!(page("/admin").await.0.is_success(), "root again");
+
+    // Both find it.
+    let (_, mine) = running.ask(Method::GET, "/api/v1/me/views", &theirs, None).await;
+    assert_eq!((&mine["items"][0]["by"], &mine["items"][0]["ended"]), (&json!("root"), &json!("asked")), "{mine}");
+    let (_, all) = running.ask(Method::GET, "/api/v1/admin/users/dev/views", &admin, None).await;
+    assert_eq!(all, mine);
+    let (_, log) = running.ask(Method::GET, "/api/v1/admin/audit?actor=root", &admin, None).await;
+    let told = |e: &Value| format!("{} {} {}", e["via"], e["action"], e["outcome"]).replace('"', "");
+    let told: Vec<String> =
+        log["items"].as_array().unwrap().iter().map(told).filter(|text| text.contains("view")).collect();
+    assert_eq!(
+        told,
+        [
+            "view:dev view.end done",
+            "view:dev app.create denied",
+            "view:dev kubeconfig.create denied",
+            "view:dev pod.exec denied",
+            "session view.begin done",
+        ]
+    );
+    running.portal.stop().await;
+}

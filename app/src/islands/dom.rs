@@ -116,3 +116,8 @@ pub fn go(href: &str) {
         let _ = window.location().set_href(href);
     }
 }
+
+/// The look as somebody else in which the page is seen; empty where it is none.
+pub fn seen_as() -> String {
+    document().and_then(|d| d.body()).and_then(|body| body.get_attribute("data-as")).unwrap_or_default()
+}

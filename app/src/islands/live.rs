@@ -210,6 +210,8 @@ fn event(tab: &Shared, kind: &str, data: &str) {
     let data = dom::parse(data);
     let mine = dom::text(&data, "page").as_deref() == Some(tab.borrow().page.as_str());
     match kind {
+        // As whom one looks has changed: what this page shows is somebody else's.
+        "hello" if dom::text(&data, "as") != Some(dom::seen_as()) => dom::go(&dom::here()),
         "hello" => show(tab, "on", "data-live"),
         "error" | "bye" => show(tab, "off", "data-reconnecting"),
         "gone" if mine => {

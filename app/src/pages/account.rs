@@ -1,11 +1,14 @@
 //! One's own account: password, sessions.
 
 use berth_core::{Error, Result, ports::pages::Access};
-use berth_types::{UserName, people::Session};
+use berth_types::{UserName, people::Session, view_as::ViewRecord};
 use futures::FutureExt;
 use leptos::prelude::*;
 
-use super::session::{password_fields, set_password};
+use super::{
+    session::{password_fields, set_password},
+    view_as,
+};
 use crate::{
     components::{Button, Column, Form, Tone, ago, button, card, form::summary, hidden, on, table, tag, tone_tag},
     paths,
@@ -31,8 +34,10 @@ pub struct Profile {
     pub name: UserName,
     /// Role on the platform, in words.
     pub platform: Option<&'static str>,
-    /// Whether they have a password, and passwords are taken.
-    pub password: bool,
+    /// Whether they have a password, and passwords are taken; what opens the account is nobody else's to see.
+    pub password: Option<bool>,
+    /// Who looked at the portal as they have it.
+    pub looks: Vec<ViewRecord>,
 }
 
 async fn profile(cx: Cx, form: Form) -> Result<Answer> {
@@ -42,7 +47,11 @@ async fn profile(cx: Cx, form: Form) -> Result<Answer> {
         display_name: person.display_name.to_string(),
         name: person.name.clone(),
         platform: person.platform_role.map(|r| super::admin::platform_role_name(cx.lang(), r)),
-        password: cx.services.has_password(&cx.ctx).await?,
+        password: match person.themselves() {
+            Ok(_) => Some(cx.services.has_password(&cx.ctx).await?),
+            Err(_) => None,
+        },
+        looks: cx.services.my_views(&cx.ctx).await?,
     };
     let view = profile_view(cx.ui(), model, form);
     Ok(Page::new(tr::common::account(cx.lang()), Place::Home(HomeNav::Account), view).status(status).into())
@@ -51,7 +60,7 @@ async fn profile(cx: Cx, form: Form) -> Result<Answer> {
 /// Profile and password.
 pub fn profile_view(ui: Ui, m: Profile, form: Form) -> impl IntoView + 'static {
     let l = ui.lang;
-    let password = m.password.then(|| {
+    let password = (m.password == Some(true)).then(|| {
         let form = view! {
             <form class="in" method="post">
                 {summary(ui, &form, &["current", "new", "again"])}
@@ -62,7 +71,7 @@ pub fn profile_view(ui: Ui, m: Profile, form: Form) -> impl IntoView + 'static {
         };
         view! { <div class="narrow-wrap">{card(tr::shell::change_password(l), None, form.into_any())}</div> }
     });
-    let without = (!m.password).then(|| {
+    let without = (m.password == Some(false)).then(|| {
         view! { <p>{tr::sign_in::no_password(l)}" "<a href=paths::CONNECTIONS>{tr::sign_in::ways(l)}</a></p> }
     });
     view! {
@@ -74,6 +83,7 @@ pub fn profile_view(ui: Ui, m: Profile, form: Form) -> impl IntoView + 'static {
         </div>
         {password}
         {without}
+        {view_as::records(ui, tr::view_as::mine(l), tr::view_as::mine_what(l), m.looks)}
     }
 }
 

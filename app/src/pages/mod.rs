@@ -31,6 +31,7 @@ pub mod tenant;
 pub mod tokens;
 pub mod trusts;
 pub mod usage;
+pub mod view_as;
 pub mod webhooks;
 
 /// Every area's rows, in the order in which they are tried: a literal segment before a parameter.
@@ -60,6 +61,7 @@ pub const AREAS: &[&[Entry]] = &[
     webhooks::ENTRIES,
     network::ENTRIES,
     usage::ENTRIES,
+    view_as::ENTRIES,
     namespace::ENTRIES,
     tenant::ENTRIES,
 ];

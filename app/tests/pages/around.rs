@@ -12,7 +12,7 @@ use berth_core::{
 use berth_types::{PlatformRole, TenantRole};
 use secrecy::ExposeSecret;
 
-use crate::common::{get, nobody, pages, pairs, post, to};
+use crate::common::{concrete, get, nobody, pages, pairs, post, to};
 
 #[tokio::test]
 async fn a_one_time_password_opens_the_door_once() {
@@ -213,26 +213,7 @@ async fn nothing_opens_without_rights() {
     let routes = pages(&world).routes();
     assert!(routes.len() > 30, "the table is empty");
     for route in routes {
-        let path = route
-            .pattern
-            .replace("{tenant}", "shop")
-            .replace("{namespace}", "dev")
-            .replace("{app}", "web")
-            .replace("{pod}", "web-1")
-            .replace("{role}", "releaser")
-            .replace("{robot}", "deploy")
-            .replace("{passkey}", "00000000-0000-0000-0000-00000000000a")
-            .replace("{webhook}", "00000000-0000-0000-0000-00000000000e")
-            .replace("{cluster}", "local")
-            .replace("{node}", "node-1")
-            .replace("{announcement}", "00000000-0000-0000-0000-000000000009")
-            .replace("{plan}", "small")
-            .replace("{provider}", "corp")
-            .replace("{secret}", "no-such-secret")
-            .replace("{request}", "00000000-0000-0000-0000-000000000007")
-            .replace("{user}", "olga")
-            .replace("{entry}", "1");
-        assert!(!path.contains('{'), "{path}: say here what its parameter is");
+        let path = concrete(route.pattern);
         let ask = async |ctx: &OpCtx| match route.post {
             true => post(&world, ctx, &path, "name=x&user=vera&role=owner&do=set").await,
             false => get(&world, ctx, &path).await,

@@ -40,3 +40,28 @@ pub fn to(response: &PageResponse) -> &str {
     assert_eq!(response.status, 303, "{}", response.html);
     response.redirect.as_deref().unwrap()
 }
+
+/// The path of a route, with something in the place of each parameter.
+#[track_caller]
+pub fn concrete(pattern: &str) -> String {
+    let path = pattern
+        .replace("{tenant}", "shop")
+        .replace("{namespace}", "dev")
+        .replace("{app}", "web")
+        .replace("{pod}", "web-1")
+        .replace("{role}", "releaser")
+        .replace("{robot}", "deploy")
+        .replace("{passkey}", "00000000-0000-0000-0000-00000000000a")
+        .replace("{webhook}", "00000000-0000-0000-0000-00000000000e")
+        .replace("{cluster}", "local")
+        .replace("{node}", "node-1")
+        .replace("{announcement}", "00000000-0000-0000-0000-000000000009")
+        .replace("{plan}", "small")
+        .replace("{provider}", "corp")
+        .replace("{secret}", "no-such-secret")
+        .replace("{request}", "00000000-0000-0000-0000-000000000007")
+        .replace("{user}", "olga")
+        .replace("{entry}", "1");
+    assert!(!path.contains('{'), "{path}: say here what its parameter is");
+    path
+}

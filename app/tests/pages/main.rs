@@ -19,4 +19,5 @@ mod requests;
 mod robots;
 mod roles;
 mod usage;
+mod view_as;
 mod webhooks;

@@ -39,6 +39,8 @@ words!(
         RateLimited = "rate-limited",
         /// An idempotency key was used before with another request.
         IdempotencyMismatch = "idempotency-mismatch",
+        /// Who asks looks at the portal as somebody else has it, or did on the page that asks: nothing can be changed so.
+        Viewing = "viewing",
         /// The tenant is suspended or being removed: nothing in it can be changed. The message says by whom and why.
         Suspended = "suspended",
         /// The cluster would pass its quota.
@@ -63,7 +65,7 @@ impl ErrorCode {
         match self {
             Self::Malformed => 400,
             Self::Unauthenticated => 401,
-            Self::Forbidden | Self::Suspended | Self::QuotaExceeded => 403,
+            Self::Forbidden | Self::Viewing | Self::Suspended | Self::QuotaExceeded => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::NotAcceptable => 406,
@@ -99,6 +101,7 @@ impl ErrorCode {
             Self::UnsupportedMediaType => "Media type not understood",
             Self::RateLimited => "Too many tries",
             Self::IdempotencyMismatch => "Idempotency key was used for another request",
+            Self::Viewing => "Only to be looked at",
             Self::Suspended => "At rest",
             Self::QuotaExceeded => "Not enough quota",
             Self::ClusterRefused => "The cluster refused",

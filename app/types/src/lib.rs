@@ -31,6 +31,7 @@ pub mod role;
 pub mod rows;
 pub mod text;
 pub mod usage;
+pub mod view_as;
 pub mod webhook;
 
 pub use app::{AppSpec, Component};

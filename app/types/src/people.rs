@@ -301,7 +301,7 @@ dto! {
         pub at: Timestamp,
         /// Who: a person's name, `robot:TENANT/NAME`, or `system:…`.
         pub actor: String,
-        /// How they came in: `session`, `token:PREFIX`, `cli`.
+        /// How they came in: `session`, `token:PREFIX`, `cli`; `view:NAME` where they look at the portal as NAME has it.
         pub via: String,
         /// What: `app.create`, `session.begin`, …
         pub action: String,

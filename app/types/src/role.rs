@@ -153,6 +153,8 @@ words!(
         Node = "node",
         /// People and their platform roles.
         User = "user",
+        /// A platform admin's look at the portal as a person has it. Looked at is the list of these.
+        View = "view",
         /// A banner on everybody's pages.
         Banner = "banner",
         /// A provider by which people sign in, what its groups mean, and whether passwords are taken.

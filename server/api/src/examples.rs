@@ -379,8 +379,6 @@ pub(crate) fn of(schema: &str) -> Option<Value> {
         "OneTimePassword" => to_value(OneTimePassword { password: Some("u7Kd2-pQ0xB-9sWmT-4hVcE".to_owned()) }),
         "Adoptable" => json!({ "items": ["legacy-shop"] }).into(),
         "AdoptionPreview" => to_value(places::adoption()),
-        "AuditEntry" => to_value(audit::entry()?),
-        "AuditCheckpoint" => to_value(audit::checkpoint()),
         "Plan" => to_value(plan()?),
         "IdentityProvider" => to_value(provider()?),
         "GroupRule" => to_value(GroupRule {
@@ -420,6 +418,7 @@ pub(crate) fn of(schema: &str) -> Option<Value> {
             .or_else(|| nodes::of(other))
             .or_else(|| clusters::of(other))
             .or_else(|| usage::of(other))
+            .or_else(|| audit::of(other))
             .or_else(|| request(other)),
     }
 }

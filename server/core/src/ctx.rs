@@ -6,7 +6,7 @@ use berth_types::{PlatformRole, UserName, people::TokenScope};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::env::Clock;
+use crate::{env::Clock, error::Result, view_as::ViewAs};
 
 /// What the outermost layer knows of a request; every entry point finds it in the request's extensions.
 #[derive(Debug, Clone)]
@@ -26,6 +26,8 @@ pub enum Via {
     Token(Uuid, Arc<str>),
     /// The command line, on the machine itself.
     Cli,
+    /// A browser session in which somebody else looks at the portal as this person has it: nothing can be changed so.
+    View(Arc<ViewAs>),
     /// Not at all: Berth goes on with what they began, with the rights that they have now.
     Begun,
 }
@@ -36,6 +38,7 @@ impl fmt::Display for Via {
             Self::Session(_) => f.write_str("session"),
             Self::Token(_, prefix) => write!(f, "token:{prefix}"),
             Self::Cli => f.write_str("cli"),
+            Self::View(_) => f.write_str("view"),
             Self::Begun => f.write_str("begun"),
         }
     }
@@ -70,6 +73,23 @@ impl Person {
             Via::Session(id) => Some(id),
             _ => None,
         }
+    }
+
+    /// Who looks at the portal as this person has it, where it is not they themselves who ask.
+    #[must_use]
+    pub fn viewed_by(&self) -> Option<&ViewAs> {
+        match &self.via {
+            Via::View(view) => Some(view),
+            _ => None,
+        }
+    }
+
+    /// The person, if they ask themselves: for what is nobody else's business, such as what opens their account.
+    ///
+    /// # Errors
+    /// `Viewing` while somebody looks as they do.
+    pub fn themselves(&self) -> Result<&Self> {
+        self.viewed_by().map_or(Ok(self), |view| Err(view.refused()))
     }
 
     /// Whether all that their roles give is open to them: nothing must be done first.

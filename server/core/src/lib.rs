@@ -27,6 +27,7 @@ pub mod services;
 pub mod testing;
 pub mod totp;
 pub mod usage;
+pub mod view_as;
 pub mod webauthn;
 pub mod webhooks;
 pub mod yaml;

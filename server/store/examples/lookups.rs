@@ -184,7 +184,7 @@ async fn page(store: &dyn Store, number: u32) -> Result<(), Failure> {
     let user = number.wrapping_mul(7919) % PEOPLE;
     let now = start() + SignedDuration::from_mins(1);
     let idle_before = start() - SignedDuration::from_hours(1);
-    let (_, account) = store.find_session(&digest(user), now, idle_before).await?.ok_or("no session")?;
+    let (_, account, _) = store.find_session(&digest(user), now, idle_before).await?.ok_or("no session")?;
     let name = tenant_name(user / MEMBERS)?;
     store.find_namespace_access(account.user.id, &name, &"prod".parse()?).await?.ok_or("no namespace")?;
     Ok(())

@@ -40,6 +40,7 @@ mod tenants;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod usage;
+mod view_as;
 mod webhooks;
 
 use engine::Engine;

@@ -4,7 +4,10 @@ use async_trait::async_trait;
 use berth_core::{
     authz::{Grant, PlatformRef},
     error::{Error, Result},
-    ports::store::{Account, Digest, Failures, NewSession, NewToken, People},
+    ports::{
+        store::{Account, Digest, Failures, NewSession, NewToken, People},
+        view_as::OpenView,
+    },
 };
 use berth_types::{
     ListQuery, Page, PlatformRole, Right, UserName,
@@ -17,6 +20,7 @@ use crate::{
     engine::{Engine, Reader, Statement, Transaction, sql},
     list::{Filter, Key, Listing, Sort},
     store::{SqlStore, found, taken},
+    view_as::{open_view, open_view_columns},
 };
 
 /// Whether `users u` has a second factor.
@@ -284,17 +288,21 @@ impl<E: Engine> People for SqlStore<E> {
         digest: &Digest,
         now: Timestamp,
         idle_before: Timestamp,
-    ) -> Result<Option<(Session, Account)>> {
+    ) -> Result<Option<(Session, Account, Option<OpenView>)>> {
         const SQL: &str = concat!(
             "SELECT ",
             session_columns!(),
             ", ",
             user_columns!(),
-            ", u.password_hash FROM sessions s JOIN users u ON u.id = s.user_id \
+            ", u.password_hash, ",
+            open_view_columns!(),
+            " FROM sessions s JOIN users u ON u.id = s.user_id \
+             LEFT JOIN views w ON w.session_id = s.id AND w.viewer_id = u.id AND w.ended_at IS NULL \
+             LEFT JOIN users v ON v.id = w.viewed_id \
              WHERE s.digest = $1 AND s.expires_at > $2 AND s.last_seen_at > $3 AND NOT u.disabled"
         );
         let statement = sql(SQL).bind(digest).bind(now).bind(idle_before);
-        self.one(statement, |row| Ok((session(row)?, account(row)?))).await
+        self.one(statement, |row| Ok((session(row)?, account(row)?, open_view(row)?))).await
     }
 
     async fn touch_session(&self, id: Uuid, now: Timestamp) -> Result<()> {

@@ -1,7 +1,7 @@
 //! `/live?path=…&path=…`: one event stream for the live parts of one page, or of the pages of several tabs.
 //!
 //! Events: `fragments` with `{"page": PATH, "fragments": [{"id", "html"}]}`, `gone` with `{"page", "code", "status"}` when a
-//! page may not be followed any more (the others go on), `bye` when the whole stream ends and may be opened again.
+//! page may not be followed any more (the others go on), `hello` with `{"as": VIEW}` (as whom one looks) at the beginning, `bye` when the whole stream ends and may be opened again.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -73,9 +73,12 @@ pub async fn live(State(state): State<WebState>, request: Request) -> Response {
             Err(e) => followed.push(stream::once(async move { event(&path, Err(e)) }).boxed()),
         }
     }
+    // Pages that were seen in another look as somebody else, or in none, are not kept up to date but loaded anew.
+    let seen_as = serde_json::json!({ "as": pages::look(&ctx).unwrap_or_default() }).to_string();
     let ended = session::until_ended(state.clone(), ctx, request.headers().clone());
     // Opened at once, so that the browser knows it is connected before anything changes.
-    let hello = stream::once(async { Event::default().event("hello").retry(Duration::from_secs(1)).data("{}") });
+    let hello =
+        stream::once(async move { Event::default().event("hello").retry(Duration::from_secs(1)).data(seen_as) });
     let events = hello
         .chain(stream::select_all(followed).chain(stream::pending()).take_until(ended))
         .chain(stream::once(async { Event::default().event("bye").data("{}") }))

@@ -11,7 +11,7 @@ use axum::{
 };
 use berth_core::{
     Error, OpCtx, RequestMeta,
-    ports::pages::{LinkChange, PageRequest, PageResponse, SessionChange, StepChange},
+    ports::pages::{LinkChange, PageRequest, PageResponse, SessionChange, StepChange, VIEW_FIELD},
 };
 use berth_types::ErrorCode;
 use http_body_util::{BodyExt, Limited};
@@ -131,8 +131,9 @@ pub async fn refusal(state: &WebState, request: Request, error: Error) -> Respon
 /// The fields of a form.
 ///
 /// # Errors
-/// Not a form, too large, or not whole.
+/// Not a form, too large, or not whole; `Viewing` for one of a page that was seen as somebody else, when that is over.
 pub async fn read_form(state: &WebState, request: Request) -> Result<Vec<(String, String)>, Error> {
+    let looks = request.extensions().get::<OpCtx>().and_then(look);
     let form = HeaderValue::from_static("application/x-www-form-urlencoded");
     let is_form = request
         .headers()
@@ -149,7 +150,7 @@ pub async fn read_form(state: &WebState, request: Request) -> Result<Vec<(String
     match body {
         Ok(body) => {
             let bytes: Bytes = body.to_bytes();
-            Ok(pairs(&bytes))
+            same_look(pairs(&bytes), looks.as_deref())
         }
         Err(e) if e.is::<http_body_util::LengthLimitError>() => Err(Error::new(
             ErrorCode::TooLarge,
@@ -159,6 +160,21 @@ pub async fn read_form(state: &WebState, request: Request) -> Result<Vec<(String
             Err(Error::new(ErrorCode::Malformed, "the form did not arrive whole; nothing was changed").caused_by(e))
         }
     }
+}
+
+/// The look as somebody else in which `ctx` asks, if it is one.
+pub fn look(ctx: &OpCtx) -> Option<String> {
+    Some(ctx.person()?.viewed_by()?.id.to_string())
+}
+
+/// The fields of a form without [`VIEW_FIELD`], if that names the look in which they were sent.
+fn same_look(mut form: Vec<(String, String)>, looks: Option<&str>) -> Result<Vec<(String, String)>, Error> {
+    let seen_so = form.iter().position(|(name, _)| name == VIEW_FIELD).map(|at| form.remove(at).1);
+    if seen_so.is_some() && seen_so.as_deref() != looks {
+        let message = "this page was shown to you as somebody else has it, and that is over; nothing was done";
+        return Err(Error::new(ErrorCode::Viewing, message));
+    }
+    Ok(form)
 }
 
 /// The answer as HTTP has it; `had_flash`: what was to be said once was said.
@@ -233,5 +249,24 @@ mod tests {
         let got = pairs("a=1+2&b=%E4%B8%AD&c&=x&a=3".as_bytes());
         let want = [("a", "1 2"), ("b", "中"), ("c", ""), ("", "x"), ("a", "3")];
         assert_eq!(got, want.map(|(k, v)| (k.to_owned(), v.to_owned())));
+    }
+
+    #[test]
+    fn forms_of_a_page_seen_as_somebody_else_are_worth_nothing_afterwards() {
+        for (sent, looks, taken) in [
+            ("a=1", None, true),
+            ("a=1&viewing=x", Some("x"), true),
+            // A page of one's own, in a tab that was open before: what is read only refuses it.
+            ("a=1", Some("x"), true),
+            ("a=1&viewing=x", None, false),
+            ("viewing=x&a=1", Some("y"), false),
+            ("a=1&viewing=", None, false),
+        ] {
+            let got = same_look(pairs(sent.as_bytes()), looks);
+            assert_eq!(got.is_ok(), taken, "{sent} {looks:?}");
+            let refused = got.as_ref().err().map(Error::code);
+            assert_eq!(refused, (!taken).then_some(ErrorCode::Viewing));
+            assert!(got.is_err() || got.is_ok_and(|form| form == [("a".to_owned(), "1".to_owned())]));
+        }
     }
 }

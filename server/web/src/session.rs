@@ -40,6 +40,12 @@ pub async fn context(state: &WebState, meta: Option<&RequestMeta>, headers: &Hea
 pub async fn authenticate(State(state): State<WebState>, mut request: Request, next: Next) -> Response {
     match context(&state, request.extensions().get::<RequestMeta>(), request.headers()).await {
         Ok(ctx) => {
+            if let Some(person) = ctx.person()
+                && let Some(view) = person.viewed_by()
+            {
+                // All that is asked so is found in the log.
+                tracing::Span::current().record("as", person.name.as_str()).record("by", view.by.as_str());
+            }
             request.extensions_mut().insert(ctx);
             next.run(request).await
         }

@@ -45,12 +45,12 @@ pub async fn exec(
         return pages::problem(&ctx, &Error::not_found());
     };
     let path = (&tenant, &namespace);
-    if let Err(e) = state.services.authz().namespace(&ctx, path.0, path.1, Resource::Exec, Action::Create).await {
-        return pages::problem(&ctx, &e);
-    }
+    let may = state.services.authz().namespace(&ctx, path.0, path.1, Resource::Exec, Action::Create).await.is_ok();
     let upgrade = match upgrade {
         Ok(upgrade) => upgrade,
-        Err(rejection) => return rejection.into_response(),
+        // Who may not is told so below, and that is written down.
+        Err(rejection) if may => return rejection.into_response(),
+        Err(_) => return refused(&state, &ctx, path, &pod).await,
     };
     let container = query.iter().find(|(k, v)| k == "container" && !v.is_empty()).map(|(_, v)| v.as_str());
     let mut command: Vec<String> = query.iter().filter(|(k, _)| k == "command").map(|(_, v)| v.clone()).collect();
@@ -76,6 +76,14 @@ pub async fn exec(
         tokio::select! { e = session => e, e = rights => e }
     };
     upgrade.max_message_size(MAX_MESSAGE).on_upgrade(move |socket| run(socket, running, ended))
+}
+
+/// Says that there is no terminal for who asks, as the service has it.
+async fn refused(state: &WebState, ctx: &OpCtx, path: (&TenantName, &NamespaceName), pod: &str) -> Response {
+    match state.services.exec(ctx, path, (pod, None), &[], true).await {
+        Ok(_) => StatusCode::UPGRADE_REQUIRED.into_response(),
+        Err(e) => pages::problem(ctx, &e),
+    }
 }
 
 fn input(message: Message) -> Option<ExecInput> {

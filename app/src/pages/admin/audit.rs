@@ -144,6 +144,11 @@ fn actor(e: &AuditEntry) -> String {
     if e.actor.is_empty() { "–".to_owned() } else { e.actor.clone() }
 }
 
+/// How they came in; as whom, where they looked at the portal as somebody else has it.
+fn came_in(l: Language, via: &str) -> String {
+    via.strip_prefix("view:").map_or_else(|| via.to_owned(), |whom| tr::view_as::as_whom(l, whom))
+}
+
 fn row(ui: Ui, url: &ListUrl, e: &AuditEntry) -> AnyView {
     let l = ui.lang;
     let (tone, word) = judged(l, &e.outcome);
@@ -151,7 +156,7 @@ fn row(ui: Ui, url: &ListUrl, e: &AuditEntry) -> AnyView {
     view! {
         <tr>
             <td><a class="name" href=paths::admin_audit_entry(e.id)>{exactly(e.at)}</a></td>
-            <td><a href=url.toggle("actor", &e.actor)>{actor(e)}</a>" "<span class="muted small">{e.via.clone()}</span></td>
+            <td><a href=url.toggle("actor", &e.actor)>{actor(e)}</a>" "<span class="muted small">{came_in(l, &e.via)}</span></td>
             <td class="mono"><a href=url.toggle("action", &e.action)>{e.action.clone()}</a></td>
             <td class="fill mono" title=e.target.clone()>{e.target.clone()}</td>
             <td>{status(tone, word)}{reason}</td>
@@ -185,7 +190,7 @@ pub fn entry_view(ui: Ui, e: AuditEntry) -> impl IntoView + 'static {
         <dl class="in facts">
             <dt>{tr::shell::when(l)}</dt><dd>{exactly(e.at)}</dd>
             {link(tr::shell::who(l), actor(&e), only("actor", &e.actor))}
-            {fact(tr::audit::via(l), e.via.clone())}
+            {fact(tr::audit::via(l), came_in(l, &e.via))}
             {link(tr::shell::what(l), e.action.clone(), only("action", &e.action))}
             {fact(tr::shell::target(l), e.target.clone())}
             {link(tr::common::tenant(l), tenant.clone(), only("tenant", &tenant))}

@@ -1,7 +1,7 @@
 //! People: the list, a new one, one of them.
 
 use berth_core::{Error, Result, services::people::NewUser};
-use berth_types::{Action, ListQuery, PlatformRole, Resource, UserName, people::User};
+use berth_types::{Action, ListQuery, PlatformRole, Resource, UserName, people::User, view_as::ViewRecord};
 use leptos::prelude::*;
 use secrecy::ExposeSecret;
 
@@ -11,7 +11,7 @@ use crate::{
         Button, Column, Field, Form, Icon, List, Tone, button, card, empty, field, form::summary, link_button,
         list::chip, note, on, status, table, tag,
     },
-    pages::tokens::secret,
+    pages::{tokens::secret, view_as},
     paths,
     request::{AdminNav, Answer, Cx, Page, Place, done},
     tr,
@@ -179,9 +179,15 @@ async fn find(cx: &Cx) -> Result<User> {
     found.items.into_iter().find(|u| u.name == name).ok_or_else(Error::not_found)
 }
 
+/// One person.
 pub async fn one(cx: Cx, refused: Option<Form>) -> Result<Answer> {
+    person(cx, refused, None).await
+}
+
+/// The page; `look`: the form to look as them, where it was refused.
+async fn person(cx: Cx, refused: Option<Form>, look: Option<Form>) -> Result<Answer> {
     let user = find(&cx).await?;
-    let status = refused.as_ref().map_or(200, Form::status);
+    let status = refused.as_ref().or(look.as_ref()).map_or(200, Form::status);
     let form = refused.unwrap_or_else(|| {
         Form::with([
             ("displayName", user.display_name.clone()),
@@ -192,14 +198,29 @@ pub async fn one(cx: Cx, refused: Option<Form>) -> Result<Answer> {
     let may = may_change(&cx, Resource::User, Action::Update);
     let own = cx.ctx.person().is_some_and(|p| p.id == user.id);
     let name = user.name.to_string();
-    let view = one_view(cx.ui(), user, form, may, own);
+    let look =
+        (may_change(&cx, Resource::View, Action::Create) && !own && !user.disabled).then(|| look.unwrap_or_default());
+    let looks = cx.services.list_views(&cx.ctx, &user.name).await?;
+    let view = one_view(cx.ui(), user, form, may, own, (look, looks));
     let page = Page::new(name.clone(), PLACE, view);
     Ok(page.crumb(name.clone(), paths::admin_person(&name)).status(status).into())
 }
 
-/// One person.
-pub fn one_view(ui: Ui, user: User, form: Form, may: bool, own: bool) -> impl IntoView + 'static {
+/// One person; with the form to look as them, for who may, and who did.
+pub fn one_view(
+    ui: Ui,
+    user: User,
+    form: Form,
+    may: bool,
+    own: bool,
+    (look, looks): (Option<Form>, Vec<ViewRecord>),
+) -> impl IntoView + 'static {
     let l = ui.lang;
+    let look = look.map(|form| view_as::begin_card(ui, &user, &form));
+    let looks = user
+        .platform_role
+        .is_none()
+        .then(|| view_as::records(ui, tr::view_as::theirs(l), tr::view_as::theirs_what(l), looks));
     let called = Field::text("displayName", tr::shell::display_name(l)).required().max(60);
     let role =
         Field::select("platformRole", tr::shell::platform_role(l), roles(ui)).hint(tr::shell::platform_role_hint(l));
@@ -258,13 +279,20 @@ pub fn one_view(ui: Ui, user: User, form: Form, may: bool, own: bool) -> impl In
             {state(ui, &user)}
             {user.second_factor.then(|| tag(tr::factors::has(l)))}
         </div>
-        <div class="cols"><div class="stack">{edit}{link}{reset}{factor}</div></div>
+        <div class="cols"><div class="stack">{edit}{look}{link}{reset}{factor}</div></div>
+        {looks}
     }
 }
 
 pub async fn change(cx: Cx) -> Result<Answer> {
     let user = find(&cx).await?;
     let l = cx.lang();
+    if cx.field("do") == "view-as" {
+        return match view_as::begin(&cx, &user).await? {
+            Ok(begun) => Ok(begun),
+            Err(form) => person(cx, None, Some(form)).await,
+        };
+    }
     if cx.field("do") == "reset" {
         let password = cx.services.reset_password(&cx.ctx, &user.name).await?;
         let text = tr::shell::reset_done(l, &user.name);

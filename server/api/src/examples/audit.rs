@@ -1,10 +1,16 @@
 //! The audit log.
 
 use berth_core::audit::export::Format;
-use berth_types::{audit::AuditCheckpoint, people::AuditEntry};
-use serde_json::json;
+use berth_types::{
+    audit::AuditCheckpoint,
+    people::AuditEntry,
+    view_as::{ViewEnd, ViewRecord},
+};
+use serde_json::{Value, json};
+use uuid::Uuid;
 
-use super::{at, named};
+use super::{at, named, to_value};
+use crate::handlers::me::Views;
 
 pub(super) fn entry() -> Option<AuditEntry> {
     Some(AuditEntry {
@@ -22,6 +28,28 @@ pub(super) fn entry() -> Option<AuditEntry> {
         network: "192.0.2.7".to_owned(),
         hash: HASH.to_owned(),
     })
+}
+
+fn view() -> Option<ViewRecord> {
+    Some(ViewRecord {
+        id: Uuid::from_u128(0x0193_f0a0_7000_7000_8000_0000_0000_0001),
+        by: named("olga")?,
+        reason: "Alice cannot find the app checkout".to_owned(),
+        begun_at: at(0),
+        until: at(30),
+        ended_at: Some(at(12)),
+        ended: Some(ViewEnd::Asked),
+    })
+}
+
+pub(super) fn of(schema: &str) -> Option<Value> {
+    match schema {
+        "AuditEntry" => to_value(entry()?),
+        "AuditCheckpoint" => to_value(checkpoint()),
+        "ViewRecord" => to_value(view()?),
+        "Views" => to_value(Views { items: view().into_iter().collect() }),
+        _ => None,
+    }
 }
 
 const HASH: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";

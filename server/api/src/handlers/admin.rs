@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::me::shown_once;
+use super::me::{Views, shown_once};
 use crate::{
     Api,
     body::{Input, Sent, given},
@@ -47,6 +47,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(reset_password))
         .routes(routes!(create_reset_link))
         .routes(routes!(remove_second_factors))
+        .routes(routes!(list_user_views))
         .routes(routes!(list_audit))
 }
 
@@ -208,6 +209,21 @@ pub(crate) async fn create_reset_link(
 pub(crate) async fn remove_second_factors(State(api): State<Api>, caller: Caller, At(place): At<OfUser>) -> Reply {
     api.services().remove_second_factors(&caller.ctx, &place.user).await?;
     Ok(reply::nothing())
+}
+
+/// List who looked as a person
+///
+/// Looks at the portal as they have it, which platform admins begin in the browser alone: no token can.
+#[utoipa::path(get, path = "/admin/users/{user}/views", tag = "admin",
+    responses((status = 200, description = "Who looked, when, for how long and why.", body = Views)))]
+pub(crate) async fn list_user_views(
+    State(api): State<Api>,
+    caller: Caller,
+    At(place): At<OfUser>,
+    asked: Asked,
+) -> Reply {
+    asked.only(&[])?;
+    Ok(reply::tagged(&asked, &Views { items: api.services().list_views(&caller.ctx, &place.user).await? })?)
 }
 
 /// Read the audit log

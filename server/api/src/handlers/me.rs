@@ -8,6 +8,7 @@ use berth_types::{
     PlatformRole, UserName,
     list::Page,
     people::{ApiToken, SecondFactors, TokenScope},
+    view_as::ViewRecord,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -49,6 +50,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(list_tokens, create_token))
         .routes(routes!(revoke_token))
         .routes(routes!(get_second_factors))
+        .routes(routes!(list_my_views))
 }
 
 /// The person that a token belongs to, and what it may do.
@@ -182,6 +184,24 @@ pub(crate) async fn revoke_token(State(api): State<Api>, caller: Caller, At(plac
     responses((status = 200, description = "Your second factors.", body = SecondFactors)))]
 pub(crate) async fn get_second_factors(State(api): State<Api>, caller: Caller, asked: Asked) -> Reply {
     Ok(reply::tagged(&asked, &api.services().my_second_factors(&caller.ctx).await?)?)
+}
+
+/// Looks at the portal as a person has it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Views {
+    /// Newest first, the last 20; all are in the audit log.
+    pub items: Vec<ViewRecord>,
+}
+
+/// List who looked as you
+///
+/// Platform admins can look at the portal as you have it, in the browser: read-only, for half an hour at most, with a reason.
+#[utoipa::path(get, path = "/me/views", tag = "me",
+    responses((status = 200, description = "Who looked, when, for how long and why.", body = Views)))]
+pub(crate) async fn list_my_views(State(api): State<Api>, caller: Caller, asked: Asked) -> Reply {
+    asked.only(&[])?;
+    Ok(reply::tagged(&asked, &Views { items: api.services().my_views(&caller.ctx).await? })?)
 }
 
 /// A reply with a secret: not cached anywhere, and replayed as `without`.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 fn reason(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::Unauthenticated => "Unauthorized",
-        ErrorCode::Forbidden | ErrorCode::Suspended | ErrorCode::QuotaExceeded => "Forbidden",
+        ErrorCode::Forbidden | ErrorCode::Viewing | ErrorCode::Suspended | ErrorCode::QuotaExceeded => "Forbidden",
         ErrorCode::NotFound => "NotFound",
         ErrorCode::MethodNotAllowed => "MethodNotAllowed",
         ErrorCode::NotAcceptable => "NotAcceptable",

@@ -33,6 +33,10 @@ pub const fn rule_for(resource: Resource, action: Action) -> Rule {
     match (resource, action) {
         (Resource::Platform | Resource::User, Read) => rule(None, true, true),
         (Resource::Platform | Resource::User, Create | Update | Delete) => rule(None, true, false),
+        // Who keeps people sees what they see, and that leaves a trace; nobody changes or removes the trace.
+        (Resource::View, Read) => rule(None, true, true),
+        (Resource::View, Create) => rule(None, true, false),
+        (Resource::View, Update | Delete) => rule(None, false, false),
         (Resource::Cluster, Read) => rule(None, true, true),
         (Resource::Cluster, Create | Update | Delete) => rule(None, true, false),
         // Machines come and go with the cluster; here they are only cordoned and drained.
@@ -163,6 +167,7 @@ pub fn needs(right: Right) -> Vec<Right> {
         | Resource::Cluster
         | Resource::Node
         | Resource::User
+        | Resource::View
         | Resource::Banner
         | Resource::SignIn
         | Resource::Audit

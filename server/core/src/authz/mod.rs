@@ -121,6 +121,7 @@ impl Authz {
             return Err(Error::not_found());
         }
         let found = self.find_namespace(person, tenant, namespace).await?;
+        shown(person, resource)?;
         check(person, (found.rights, found.halt.as_ref()), resource, action)?;
         Ok(Grant::new(found, resource, action))
     }
@@ -178,6 +179,7 @@ impl Authz {
         resource: Resource,
         action: Action,
     ) -> Result<Grant<NamespaceRef>> {
+        shown(self.person(ctx)?, resource)?;
         check(self.person(ctx)?, (namespace.rights, namespace.halt.as_ref()), resource, action)?;
         Ok(Grant::new((**namespace).clone(), resource, action))
     }
@@ -364,6 +366,11 @@ fn in_scope(person: &Person, resource: Resource, action: Action) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(ErrorCode::Forbidden, format!("this token is limited to other actions than {right}")))
+}
+
+/// Refuses a shell to who looks as somebody else: what is typed there no rule reads.
+fn shown(person: &Person, resource: Resource) -> Result<()> {
+    if resource == Resource::Exec { person.themselves().map(drop) } else { Ok(()) }
 }
 
 /// Whether somebody with `rights` in a place that may be halted may.

@@ -21,4 +21,5 @@ pub mod second_factors;
 pub mod sign_in;
 pub mod store;
 pub mod usage;
+pub mod view_as;
 pub mod webhooks;

@@ -73,6 +73,10 @@ impl Theme {
     }
 }
 
+/// The field that every form has on a page which somebody saw as somebody else: which look it was. A form that is sent after its end, or
+/// in another, is not taken for what they themselves want.
+pub const VIEW_FIELD: &str = "viewing";
+
 /// What the browser asked.
 #[derive(Debug, Clone, Default)]
 pub struct PageRequest {

@@ -20,7 +20,7 @@ use crate::{
         access::AccessRequests, announcements::Announcements, ci::CiStore, clusters::ClusterRows, drifts::Drifts,
         life::Lives, links::Links, namespace_roles::NamespaceRoles, passkeys::Passkeys, quotas::Quotas,
         requests::Requests, robots::Robots, roles::Roles, second_factors::SecondFactors, sign_in::SignIns,
-        usage::Usages, webhooks::Webhooks,
+        usage::Usages, view_as::OpenView, view_as::Views, webhooks::Webhooks,
     },
 };
 
@@ -205,13 +205,14 @@ pub trait People: Send + Sync {
 
     /// A new session.
     async fn create_session(&self, session: &NewSession) -> Result<()>;
-    /// The session of a secret and its account, unless it has ended by `now`, was idle since `idle_before`, or the account is disabled.
+    /// The session of a secret, its account, and as whom it looks, unless it has ended by `now`, was idle since `idle_before`, or the
+    /// account is disabled.
     async fn find_session(
         &self,
         digest: &Digest,
         now: Timestamp,
         idle_before: Timestamp,
-    ) -> Result<Option<(Session, Account)>>;
+    ) -> Result<Option<(Session, Account, Option<OpenView>)>>;
     /// Notes that it was used.
     async fn touch_session(&self, id: Uuid, now: Timestamp) -> Result<()>;
     /// A person's sessions, newest first.
@@ -352,6 +353,7 @@ pub trait Store:
     + Quotas
     + Requests
     + Usages
+    + Views
     + Announcements
     + Webhooks
     + ClusterRows
@@ -377,6 +379,7 @@ impl<
         + Quotas
         + Requests
         + Usages
+        + Views
         + Announcements
         + Webhooks
         + ClusterRows

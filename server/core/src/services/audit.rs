@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 
 use super::{Services, identity::new_id};
 use crate::{
-    ctx::{Actor, OpCtx},
+    ctx::{Actor, OpCtx, Person},
     error::{Error, Result},
     ports::store::NewAudit,
 };
@@ -55,6 +55,19 @@ impl<T> Done<T> {
     }
 }
 
+/// Who, and how they came in; where they look as somebody else, as whom.
+fn who(actor: &Actor) -> (String, String) {
+    let via = match actor {
+        Actor::Person(person) => match person.viewed_by() {
+            Some(view) => return (view.by.to_string(), format!("view:{}", person.name)),
+            None => person.via.to_string(),
+        },
+        Actor::System(_) => "system".to_owned(),
+        Actor::Anonymous => String::new(),
+    };
+    (actor.to_string(), via)
+}
+
 /// The entry with how it ended.
 fn ended<T>(attempt: NewAudit, result: &Result<Done<T>>) -> NewAudit {
     match result {
@@ -67,7 +80,10 @@ fn ended<T>(attempt: NewAudit, result: &Result<Done<T>>) -> NewAudit {
         },
         Err(e) => {
             let code = e.code();
-            let denied = matches!(code, ErrorCode::Unauthenticated | ErrorCode::Forbidden | ErrorCode::NotFound);
+            let denied = matches!(
+                code,
+                ErrorCode::Unauthenticated | ErrorCode::Forbidden | ErrorCode::NotFound | ErrorCode::Viewing
+            );
             // Of what is denied, why: for who signs in by a provider there are many reasons.
             let why = e.fields().first().filter(|_| denied).map(|field| serde_json::json!({ "why": field.code }));
             let detail = if denied { why } else { Some(serde_json::json!({ "message": e.message() })) };
@@ -79,7 +95,7 @@ fn ended<T>(attempt: NewAudit, result: &Result<Done<T>>) -> NewAudit {
 
 impl Services {
     /// Every change goes through here: it is written down, authorised and done (`work`), and what came of it is written down,
-    /// refusals too. A change is confirmed only when its entry is written.
+    /// refusals too. A change is confirmed only when its entry is written. Who looks as somebody else changes nothing.
     pub(crate) async fn audited<T>(
         &self,
         ctx: &OpCtx,
@@ -88,15 +104,26 @@ impl Services {
         tenant: Option<&TenantName>,
         work: impl Future<Output = Result<Done<T>>>,
     ) -> Result<T> {
-        let via = match &ctx.actor {
-            Actor::Person(person) => person.via.to_string(),
-            Actor::System(_) => "system".to_owned(),
-            Actor::Anonymous => String::new(),
-        };
+        match ctx.person().and_then(Person::viewed_by) {
+            Some(view) => self.written_down(ctx, action, target, tenant, async { Err(view.refused()) }).await,
+            None => self.written_down(ctx, action, target, tenant, work).await,
+        }
+    }
+
+    /// The same for what may be done while one looks as somebody else: to end that.
+    pub(super) async fn written_down<T>(
+        &self,
+        ctx: &OpCtx,
+        action: &str,
+        target: String,
+        tenant: Option<&TenantName>,
+        work: impl Future<Output = Result<Done<T>>>,
+    ) -> Result<T> {
+        let (actor, via) = who(&ctx.actor);
         let attempt = NewAudit {
             id: new_id(ctx.now(), &*self.random)?,
             at: ctx.now(),
-            actor: ctx.actor.to_string(),
+            actor,
             via,
             action: action.to_owned(),
             target,

@@ -246,19 +246,21 @@ impl Services {
         Ok(person)
     }
 
-    /// The person of a session's secret; `None` when it has ended or never was.
+    /// The person of a session's secret, or as whom they look in it; `None` when it has ended or never was.
     ///
     /// # Errors
     /// The store's.
     pub async fn authenticate_session(&self, now: Timestamp, secret: &str) -> Result<Option<Arc<Person>>> {
         let idle_before = before(now, self.limits.session_idle);
-        let Some((session, account)) = self.store.find_session(&digest(secret), now, idle_before).await? else {
+        let found = self.store.find_session(&digest(secret), now, idle_before).await?;
+        let Some((session, account, view)) = found else {
             return Ok(None);
         };
         if after(session.last_seen_at, Duration::from_mins(1)) < now {
             self.store.touch_session(session.id, now).await?;
         }
-        self.in_session(&account, session.id).await.map(Some)
+        let person = self.in_session(&account, session.id).await?;
+        self.looking(person, view, now).await.map(Some)
     }
 
     /// The person of an API token; `None` when it has ended or never was.
@@ -306,15 +308,26 @@ impl Services {
     pub async fn sign_out(&self, ctx: &OpCtx, back: &str) -> Result<Option<String>> {
         let work = async {
             let person = ctx.person().ok_or_else(Error::unauthenticated)?;
-            let Via::Session(id) = person.via else { return Ok(Done::plain(None)) };
+            let (owner, id) = match &person.via {
+                Via::Session(id) => (person.id, *id),
+                // The session is theirs who looks.
+                Via::View(view) => {
+                    self.end_view(ctx).await?;
+                    (view.viewer, view.session)
+                }
+                _ => return Ok(Done::plain(None)),
+            };
             let provider = self.store.session_provider(id).await?;
-            self.store.end_session(person.id, id).await?;
+            self.store.end_session(owner, id).await?;
             match provider.filter(|provider| provider.sign_out_there) {
                 Some(provider) => Ok(Done::plain(self.protocol().sign_out_address(&provider, back).await)),
                 None => Ok(Done::plain(None)),
             }
         };
-        self.audited(ctx, "session.end", ctx.actor.to_string(), None, work).await
+        // Who looks as somebody else may leave, too.
+        let whose =
+            ctx.person().and_then(Person::viewed_by).map_or_else(|| ctx.actor.to_string(), |v| v.by.to_string());
+        self.written_down(ctx, "session.end", whose, None, work).await
     }
 
     /// The asking person's sessions, newest first.
@@ -322,7 +335,7 @@ impl Services {
     /// # Errors
     /// Unauthenticated.
     pub async fn my_sessions(&self, ctx: &OpCtx) -> Result<Vec<Session>> {
-        let person = self.authz.person(ctx)?;
+        let person = self.authz.person(ctx)?.themselves()?;
         let mut sessions = self.store.list_sessions(person.id, ctx.now()).await?;
         for session in &mut sessions {
             session.current = person.via == Via::Session(session.id);
@@ -413,6 +426,7 @@ impl Services {
             Via::Token(..) => {
                 Err(Error::new(ErrorCode::Forbidden, "an API token cannot change the account it belongs to"))
             }
+            Via::View(_) => person.themselves(),
             Via::Session(_) | Via::Cli | Via::Begun => Ok(person),
         }
     }

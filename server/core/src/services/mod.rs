@@ -90,6 +90,9 @@ pub mod tokens;
 pub mod usage;
 #[cfg(test)]
 mod usage_tests;
+pub mod view_as;
+#[cfg(test)]
+mod view_as_tests;
 #[cfg(test)]
 mod webhook_tests;
 pub mod webhooks;

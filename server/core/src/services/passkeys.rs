@@ -190,7 +190,7 @@ impl Services {
     /// # Errors
     /// Unauthenticated; `NotFound`.
     pub async fn my_passkey(&self, ctx: &OpCtx, id: Uuid) -> Result<Passkey> {
-        let person = self.authz.with_password(ctx)?;
+        let person = self.authz.with_password(ctx)?.themselves()?;
         let all = self.store.list_passkeys(person.id).await?;
         let found = all.into_iter().map(|passkey| passkey.shown).find(|passkey| passkey.id == id);
         found.ok_or_else(Error::not_found)
@@ -292,6 +292,9 @@ impl Services {
     /// # Errors
     /// `RateLimited`; a refusal where passwords are not taken; forbidden where there are no passkeys.
     pub async fn begin_passkey_sign_in(&self, ctx: &OpCtx) -> Result<Begun> {
+        if let Some(person) = ctx.person() {
+            person.themselves()?;
+        }
         self.site()?;
         if !self.store.local_accounts().await? {
             return Err(refusal(Refused::Local));

@@ -204,7 +204,7 @@ impl Services {
     /// # Errors
     /// Unauthenticated; forbidden while the password must be changed.
     pub async fn my_second_factors(&self, ctx: &OpCtx) -> Result<SecondFactors> {
-        let person = self.authz.with_password(ctx)?;
+        let person = self.authz.with_password(ctx)?.themselves()?;
         let account = self.store.find_account_by_id(person.id).await?.ok_or_else(Error::unauthenticated)?;
         let authenticator = self.store.find_authenticator(person.id).await?;
         Ok(SecondFactors {
@@ -219,7 +219,7 @@ impl Services {
 
     /// The person, if they are in the browser: a token changes nothing about its owner's account.
     pub(super) fn in_browser<'a>(&self, ctx: &'a OpCtx) -> Result<&'a Person> {
-        let person = self.authz.with_password(ctx)?;
+        let person = self.authz.with_password(ctx)?.themselves()?;
         match person.via {
             Via::Session(_) => Ok(person),
             _ => Err(Error::new(ErrorCode::Forbidden, "second factors are changed in the browser, not with a token")),

@@ -195,6 +195,9 @@ impl Services {
         return_to: &str,
         purpose: Purpose,
     ) -> Result<Begun> {
+        if let Some(person) = ctx.person() {
+            person.themselves()?;
+        }
         let user = match purpose {
             Purpose::SignIn => None,
             Purpose::Connect => Some(self.own_account(ctx)?.id),
@@ -365,7 +368,7 @@ impl Services {
     /// # Errors
     /// Unauthenticated.
     pub async fn my_identities(&self, ctx: &OpCtx) -> Result<Vec<Identity>> {
-        let person = self.authz.person(ctx)?;
+        let person = self.authz.person(ctx)?.themselves()?;
         self.store.list_identities(person.id).await
     }
 

@@ -57,7 +57,7 @@ impl Services {
     /// # Errors
     /// Unauthenticated.
     pub async fn my_tokens(&self, ctx: &OpCtx) -> Result<Vec<ApiToken>> {
-        let person = self.authz.person(ctx)?;
+        let person = self.authz.person(ctx)?.themselves()?;
         self.store.list_tokens(person.id).await
     }
 

@@ -51,6 +51,7 @@ mod sign_in;
 mod store;
 mod streams;
 mod usage;
+mod view_as;
 mod webhooks;
 
 pub use authenticator::Authenticator;
@@ -239,7 +240,7 @@ impl World {
         }
     }
 
-    fn id(&self) -> Uuid {
+    pub(crate) fn id(&self) -> Uuid {
         crate::services::identity::new_id(self.clock.now(), &SystemRandom).unwrap()
     }
 }

@@ -17,9 +17,12 @@ use crate::{
     authz::{Grant, PlatformRef, TenantRef},
     error::{Error, Result},
     listing::{Column, Listing},
-    ports::store::{
-        Account, Database, Digest, Failures, IdempotentReply, Journal, NewAudit, NewSession, NewToken, People,
-        StoredReply, last_owner,
+    ports::{
+        store::{
+            Account, Database, Digest, Failures, IdempotentReply, Journal, NewAudit, NewSession, NewToken, People,
+            StoredReply, last_owner,
+        },
+        view_as::OpenView,
     },
 };
 
@@ -61,6 +64,7 @@ pub(super) struct Rows {
     pub(super) factors: super::second_factors::Rows,
     pub(super) announcements: super::announcements::Rows,
     pub(super) usage: super::usage::Rows,
+    pub(super) views: super::view_as::Rows,
     pub(super) drifts: super::drifts::Rows,
     pub(super) webhooks: super::webhooks::Rows,
     audit: Vec<AuditEntry>,
@@ -259,13 +263,13 @@ impl People for FakeStore {
         digest: &Digest,
         now: Timestamp,
         idle_before: Timestamp,
-    ) -> Result<Option<(Session, Account)>> {
+    ) -> Result<Option<(Session, Account, Option<OpenView>)>> {
         let rows = self.rows()?;
         let found =
             rows.sessions.iter().find(|(s, seen)| s.digest == *digest && s.expires_at > now && *seen > idle_before);
         Ok(found.and_then(|(session, seen)| {
             let account = rows.account(session.user).filter(|a| !a.user.disabled)?;
-            Some((shown(session, *seen), account.clone()))
+            Some((shown(session, *seen), account.clone(), rows.view_of(session.id)))
         }))
     }
 

@@ -25,6 +25,7 @@ mod sign_in;
 mod tenants;
 mod upkeep;
 mod usage;
+mod view_as;
 mod webhooks;
 
 use std::sync::Arc;
@@ -94,6 +95,7 @@ suite! {
         people::list_goes_on_from_a_cursor,
         people::list_refuses_what_it_does_not_know,
         sign_in::sessions,
+        view_as::looks,
         sign_in::sessions_end,
         sign_in::disabled_people_are_out,
         sign_in::tokens,

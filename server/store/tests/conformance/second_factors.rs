@@ -34,7 +34,7 @@ pub async fn authenticators(store: Arc<dyn Store>) {
 
     // Wherever somebody is looked up it shows who has one.
     store.create_session(&session(1, id(1))).await.unwrap();
-    let (_, account) = store.find_session(&digest(1), at(10), at(0)).await.unwrap().expect("found");
+    let (_, account, _) = store.find_session(&digest(1), at(10), at(0)).await.unwrap().expect("found");
     assert!(account.user.second_factor);
     let has = async |user: &str| store.find_account(&name(user)).await.unwrap().expect("found").user.second_factor;
     assert!(has("ann").await && !has("bob").await);

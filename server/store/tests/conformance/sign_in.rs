@@ -20,7 +20,7 @@ pub async fn sessions(store: Arc<dyn Store>) {
     for (number, user) in [(1, &users[0]), (2, &users[0]), (3, &users[1])] {
         store.create_session(&session(number, user.id)).await.unwrap();
     }
-    let (found, account) = store.find_session(&digest(2), at(10), at(0)).await.unwrap().expect("found");
+    let (found, account, _) = store.find_session(&digest(2), at(10), at(0)).await.unwrap().expect("found");
     let want = Session {
         id: id(2),
         created_at: at(2),

@@ -19,6 +19,8 @@ pub(super) fn cases() -> Vec<Case> {
         case("revoke_token", Browser),
         case("create_kubeconfig", Tenant(Resource::Tenant, Read)).body(json!({ "tenant": "shop", "hours": 1 })),
         case("get_second_factors", SignedIn),
+        case("list_my_views", SignedIn),
+        case("list_user_views", Platform(Resource::View, Read)),
         case("list_tenants", SignedIn),
         case("create_tenant", Platform(Resource::Tenant, Create)).body(json!({ "name": "games" })),
         case("get_tenant", Tenant(Resource::Tenant, Read)),
