@@ -192,13 +192,14 @@ pub async fn one(cx: Cx, refused: Option<Form>) -> Result<Answer> {
     let may = may_change(&cx, Resource::User, Action::Update);
     let own = cx.ctx.person().is_some_and(|p| p.id == user.id);
     let name = user.name.to_string();
-    let view = one_view(cx.ui(), user, form, may, own);
+    let reachable = cx.services.is_reachable(&cx.ctx, &user.name).await?.verified;
+    let view = one_view(cx.ui(), (user, reachable), form, may, own);
     let page = Page::new(name.clone(), PLACE, view);
     Ok(page.crumb(name.clone(), paths::admin_person(&name)).status(status).into())
 }
 
 /// One person.
-pub fn one_view(ui: Ui, user: User, form: Form, may: bool, own: bool) -> impl IntoView + 'static {
+pub fn one_view(ui: Ui, (user, reachable): (User, bool), form: Form, may: bool, own: bool) -> impl IntoView + 'static {
     let l = ui.lang;
     let called = Field::text("displayName", tr::shell::display_name(l)).required().max(60);
     let role =
@@ -257,6 +258,7 @@ pub fn one_view(ui: Ui, user: User, form: Form, may: bool, own: bool) -> impl In
             <span class="tag mono">{user.name.to_string()}</span>
             {state(ui, &user)}
             {user.second_factor.then(|| tag(tr::factors::has(l)))}
+            {tag(if reachable { tr::mail::reachable(l) } else { tr::mail::unreachable(l) })}
         </div>
         <div class="cols"><div class="stack">{edit}{link}{reset}{factor}</div></div>
     }
