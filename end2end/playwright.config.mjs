@@ -9,7 +9,7 @@ const real = Boolean(process.env.BERTH_TEST_KUBECONFIG);
 const cluster = ['main-job', 'live', 'elsewhere', 'cluster-away', 'cluster-trouble'];
 
 /** What is also shown without JavaScript. */
-const bothWays = ['main-job', 'access', 'adopt', 'forms', 'headroom', 'kubectl', 'life', 'links', 'passkey', 'robots', 'second-factor', 'sign-in', 'webhooks'];
+const bothWays = ['main-job', 'access', 'adopt', 'forms', 'headroom', 'kubectl', 'life', 'links', 'mail', 'passkey', 'robots', 'second-factor', 'sign-in', 'webhooks'];
 
 /** As root, in a sandbox without network: Chromium must not look for one. */
 const args = [

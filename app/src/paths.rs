@@ -53,6 +53,10 @@ pub const PASSWORD: &str = "/password";
 pub const ACCOUNT: &str = "/account";
 /// One's API tokens.
 pub const TOKENS: &str = "/account/tokens";
+/// Where one gets mail, and which.
+pub const MAIL: &str = "/account/mail";
+/// A link that shows whether an address is one's own, opened.
+pub const MAIL_CONFIRM: &str = "/account/mail/confirm";
 /// The identity providers that open one's account.
 pub const CONNECTIONS: &str = "/account/connections";
 /// What is asked for besides one's password.
@@ -101,6 +105,8 @@ pub const ADMIN_PROVIDER_NEW: &str = "/admin/sign-in/new";
 pub const ADMIN_CI: &str = "/admin/ci";
 /// The platform's webhooks.
 pub const ADMIN_WEBHOOKS: &str = "/admin/webhooks";
+/// How it is with mail.
+pub const ADMIN_MAIL: &str = "/admin/mail";
 /// Requests for another quota, of all tenants.
 pub const ADMIN_REQUESTS: &str = "/admin/requests";
 /// The audit log.

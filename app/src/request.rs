@@ -201,6 +201,8 @@ pub enum HomeNav {
     Tokens,
     /// Sessions.
     Sessions,
+    /// Where one gets mail, and which.
+    Mail,
     /// Identity providers that open the account.
     Connections,
     /// What is asked for besides the password.

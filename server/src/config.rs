@@ -18,7 +18,7 @@ use figment::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::seal_key;
+use crate::{mail, seal_key};
 
 /// How logs look.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -141,6 +141,18 @@ settings! {
     cluster_ranges: String = None, "";
     /// Address ranges beside the internet's to which webhooks may be sent, by plain http, too: 10.1.2.0/24, say.
     webhook_ranges: String = None, "";
+    /// The server by which mail leaves: smtp://USER@HOST:587 (STARTTLS, or nothing is sent) or smtps://USER@HOST:465. Without it no mail is sent.
+    smtp_url: String = None, "";
+    /// From whom mail comes: Berth <berth@example.com>.
+    smtp_from: String = None, "";
+    /// A file with the password of the user in smtp_url.
+    smtp_password_file: PathBuf = None, "";
+    /// A file with certificates in PEM that are trusted for the mail server, besides the system's.
+    smtp_ca_file: PathBuf = None, "";
+    /// The host of smtp_url again, where mail shall go to it without TLS: a relay on the same machine, say. With a password on loopback alone.
+    smtp_without_tls: String = None, "";
+    /// Notices that a person gets by mail within an hour; the next one says how many were left out.
+    mail_per_hour: u16 = Some(20), "20";
     /// Days for which a tenant or a namespace that was removed can be taken back; meanwhile it is suspended.
     deletion_grace_days: u16 = Some(7), "7";
     /// Logs as text or json.
@@ -263,6 +275,7 @@ impl Settings {
             );
         }
         self.surroundings(None)?;
+        mail::open(self)?;
         self.webhook_guard().map(drop)
     }
 

@@ -126,7 +126,7 @@ fn known(method: &Method) -> &str {
 
 /// A path as the log may have it: links that bring somebody in have a secret in theirs.
 fn shown(path: &str) -> &str {
-    ["/join/", "/reset/"].into_iter().find(|link| path.starts_with(link)).unwrap_or(path)
+    ["/join/", "/reset/", "/account/mail/confirm/"].into_iter().find(|link| path.starts_with(link)).unwrap_or(path)
 }
 
 async fn observe(State(outer): State<Outer>, mut request: Request, next: Next) -> Response {
@@ -178,7 +178,13 @@ mod tests {
 
     #[test]
     fn no_secret_of_a_link_is_logged() {
-        for (path, want) in [("/join/abc", "/join/"), ("/reset/abc", "/reset/"), ("/join", "/join"), ("/t/a", "/t/a")] {
+        for (path, want) in [
+            ("/join/abc", "/join/"),
+            ("/reset/abc", "/reset/"),
+            ("/join", "/join"),
+            ("/account/mail/confirm/abc", "/account/mail/confirm/"),
+            ("/t/a", "/t/a"),
+        ] {
             assert_eq!(shown(path), want);
         }
     }

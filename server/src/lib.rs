@@ -14,6 +14,7 @@ mod http;
 mod key_file;
 mod listen;
 mod logging;
+mod mail;
 mod notices;
 mod seal_key;
 pub mod serve;

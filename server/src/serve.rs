@@ -13,8 +13,8 @@ use berth_core::{
     OpCtx, Services,
     audit::AuditKey,
     env::{Clock, Random as _, SystemClock, SystemRandom},
-    ports::pages::SharedPages,
-    services::{audit_log::Checkpointed, outbox::Hooks},
+    ports::{mail::Mailer, pages::SharedPages},
+    services::{audit_log::Checkpointed, mailing::Post, outbox::Hooks},
     webauthn,
 };
 use berth_oidc::Oidc;
@@ -28,7 +28,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     audit_key,
     config::{LogFormat, Settings},
-    embedded, hooks, http, listen, logging, notices, seal_key,
+    embedded, hooks, http, listen, logging, mail, notices, seal_key,
 };
 
 /// How often rows and clusters are made to agree where nothing says that they differ.
@@ -138,6 +138,10 @@ impl Portal {
                 sender: Arc::new(hooks::Posts::new(guard.clone()).context("the way to webhooks")?),
                 guard,
                 site: settings.public_url.clone(),
+            })
+            .with_mail(Post {
+                mailer: mail::open(settings)?.map(|smtp| Arc::new(smtp) as Arc<dyn Mailer>),
+                per_hour: settings.mail_per_hour.unwrap_or(20).into(),
             });
         services.sync_clusters().await.context("the clusters that were registered")?;
         tasks.spawn(follow_clusters(services.clone(), stop.clone()));
@@ -157,6 +161,13 @@ impl Portal {
                 services.send_messages().await.map(|_| 0)
             },
             (PASS_ON, "notices passed on", "notices could not be passed on"),
+        ));
+        tasks.spawn(keep(
+            services.clone(),
+            stop.clone(),
+            // Beside the webhooks: a mail server takes its time.
+            |services| async move { services.send_mails().await.map(|_| 0) },
+            (PASS_ON, "mail sent", "mail could not be sent"),
         ));
         tasks.spawn(keep(
             services.clone(),

@@ -30,6 +30,7 @@ pub(super) fn navigation(frame: &Frame, place: &Place) -> Option<AnyView> {
         Place::Home(at) => {
             let mine = vec![
                 entry(Icon::Person, tr::common::account(lang), paths::ACCOUNT, *at == HomeNav::Account),
+                entry(Icon::Lines, tr::mail::mail(lang), paths::MAIL, *at == HomeNav::Mail),
                 entry(Icon::Key, tr::common::tokens(lang), paths::TOKENS, *at == HomeNav::Tokens),
                 entry(Icon::Screen, tr::common::sessions(lang), paths::SESSIONS, *at == HomeNav::Sessions),
                 entry(Icon::Lock, tr::sign_in::ways(lang), paths::CONNECTIONS, *at == HomeNav::Connections),

@@ -28,6 +28,7 @@ mod capacity;
 mod ci;
 mod clusters;
 mod drain;
+mod mail;
 mod nodes;
 mod people;
 mod plans;
@@ -81,6 +82,9 @@ pub const ENTRIES: &[Entry] = &[
         .form(|cx| announcements::create(cx).boxed()),
     Entry::page("/admin/announcements/{announcement}", Access::Platform, |cx| announcements::one(cx, None).boxed())
         .form(|cx| announcements::change(cx).boxed()),
+    Entry::page(paths::ADMIN_MAIL, Access::Platform, |cx| mail::page(cx, Form::default()).boxed())
+        .form(|cx| mail::test(cx).boxed())
+        .live(|cx| mail::live(cx).boxed()),
     Entry::page(paths::ADMIN_AUDIT, Access::Platform, |cx| audit::list(cx).boxed()),
     Entry::page("/admin/audit/{entry}", Access::Platform, |cx| audit::one(cx).boxed()),
 ];
@@ -156,6 +160,7 @@ pub fn overview_view(ui: Ui, m: Model) -> impl IntoView + 'static {
             <h1>{tr::common::platform(l)}</h1>
             <div class="do">
                 {link_button(Button::Plain, Some(Icon::Lines), tr::webhooks::webhooks(l), paths::ADMIN_WEBHOOKS)}
+                {link_button(Button::Plain, Some(Icon::Lines), tr::mail::mail(l), paths::ADMIN_MAIL)}
             </div>
         </div>
         <div class="tiles">

@@ -58,6 +58,8 @@ struct Model {
     /// Whether they may invite owners.
     may_own: bool,
     form: Form,
+    /// Whether mail is sent.
+    sends: bool,
     /// The link that was just made: shown once.
     link: Option<String>,
 }
@@ -84,7 +86,8 @@ async fn list(cx: Cx, form: Form, link: Option<String>) -> Result<Answer> {
         Some(tenant) if may => roles::own(&cx, tenant).await,
         _ => Vec::new(),
     };
-    let view = view(cx.ui(), Model { tenant, open, own, may, closed, may_own, form, link });
+    let view =
+        view(cx.ui(), Model { tenant, open, own, may, closed, may_own, form, sends: cx.services.sends_mail(), link });
     let title = tr::links::invitations(l);
     Ok(Page::new(title, place, view).crumb(title, cx.request.path.clone()).status(status).into())
 }
@@ -101,7 +104,9 @@ fn view(ui: Ui, m: Model) -> impl IntoView + 'static {
         view! { <div role="status">{note(Tone::Ok, body.into_any())}</div> }
     });
     let what = if into_tenant { tr::links::invitations_what(l) } else { tr::links::platform_what(l) };
-    let make = m.may.then(|| card(tr::links::invite(l), None, invite_form(ui, m.form, into_tenant, m.may_own, &m.own)));
+    let make = m
+        .may
+        .then(|| card(tr::links::invite(l), None, invite_form(ui, m.form, (into_tenant, m.sends), m.may_own, &m.own)));
     let closed = m.closed.as_ref().map(|closed| access::closed(ui, tr::links::invite(l), closed));
     view! {
         <div class="head"><h1>{tr::links::invitations(l)}</h1><p>{what}</p><div class="do">{closed}</div></div>
@@ -154,17 +159,26 @@ fn open_table(ui: Ui, open: Vec<Invitation>, into_tenant: bool, may: bool) -> An
     table(columns, None, rows)
 }
 
-fn invite_form(ui: Ui, mut form: Form, into_tenant: bool, may_own: bool, own: &[CustomRole]) -> AnyView {
+fn invite_form(
+    ui: Ui,
+    mut form: Form,
+    (into_tenant, sends): (bool, bool),
+    may_own: bool,
+    own: &[CustomRole],
+) -> AnyView {
     let l = ui.lang;
     for (field, value) in [("role", TenantRole::Developer.to_string()), ("days", DAYS.0.to_string())] {
         if form.value(field).is_empty() {
             form.values.push((field.to_owned(), value));
         }
     }
-    let email = Field::text("email", tr::links::email(l))
-        .max(254)
-        .placeholder("ann@example.com")
-        .hint(tr::links::email_hint(l));
+    let email = Field::text("email", tr::links::email(l)).max(254).placeholder("ann@example.com").hint(if sends {
+        tr::links::email_hint_mail(l)
+    } else {
+        tr::links::email_hint(l)
+    });
+    let send = sends
+        .then(|| field(ui, &form, Field::check("send", tr::links::send_mail(l)).hint(tr::links::send_mail_hint(l))));
     let days = LIVES.iter().map(|days| (days.to_string(), tr::common::days(l, days))).collect();
     let days = Field::select("days", tr::shell::lives(l), days);
     let role = into_tenant.then(|| {
@@ -173,8 +187,9 @@ fn invite_form(ui: Ui, mut form: Form, into_tenant: bool, may_own: bool, own: &[
     });
     view! {
         <form class="in" method="post">
-            {summary(ui, &form, &["email", "role", "days"])}
+            {summary(ui, &form, &["email", "role", "days", "send"])}
             {field(ui, &form, email)}
+            {send}
             <div class="row">{role}{field(ui, &form, days)}</div>
             <div class="actions">{button(Button::Go, Some(Icon::Plus), tr::links::make(l), Some("invite"))}</div>
         </form>
@@ -194,6 +209,7 @@ async fn change(cx: Cx) -> Result<Answer> {
         email: cx.field("email").to_owned(),
         // What is no number is as wrong as 0.
         days: Some(cx.field("days").trim().parse().unwrap_or(0)),
+        send: (cx.field("send") == "on").then_some(cx.lang()),
     };
     match cx.services.invite(&cx.ctx, tenant.as_ref(), &invite).await {
         // Shown in the answer itself: a secret has no place in a redirect or a flash.

@@ -48,18 +48,28 @@ pub const ENTRIES: &[Entry] = &[
 /// The fields of a new account.
 const SIGN_UP: &[&str] = &["name", "displayName", "password", "again"];
 
-fn opened(cx: &Cx, to: &str) -> Result<Answer> {
+/// Puts the secret of a link aside and leads on.
+///
+/// # Errors
+/// The route has no secret.
+pub fn opened(cx: &Cx, to: &str) -> Result<Answer> {
     let link = LinkChange::Hold(cx.param("secret")?.into());
     Ok(PageResponse { link, ..PageResponse::redirect(to) }.into())
 }
 
 /// The secret that was put aside.
-fn held(cx: &Cx) -> Result<&SecretString> {
+///
+/// # Errors
+/// None was: [`Void::Unknown`].
+pub fn held(cx: &Cx) -> Result<&SecretString> {
     cx.request.link.as_ref().ok_or_else(|| Void::Unknown.error())
 }
 
 /// The page of a link that does nothing: why, and where to go on.
-fn nothing(cx: &Cx, title: &'static str, e: Error) -> Result<Answer> {
+///
+/// # Errors
+/// `e` itself, where it is about no link.
+pub fn nothing(cx: &Cx, title: &'static str, e: Error) -> Result<Answer> {
     let Some(void) = Void::of(&e) else { return Err(e) };
     let l = cx.lang();
     let why = tr::field_error(l, &FieldError::new("link", void.code(), void.message()));
@@ -287,13 +297,18 @@ async fn forgot(cx: Cx, form: Form) -> Result<Answer> {
     let local = cx.services.ways_in().await?.local_accounts;
     let name = Field::text("name", tr::shell::user_name(l)).required().focus().autocomplete("username").max(60);
     let ui = cx.ui();
+    let (what, send) = if cx.services.sends_mail() {
+        (tr::links::forgot_what_mail(l), tr::links::forgot_send_mail(l))
+    } else {
+        (tr::links::forgot_what(l), tr::links::forgot_send(l))
+    };
     let body = if local {
         view! {
             <form method="post" action=paths::FORGOT class="card in">
                 {summary(ui, &form, &["name"])}
-                <p>{tr::links::forgot_what(l)}</p>
+                <p>{what}</p>
                 {field(ui, &form, name)}
-                {button(Button::Go, None, tr::links::forgot_send(l), None)}
+                {button(Button::Go, None, send, None)}
             </form>
         }
         .into_any()
@@ -311,7 +326,10 @@ async fn forgot(cx: Cx, form: Form) -> Result<Answer> {
 async fn forgotten(cx: Cx) -> Result<Answer> {
     match cx.services.forgot_password(&cx.ctx, cx.field("name")).await {
         Ok(()) => {
-            let flash = Some(tr::links::forgot_done(cx.lang()).to_owned());
+            let l = cx.lang();
+            let said =
+                if cx.services.sends_mail() { tr::links::forgot_done_mail(l) } else { tr::links::forgot_done(l) };
+            let flash = Some(said.to_owned());
             Ok(PageResponse { flash, ..PageResponse::redirect(paths::SIGN_IN) }.into())
         }
         Err(e) if e.code() == ErrorCode::RateLimited => {

@@ -16,6 +16,7 @@ pub mod invitations;
 pub mod kubectl;
 pub mod life;
 pub mod links;
+pub mod mail;
 pub mod members;
 pub mod namespace;
 pub mod network;
@@ -43,6 +44,7 @@ pub const AREAS: &[&[Entry]] = &[
     links::ENTRIES,
     invitations::ENTRIES,
     account::ENTRIES,
+    mail::ENTRIES,
     tokens::ENTRIES,
     connections::ENTRIES,
     search::ENTRIES,

@@ -96,7 +96,8 @@ fn id(cx: &Cx) -> Result<Uuid> {
 }
 
 /// What an event is called.
-fn event(l: Language, kind: EventKind) -> &'static str {
+#[must_use]
+pub fn event(l: Language, kind: EventKind) -> &'static str {
     match kind {
         EventKind::RequestWaiting => tr::webhooks::request_waiting(l),
         EventKind::RequestOffered => tr::webhooks::request_offered(l),
@@ -112,6 +113,9 @@ fn event(l: Language, kind: EventKind) -> &'static str {
         EventKind::TenantSuspended => tr::webhooks::tenant_suspended(l),
         EventKind::TenantRemovalBegun => tr::webhooks::tenant_removal_begun(l),
         EventKind::PasswordForgotten => tr::webhooks::password_forgotten(l),
+        EventKind::PasswordChanged => tr::mail::password_changed(l),
+        EventKind::SecondFactorRemoved => tr::mail::second_factor_removed(l),
+        EventKind::ProviderConnected => tr::mail::provider_connected(l),
         EventKind::Test => tr::webhooks::test_event(l),
     }
 }

@@ -12,6 +12,7 @@ mod factors;
 mod kubectl;
 mod life;
 mod links;
+mod mail;
 mod nodes;
 mod passkeys;
 mod providers;

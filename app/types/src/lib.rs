@@ -20,6 +20,7 @@ pub mod headroom;
 pub mod image;
 pub mod life;
 pub mod list;
+pub mod mail;
 pub mod names;
 pub mod network;
 pub mod node;

@@ -58,6 +58,15 @@ words!(
         /// Somebody says that their password is forgotten: the platform's hooks alone hear of it.
         #[serde(rename = "password.forgotten")]
         PasswordForgotten = "password.forgotten",
+        /// A password was changed: by mail to its owner alone, as the next two.
+        #[serde(rename = "account.password_changed")]
+        PasswordChanged = "account.password_changed",
+        /// Somebody else removed the second factors of an account.
+        #[serde(rename = "account.second_factor_removed")]
+        SecondFactorRemoved = "account.second_factor_removed",
+        /// An identity provider opens an account from now on.
+        #[serde(rename = "account.provider_connected")]
+        ProviderConnected = "account.provider_connected",
         /// Somebody tries whether the webhook works.
         #[serde(rename = "webhook.test")]
         Test = "webhook.test",
@@ -68,7 +77,7 @@ impl EventKind {
     /// Those that a webhook can pick: `platform` for the platform's own.
     pub fn choices(platform: bool) -> impl Iterator<Item = Self> {
         let fits = move |kind: &Self| match kind {
-            Self::Test => false,
+            Self::Test | Self::PasswordChanged | Self::SecondFactorRemoved | Self::ProviderConnected => false,
             Self::PasswordForgotten => platform,
             _ => true,
         };

@@ -29,7 +29,13 @@
 {{- if and (not .Values.ingress.enabled) .Values.ingress.host -}}
 {{- $wrong = append $wrong "ingress.host is set, but ingress.enabled is not: set it to true, or leave the host out" -}}
 {{- end -}}
-{{- range list "listen" "data" "database" "database_connections" "kubeconfig" "identities" "sim" "nodes" "site" "secure" "trusted_proxies" "provider_secrets" -}}
+{{- if and (or .Values.mail.passwordSecret .Values.mail.caSecret) (not (hasKey .Values.settings "smtp_url")) -}}
+{{- $wrong = append $wrong "mail is for a mail server: name it with settings.smtp_url (and settings.smtp_from), or leave mail out" -}}
+{{- end -}}
+{{- if and (hasKey .Values.settings "smtp_url") (not (hasKey .Values.settings "public_url")) -}}
+{{- $wrong = append $wrong "settings.smtp_url needs settings.public_url, the address by which people open Berth: mail leads there" -}}
+{{- end -}}
+{{- range list "listen" "data" "database" "database_connections" "kubeconfig" "identities" "sim" "nodes" "site" "secure" "trusted_proxies" "provider_secrets" "smtp_password_file" "smtp_ca_file" -}}
 {{- if hasKey $.Values.settings . -}}
 {{- $wrong = append $wrong (printf "settings.%s is set by the chart: leave it out, and use the chart's own value for it, if there is one" .) -}}
 {{- end -}}

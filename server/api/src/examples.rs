@@ -31,6 +31,7 @@ use crate::handlers::{
 
 pub(crate) mod audit;
 mod clusters;
+mod mail;
 mod nodes;
 mod places;
 mod requests;
@@ -415,6 +416,7 @@ pub(crate) fn of(schema: &str) -> Option<Value> {
         }),
         other => ways_in::of(other)
             .or_else(|| webhooks::of(other))
+            .or_else(|| mail::of(other))
             .or_else(|| nodes::of(other))
             .or_else(|| clusters::of(other))
             .or_else(|| usage::of(other))

@@ -16,6 +16,7 @@ pub mod kube_path;
 pub mod kubeconfig;
 pub mod links;
 pub mod listing;
+pub mod mail;
 pub mod network;
 pub mod notices;
 pub mod ports;

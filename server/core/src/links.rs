@@ -22,6 +22,8 @@ pub enum Void {
     Member,
     /// They have an account already, and the link gives no more than one.
     Account,
+    /// It was sent for somebody else's account.
+    Other,
     /// The account is suspended.
     Suspended,
     /// The tenant is halted: why, is not for strangers.
@@ -30,7 +32,7 @@ pub enum Void {
 
 impl Void {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Unknown,
         Self::Used,
         Self::Revoked,
@@ -38,6 +40,7 @@ impl Void {
         Self::Inviter,
         Self::Member,
         Self::Account,
+        Self::Other,
         Self::Suspended,
         Self::Halted,
     ];
@@ -53,6 +56,7 @@ impl Void {
             Self::Inviter => "link_inviter",
             Self::Member => "link_member",
             Self::Account => "link_account",
+            Self::Other => "link_other",
             Self::Suspended => "link_suspended",
             Self::Halted => "link_halted",
         }
@@ -72,6 +76,7 @@ impl Void {
                  somebody else"
             }
             Self::Account => "you have an account already; the link stays good for somebody else",
+            Self::Other => "this link is for another account; sign in as whom it was sent for",
             Self::Suspended => "this account is suspended; ask a platform admin",
             Self::Halted => "nobody can join this team at the moment; ask who sent the link",
         }

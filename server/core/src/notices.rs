@@ -48,7 +48,7 @@ pub struct Data {
     /// The role that is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<TenantRole>,
-    /// What was decided: `approved`, `refused`, `declined`.
+    /// What was decided: `approved`, `refused`, `declined`; of a forgotten password `mailed`, where its owner got a link.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
     /// Who did it: a person's name, or `rule:` and which one; `berth` for what happens by itself.
@@ -73,6 +73,9 @@ pub struct KeyUse {
 }
 
 impl Notice {
+    /// What came of a forgotten password whose owner has an address: nobody need do anything.
+    pub const MAILED: &str = "mailed";
+
     fn new(event: EventKind, at: Timestamp, tenant: &TenantName, by: impl Into<String>) -> Self {
         Self { event, at, data: Data { tenant: Some(tenant.clone()), by: Some(by.into()), ..Data::default() } }
     }
@@ -167,6 +170,12 @@ impl Notice {
     pub fn of_forgotten(user: &UserName, network: String, at: Timestamp) -> Self {
         let data = Data { user: Some(user.to_string()), network: Some(network), ..Data::default() };
         Self { event: EventKind::PasswordForgotten, at, data }
+    }
+
+    /// That something was done to an account: for its owner alone.
+    #[must_use]
+    pub fn of_account(event: EventKind, user: &UserName, at: Timestamp) -> Self {
+        Self { event, at, data: Data { user: Some(user.to_string()), ..Data::default() } }
     }
 
     /// That somebody tries a webhook.

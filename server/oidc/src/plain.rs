@@ -114,6 +114,8 @@ fn said(user: &Value, provider: &IdentityProvider, oauth: &OAuth) -> Result<Clai
         preferred_username: text(&oauth.login_field),
         name: text(&oauth.name_field),
         email: text("email"),
+        // Nothing says so in a way that all of them share.
+        email_verified: false,
         groups,
     })
 }

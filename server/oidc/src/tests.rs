@@ -242,6 +242,7 @@ async fn an_answer_that_holds() {
         preferred_username: Some("ada".to_owned()),
         name: Some("Ada Lovelace".to_owned()),
         email: Some("ada@example.com".to_owned()),
+        email_verified: false,
         groups: vec!["team-a".to_owned()],
     };
     assert_eq!(scene.redeem().await.unwrap(), want);

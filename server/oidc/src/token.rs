@@ -179,6 +179,7 @@ pub(crate) fn said(claims: &TokenClaims, group_claim: &str) -> (Claims, Option<V
         preferred_username: claims.preferred_username().and_then(|name| short(name.as_str())),
         name,
         email: claims.email().and_then(|email| short(email.as_str())),
+        email_verified: claims.email_verified() == Some(true),
         groups: Vec::new(),
     };
     (said, groups(group_claim, |claim| claims.additional_claims().claims.get(claim).cloned()))
@@ -192,7 +193,10 @@ pub(crate) fn add(claims: &mut Claims, info: &Value, group_claim: &str) -> Resul
     let text = |claim: &str| info.get(claim).and_then(Value::as_str).and_then(short);
     claims.preferred_username = claims.preferred_username.take().or_else(|| text("preferred_username"));
     claims.name = claims.name.take().or_else(|| text("name"));
-    claims.email = claims.email.take().or_else(|| text("email"));
+    if claims.email.is_none() {
+        claims.email = text("email");
+        claims.email_verified = info.get("email_verified") == Some(&Value::Bool(true));
+    }
     claims.groups = groups(group_claim, |claim| info.get(claim).cloned()).unwrap_or_default();
     Ok(())
 }

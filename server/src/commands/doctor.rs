@@ -16,7 +16,7 @@ use berth_types::ClusterId;
 use crate::{
     audit_key,
     config::{self, Settings},
-    seal_key, serve,
+    mail, seal_key, serve,
 };
 
 /// Flags of `berth doctor`.
@@ -72,6 +72,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let opened = app.map(|(user, app)| matches!(&key, Ok(Some(key)) if opens(key, user, &app)));
     report.add(seal_key_found(seal_key::place(&settings), key.map(|key| key.is_some()), opened));
+    report.add(mail::found(&settings).await);
     if settings.sim == Some(true) && !settings.data().join("cluster").exists() {
         let found = "embedded; the first start makes it".to_owned();
         report.add(Finding { what: "cluster".to_owned(), verdict: Verdict::Good, found, fix: None });

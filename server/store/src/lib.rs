@@ -23,6 +23,7 @@ mod journal;
 mod life;
 mod links;
 mod list;
+mod mail;
 mod migrations;
 mod namespace_roles;
 mod passkeys;

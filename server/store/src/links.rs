@@ -16,7 +16,8 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::{
-    engine::{Engine, Reader, Transaction, sql},
+    engine::{Engine, Reader, Statement, Transaction, sql},
+    mail::adding,
     people::{account, insert_user, name_taken, setting_password, user_columns},
     roles::rights_in,
     sign_in::lock_user,
@@ -48,6 +49,14 @@ fn place(within: Within<'_>) -> String {
     within.tenant().map_or_else(String::new, |tenant| tenant.to_string())
 }
 
+/// Keeps a reset, in place of the person's last one.
+pub(crate) fn keeping_reset(reset: &NewReset) -> Statement {
+    const SQL: &str = "INSERT INTO password_resets (user_id, digest, created_at, expires_at) VALUES ($1, $2, $3, $4) \
+                       ON CONFLICT (user_id) DO UPDATE SET digest = excluded.digest, \
+                       created_at = excluded.created_at, expires_at = excluded.expires_at, used_at = NULL";
+    sql(SQL).bind(reset.user).bind(&reset.digest).bind(reset.created_at).bind(reset.expires_at)
+}
+
 #[async_trait]
 impl<E: Engine> Links for SqlStore<E> {
     async fn create_invitation(&self, within: Within<'_>, new: &NewInvitation) -> Result<()> {
@@ -63,7 +72,12 @@ impl<E: Engine> Links for SqlStore<E> {
             .bind(new.invited_by)
             .bind(new.created_at)
             .bind(new.expires_at);
-        self.engine.execute(statement).await.map(drop)
+        let mut transaction = self.engine.begin().await?;
+        transaction.execute(statement).await?;
+        if let Some(mail) = &new.mail {
+            transaction.execute(adding(mail)).await?;
+        }
+        transaction.commit().await
     }
 
     async fn list_invitations(&self, within: Within<'_>, now: Timestamp) -> Result<Vec<Invitation>> {
@@ -152,11 +166,7 @@ impl<E: Engine> Links for SqlStore<E> {
     }
 
     async fn create_reset(&self, _: &Grant<PlatformRef>, reset: &NewReset) -> Result<()> {
-        const SQL: &str = "INSERT INTO password_resets (user_id, digest, created_at, expires_at) VALUES ($1, $2, $3, $4) \
-                           ON CONFLICT (user_id) DO UPDATE SET digest = excluded.digest, \
-                           created_at = excluded.created_at, expires_at = excluded.expires_at, used_at = NULL";
-        let statement = sql(SQL).bind(reset.user).bind(&reset.digest).bind(reset.created_at).bind(reset.expires_at);
-        self.engine.execute(statement).await.map(drop)
+        self.engine.execute(keeping_reset(reset)).await.map(drop)
     }
 
     async fn find_reset(&self, digest: &Digest) -> Result<Option<(Fate, Account)>> {
@@ -179,7 +189,7 @@ impl<E: Engine> Links for SqlStore<E> {
         let taken = transaction.fetch(sql(TAKE).bind(digest).bind(now)).await?;
         let Some(row) = taken.first() else { return Err(link_gone()) };
         let user = Reader::new(row).parsed()?;
-        setting_password(&mut transaction, user, hash, false).await?;
+        setting_password(&mut transaction, user, hash, false, now).await?;
         transaction.commit().await
     }
 }

@@ -94,6 +94,7 @@ const ALL: &[Migration] = &[
     migration!(23, "clusters", "0023_clusters"),
     migration!(24, "oauth", "0024_oauth"),
     migration!(25, "views", "0025_views"),
+    migration!(26, "mail", "0026_mail"),
 ];
 
 /// The version that this program wants.

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use berth_core::{
     authz::{Grant, PlatformRef},
     error::{Error, Result},
+    notices::Notice,
     ports::{
         store::{Account, Digest, Failures, NewSession, NewToken, People},
         view_as::OpenView,
@@ -12,6 +13,7 @@ use berth_core::{
 use berth_types::{
     ListQuery, Page, PlatformRole, Right, UserName,
     people::{ApiToken, Session, TokenPurpose, TokenScope, User},
+    webhook::EventKind,
 };
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -21,6 +23,7 @@ use crate::{
     list::{Filter, Key, Listing, Sort},
     store::{SqlStore, found, taken},
     view_as::{open_view, open_view_columns},
+    webhooks::{called, put},
 };
 
 /// Whether `users u` has a second factor.
@@ -182,13 +185,16 @@ pub(crate) async fn setting_password(
     user: Uuid,
     hash: &str,
     must_change: bool,
+    now: Timestamp,
 ) -> Result<()> {
     const SET: &str = "UPDATE users SET password_hash = $2, must_change_password = $3 WHERE id = $1";
     const LINKS: &str = "DELETE FROM password_resets WHERE user_id = $1 AND used_at IS NULL";
     found(transaction.execute(sql(SET).bind(user).bind(hash).bind(must_change)).await?)?;
     transaction.execute(sql(LINKS).bind(user)).await?;
     transaction.execute(ending_second_steps(user)).await?;
-    transaction.execute(ending_sessions(user, None)).await.map(drop)
+    transaction.execute(ending_sessions(user, None)).await?;
+    let whose = called(transaction, user).await?;
+    put(transaction, None, &Notice::of_account(EventKind::PasswordChanged, &whose, now)).await
 }
 
 /// A new token; of a job, with the trust that gives it.
@@ -255,9 +261,9 @@ impl<E: Engine> People for SqlStore<E> {
         transaction.commit().await
     }
 
-    async fn set_password(&self, user: Uuid, hash: &str, must_change: bool) -> Result<()> {
+    async fn set_password(&self, user: Uuid, hash: &str, must_change: bool, now: Timestamp) -> Result<()> {
         let mut transaction = self.engine.begin().await?;
-        setting_password(&mut transaction, user, hash, must_change).await?;
+        setting_password(&mut transaction, user, hash, must_change, now).await?;
         transaction.commit().await
     }
 
@@ -393,8 +399,9 @@ impl<E: Engine> People for SqlStore<E> {
             "DELETE FROM second_steps WHERE expires_at < $1",
             "DELETE FROM passkey_ceremonies WHERE expires_at < $1",
             "DELETE FROM ci_used WHERE expires_at < $1",
-            // Messages that are done with are kept for a week.
+            // Messages that are done with are kept for a week; mail that nobody sends any more is no use then either.
             "DELETE FROM webhook_messages WHERE next_at IS NULL AND created_at < $1 - 518400000000",
+            "DELETE FROM mails WHERE created_at < $1 - 518400000000",
             // Kept for a month, so that who comes late with a link is told why it does nothing.
             "DELETE FROM invitations WHERE expires_at < $1 - 2592000000000",
             "DELETE FROM password_resets WHERE expires_at < $1 - 2592000000000",

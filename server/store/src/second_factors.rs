@@ -3,11 +3,13 @@
 use async_trait::async_trait;
 use berth_core::{
     error::{Error, Result},
+    notices::Notice,
     ports::{
         second_factors::{Authenticator, SecondFactors, SecondStep},
         store::{Account, Digest},
     },
 };
+use berth_types::webhook::EventKind;
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -16,6 +18,7 @@ use crate::{
     people::{account, ending_second_steps, ending_sessions, has_factor, user_columns},
     sign_in::lock_user,
     store::{SqlStore, found, taken},
+    webhooks::{called, put},
 };
 
 fn authenticator(row: &mut Reader<'_>) -> Result<Authenticator> {
@@ -107,7 +110,7 @@ impl<E: Engine> SecondFactors for SqlStore<E> {
         Ok(self.engine.execute(sql(SQL).bind(user).bind(code)).await? > 0)
     }
 
-    async fn remove_second_factors(&self, user: Uuid) -> Result<()> {
+    async fn remove_second_factors(&self, user: Uuid, now: Timestamp) -> Result<()> {
         let mut transaction = self.engine.begin().await?;
         lock_user(&mut transaction, user).await?;
         let mut removed = 0;
@@ -116,6 +119,8 @@ impl<E: Engine> SecondFactors for SqlStore<E> {
         }
         found(removed)?;
         factor_removed(&mut transaction, user, None).await?;
+        let whose = called(&mut transaction, user).await?;
+        put(&mut transaction, None, &Notice::of_account(EventKind::SecondFactorRemoved, &whose, now)).await?;
         transaction.commit().await
     }
 

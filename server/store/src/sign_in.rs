@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use berth_core::{
     authz::{Grant, PlatformRef, Rights},
     error::{Error, Result},
+    notices::Notice,
     ports::{
         sign_in::{Applied, Attempt, Most, NewGroupRule, SignIns, Standing, changes, last_way_in},
         store::{Account, Digest},
@@ -12,6 +13,7 @@ use berth_core::{
 use berth_types::{
     ErrorCode, FieldError, ProviderName, TenantName, TenantRole,
     provider::{GroupRule, Identity, IdentityProvider, SigningAlgorithm},
+    webhook::EventKind,
 };
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -21,6 +23,7 @@ use crate::{
     people::{account, insert_user, name_taken, user_columns},
     roles::{own, own_rights},
     store::{SqlStore, found, taken},
+    webhooks::{called, put},
 };
 
 /// The columns that [`identity`] reads, from `identities i`.
@@ -290,7 +293,12 @@ impl<E: Engine> SignIns for SqlStore<E> {
     }
 
     async fn add_identity(&self, user: Uuid, identity: &Identity) -> Result<()> {
-        self.engine.execute(insert_identity(user, identity)).await.map(drop).map_err(identity_taken())
+        let mut transaction = self.engine.begin().await?;
+        transaction.execute(insert_identity(user, identity)).await.map_err(identity_taken())?;
+        let whose = called(&mut transaction, user).await?;
+        let notice = Notice::of_account(EventKind::ProviderConnected, &whose, identity.created_at);
+        put(&mut transaction, None, &notice).await?;
+        transaction.commit().await
     }
 
     async fn create_user_with(&self, account: &Account, identity: &Identity) -> Result<()> {

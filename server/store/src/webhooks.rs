@@ -7,7 +7,7 @@ use berth_core::{
     notices::Notice,
     ports::{
         links::Within,
-        webhooks::{Due, NewDelivery, NewWebhook, Tried, Waiting, Webhooks},
+        webhooks::{Due, NewDelivery, NewWebhook, Spread, Tried, Waiting, Webhooks},
     },
     webhooks::pressure::Pressure,
 };
@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use crate::{
     engine::{Engine, Reader, Statement, Transaction, sql},
+    mail,
     quotas::{finish, text},
     store::{SqlStore, decoded, taken},
 };
@@ -103,13 +104,14 @@ fn same_name(hook: &Webhook) -> impl FnOnce(Error) -> Error {
     taken("name", move || format!("there is a webhook “{name}” already"))
 }
 
-async fn spread(transaction: &mut impl Transaction, id: i64, messages: &[NewDelivery]) -> Result<bool> {
+async fn spread(transaction: &mut impl Transaction, id: i64, spread: &Spread) -> Result<bool> {
     if transaction.execute(sql("DELETE FROM notices WHERE id = $1").bind(id)).await? == 0 {
         return Ok(false);
     }
-    for message in messages {
+    for message in &spread.messages {
         transaction.execute(adding(message)).await?;
     }
+    mail::spread(transaction, spread).await?;
     Ok(true)
 }
 
@@ -247,9 +249,9 @@ impl<E: Engine> Webhooks for SqlStore<E> {
         self.all(sql(SQL).bind(tenant).bind(wanted.as_str()), |row| row.parsed()).await
     }
 
-    async fn spread_notice(&self, _: &Grant<PlatformRef>, id: i64, messages: &[NewDelivery]) -> Result<bool> {
+    async fn spread_notice(&self, _: &Grant<PlatformRef>, id: i64, what: &Spread) -> Result<bool> {
         let mut transaction = self.engine.begin().await?;
-        let done = spread(&mut transaction, id, messages).await;
+        let done = spread(&mut transaction, id, what).await;
         finish(transaction, done).await
     }
 

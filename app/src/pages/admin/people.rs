@@ -201,7 +201,8 @@ async fn person(cx: Cx, refused: Option<Form>, look: Option<Form>) -> Result<Ans
     let look =
         (may_change(&cx, Resource::View, Action::Create) && !own && !user.disabled).then(|| look.unwrap_or_default());
     let looks = cx.services.list_views(&cx.ctx, &user.name).await?;
-    let view = one_view(cx.ui(), user, form, may, own, (look, looks));
+    let reachable = cx.services.is_reachable(&cx.ctx, &user.name).await?.verified;
+    let view = one_view(cx.ui(), (user, reachable), form, may, own, (look, looks));
     let page = Page::new(name.clone(), PLACE, view);
     Ok(page.crumb(name.clone(), paths::admin_person(&name)).status(status).into())
 }
@@ -209,7 +210,7 @@ async fn person(cx: Cx, refused: Option<Form>, look: Option<Form>) -> Result<Ans
 /// One person; with the form to look as them, for who may, and who did.
 pub fn one_view(
     ui: Ui,
-    user: User,
+    (user, reachable): (User, bool),
     form: Form,
     may: bool,
     own: bool,
@@ -278,6 +279,7 @@ pub fn one_view(
             <span class="tag mono">{user.name.to_string()}</span>
             {state(ui, &user)}
             {user.second_factor.then(|| tag(tr::factors::has(l)))}
+            {tag(if reachable { tr::mail::reachable(l) } else { tr::mail::unreachable(l) })}
         </div>
         <div class="cols"><div class="stack">{edit}{look}{link}{reset}{factor}</div></div>
         {looks}

@@ -3,9 +3,10 @@
 use axum::extract::State;
 use berth_core::{
     listing::{Column, Listing},
+    ports::pages::Language,
     services::invitations::Invite,
 };
-use berth_types::{Page, TenantRole, people::Invitation};
+use berth_types::{FieldError, Page, TenantRole, people::Invitation};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -49,11 +50,13 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
 pub(crate) struct NewInvitation {
     /// The role that whoever accepts has from then on, unless they have a stronger one.
     pub role: TenantRole,
-    /// Whom it is meant for. Nothing is sent there.
+    /// Whom it is meant for. Nothing is sent there unless `send` says so.
     #[serde(default)]
     pub email: String,
     /// Days until it ends by itself, 1 to 30 (default 7).
     pub days: Option<u32>,
+    /// Whether the link goes to `email` by mail, too: in which language, `en` or `zh-CN`.
+    pub send: Option<String>,
 }
 
 impl Input for NewInvitation {}
@@ -62,11 +65,13 @@ impl Input for NewInvitation {}
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct NewPlatformInvitation {
-    /// Whom it is meant for. Nothing is sent there.
+    /// Whom it is meant for. Nothing is sent there unless `send` says so.
     #[serde(default)]
     pub email: String,
     /// Days until it ends by itself, 1 to 30 (default 7).
     pub days: Option<u32>,
+    /// Whether the link goes to `email` by mail, too: in which language, `en` or `zh-CN`.
+    pub send: Option<String>,
 }
 
 impl Input for NewPlatformInvitation {}
@@ -79,6 +84,16 @@ pub(crate) struct MadeInvitation {
     pub invitation: Invitation,
     /// The link, below the portal's address; absent when the reply is replayed for an idempotency key.
     pub path: Option<String>,
+}
+
+/// The language that was named.
+fn language(text: Option<&str>) -> berth_core::Result<Option<Language>> {
+    let known = |text: &str| {
+        let choices = "en, zh-CN";
+        let wrong = FieldError::new("send", "one_of", format!("one of {choices}")).param("choices", choices);
+        Language::from_tag(text).ok_or_else(|| berth_core::Error::field(wrong))
+    };
+    text.map(known).transpose()
 }
 
 fn made(asked: &Asked, (invitation, secret): (Invitation, SecretString)) -> Reply {
@@ -117,7 +132,8 @@ pub(crate) async fn create_invitation(
     asked: Asked,
     Sent(new): Sent<NewInvitation>,
 ) -> Reply {
-    let invite = Invite { role: Some(new.role), email: new.email, days: new.days };
+    let send = language(new.send.as_deref())?;
+    let invite = Invite { role: Some(new.role), email: new.email, days: new.days, send };
     made(&asked, api.services().invite(&caller.ctx, Some(&place.tenant), &invite).await?)
 }
 
@@ -150,7 +166,8 @@ pub(crate) async fn create_platform_invitation(
     asked: Asked,
     Sent(new): Sent<NewPlatformInvitation>,
 ) -> Reply {
-    let invite = Invite { role: None, email: new.email, days: new.days };
+    let send = language(new.send.as_deref())?;
+    let invite = Invite { role: None, email: new.email, days: new.days, send };
     made(&asked, api.services().invite(&caller.ctx, None, &invite).await?)
 }
 

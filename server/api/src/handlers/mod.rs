@@ -16,6 +16,7 @@ pub(crate) mod clusters;
 pub(crate) mod invitations;
 pub(crate) mod kubeconfigs;
 pub(crate) mod life;
+pub(crate) mod mail;
 pub(crate) mod me;
 pub(crate) mod members;
 pub(crate) mod namespaces;
@@ -51,6 +52,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         robots::routes(),
         ci::routes(),
         webhooks::routes(),
+        mail::routes(),
         namespaces::routes(),
         adoption::routes(),
         life::routes(),

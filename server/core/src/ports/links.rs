@@ -8,7 +8,10 @@ use berth_types::{
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::store::{Account, Digest};
+use super::{
+    mail::NewMail,
+    store::{Account, Digest},
+};
 use crate::{
     authz::{Grant, PlatformRef, TenantRef},
     error::{Error, Result},
@@ -52,6 +55,8 @@ pub struct NewInvitation {
     pub created_at: Timestamp,
     /// When it ends.
     pub expires_at: Timestamp,
+    /// The mail that carries the link, where it is sent.
+    pub mail: Option<NewMail>,
 }
 
 /// An invitation with all that decides whether it counts.
@@ -100,7 +105,7 @@ pub fn link_gone() -> Error {
 /// Invitations and resets. Finders go by a secret's digest: who knows the secret may know what it is for.
 #[async_trait]
 pub trait Links: Send + Sync {
-    /// Keeps an invitation.
+    /// Keeps an invitation, and has its mail sent, both or neither.
     async fn create_invitation(&self, within: Within<'_>, invitation: &NewInvitation) -> Result<()>;
     /// Those that are open at `now`, newest first.
     async fn list_invitations(&self, within: Within<'_>, now: Timestamp) -> Result<Vec<Invitation>>;

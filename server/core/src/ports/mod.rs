@@ -9,6 +9,7 @@ pub mod clusters;
 pub mod drifts;
 pub mod life;
 pub mod links;
+pub mod mail;
 pub mod namespace_roles;
 pub mod pages;
 pub mod passkeys;

@@ -54,7 +54,7 @@ pub trait SecondFactors: Send + Sync {
 
     /// Removes all of it, passkeys too, ends sign-ins that wait for a code, and all of the person's sessions. `NotFound` when there is
     /// nothing.
-    async fn remove_second_factors(&self, user: Uuid) -> Result<()>;
+    async fn remove_second_factors(&self, user: Uuid, now: Timestamp) -> Result<()>;
 
     /// Keeps a step; of one person the `most` that end last stay.
     async fn begin_second_step(&self, step: &SecondStep, most: i64) -> Result<()>;

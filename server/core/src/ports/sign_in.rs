@@ -225,6 +225,8 @@ pub struct Claims {
     pub name: Option<String>,
     /// Proves nothing: never looked up by.
     pub email: Option<String>,
+    /// Whether the provider says that it looked: then mail may go there.
+    pub email_verified: bool,
     /// As the claim lists them.
     pub groups: Vec<String>,
 }

@@ -18,7 +18,7 @@ use crate::{
     error::{Error, Result},
     ports::{
         access::AccessRequests, announcements::Announcements, ci::CiStore, clusters::ClusterRows, drifts::Drifts,
-        life::Lives, links::Links, namespace_roles::NamespaceRoles, passkeys::Passkeys, quotas::Quotas,
+        life::Lives, links::Links, mail::Mails, namespace_roles::NamespaceRoles, passkeys::Passkeys, quotas::Quotas,
         requests::Requests, robots::Robots, roles::Roles, second_factors::SecondFactors, sign_in::SignIns,
         usage::Usages, view_as::OpenView, view_as::Views, webhooks::Webhooks,
     },
@@ -198,8 +198,8 @@ pub trait People: Send + Sync {
     /// Sets display name, platform role and whether they may sign in; ends their sessions when they may not. `NotFound` when there is none.
     async fn update_user(&self, grant: &Grant<PlatformRef>, user: &User) -> Result<()>;
     /// Replaces the password hash, ends all sessions and sign-ins that wait for a code, and makes links that would set another
-    /// password void.
-    async fn set_password(&self, user: Uuid, hash: &str, must_change: bool) -> Result<()>;
+    /// password void; with the notice of it.
+    async fn set_password(&self, user: Uuid, hash: &str, must_change: bool, now: Timestamp) -> Result<()>;
     /// Replaces the hash alone, when the parameters have become stronger.
     async fn rehash_password(&self, user: Uuid, old: &str, new: &str) -> Result<()>;
 
@@ -356,6 +356,7 @@ pub trait Store:
     + Views
     + Announcements
     + Webhooks
+    + Mails
     + ClusterRows
     + Journal
     + AuditChain
@@ -382,6 +383,7 @@ impl<
         + Views
         + Announcements
         + Webhooks
+        + Mails
         + ClusterRows
         + Journal
         + AuditChain

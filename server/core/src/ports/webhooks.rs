@@ -7,7 +7,10 @@ use berth_types::webhook::{Attempt, Delivery, EventKind, HookStop, Webhook};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::links::Within;
+use super::{
+    links::{NewReset, Within},
+    mail::NewMail,
+};
 use crate::{
     authz::{Grant, PlatformRef},
     error::Result,
@@ -67,6 +70,19 @@ pub struct Due {
     pub failing_since: Option<Timestamp>,
 }
 
+/// What takes the place of a notice.
+#[derive(Debug, Default)]
+pub struct Spread {
+    /// To webhooks; those to webhooks that are gone by now are left out.
+    pub messages: Vec<NewDelivery>,
+    /// To people.
+    pub mails: Vec<NewMail>,
+    /// People to whom one more mail was left out.
+    pub dropped: Vec<Uuid>,
+    /// A link to a new password that one of the mails holds, in the place of the person's last one.
+    pub reset: Option<NewReset>,
+}
+
 /// What came of an attempt.
 #[derive(Debug, Clone)]
 pub struct Tried {
@@ -110,9 +126,8 @@ pub trait Webhooks: Send + Sync {
     async fn waiting_notices(&self, grant: &Grant<PlatformRef>, limit: i64) -> Result<Vec<Waiting>>;
     /// The webhooks that are on and want `kind`: of `tenant`, and the platform's.
     async fn hooks_for(&self, grant: &Grant<PlatformRef>, tenant: Option<Uuid>, kind: EventKind) -> Result<Vec<Uuid>>;
-    /// Takes a notice out of the outbox and puts messages in its place, both or neither; whether it was still there. Messages to
-    /// webhooks that are gone by now are left out.
-    async fn spread_notice(&self, grant: &Grant<PlatformRef>, id: i64, messages: &[NewDelivery]) -> Result<bool>;
+    /// Takes a notice out of the outbox and puts messages and mail in its place, both or neither; whether it was still there.
+    async fn spread_notice(&self, grant: &Grant<PlatformRef>, id: i64, spread: &Spread) -> Result<bool>;
     /// Messages that are due at `now`, a few of each webhook; nobody else gets them before `until`.
     async fn take_deliveries(&self, grant: &Grant<PlatformRef>, now: Timestamp, until: Timestamp) -> Result<Vec<Due>>;
     /// Writes down what came of an attempt.

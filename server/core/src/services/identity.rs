@@ -412,7 +412,7 @@ impl Services {
                 return Err(Error::field(FieldError::new("new", "password_same", "choose another one than before")));
             }
             let hash = self.passwords.hash(new, &*self.random).await?;
-            self.store.set_password(person.id, &hash, false).await?;
+            self.store.set_password(person.id, &hash, false, ctx.now()).await?;
             account.user.must_change_password = false;
             Ok(Done::plain(self.begin_session(ctx, &account, user_agent, None).await?))
         };

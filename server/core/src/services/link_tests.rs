@@ -124,7 +124,7 @@ async fn who_may_invite_whom() {
     assert_eq!(code(services.list_invitations(&vera, Some(&scene.shop)).await), ErrorCode::Forbidden);
     let platform = Invite { email: "ann@example.com".to_owned(), ..Invite::default() };
     assert_eq!(code(services.invite(&olga, None, &platform).await), ErrorCode::NotFound);
-    let wrong = Invite { email: "ann".to_owned(), days: Some(99), role: None };
+    let wrong = Invite { email: "ann".to_owned(), days: Some(99), ..Invite::default() };
     let wrong = services.invite(&olga, Some(&scene.shop), &wrong).await.err().unwrap();
     let fields: Vec<_> = wrong.fields().iter().map(|f| f.field.as_str()).collect();
     assert_eq!(fields, ["role", "email", "days"]);

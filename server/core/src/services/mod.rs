@@ -48,6 +48,10 @@ pub mod life;
 mod life_tests;
 #[cfg(test)]
 mod link_tests;
+pub mod mail;
+#[cfg(test)]
+mod mail_tests;
+pub mod mailing;
 pub mod namespace_members;
 pub mod namespaces;
 pub mod network;
@@ -118,6 +122,7 @@ pub struct Services {
     rules: Rules,
     notices: Arc<dyn Notices>,
     hooks: Arc<outbox::Hooks>,
+    post: Arc<mailing::Post>,
     ways: Arc<sign_in::KnownWays>,
     factors: Arc<second_factors::Factors>,
     passkeys: Arc<passkeys::Place>,
@@ -155,6 +160,7 @@ impl Services {
             rules: Rules::default(),
             notices: Arc::new(Silent),
             hooks: Arc::default(),
+            post: Arc::default(),
             surroundings: Arc::default(),
             grace: SignedDuration::from_hours(7 * 24),
             ways: Arc::default(),

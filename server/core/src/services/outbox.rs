@@ -1,4 +1,4 @@
-//! What the outbox holds is passed on, by the one process that leads: notices become messages to webhooks, messages are sent until
+//! What the outbox holds is passed on, by the one process that leads: notices become messages to webhooks and mail, messages are sent until
 //! they arrive or are given up.
 //!
 //! Killed between any two lines, nothing is lost: a notice is taken out of the outbox with its messages put in, and a message that
@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
 use serde_json::json;
 
-use super::{Done, Services, identity::new_id, quotas::counted, webhooks::place};
+use super::{Done, Services, identity::new_id, mailing::Mailing, quotas::counted, webhooks::place};
 use crate::{
     authz::{Grant, PlatformRef},
     ctx::OpCtx,
@@ -23,7 +23,7 @@ use crate::{
     notices::{KeyUse, Notice},
     ports::{
         cluster::{CacheState, Cluster},
-        webhooks::{Due, NewDelivery, NoSender, Sender, Tried},
+        webhooks::{Due, NewDelivery, NoSender, Sender, Spread, Tried},
     },
     quota::{Book, Share},
     webhooks::{
@@ -83,7 +83,7 @@ impl Services {
         Self { hooks: Arc::new(hooks), ..self.clone() }
     }
 
-    fn outbox(&self) -> Result<(OpCtx, Grant<PlatformRef>)> {
+    pub(super) fn outbox(&self) -> Result<(OpCtx, Grant<PlatformRef>)> {
         let ctx = OpCtx::system(self.clock.clone(), "outbox");
         let grant = self.authz.platform(&ctx, Resource::Webhook, Action::Update)?;
         Ok((ctx, grant))
@@ -98,7 +98,8 @@ impl Services {
         let (ctx, grant) = self.outbox()?;
         let mut passed = 0;
         for waiting in self.store.waiting_notices(&grant, AT_ONCE).await? {
-            let notice = waiting.notice;
+            let mut notice = waiting.notice;
+            let Mailing { mails, dropped, reset } = self.mails_of(&ctx, &grant, waiting.tenant, &mut notice).await?;
             let hooks = self.store.hooks_for(&grant, waiting.tenant, notice.event).await?;
             let body = notice.payload(self.hooks.site.as_deref()).to_string();
             let message = |hook| {
@@ -106,7 +107,18 @@ impl Services {
                 Ok(NewDelivery { id, hook, event, body: body.clone(), created_at: ctx.now() })
             };
             let messages = hooks.into_iter().map(message).collect::<Result<Vec<_>>>()?;
-            if self.store.spread_notice(&grant, waiting.id, &messages).await? {
+            let spread = Spread { messages, mails, dropped, reset };
+            let passing = self.store.spread_notice(&grant, waiting.id, &spread);
+            let passing = match &spread.reset {
+                None => passing.await?,
+                Some(reset) => {
+                    let detail = json!({ "expiresAt": reset.expires_at, "by": "mail" });
+                    let whose = notice.data.user.clone().unwrap_or_default();
+                    let work = async { Ok(Done::with(passing.await?, detail)) };
+                    self.audited(&ctx, "password.reset-link", whose, None, work).await?
+                }
+            };
+            if passing {
                 self.notices.tell(&notice);
                 passed += 1;
             }

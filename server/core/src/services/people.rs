@@ -147,7 +147,7 @@ impl Services {
             }
             let password = one_time(&new_secret(&*self.random)?);
             let hash = self.passwords.hash(&password, &*self.random).await?;
-            self.store.set_password(account.user.id, &hash, true).await?;
+            self.store.set_password(account.user.id, &hash, true, ctx.now()).await?;
             Ok(Done::plain(password))
         };
         self.audited(ctx, "password.reset", user.to_string(), None, work).await

@@ -346,7 +346,7 @@ impl Services {
             if ctx.person().is_some_and(|person| person.id == account.user.id) {
                 return Err(Error::field(FieldError::new("user", "own_account", "not for your own account")));
             }
-            self.store.remove_second_factors(account.user.id).await?;
+            self.store.remove_second_factors(account.user.id, ctx.now()).await?;
             Ok(Done::plain(()))
         };
         self.audited(ctx, "second-factor.remove", user.to_string(), None, work).await

@@ -287,8 +287,13 @@ impl Services {
             None => (self.make_person(now, provider, claims).await?, true),
         };
         let applied = self.store.apply_group_rules(account.user.id, provider.id, &claims.groups, now).await?;
+        // Where there is a password, mail may bring a link to another one: then its owner says where it goes.
+        let adopted = account.password_hash.is_none() && self.adopt_address(account.user.id, claims, now).await?;
         let signed_in = self.begin_session(ctx, &account, user_agent, Some(provider.id)).await?;
-        let detail = said(provider, claims, created, &applied);
+        let mut detail = said(provider, claims, created, &applied);
+        if let (true, Some(detail)) = (adopted, detail.as_object_mut()) {
+            detail.insert("mailAddress".to_owned(), "taken over".into());
+        }
         Ok(Done::with(Finished::SignedIn(signed_in), detail).by(account.user.name))
     }
 

@@ -42,6 +42,7 @@ fn claims(subject: &str, groups: &[&str]) -> Claims {
         preferred_username: Some(subject.to_owned()),
         name: Some(format!("{subject} of Corp")),
         email: Some("same@example.com".to_owned()),
+        email_verified: false,
         groups: groups.iter().map(|group| (*group).to_owned()).collect(),
     }
 }
@@ -218,7 +219,7 @@ async fn an_account_is_connected_by_who_is_signed_in_to_it() {
     let theirs = scene.world.services.disconnect_identity(&root, identity.id).await.err().unwrap();
     assert_eq!(theirs.code(), ErrorCode::NotFound);
     let id = ctx.person().unwrap().id;
-    scene.world.store.set_password(id, "$argon2id$x", false).await.unwrap();
+    scene.world.store.set_password(id, "$argon2id$x", false, scene.world.system().now()).await.unwrap();
     scene.world.services.disconnect_identity(&ctx, identity.id).await.unwrap();
     assert_ne!(scene.sign_in(claims("ada", &[])).await.unwrap().name.as_str(), "local");
 }

@@ -41,6 +41,11 @@ impl Rows {
         had - self.invitations.len() - self.resets.len()
     }
 
+    pub(super) fn keep_reset(&mut self, reset: &NewReset) {
+        self.resets.retain(|(known, _)| known.user != reset.user);
+        self.resets.push((reset.clone(), Fate { expires_at: reset.expires_at, used_at: None, revoked_at: None }));
+    }
+
     /// Links that would set another password are void.
     pub(super) fn password_set(&mut self, user: Uuid) {
         self.resets.retain(|(reset, fate)| reset.user != user || fate.used_at.is_some());
@@ -83,7 +88,9 @@ impl AllRows {
 impl Links for FakeStore {
     async fn create_invitation(&self, within: Within<'_>, new: &NewInvitation) -> Result<()> {
         let fate = Fate { expires_at: new.expires_at, used_at: None, revoked_at: None };
-        self.rows()?.links.invitations.push(Kept { tenant: within.tenant(), new: new.clone(), fate });
+        let mut rows = self.rows()?;
+        rows.links.invitations.push(Kept { tenant: within.tenant(), new: new.clone(), fate });
+        new.mail.iter().for_each(|mail| rows.mail.add(mail));
         Ok(())
     }
 
@@ -140,9 +147,7 @@ impl Links for FakeStore {
     }
 
     async fn create_reset(&self, _: &Grant<PlatformRef>, reset: &NewReset) -> Result<()> {
-        let resets = &mut self.rows()?.links.resets;
-        resets.retain(|(known, _)| known.user != reset.user);
-        resets.push((reset.clone(), Fate { expires_at: reset.expires_at, used_at: None, revoked_at: None }));
+        self.rows()?.links.keep_reset(reset);
         Ok(())
     }
 
@@ -161,6 +166,6 @@ impl Links for FakeStore {
             fate.used_at = Some(now);
             reset.user
         };
-        self.set_password(user, hash, false).await
+        self.set_password(user, hash, false, now).await
     }
 }

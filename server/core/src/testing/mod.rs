@@ -24,7 +24,7 @@ use crate::{
         store::{Account, People, Tenants},
     },
     seal::SealKey,
-    services::{identity::Limits, outbox::Hooks, second_factors::Required},
+    services::{identity::Limits, mailing::Post, outbox::Hooks, second_factors::Required},
 };
 
 mod access;
@@ -39,6 +39,7 @@ mod drifts;
 mod life;
 mod links;
 mod lists;
+mod mail;
 mod nodes;
 mod passkeys;
 mod quotas;
@@ -58,6 +59,7 @@ pub use authenticator::Authenticator;
 pub use ci::FakeJobs;
 pub use cluster::FakeCluster;
 pub use clusters::FakeRegistrar;
+pub use mail::FakeMailer;
 pub use nodes::{Nodes, node, tenancy};
 pub use sign_in::FakeProtocol;
 pub use store::FakeStore;
@@ -82,6 +84,8 @@ pub struct World {
     pub jobs: Arc<FakeJobs>,
     /// Where webhooks lead.
     pub receiver: Arc<FakeReceiver>,
+    /// Where mail goes.
+    pub mailer: Arc<FakeMailer>,
     /// Clusters that can be registered.
     pub elsewhere: Arc<FakeRegistrar>,
 }
@@ -126,10 +130,13 @@ impl World {
         let receiver = Arc::new(FakeReceiver::default());
         let hooks =
             Hooks { sender: receiver.clone(), site: Some("https://berth.example.com".to_owned()), ..Hooks::default() };
-        let services = services.with_jobs(jobs.clone()).with_registrar(elsewhere.clone()).with_hooks(hooks);
+        let mailer = Arc::new(FakeMailer::default());
+        let post = Post { mailer: Some(mailer.clone()), ..Post::default() };
+        let services =
+            services.with_mail(post).with_jobs(jobs.clone()).with_registrar(elsewhere.clone()).with_hooks(hooks);
         let services =
             services.with_protocol(protocol.clone()).with_second_factors(Some(seal_key()), Required::default());
-        Self { services, store, cluster, clock, protocol, jobs, receiver, elsewhere }
+        Self { services, store, cluster, clock, protocol, jobs, receiver, mailer, elsewhere }
     }
 
     /// A context of Berth's own.

@@ -1,6 +1,7 @@
 //! Second factors of a [`FakeStore`].
 
 use async_trait::async_trait;
+use berth_types::webhook::EventKind;
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -139,14 +140,15 @@ impl SecondFactors for FakeStore {
         Ok(at.map(|at| codes.remove(at)).is_some())
     }
 
-    async fn remove_second_factors(&self, user: Uuid) -> Result<()> {
+    async fn remove_second_factors(&self, user: Uuid, now: Timestamp) -> Result<()> {
         let mut rows = self.rows()?;
         if !rows.factors.has_factor(user) {
             return Err(Error::not_found());
         }
         rows.factors.authenticators.retain(|(whose, _)| *whose != user);
         rows.factors.passkeys.retain(|passkey| passkey.user != user);
-        rows.factor_removed(user, None)
+        rows.factor_removed(user, None)?;
+        rows.tell_owner(EventKind::SecondFactorRemoved, user, now)
     }
 
     async fn begin_second_step(&self, step: &SecondStep, most: i64) -> Result<()> {

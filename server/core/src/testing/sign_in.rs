@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use berth_types::{
     ErrorCode, ProviderName, TenantName, TenantRole,
     provider::{GroupRule, Identity, IdentityProvider},
+    webhook::EventKind,
 };
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -170,16 +171,17 @@ impl SignIns for FakeStore {
     }
 
     async fn add_identity(&self, user: Uuid, identity: &Identity) -> Result<()> {
-        let rows = &mut self.rows()?.sign_in;
-        rows.identity_is_new(identity)?;
-        rows.identities.push((user, identity.clone()));
-        Ok(())
+        let mut rows = self.rows()?;
+        rows.sign_in.identity_is_new(identity)?;
+        rows.sign_in.identities.push((user, identity.clone()));
+        rows.tell_owner(EventKind::ProviderConnected, user, identity.created_at)
     }
 
     async fn create_user_with(&self, account: &Account, identity: &Identity) -> Result<()> {
         self.rows()?.sign_in.identity_is_new(identity)?;
         self.create_user(account).await?;
-        self.add_identity(account.user.id, identity).await
+        self.rows()?.sign_in.identities.push((account.user.id, identity.clone()));
+        Ok(())
     }
 
     async fn touch_identity(&self, id: Uuid, email: Option<&str>, now: Timestamp) -> Result<()> {

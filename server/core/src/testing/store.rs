@@ -7,6 +7,7 @@ use berth_types::{
     ErrorCode, FieldError, ListQuery, Page, TenantRole, UserName,
     audit::AuditCheckpoint,
     people::{ApiToken, AuditEntry, Namespace, Session, Tenant, User},
+    webhook::EventKind,
 };
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -67,6 +68,7 @@ pub(super) struct Rows {
     pub(super) views: super::view_as::Rows,
     pub(super) drifts: super::drifts::Rows,
     pub(super) webhooks: super::webhooks::Rows,
+    pub(super) mail: super::mail::Rows,
     audit: Vec<AuditEntry>,
     checkpoints: Vec<AuditCheckpoint>,
     attempts: Vec<NewAudit>,
@@ -233,7 +235,7 @@ impl People for FakeStore {
         Ok(())
     }
 
-    async fn set_password(&self, user: Uuid, hash: &str, must_change: bool) -> Result<()> {
+    async fn set_password(&self, user: Uuid, hash: &str, must_change: bool, now: Timestamp) -> Result<()> {
         let mut rows = self.rows()?;
         let account = rows.account_mut(user)?;
         account.password_hash = Some(hash.to_owned());
@@ -241,7 +243,7 @@ impl People for FakeStore {
         rows.links.password_set(user);
         rows.factors.password_set(user);
         rows.end_sessions_of(user, None);
-        Ok(())
+        rows.tell_owner(EventKind::PasswordChanged, user, now)
     }
 
     async fn rehash_password(&self, user: Uuid, old: &str, new: &str) -> Result<()> {
@@ -363,7 +365,7 @@ impl People for FakeStore {
         rows.failures.retain(|_, f| f.last_at >= before);
         rows.keys.retain(|_, claim| claim.claimed_at >= before);
         rows.sign_in.attempts.retain(|attempt| attempt.expires_at >= before);
-        let jobs = rows.ci.sweep(before) + rows.webhooks.sweep(before);
+        let jobs = rows.ci.sweep(before) + rows.webhooks.sweep(before) + rows.mail.sweep(before);
         Ok((had - count(&rows) + jobs + rows.links.sweep(before) + rows.factors.sweep(before)) as u64)
     }
 }

@@ -21,7 +21,7 @@ use crate::{
     notices::{Notice, Notices},
     ports::{
         links::Within,
-        webhooks::{Answered, Due, NewDelivery, NewWebhook, Sender, Tried, Waiting, Webhooks},
+        webhooks::{Answered, Due, NewDelivery, NewWebhook, Sender, Spread, Tried, Waiting, Webhooks},
     },
     webhooks::pressure::Pressure,
 };
@@ -111,6 +111,13 @@ impl AllRows {
     pub(super) fn called(&self, user: Uuid) -> Result<UserName> {
         let account = self.account(user).ok_or_else(|| Error::internal("nobody asked"))?;
         Ok(account.user.name.clone())
+    }
+
+    /// That something was done to an account, for its owner.
+    pub(super) fn tell_owner(&mut self, event: EventKind, user: Uuid, now: Timestamp) -> Result<()> {
+        let whose = self.called(user)?;
+        self.webhooks.put(None, &Notice::of_account(event, &whose, now));
+        Ok(())
     }
 }
 
@@ -209,15 +216,19 @@ impl Webhooks for FakeStore {
         Ok(all)
     }
 
-    async fn spread_notice(&self, _: &Grant<PlatformRef>, id: i64, messages: &[NewDelivery]) -> Result<bool> {
-        let mut rows = self.rows()?;
-        let rows = &mut rows.webhooks;
+    async fn spread_notice(&self, _: &Grant<PlatformRef>, id: i64, spread: &Spread) -> Result<bool> {
+        let mut all = self.rows()?;
+        let rows = &mut all.webhooks;
         let Some(at) = rows.outbox.iter().position(|waiting| waiting.id == id) else { return Ok(false) };
         rows.outbox.remove(at);
-        for message in messages {
+        for message in &spread.messages {
             rows.add(message);
         }
         rows.settle();
+        all.mail.spread(spread);
+        if let Some(reset) = &spread.reset {
+            all.links.keep_reset(reset);
+        }
         Ok(true)
     }
 

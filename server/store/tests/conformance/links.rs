@@ -19,6 +19,7 @@ fn invitation(number: u8, role: Option<TenantRole>) -> NewInvitation {
         invited_by: id(1),
         created_at: at(number.into()),
         expires_at: at(100),
+        mail: None,
     }
 }
 
@@ -145,7 +146,7 @@ pub async fn resets(store: Arc<dyn Store>) {
     assert_eq!(store.find_reset(&digest(3)).await.unwrap().expect("its end is known").0.used_at, Some(at(10)));
 
     // Who has a new password by another way needs no link, and nobody else may use it.
-    store.set_password(id(2), "$argon2id$4", true).await.unwrap();
+    store.set_password(id(2), "$argon2id$4", true, at(5)).await.unwrap();
     assert!(store.find_reset(&digest(2)).await.unwrap().is_none());
 }
 

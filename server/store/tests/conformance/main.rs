@@ -12,6 +12,7 @@ mod fixture;
 mod journal;
 mod life;
 mod links;
+mod mail;
 mod namespace_roles;
 mod passkeys;
 mod people;
@@ -125,6 +126,11 @@ suite! {
         links::one_of_many_accepts,
         links::resets,
         links::links_are_swept_a_month_later,
+        mail::addresses,
+        mail::addresses_that_are_vouched_for,
+        mail::who_may_hear,
+        mail::mail_until_it_is_sent,
+        mail::who_owns_an_account_is_told,
         tenants::tenants,
         tenants::tenant_versions,
         tenants::members,

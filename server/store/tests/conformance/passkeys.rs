@@ -123,7 +123,7 @@ pub async fn what_goes_with_a_passkey(store: Arc<dyn Store>) {
     assert!(!has("ann").await);
     assert_eq!(codes(&*store, 1).await, 0);
     assert!(has("bob").await);
-    store.remove_second_factors(id(2)).await.unwrap();
+    store.remove_second_factors(id(2), at(5)).await.unwrap();
     assert!(!has("bob").await && store.list_passkeys(id(2)).await.unwrap().is_empty());
 }
 

@@ -48,16 +48,16 @@ pub async fn passwords(store: Arc<dyn Store>) {
     for (number, user) in [(1, &users[0]), (2, &users[0]), (3, &users[0]), (4, &users[1])] {
         store.create_session(&session(number, user.id)).await.unwrap();
     }
-    store.set_password(id(1), "$argon2id$new", true).await.unwrap();
+    store.set_password(id(1), "$argon2id$new", true, at(5)).await.unwrap();
     let ann = store.find_account_by_id(id(1)).await.unwrap().expect("found");
     assert_eq!(ann.password_hash.as_deref(), Some("$argon2id$new"));
     assert!(ann.user.must_change_password);
     for (number, alive) in [(1, false), (2, false), (3, false), (4, true)] {
         assert_eq!(store.find_session(&digest(number), at(10), at(0)).await.unwrap().is_some(), alive, "{number}");
     }
-    store.set_password(id(1), "$argon2id$own", false).await.unwrap();
+    store.set_password(id(1), "$argon2id$own", false, at(5)).await.unwrap();
     assert!(!store.find_account_by_id(id(1)).await.unwrap().expect("found").user.must_change_password);
-    refused(store.set_password(id(9), "x", false).await, ErrorCode::NotFound);
+    refused(store.set_password(id(9), "x", false, at(5)).await, ErrorCode::NotFound);
 
     // A rehash of a password that has been replaced meanwhile must not bring the old one back.
     for (old, want) in [("$argon2id$new", "$argon2id$own"), ("$argon2id$own", "$argon2id$stronger")] {

@@ -146,6 +146,7 @@ pub async fn what_is_held_stays(store: Arc<dyn Store>) {
         invited_by: id(1),
         created_at: at(1),
         expires_at: at(100),
+        mail: None,
     };
     store.create_invitation(Within::Tenant(&shop), &invitation).await.unwrap();
     let asked = NewAccessRequest { id: id(60), user: id(2), role: releaser, reason: "x".to_owned(), created_at: at(1) };
@@ -213,6 +214,7 @@ pub async fn nobody_loses_by_a_gift(store: Arc<dyn Store>) {
         invited_by: id(1),
         created_at: at(1),
         expires_at: at(100),
+        mail: None,
     };
     store.create_invitation(Within::Tenant(&shop), &invitation).await.unwrap();
     store.accept_invitation(&digest(50), Joiner::Person(id(2)), at(3)).await.unwrap();

@@ -80,7 +80,7 @@ pub async fn recovery_codes(store: Arc<dyn Store>) {
 
 pub async fn what_goes_with_them(store: Arc<dyn Store>) {
     add_users(&*store, &["ann", "bob"]).await;
-    refused(store.remove_second_factors(id(1)).await, ErrorCode::NotFound);
+    refused(store.remove_second_factors(id(1), at(5)).await, ErrorCode::NotFound);
     for (number, user) in [(1, 1), (2, 1), (3, 2)] {
         store.create_session(&session(number, id(user))).await.unwrap();
         store.begin_second_step(&step(number, user, 100), 5).await.unwrap();
@@ -97,7 +97,7 @@ pub async fn what_goes_with_them(store: Arc<dyn Store>) {
         assert_eq!(store.end_second_step(&digest(number)).await.unwrap(), waits, "{number}");
     }
     store.add_authenticator(id(1), &authenticator(), &[digest(1)]).await.unwrap();
-    store.remove_second_factors(id(1)).await.unwrap();
+    store.remove_second_factors(id(1), at(5)).await.unwrap();
     assert!(store.find_session(&digest(2), at(10), at(0)).await.unwrap().is_none());
 }
 
@@ -125,7 +125,7 @@ pub async fn sign_ins_that_wait(store: Arc<dyn Store>) {
     assert!(store.end_second_step(&digest(1)).await.unwrap());
     assert!(!store.end_second_step(&digest(1)).await.unwrap(), "once");
     assert!(store.try_second_step(&digest(1), at(1)).await.unwrap().is_none());
-    store.set_password(id(2), "$argon2id$2", false).await.unwrap();
+    store.set_password(id(2), "$argon2id$2", false, at(5)).await.unwrap();
     assert!(store.try_second_step(&digest(2), at(1)).await.unwrap().is_none(), "begun with another password");
 }
 

@@ -44,7 +44,7 @@ pub async fn dropped_work_leaves_no_trace(store: Arc<dyn Store>) {
         let before = store.find_account_by_id(id(1)).await.unwrap().expect("found");
         let hash = format!("$argon2id${polls}");
         {
-            let mut work = store.set_password(id(1), &hash, true);
+            let mut work = store.set_password(id(1), &hash, true, at(5));
             let mut left = polls;
             let done = std::future::poll_fn(|context| {
                 if left == 0 {
@@ -63,6 +63,6 @@ pub async fn dropped_work_leaves_no_trace(store: Arc<dyn Store>) {
         assert!(hashes.contains(&after.password_hash), "{:?}", after.password_hash);
         let whole = after.password_hash != Some(hash) || after.user.must_change_password;
         assert!(whole, "all or nothing");
-        store.set_password(id(1), "$argon2id$own", false).await.unwrap();
+        store.set_password(id(1), "$argon2id$own", false, at(5)).await.unwrap();
     }
 }

@@ -9,7 +9,7 @@ use berth_core::{
         access::{AccessDecision, NewAccessRequest, Place},
         links::Within,
         store::Store,
-        webhooks::{NewDelivery, NewWebhook, Tried},
+        webhooks::{NewDelivery, NewWebhook, Spread, Tried},
     },
     webhooks::pressure::Pressure,
 };
@@ -44,6 +44,10 @@ fn notice(tenant: &TenantRef) -> Notice {
 fn message(number: u128, hook: u128, seconds: i64) -> NewDelivery {
     let (id, hook, created_at) = (id(number), id(hook), at(seconds));
     NewDelivery { id, hook, event: EventKind::TenantSuspended, body: format!("{{\"n\":{number}}}"), created_at }
+}
+
+fn spread<const N: usize>(messages: [NewDelivery; N]) -> Spread {
+    Spread { messages: messages.into(), ..Spread::default() }
 }
 
 /// `shop` and `bank` of ann; `chat` (50) of `shop`, `pager` (51) of the platform, `till` (52) of `bank`.
@@ -156,8 +160,8 @@ pub async fn a_notice_comes_with_what_it_tells_of(store: Arc<dyn Store>) {
     assert!(hears(shops, EventKind::LoanEnded).await.is_empty());
 
     let first = all[0].id;
-    assert!(store.spread_notice(&platform(), first, &[message(70, 50, 5), message(71, 99, 5)]).await.unwrap());
-    assert!(!store.spread_notice(&platform(), first, &[message(72, 50, 5)]).await.unwrap(), "once");
+    assert!(store.spread_notice(&platform(), first, &spread([message(70, 50, 5), message(71, 99, 5)])).await.unwrap());
+    assert!(!store.spread_notice(&platform(), first, &spread([message(72, 50, 5)])).await.unwrap(), "once");
     let made = store.list_deliveries(Within::Tenant(&shop), id(50), 10).await.unwrap();
     assert_eq!((made.len(), made[0].id, made[0].state), (1, id(70), DeliveryState::Waiting));
     assert_eq!(kinds(&*store).await, [AccessWaiting, AccessDecided]);
@@ -244,7 +248,9 @@ pub async fn many_at_once_pass_on_once(store: Arc<dyn Store>) {
     let number = store.waiting_notices(&platform(), 1).await.unwrap()[0].id;
     let spread = (0..8).map(|n| {
         let store = store.clone();
-        tokio::spawn(async move { store.spread_notice(&platform(), number, &[message(70 + n, 50, 0)]).await.unwrap() })
+        tokio::spawn(async move {
+            store.spread_notice(&platform(), number, &spread([message(70 + n, 50, 0)])).await.unwrap()
+        })
     });
     let mut won = 0;
     for one in spread.collect::<Vec<_>>() {

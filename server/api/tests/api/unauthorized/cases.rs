@@ -21,6 +21,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("get_second_factors", SignedIn),
         case("list_my_views", SignedIn),
         case("list_user_views", Platform(Resource::View, Read)),
+        case("get_my_mail", SignedIn),
         case("list_tenants", SignedIn),
         case("create_tenant", Platform(Resource::Tenant, Create)).body(json!({ "name": "games" })),
         case("get_tenant", Tenant(Resource::Tenant, Read)),
@@ -194,6 +195,9 @@ pub(super) fn cases() -> Vec<Case> {
         case("reset_password", Platform(User, Update)),
         case("create_reset_link", Platform(User, Update)),
         case("remove_second_factors", Platform(User, Update)),
+        case("get_user_mail", Platform(User, Read)),
+        case("get_mail_status", Platform(Resource::Platform, Read)),
+        case("test_mail", Platform(Resource::Platform, Update)),
         case("list_providers", Platform(SignIn, Read)),
         case("create_provider", Platform(SignIn, Create))
             .body(json!({ "name": "other", "issuer": "https://other.example.com", "clientId": "berth" })),

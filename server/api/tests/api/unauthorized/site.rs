@@ -8,6 +8,7 @@ use berth_core::{
         announcements::Announcements as _,
         ci::{CiStore as _, NewTrust},
         links::{Links as _, NewInvitation, Within},
+        mail::Mails as _,
         requests::Requests as _,
         robots::{NewRobot, Robots as _},
         second_factors::{Authenticator, SecondFactors as _},
@@ -20,7 +21,7 @@ use berth_core::{
     testing::FakeRegistrar,
 };
 use berth_types::{
-    Action, Resource, TenantRole,
+    Action, ListQuery, Resource, TenantRole,
     announcement::{Announcement, AnnouncementLevel},
     cluster::NewCluster,
     people::TokenScope,
@@ -105,6 +106,7 @@ pub(super) async fn platform() -> Site {
     invitations(&site).await;
     deploy(&site).await;
     webhooks(&site).await;
+    addresses(&site).await;
     let id = uuid::Uuid::parse_str(REQUEST).unwrap();
     let user = site.world.store.find_account(&bystander).await.unwrap().unwrap().user.id;
     let created_at = site.world.system().now();
@@ -139,6 +141,16 @@ async fn announcement(site: &Site) {
         version: 1,
     };
     site.world.store.create_announcement(&grant, &shown).await.unwrap();
+}
+
+/// Everybody gets mail.
+async fn addresses(site: &Site) {
+    let everybody = ListQuery { limit: 100, ..ListQuery::default() };
+    let grant = Grant::unchecked(PlatformRef, Resource::User, Action::Read);
+    for user in site.world.store.list_users(&grant, &everybody).await.unwrap().items {
+        let (address, now) = (format!("{}@example.com", user.name), site.world.system().now());
+        site.world.store.adopt_address(user.id, &address, now).await.unwrap();
+    }
 }
 
 /// A webhook of `shop`, and one of the platform.
@@ -181,6 +193,7 @@ async fn invitations(site: &Site) {
             invited_by: root,
             created_at: now,
             expires_at,
+            mail: None,
         };
         site.world.store.create_invitation(within, &new).await.unwrap();
     }
