@@ -13,7 +13,7 @@ export async function signInFirst(page, portal, name, oneTime) {
   await page.goto(`${portal.url}/`);
   await page.getByLabel('Name').fill(name);
   await page.getByLabel('Password').fill(oneTime);
-  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByRole('button', { name: 'Sign in', exact: true }).click();
   await page.getByLabel('One-time password').fill(oneTime);
   await page.getByLabel('New password', { exact: true }).fill(PASSWORD);
   await page.getByLabel('New password, once more').fill(PASSWORD);

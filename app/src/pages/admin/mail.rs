@@ -57,9 +57,9 @@ fn state(ui: Ui, mail: MailStatus) -> AnyView {
             <dl class="facts">
                 <dt>{tr::mail::server(l)}</dt><dd class="mono">{mail.server}</dd>
                 <dt>{tr::mail::from(l)}</dt><dd class="mono">{mail.from}</dd>
-                <dt>{tr::mail::waiting(l)}</dt><dd class="num">{mail.waiting}</dd>
-                <dt>{tr::mail::delivered(l)}</dt><dd class="num">{mail.delivered}{last}</dd>
-                <dt>{tr::mail::failed(l)}</dt><dd class="num">{mail.failed}</dd>
+                <dt>{tr::mail::waiting(l)}</dt><dd>{mail.waiting}</dd>
+                <dt>{tr::mail::delivered(l)}</dt><dd>{mail.delivered}{last}</dd>
+                <dt>{tr::mail::failed(l)}</dt><dd>{mail.failed}</dd>
             </dl>
         </div>
     }

@@ -50,6 +50,8 @@ impl Scene {
         let (paul, _) = world.services.create_user(&world.system(), &new).await.unwrap();
         let hash = world.store.find_account(&paul.name).await.unwrap().unwrap().password_hash.unwrap();
         world.store.set_password(paul.id, &hash, false, world.system().now()).await.unwrap();
+        // Paul's password was set: nobody hears of it, as nobody has an address yet.
+        world.services.spread_notices().await.unwrap();
         Self { world, shop }
     }
 
@@ -223,6 +225,8 @@ async fn a_forgotten_password_is_mended_by_mail() {
     let new = SecretString::from("another horse battery");
     services.finish_reset(&scene.nobody(), &link, &new).await.unwrap();
     assert!(services.sign_in(&scene.nobody(), "paul", &new, "").await.is_ok());
+    let told = ("paul@example.com".to_owned(), "[Berth] Your password was changed".to_owned());
+    assert_eq!(scene.told().await, [told]);
 
     // Who comes in by a provider alone gets no password by mail: the admins hear of it, as of who has no address.
     for who in ["olga", "vera", "nobody-of-that-name"] {

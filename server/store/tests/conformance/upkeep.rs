@@ -5,7 +5,7 @@ use std::{sync::Arc, task::Poll};
 use berth_core::ports::store::{Account, Store};
 use berth_types::people::User;
 
-use crate::fixture::{add_users, id, name, user};
+use crate::fixture::{add_users, at, id, name, user};
 
 pub async fn answers(store: Arc<dyn Store>) {
     store.ping().await.unwrap();
