@@ -140,6 +140,8 @@ settings! {
     cluster_ranges: String = None, "";
     /// Address ranges beside the internet's to which webhooks may be sent, by plain http, too: 10.1.2.0/24, say.
     webhook_ranges: String = None, "";
+    /// The image that agents of clusters run: that of the portal.
+    agent_image: String = Some(concat!("berth:", env!("CARGO_PKG_VERSION")).to_owned()), "berth:{version}";
     /// Days for which a tenant or a namespace that was removed can be taken back; meanwhile it is suspended.
     deletion_grace_days: u16 = Some(7), "7";
     /// Logs as text or json.

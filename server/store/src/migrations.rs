@@ -93,6 +93,7 @@ const ALL: &[Migration] = &[
     migration!(22, "webhooks", "0022_webhooks"),
     migration!(23, "clusters", "0023_clusters"),
     migration!(24, "oauth", "0024_oauth"),
+    migration!(25, "agents", "0025_agents"),
 ];
 
 /// The version that this program wants.

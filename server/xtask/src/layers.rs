@@ -26,6 +26,7 @@ const API: &[&str] = &["berth-api"];
 const WEB: &[&str] = &["berth-web"];
 const OIDC: &[&str] = &["berth-oidc"];
 const OUTBOUND: &[&str] = &["berth-outbound"];
+const TUNNEL: &[&str] = &["berth-tunnel"];
 const APP: &[&str] = &["berth-app"];
 const BINARY: &[&str] = &["berth"];
 
@@ -35,17 +36,19 @@ const RULES: &[Rule] = &[
     Rule {
         package: "berth-types",
         arguments: &["--features", "schema"],
-        forbidden: &[SQL, KUBE, AXUM, PAGES, RUNTIME, CORE, STORE, CLUSTER, SIM, API, WEB, OIDC, OUTBOUND, APP, BINARY],
+        forbidden: &[
+            SQL, KUBE, AXUM, PAGES, RUNTIME, CORE, STORE, CLUSTER, SIM, API, WEB, OIDC, OUTBOUND, TUNNEL, APP, BINARY,
+        ],
     },
     Rule {
         package: "berth-core",
         arguments: &[],
-        forbidden: &[SQL, KUBE, AXUM, PAGES, STORE, CLUSTER, SIM, API, WEB, OIDC, OUTBOUND, APP, BINARY],
+        forbidden: &[SQL, KUBE, AXUM, PAGES, STORE, CLUSTER, SIM, API, WEB, OIDC, OUTBOUND, TUNNEL, APP, BINARY],
     },
     Rule {
         package: "berth-store",
         arguments: &[],
-        forbidden: &[KUBE, AXUM, PAGES, CLUSTER, SIM, API, WEB, OIDC, OUTBOUND, APP, BINARY],
+        forbidden: &[KUBE, AXUM, PAGES, CLUSTER, SIM, API, WEB, OIDC, OUTBOUND, TUNNEL, APP, BINARY],
     },
     Rule {
         package: "berth-cluster",
@@ -60,22 +63,27 @@ const RULES: &[Rule] = &[
     Rule {
         package: "berth-web",
         arguments: &[],
-        forbidden: &[SQL, KUBE, PAGES, STORE, CLUSTER, SIM, API, OIDC, OUTBOUND, APP, BINARY],
+        forbidden: &[SQL, KUBE, PAGES, STORE, CLUSTER, SIM, API, OIDC, OUTBOUND, TUNNEL, APP, BINARY],
     },
     Rule {
         package: "berth-app",
         arguments: &[],
-        forbidden: &[SQL, KUBE, AXUM, STORE, CLUSTER, SIM, API, WEB, OIDC, OUTBOUND, BINARY],
+        forbidden: &[SQL, KUBE, AXUM, STORE, CLUSTER, SIM, API, WEB, OIDC, OUTBOUND, TUNNEL, BINARY],
     },
     Rule {
         package: "berth-app",
         arguments: IN_BROWSER,
-        forbidden: &[SQL, KUBE, AXUM, RUNTIME, CORE, STORE, CLUSTER, SIM, API, WEB, OIDC, OUTBOUND, BINARY],
+        forbidden: &[SQL, KUBE, AXUM, RUNTIME, CORE, STORE, CLUSTER, SIM, API, WEB, OIDC, OUTBOUND, TUNNEL, BINARY],
+    },
+    Rule {
+        package: "berth-tunnel",
+        arguments: &[],
+        forbidden: &[SQL, KUBE, AXUM, PAGES, CORE, STORE, CLUSTER, SIM, API, WEB, OIDC, OUTBOUND, APP, BINARY],
     },
     Rule {
         package: "berth-sim",
         arguments: &[],
-        forbidden: &[SQL, KUBE, PAGES, CORE, STORE, CLUSTER, API, WEB, OIDC, OUTBOUND, APP, BINARY],
+        forbidden: &[SQL, KUBE, PAGES, CORE, STORE, CLUSTER, API, WEB, OIDC, OUTBOUND, TUNNEL, APP, BINARY],
     },
     Rule {
         package: "berth-oidc",

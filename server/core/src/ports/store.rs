@@ -17,8 +17,8 @@ use crate::{
     authz::{Grant, NamespaceRef, PlatformRef, Rights, TenantRef},
     error::{Error, Result},
     ports::{
-        access::AccessRequests, announcements::Announcements, ci::CiStore, clusters::ClusterRows, drifts::Drifts,
-        life::Lives, links::Links, namespace_roles::NamespaceRoles, passkeys::Passkeys, quotas::Quotas,
+        access::AccessRequests, agents::AgentRows, announcements::Announcements, ci::CiStore, clusters::ClusterRows,
+        drifts::Drifts, life::Lives, links::Links, namespace_roles::NamespaceRoles, passkeys::Passkeys, quotas::Quotas,
         requests::Requests, robots::Robots, roles::Roles, second_factors::SecondFactors, sign_in::SignIns,
         usage::Usages, webhooks::Webhooks,
     },
@@ -355,6 +355,7 @@ pub trait Store:
     + Announcements
     + Webhooks
     + ClusterRows
+    + AgentRows
     + Journal
     + AuditChain
     + Database
@@ -380,6 +381,8 @@ impl<
         + Announcements
         + Webhooks
         + ClusterRows
+        + AgentRows
+        + AgentRows
         + Journal
         + AuditChain
         + Database,
