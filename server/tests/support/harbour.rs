@@ -99,7 +99,7 @@ pub async fn harbour() -> Option<Harbour> {
     let mut arguments: Vec<String> = ["serve", "--kubeconfig", &text(&local.kubeconfig)].map(str::to_owned).to_vec();
     arguments.extend(["--second-factor-key-file".to_owned(), text(&key)]);
     arguments.extend(place.map(str::to_owned));
-    Some(Harbour { _postgres: postgres, folder, local: local, arguments, token, password })
+    Some(Harbour { _postgres: postgres, folder, local, arguments, token, password })
 }
 
 pub fn app(image: &str, replicas: u32) -> Value {
