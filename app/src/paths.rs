@@ -95,6 +95,8 @@ pub const ADMIN_ANNOUNCEMENT_NEW: &str = "/admin/announcements/new";
 pub const ADMIN_CLUSTERS: &str = "/admin/clusters";
 /// A new one.
 pub const ADMIN_CLUSTER_NEW: &str = "/admin/clusters/new";
+/// A new one, by an agent. No cluster is called so: it would have to begin with a letter or a digit.
+pub const ADMIN_CLUSTER_AGENT: &str = "/admin/clusters/-/agent";
 /// Machines, for admins.
 pub const ADMIN_NODES: &str = "/admin/nodes";
 /// Identity providers.

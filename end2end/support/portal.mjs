@@ -69,6 +69,14 @@ export async function startCluster(folder) {
   return { child, kubeconfig };
 }
 
+/** An agent that leads to it, and calls the portal at `server`. */
+export function startAgent(server, tokenFile, cluster) {
+  return start(['agent', '--server', server, '--token-file', tokenFile, '--kubeconfig', cluster.kubeconfig]);
+}
+
+/** Ends what was started. */
+export const stopAgent = (child) => stop(child);
+
 /** Ends it. */
 export async function stopCluster(cluster) {
   await stop(cluster.child);

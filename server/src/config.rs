@@ -153,6 +153,8 @@ settings! {
     smtp_without_tls: String = None, "";
     /// Notices that a person gets by mail within an hour; the next one says how many were left out.
     mail_per_hour: u16 = Some(20), "20";
+    /// The image that agents of clusters run: that of the portal.
+    agent_image: String = Some(concat!("berth:", env!("CARGO_PKG_VERSION")).to_owned()), "berth:{version}";
     /// Days for which a tenant or a namespace that was removed can be taken back; meanwhile it is suspended.
     deletion_grace_days: u16 = Some(7), "7";
     /// Logs as text or json.

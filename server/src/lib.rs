@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod agent;
 mod audit_key;
 mod commands;
 pub mod config;
@@ -33,6 +34,8 @@ enum Command {
     Serve(config::Flags),
     /// Serve the embedded Kubernetes API alone, over TLS on loopback.
     Sim(commands::sim::Args),
+    /// Call a portal that cannot reach this cluster, and lead it to the API server.
+    Agent(commands::agent::Args),
     /// Bring the database up to date.
     Migrate(commands::database::MigrateArgs),
     /// Print the OpenAPI document.
@@ -61,6 +64,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Serve(flags) => serve::run(config::load(&flags)?).await?,
         Command::Sim(args) => commands::sim::run(args).await?,
+        Command::Agent(args) => commands::agent::run(args).await?,
         Command::Migrate(args) => return commands::database::migrate(args).await,
         Command::Openapi => println!("{}", commands::print::openapi()?),
         Command::RoleMatrix => print!("{}", berth_core::authz::matrix::print()),

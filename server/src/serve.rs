@@ -14,7 +14,7 @@ use berth_core::{
     audit::AuditKey,
     env::{Clock, Random as _, SystemClock, SystemRandom},
     ports::{mail::Mailer, pages::SharedPages},
-    services::{audit_log::Checkpointed, mailing::Post, outbox::Hooks},
+    services::{agents::BEAT, audit_log::Checkpointed, mailing::Post, outbox::Hooks},
     webauthn,
 };
 use berth_oidc::Oidc;
@@ -126,6 +126,7 @@ impl Portal {
         let guard = settings.webhook_guard()?;
         let services = Services::new(store, clusters.clone(), clock, Arc::new(SystemRandom), settings.limits())
             .with_registrar(clusters.clone())
+            .with_agent_image(settings.agent_image.clone().unwrap_or_default())
             .with_protocol(protocol.clone())
             .with_jobs(protocol)
             .with_rules(settings.rules())
@@ -146,6 +147,8 @@ impl Portal {
         services.sync_clusters().await.context("the clusters that were registered")?;
         tasks.spawn(follow_clusters(services.clone(), stop.clone()));
         tasks.spawn(async move { clusters.ended().await });
+        services.beat_replica().await.context("this replica cannot say that it serves")?;
+        tasks.spawn(beat(services.clone(), stop.clone()));
         tasks.spawn(keep(
             services.clone(),
             stop.clone(),
@@ -305,6 +308,7 @@ fn router(
         ..berth_api::Options::default()
     };
     let kubectl = berth_api::kubectl_router(services.clone(), options.clone());
+    let streams = kubectl.merge(berth_api::agent_router(services.clone(), options.clone()));
     let api = berth_api::router(services.clone(), options);
     let outer = http::Outer {
         services: services.clone(),
@@ -312,7 +316,7 @@ fn router(
         trusted_proxies: settings.trusted_proxies.unwrap_or(0),
         stop: stop.clone(),
     };
-    Ok((http::wrap(web.merge(api), kubectl, outer), pages))
+    Ok((http::wrap(web.merge(api), streams, outer), pages))
 }
 
 /// The style sheet and browser part: where the settings say, else beside the binary. Without them pages are plain but work.
@@ -349,6 +353,16 @@ async fn follow_clusters(services: Services, stop: CancellationToken) {
     let clock = services.clock().clone();
     let work = || async { services.sync_clusters().await.map(drop) };
     until_stopped(&*clock, &stop, work, (FOLLOW, "which clusters are registered could not be asked")).await;
+}
+
+/// Says again and again that this replica serves, and at the end that it does no more.
+async fn beat(services: Services, stop: CancellationToken) {
+    let clock = services.clock().clone();
+    let work = || async { services.beat_replica().await };
+    until_stopped(&*clock, &stop, work, (BEAT, "it could not be said that this replica serves")).await;
+    if let Err(e) = services.end_replica().await {
+        tracing::warn!(error = %e, "it could not be said that this replica ends");
+    }
 }
 
 /// Waits until this replica works on one of the clusters.

@@ -22,6 +22,7 @@ use crate::{
     ui::Ui,
 };
 
+mod agents;
 mod announcements;
 mod audit;
 mod capacity;
@@ -66,6 +67,8 @@ pub const ENTRIES: &[Entry] = &[
         .live(|cx| clusters::list_live(cx).boxed()),
     Entry::page(paths::ADMIN_CLUSTER_NEW, Access::Platform, |cx| clusters::new(cx, Form::default(), None).boxed())
         .form(|cx| clusters::create(cx).boxed()),
+    Entry::page(paths::ADMIN_CLUSTER_AGENT, Access::Platform, |cx| agents::new(cx, Form::default()).boxed())
+        .form(|cx| agents::create(cx).boxed()),
     Entry::page("/admin/clusters/{cluster}", Access::Platform, |cx| clusters::one(cx, None).boxed())
         .form(|cx| clusters::change(cx).boxed())
         .live(|cx| clusters::one_live(cx).boxed()),

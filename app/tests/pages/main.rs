@@ -3,6 +3,7 @@
 
 mod access;
 mod adopt;
+mod agents;
 mod announcements;
 mod around;
 mod clusters;

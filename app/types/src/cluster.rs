@@ -95,6 +95,39 @@ impl ClusterProbe {
     }
 }
 
+/// The agent that leads to a cluster which Berth cannot reach: it runs there and calls.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterAgent {
+    /// First characters of its token; absent: it was revoked.
+    pub token: Option<String>,
+    /// Who made the token.
+    pub made_by: String,
+    /// When.
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = DateTime))]
+    pub made_at: Timestamp,
+    /// The agent's version, as it called last.
+    pub version: Option<String>,
+    /// From which address it called last.
+    pub address: Option<String>,
+    /// Since when there is a tunnel; absent: there is none.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>, format = DateTime))]
+    pub since: Option<Timestamp>,
+    /// When it was there last; absent: it has not called yet.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>, format = DateTime))]
+    pub seen_at: Option<Timestamp>,
+    /// Replicas of Berth to which it has a tunnel.
+    pub tunnels: usize,
+    /// Replicas of Berth.
+    pub replicas: usize,
+    /// Why who called last with its token was sent away.
+    pub refused: Option<String>,
+    /// When.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>, format = DateTime))]
+    pub refused_at: Option<Timestamp>,
+}
+
 /// A cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -110,8 +143,10 @@ pub struct ClusterView {
     pub state: ClusterState,
     /// It is the one of Berth's own configuration, which cannot be removed here.
     pub configured: bool,
-    /// Where its API server is; absent for the configured one.
+    /// Where its API server is; absent for the configured one, and for one whose agent has not called yet.
     pub server: Option<String>,
+    /// The agent that leads to it; absent for one that Berth reaches by itself.
+    pub agent: Option<ClusterAgent>,
     /// How it is doing.
     pub health: ClusterHealth,
     /// Why it is not live.
@@ -190,6 +225,21 @@ pub struct NewCluster {
     pub labels: BTreeMap<String, String>,
     /// The kubeconfig, as YAML: with the credentials in it, no programs and no files.
     pub kubeconfig: String,
+}
+
+/// A cluster to be registered by an agent.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewAgent {
+    /// The cluster's handle, which never changes.
+    pub name: String,
+    /// What people call it, at most 60 characters; may be empty.
+    #[serde(default)]
+    pub label: String,
+    /// Labels to choose by, at most 20.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// What may be changed of a cluster.

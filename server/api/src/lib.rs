@@ -11,6 +11,7 @@ use berth_core::Services;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 
+mod agent;
 mod body;
 mod caller;
 mod conditional;
@@ -110,6 +111,13 @@ pub fn router(services: Services, options: Options) -> Router {
 pub fn kubectl_router(services: Services, options: Options) -> Router {
     let streams = streams::Places::new(options.max_streams, options.max_streams_per_person);
     kube::routes().with_state(Api(Arc::new(Shared { services, options, streams })))
+}
+
+/// Where agents of clusters call. A stream for as long as the agent lives: as for [`kubectl_router`], no layer around it may end it.
+pub fn agent_router(services: Services, options: Options) -> Router {
+    let streams = streams::Places::new(options.max_streams, options.max_streams_per_person);
+    let api = Api(Arc::new(Shared { services, options, streams }));
+    agent::routes().layer(middleware::from_fn_with_state(api.clone(), problem::finish)).with_state(api)
 }
 
 /// The OpenAPI 3.1 document of [`router`].

@@ -79,7 +79,7 @@ pub(crate) async fn finish(State(api): State<Api>, mut request: Request, next: N
 }
 
 /// What an outer layer knows of the request, or what can be found here.
-fn meta(api: &Api, request: &Request) -> RequestMeta {
+pub(crate) fn meta(api: &Api, request: &Request) -> RequestMeta {
     if let Some(meta) = request.extensions().get::<RequestMeta>() {
         return meta.clone();
     }

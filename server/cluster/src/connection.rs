@@ -11,15 +11,18 @@ use berth_core::{
     authz::{Impersonation, NamespaceRef, impersonation},
     ctx::Actor,
 };
+use berth_tunnel::{mux::Opener, words::Access};
 use berth_types::ErrorCode;
 use http::{HeaderName, HeaderValue, Request};
+use hyper_util::rt::TokioExecutor;
 use kube::{
     Client, Config,
-    client::Body,
+    client::{Body, ConfigExt as _},
     config::{AuthInfo, KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 
 use crate::{
+    agents::Connector,
     error::{causes, unavailable},
     identities,
     rest::Rest,
@@ -55,7 +58,7 @@ impl Connection {
     /// # Errors
     /// `Invalid` when the file cannot be read or used.
     pub async fn from_kubeconfig(path: &Path) -> Result<Self> {
-        Self::of(read(path)?, &path.display()).await
+        Self::of(read(path)?, &path.display(), None).await
     }
 
     /// The same from a text that [`berth_core::access_file`] has taken.
@@ -67,14 +70,31 @@ impl Connection {
         berth_core::access_file::read(text)?;
         // Made of the very values that were looked at: another parser might read another file.
         let file: Kubeconfig = berth_core::yaml::typed("kubeconfig", &berth_core::yaml::parse(text)?)?;
-        Self::of(file, &place).await
+        Self::of(file, &place, None).await
     }
 
-    async fn of(file: Kubeconfig, place: &impl Display) -> Result<Self> {
+    /// The same through a tunnel, as its agent says.
+    ///
+    /// # Errors
+    /// As [`Self::from_text`].
+    pub(crate) async fn through(access: &Access, tunnel: &Opener) -> Result<Self> {
+        let place = "the agent's kubeconfig";
+        berth_core::access_file::read(&access.kubeconfig)?;
+        let file: Kubeconfig = berth_core::yaml::typed("kubeconfig", &berth_core::yaml::parse(&access.kubeconfig)?)?;
+        let Some(prefix) = &access.identities else { return Self::of(file, &place, Some(tunnel)).await };
+        if prefix.is_empty() || !prefix.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+            return Err(unusable(&place, "identities are called by a-z, 0-9 and -"));
+        }
+        let options = KubeConfigOptions::default();
+        let config = Config::from_custom_kubeconfig(file, &options).await.map_err(|e| unusable(&place, causes(&e)))?;
+        Self::by_accounts(config, prefix, Some(tunnel)).map_err(|e| unusable(&place, causes(&e)))
+    }
+
+    async fn of(file: Kubeconfig, place: &impl Display, tunnel: Option<&Opener>) -> Result<Self> {
         let identity = async |context: &str| -> Result<Client> {
             let named = file.contexts.iter().any(|c| c.name == context).then(|| context.to_owned());
             knows_user(&file, named.as_ref()).map_err(|why| unusable(place, why))?;
-            open(place, file.clone(), named).await
+            open(place, file.clone(), named, tunnel).await
         };
         Ok(Self {
             reader: identity("berth-reader").await?,
@@ -89,7 +109,7 @@ impl Connection {
     /// # Errors
     /// As [`Self::from_kubeconfig`].
     pub async fn caller(path: &Path) -> Result<Client> {
-        open(&path.display(), read(path)?, None).await
+        open(&path.display(), read(path)?, None, None).await
     }
 
     /// In a pod. With a `prefix`, the identities are the service accounts `{prefix}-reader`, `{prefix}-releases`,
@@ -100,11 +120,17 @@ impl Connection {
     /// `ClusterUnavailable` outside of a cluster.
     pub fn in_cluster(prefix: Option<&str>) -> Result<Self> {
         let config = Config::incluster().map_err(unavailable)?;
-        let own = client(config.clone()).map_err(unavailable)?;
-        let Some(prefix) = prefix else { return Ok(Self::single(own)) };
+        match prefix {
+            None => Ok(Self::single(client(config, None).map_err(unavailable)?)),
+            Some(prefix) => Self::by_accounts(config, prefix, None).map_err(unavailable),
+        }
+    }
+
+    fn by_accounts(config: Config, prefix: &str, tunnel: Option<&Opener>) -> Result<Self, kube::Error> {
+        let own = client(config.clone(), tunnel)?;
         let mut bare = config;
         bare.auth_info = AuthInfo::default();
-        let nobody = client(bare).map_err(unavailable)?;
+        let nobody = client(bare, tunnel)?;
         let identity = |name: &str| identities::client(&own, &nobody, format!("{prefix}-{name}"));
         Ok(Self {
             reader: identity("reader"),
@@ -179,10 +205,15 @@ fn read(path: &Path) -> Result<Kubeconfig> {
 }
 
 /// A client as a context says, the current one where none is named.
-async fn open(place: &impl Display, file: Kubeconfig, context: Option<String>) -> Result<Client> {
+async fn open(
+    place: &impl Display,
+    file: Kubeconfig,
+    context: Option<String>,
+    tunnel: Option<&Opener>,
+) -> Result<Client> {
     let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
     let config = Config::from_custom_kubeconfig(file, &options).await.map_err(|e| unusable(place, causes(&e)))?;
-    client(config).map_err(|e| unusable(place, causes(&e)))
+    client(config, tunnel).map_err(|e| unusable(place, causes(&e)))
 }
 
 /// Refuses a context (the current one where none is named) whose user the file does not have: the library would go on as
@@ -206,10 +237,17 @@ fn header(text: &str) -> Option<HeaderValue> {
 
 /// Retrying is ours to decide: a write is never repeated behind its caller's back, and a cluster that is down is told within
 /// seconds.
-fn client(mut config: Config) -> Result<Client, kube::Error> {
+fn client(mut config: Config, tunnel: Option<&Opener>) -> Result<Client, kube::Error> {
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.default_retry = false;
-    Client::try_from(config)
+    let Some(tunnel) = tunnel else { return Client::try_from(config) };
+    let connector = config.rustls_https_connector_with_connector(Connector(tunnel.clone()))?;
+    let service = tower::ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .map_err(tower::BoxError::from)
+        .service(hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector));
+    Ok(Client::new(service, config.default_namespace))
 }
 
 #[cfg(test)]

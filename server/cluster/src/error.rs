@@ -7,7 +7,7 @@ pub(crate) use berth_core::error::causes;
 use berth_types::{Action, ErrorCode, FieldError, Resource};
 use kube::core::Status;
 
-use crate::lease::TermOver;
+use crate::{agents::AgentAway, lease::TermOver};
 
 /// What a call was about, for the message of its error.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +42,18 @@ pub(crate) fn unavailable(cause: impl Into<Box<dyn std::error::Error + Send + Sy
     .retry_after(Duration::from_secs(2))
 }
 
+/// Why a call failed, in one line.
+pub(crate) fn why(error: &kube::Error) -> String {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(one) = cause {
+        if let Some(away) = one.downcast_ref::<AgentAway>() {
+            return away.to_string();
+        }
+        cause = one.source();
+    }
+    causes(error)
+}
+
 /// An error of the client or of the API server.
 pub(crate) fn from_kube(error: kube::Error, target: &Target<'_>) -> Error {
     match error {
@@ -49,6 +61,10 @@ pub(crate) fn from_kube(error: kube::Error, target: &Target<'_>) -> Error {
         kube::Error::SerdeError(e) => Error::internal(e),
         kube::Error::BuildRequest(e) => Error::internal(e),
         kube::Error::HttpError(e) => Error::internal(e),
+        kube::Error::Service(e) if e.is::<AgentAway>() => {
+            let message = format!("the cluster cannot be reached: {e}; nothing was confirmed, try again in a moment");
+            Error::new(ErrorCode::ClusterUnavailable, message).caused_by(e).retry_after(Duration::from_secs(2))
+        }
         kube::Error::Service(e) if e.is::<TermOver>() => {
             Error::new(ErrorCode::ClusterRefused, e.to_string()).retry_after(Duration::from_secs(2))
         }

@@ -8,6 +8,7 @@
 //! Nothing here knows whether it talks to a real API server or to the embedded one.
 
 mod adoption;
+mod agents;
 mod apps;
 mod cache;
 pub mod check;

@@ -12,8 +12,10 @@ use berth_core::{
     Error, Result,
     env::Clock,
     ports::{
+        agents::Call,
         cluster::{Cluster, Clusters, Finding, Verdict},
         clusters::{Looked, Registrar},
+        relay::Duplex,
     },
 };
 use berth_types::{ClusterId, ErrorCode};
@@ -24,6 +26,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     KubeCluster,
+    agents::{Called, Hub},
     check::check,
     connection::Connection,
     error::Target,
@@ -58,6 +61,7 @@ struct Host {
 /// The clusters that Berth knows.
 pub struct ClusterSet {
     members: RwLock<BTreeMap<ClusterId, Member>>,
+    hub: Arc<Hub>,
     host: Host,
 }
 
@@ -65,16 +69,23 @@ impl ClusterSet {
     /// None yet; as `replica` it works on those that come, until `stop`.
     #[must_use]
     pub fn new(replica: Replica, clock: Arc<dyn Clock>, stop: CancellationToken) -> Self {
-        Self { members: RwLock::default(), host: Host { replica, clock, stop } }
+        Self { members: RwLock::default(), hub: Arc::default(), host: Host { replica, clock, stop } }
     }
 
     /// Works on a cluster from now on; `generation` is that of the kubeconfig that leads to it, none for the configured one.
     pub fn begin(&self, id: &ClusterId, connection: Connection, generation: Option<i64>) -> Arc<KubeCluster> {
+        self.start(id, connection, generation, true)
+    }
+
+    /// The same; `there` says whether it should answer at once.
+    fn start(&self, id: &ClusterId, connection: Connection, generation: Option<i64>, there: bool) -> Arc<KubeCluster> {
         let host = &self.host;
         let cluster = KubeCluster::new(id.clone(), connection, host.clock.clone());
         cluster.elect(host.replica.clone());
         let (stop, tasks) = (host.stop.child_token(), TaskTracker::new());
-        tasks.spawn(say_what_is_wrong(cluster.clone(), stop.clone()));
+        if there {
+            tasks.spawn(say_what_is_wrong(cluster.clone(), stop.clone()));
+        }
         tasks.spawn(install(cluster.clone(), stop.clone()));
         tasks.spawn(keep_roles(cluster.clone(), stop.clone()));
         tasks.spawn(cluster.clone().run(stop.clone()));
@@ -141,7 +152,24 @@ impl Registrar for ClusterSet {
 
     async fn disconnect(&self, id: &ClusterId) {
         self.end(id).await;
+        self.hub.remove(id);
         tracing::info!(cluster = %id, "a cluster that was removed is let go of");
+    }
+
+    async fn expect(&self, id: &ClusterId, generation: i64, seen: Option<jiff::Timestamp>) {
+        self.end(id).await;
+        let connection = self.hub.expect(id, seen).connection();
+        self.start(id, connection, Some(generation), false);
+        tracing::info!(cluster = %id, "a cluster whose agent calls is expected");
+    }
+
+    async fn hear(&self, call: Box<dyn Duplex>) -> Result<Box<dyn Call>> {
+        let Host { replica, clock, .. } = &self.host;
+        Ok(Box::new(Called::hear(call, self.hub.clone(), (replica.clone(), clock.clone())).await?))
+    }
+
+    fn replica(&self) -> String {
+        self.host.replica.name.clone()
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod access_file;
 pub mod adoption;
+pub mod agent_manifest;
 pub mod audit;
 pub mod authz;
 pub mod ci;

@@ -1,6 +1,7 @@
 //! The subcommands other than `serve`.
 
 pub mod admin;
+pub mod agent;
 pub mod audit;
 pub mod database;
 pub mod doctor;

@@ -12,7 +12,7 @@ use berth_types::{
 };
 
 use crate::{
-    engine::{Engine, Reader, Transaction, sql},
+    engine::{Engine, Reader, Statement, Transaction, sql},
     quotas::{finish, text},
     store::{SqlStore, decoded, found},
 };
@@ -43,6 +43,27 @@ pub(crate) async fn takes_more(transaction: &mut impl Transaction, id: &ClusterI
     }
 }
 
+/// The statement that adds a cluster.
+pub(crate) fn insert(new: &ClusterRow, sealed: &[u8]) -> Result<Statement> {
+    const SQL: &str = "INSERT INTO clusters (id, label, labels, state, probe, version, server, identity, generation, \
+                       created_by, created_at, sealed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+    let registered = new.registered.as_ref().ok_or_else(|| Error::internal("a cluster that nothing leads to"))?;
+    let probe = new.probe.as_ref().map(text).transpose()?;
+    Ok(sql(SQL)
+        .bind(new.id.as_str())
+        .bind(new.label.as_str())
+        .bind(text(&new.labels)?.as_str())
+        .bind(new.state.as_str())
+        .bind(probe.as_deref())
+        .bind(new.version)
+        .bind(registered.server.as_str())
+        .bind(registered.identity.as_str())
+        .bind(registered.generation)
+        .bind(registered.by.as_str())
+        .bind(registered.at)
+        .bind(sealed))
+}
+
 async fn remove(transaction: &mut impl Transaction, id: &ClusterId, forget: bool) -> Result<usize> {
     const LOCK: &str = "UPDATE clusters SET version = version WHERE id = $1 AND server IS NOT NULL";
     const THERE: &str = "SELECT COUNT(*) FROM namespaces WHERE cluster = $1";
@@ -58,6 +79,8 @@ async fn remove(transaction: &mut impl Transaction, id: &ClusterId, forget: bool
         "DELETE FROM tenant_quotas WHERE cluster = $1",
         "DELETE FROM quota_loans WHERE cluster = $1",
         "DELETE FROM usage_passes WHERE cluster = $1",
+        "DELETE FROM cluster_tunnels WHERE cluster = $1",
+        "DELETE FROM cluster_agents WHERE cluster = $1",
         "DELETE FROM clusters WHERE id = $1",
     ] {
         transaction.execute(sql(statement).bind(id.as_str())).await?;
@@ -80,24 +103,8 @@ impl<E: Engine> ClusterRows for SqlStore<E> {
     }
 
     async fn create_cluster(&self, _: &Grant<PlatformRef>, new: &ClusterRow, sealed: &[u8]) -> Result<()> {
-        const SQL: &str = "INSERT INTO clusters (id, label, labels, state, probe, version, server, identity, generation, \
-                           created_by, created_at, sealed) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
         const FIND: &str = "SELECT version FROM clusters WHERE id = $1";
-        let registered = new.registered.as_ref().ok_or_else(|| Error::internal("a cluster that nothing leads to"))?;
-        let probe = new.probe.as_ref().map(text).transpose()?;
-        let statement = sql(SQL)
-            .bind(new.id.as_str())
-            .bind(new.label.as_str())
-            .bind(text(&new.labels)?.as_str())
-            .bind(new.state.as_str())
-            .bind(probe.as_deref())
-            .bind(new.version)
-            .bind(registered.server.as_str())
-            .bind(registered.identity.as_str())
-            .bind(registered.generation)
-            .bind(registered.by.as_str())
-            .bind(registered.at)
-            .bind(sealed);
+        let statement = insert(new, sealed)?;
         match self.engine.execute(statement).await {
             Err(e) if e.code() == ErrorCode::AlreadyExists => {
                 let named = self.one(sql(FIND).bind(new.id.as_str()), |row| row.int()).await?;

@@ -13,6 +13,7 @@ use berth_core::{
 use sqlx::postgres::PgConnectOptions;
 
 mod access;
+mod agents;
 mod announcements;
 mod chain;
 mod ci;

@@ -95,6 +95,7 @@ const ALL: &[Migration] = &[
     migration!(24, "oauth", "0024_oauth"),
     migration!(25, "views", "0025_views"),
     migration!(26, "mail", "0026_mail"),
+    migration!(27, "agents", "0027_agents"),
 ];
 
 /// The version that this program wants.

@@ -399,6 +399,8 @@ impl<E: Engine> People for SqlStore<E> {
             "DELETE FROM second_steps WHERE expires_at < $1",
             "DELETE FROM passkey_ceremonies WHERE expires_at < $1",
             "DELETE FROM ci_used WHERE expires_at < $1",
+            "DELETE FROM cluster_tunnels WHERE seen_at < $1",
+            "DELETE FROM replicas WHERE seen_at < $1",
             // Messages that are done with are kept for a week; mail that nobody sends any more is no use then either.
             "DELETE FROM webhook_messages WHERE next_at IS NULL AND created_at < $1 - 518400000000",
             "DELETE FROM mails WHERE created_at < $1 - 518400000000",

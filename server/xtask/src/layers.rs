@@ -27,6 +27,7 @@ const WEB: &[&str] = &["berth-web"];
 const OIDC: &[&str] = &["berth-oidc"];
 const OUTBOUND: &[&str] = &["berth-outbound"];
 const MAIL: &[&str] = &["berth-mail"];
+const TUNNEL: &[&str] = &["berth-tunnel"];
 const APP: &[&str] = &["berth-app"];
 const BINARY: &[&str] = &["berth"];
 
@@ -37,18 +38,18 @@ const RULES: &[Rule] = &[
         package: "berth-types",
         arguments: &["--features", "schema"],
         forbidden: &[
-            SQL, KUBE, AXUM, PAGES, RUNTIME, CORE, STORE, CLUSTER, SIM, API, WEB, OIDC, OUTBOUND, MAIL, APP, BINARY,
+            SQL, KUBE, AXUM, PAGES, RUNTIME, CORE, STORE, CLUSTER, SIM, API, WEB, OIDC, OUTBOUND, MAIL, TUNNEL, APP, BINARY,
         ],
     },
     Rule {
         package: "berth-core",
         arguments: &[],
-        forbidden: &[SQL, KUBE, AXUM, PAGES, STORE, CLUSTER, SIM, API, WEB, OIDC, OUTBOUND, MAIL, APP, BINARY],
+        forbidden: &[SQL, KUBE, AXUM, PAGES, STORE, CLUSTER, SIM, API, WEB, OIDC, OUTBOUND, MAIL, TUNNEL, APP, BINARY],
     },
     Rule {
         package: "berth-store",
         arguments: &[],
-        forbidden: &[KUBE, AXUM, PAGES, CLUSTER, SIM, API, WEB, OIDC, OUTBOUND, MAIL, APP, BINARY],
+        forbidden: &[KUBE, AXUM, PAGES, CLUSTER, SIM, API, WEB, OIDC, OUTBOUND, MAIL, TUNNEL, APP, BINARY],
     },
     Rule {
         package: "berth-cluster",
@@ -63,22 +64,27 @@ const RULES: &[Rule] = &[
     Rule {
         package: "berth-web",
         arguments: &[],
-        forbidden: &[SQL, KUBE, PAGES, STORE, CLUSTER, SIM, API, OIDC, OUTBOUND, MAIL, APP, BINARY],
+        forbidden: &[SQL, KUBE, PAGES, STORE, CLUSTER, SIM, API, OIDC, OUTBOUND, MAIL, TUNNEL, APP, BINARY],
     },
     Rule {
         package: "berth-app",
         arguments: &[],
-        forbidden: &[SQL, KUBE, AXUM, STORE, CLUSTER, SIM, API, WEB, OIDC, OUTBOUND, MAIL, BINARY],
+        forbidden: &[SQL, KUBE, AXUM, STORE, CLUSTER, SIM, API, WEB, OIDC, OUTBOUND, MAIL, TUNNEL, BINARY],
     },
     Rule {
         package: "berth-app",
         arguments: IN_BROWSER,
-        forbidden: &[SQL, KUBE, AXUM, RUNTIME, CORE, STORE, CLUSTER, SIM, API, WEB, OIDC, OUTBOUND, MAIL, BINARY],
+        forbidden: &[SQL, KUBE, AXUM, RUNTIME, CORE, STORE, CLUSTER, SIM, API, WEB, OIDC, OUTBOUND, MAIL, TUNNEL, BINARY],
+    },
+    Rule {
+        package: "berth-tunnel",
+        arguments: &[],
+        forbidden: &[SQL, KUBE, AXUM, PAGES, CORE, STORE, CLUSTER, SIM, API, WEB, OIDC, OUTBOUND, APP, BINARY],
     },
     Rule {
         package: "berth-sim",
         arguments: &[],
-        forbidden: &[SQL, KUBE, PAGES, CORE, STORE, CLUSTER, API, WEB, OIDC, OUTBOUND, MAIL, APP, BINARY],
+        forbidden: &[SQL, KUBE, PAGES, CORE, STORE, CLUSTER, API, WEB, OIDC, OUTBOUND, MAIL, TUNNEL, APP, BINARY],
     },
     Rule {
         package: "berth-oidc",

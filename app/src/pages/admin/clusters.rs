@@ -20,7 +20,7 @@ use leptos::prelude::*;
 use secrecy::ExposeSecret as _;
 
 use super::{
-    may_change,
+    agents, may_change,
     nodes::{fragment, shown},
 };
 use crate::{
@@ -34,7 +34,7 @@ use crate::{
     ui::Ui,
 };
 
-const PLACE: Place = Place::Admin(AdminNav::Clusters);
+pub(super) const PLACE: Place = Place::Admin(AdminNav::Clusters);
 const KUBECONFIG: &str = "kubeconfig";
 /// A kubeconfig that was tried: sealed, so that it need not be sent again.
 const KEPT: &str = "kept";
@@ -81,7 +81,7 @@ fn labels_of(labels: &BTreeMap<String, String>) -> Vec<String> {
 }
 
 /// Labels as a form has them: `key=value`, one a line.
-fn labels_sent(text: &str) -> BTreeMap<String, String> {
+pub(super) fn labels_sent(text: &str) -> BTreeMap<String, String> {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let pair = |line: &str| {
         line.split_once('=')
@@ -198,14 +198,20 @@ fn fields(ui: Ui, form: &Form) -> AnyView {
     view! { {field(ui, form, label)} {field(ui, form, labels.hint(tr::clusters::labels_hint(l)))} }.into_any()
 }
 
+/// The fields that every cluster has that is registered.
+pub(super) fn name_and_labels(ui: Ui, form: &Form) -> AnyView {
+    let l = ui.lang;
+    let name = Field::text("name", tr::common::name(l)).required().focus().max(ClusterId::MAX).placeholder("frankfurt");
+    let name = name.hint(tr::clusters::name_hint(l, ClusterId::MAX));
+    view! { {field(ui, form, name)} {fields(ui, form)} }.into_any()
+}
+
 /// GET `/admin/clusters/new`; `tried`: what was found when the kubeconfig was tried.
 pub async fn new(cx: Cx, form: Form, tried: Option<(String, ClusterProbe)>) -> Result<Answer> {
     cx.services.authz().platform(&cx.ctx, Resource::Cluster, Action::Create)?;
     let (ui, l) = (cx.ui(), cx.lang());
     let title = tr::clusters::register(l);
     let kept = form.value(KEPT).to_owned();
-    let name = Field::text("name", tr::common::name(l)).required().focus().max(ClusterId::MAX).placeholder("frankfurt");
-    let name = name.hint(tr::clusters::name_hint(l, ClusterId::MAX));
     let kubeconfig = Field::area(KUBECONFIG, tr::clusters::kubeconfig(l), 12);
     let kubeconfig = kubeconfig.hint(match kept.is_empty() {
         true => tr::clusters::kubeconfig_hint(l),
@@ -230,13 +236,13 @@ pub async fn new(cx: Cx, form: Form, tried: Option<(String, ClusterProbe)>) -> R
         <form class="card narrow in" method="post" novalidate>
             {summary(ui, &form, &FIELDS)}
             {keeps}
-            {field(ui, &form, name)}
-            {fields(ui, &form)}
+            {name_and_labels(ui, &form)}
             {field(ui, &form, kubeconfig)}
             <p class="small muted">{tr::clusters::rights(l)}</p>
             <div class="actions">
                 {button(Button::Go, None, tr::clusters::register_it(l), Some("register"))}
                 {button(Button::Plain, None, tr::clusters::try_it(l), Some("try"))}
+                {link_button(Button::Plain, None, tr::agents::by_agent(l), paths::ADMIN_CLUSTER_AGENT)}
                 {link_button(Button::Quiet, None, tr::common::cancel(l), paths::ADMIN_CLUSTERS)}
             </div>
         </form>
@@ -382,6 +388,7 @@ fn body(ui: Ui, m: &One) -> AnyView {
     };
     view! {
         {card(tr::clusters::facts(l), None, facts(ui, cluster))}
+        {agents::facts(ui, cluster)}
         {card(tr::clusters::checks(l), None, probed)}
         {card(tr::clusters::remains(l), None, remains(ui, m))}
     }
@@ -392,6 +399,7 @@ fn facts(ui: Ui, cluster: &ClusterView) -> AnyView {
     let l = ui.lang;
     let server = match &cluster.server {
         Some(server) => view! { <span class="mono">{server.clone()}</span> }.into_any(),
+        None if cluster.agent.is_some() => tr::agents::not_yet(l).into_any(),
         None => tr::clusters::configured(l).into_any(),
     };
     let by = cluster.created_by.clone().zip(cluster.created_at).map(|(by, at)| {
@@ -479,6 +487,9 @@ fn settings(ui: Ui, cluster: &ClusterView, form: &Form) -> AnyView {
 
 fn access(ui: Ui, cluster: &ClusterView, form: &Form) -> Option<AnyView> {
     let l = ui.lang;
+    if let Some(agent) = &cluster.agent {
+        return Some(agents::access(ui, agent));
+    }
     let text = Field::area(KUBECONFIG, tr::clusters::kubeconfig(l), 8).hint(tr::clusters::access_hint(l));
     let body = view! {
         <form class="in" method="post" novalidate>
@@ -499,6 +510,7 @@ fn ending(ui: Ui, m: &One, form: &Form) -> AnyView {
         view! {
             <form class="in" method="post">
                 <p>{tr::clusters::remove_what(l)}</p>
+                {agents::leaves(ui, cluster)}
                 <div class="actions">{button(Button::Danger, Some(Icon::Bin), tr::clusters::remove(l), Some("remove"))}</div>
             </form>
         }
@@ -524,6 +536,11 @@ pub async fn change(cx: Cx) -> Result<Answer> {
     let (services, ctx) = (&cx.services, &cx.ctx);
     let here = paths::admin_cluster(&id);
     let outcome = match cx.field("do") {
+        "agent-renew" | "agent-revoke" => match agents::change(&cx, &id).await {
+            Ok(Some(page)) => return Ok(page),
+            Ok(None) => Ok((here, tr::agents::revoked_now(l).to_owned())),
+            Err(e) => Err(e),
+        },
         "probe" => services.probe_cluster(ctx, &id).await.map(|_| (here, tr::clusters::probe_done(l).to_owned())),
         "access" => {
             let kubeconfig = cx.field(KUBECONFIG).to_owned().into();

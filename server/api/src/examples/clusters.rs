@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use berth_types::cluster::{
-    CheckVerdict, ClusterCheck, ClusterChoice, ClusterHealth, ClusterProbe, ClusterRemains, ClusterState, ClusterView,
-    NamespaceRemains,
+    CheckVerdict, ClusterAgent, ClusterCheck, ClusterChoice, ClusterHealth, ClusterProbe, ClusterRemains, ClusterState,
+    ClusterView, NamespaceRemains,
 };
 use serde_json::{Value, json};
 
 use super::{at, named, to_value};
-use crate::handlers::clusters::ClusterChoices;
+use crate::handlers::clusters::{ClusterChoices, MadeClusterAgent};
 
 const KUBECONFIG: &str = "apiVersion: v1\nkind: Config\nclusters:\n- name: c\n  cluster:\n    server: https://10.0.0.1:6443\n    \
                           certificate-authority-data: LS0t…\nusers:\n- name: berth\n  user:\n    token: eyJh…\ncontexts:\n- \
@@ -45,6 +45,7 @@ fn view() -> Option<ClusterView> {
         state: ClusterState::Open,
         configured: false,
         server: Some("https://10.0.0.1:6443".to_owned()),
+        agent: None,
         health: ClusterHealth::Live,
         reason: None,
         as_of: Some(at(0)),
@@ -59,6 +60,22 @@ fn view() -> Option<ClusterView> {
         created_at: Some(at(-9000)),
         version: 3,
     })
+}
+
+fn agent() -> ClusterAgent {
+    ClusterAgent {
+        token: Some("berth_agent_Zk3vQ1".to_owned()),
+        made_by: "root".to_owned(),
+        made_at: at(-9000),
+        version: Some("0.1.0".to_owned()),
+        address: Some("203.0.113.7".to_owned()),
+        since: Some(at(-600)),
+        seen_at: Some(at(0)),
+        tunnels: 2,
+        replicas: 2,
+        refused: None,
+        refused_at: None,
+    }
 }
 
 fn remains() -> Option<ClusterRemains> {
@@ -77,6 +94,13 @@ fn remains() -> Option<ClusterRemains> {
 pub(super) fn of(schema: &str) -> Option<Value> {
     match schema {
         "ClusterView" => to_value(view()?),
+        "ClusterAgent" => to_value(agent()),
+        "MadeClusterAgent" => to_value(MadeClusterAgent {
+            cluster: ClusterView { agent: Some(agent()), ..view()? },
+            token: Some("berth_agent_Zk3vQ1…".to_owned()),
+            manifest: Some("---\napiVersion: v1\nkind: Namespace\nmetadata:\n  name: berth-agent\n…".to_owned()),
+        }),
+        "NewAgent" => Some(json!({ "name": "frankfurt", "label": "Frankfurt, production", "labels": labels() })),
         "ClusterProbe" => to_value(probe()),
         "ClusterRemains" => to_value(remains()?),
         "ClusterChoices" => {
@@ -103,6 +127,7 @@ mod tests {
     fn what_is_sent_can_be_read() {
         let new: berth_types::cluster::NewCluster = serde_json::from_value(of("NewCluster").unwrap()).unwrap();
         assert!(berth_core::access_file::read(&new.kubeconfig).is_ok());
+        serde_json::from_value::<berth_types::cluster::NewAgent>(of("NewAgent").unwrap()).unwrap();
         serde_json::from_value::<ClusterAccess>(of("ClusterAccess").unwrap()).unwrap();
         serde_json::from_value::<berth_types::cluster::ClusterChange>(of("ClusterChange").unwrap()).unwrap();
         serde_json::from_value::<Forgetting>(of("Forgetting").unwrap()).unwrap();

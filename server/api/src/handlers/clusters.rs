@@ -1,11 +1,15 @@
 //! The clusters that Berth knows, for who keeps the platform.
 
 use axum::extract::State;
-use berth_core::listing::{Column, Listing};
+use berth_core::{
+    listing::{Column, Listing},
+    services::agents::MadeAgent,
+};
 use berth_types::{
     Page,
-    cluster::{ClusterChange, ClusterChoice, ClusterProbe, ClusterRemains, ClusterView, NewCluster},
+    cluster::{ClusterChange, ClusterChoice, ClusterProbe, ClusterRemains, ClusterView, NewAgent, NewCluster},
 };
+use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -15,6 +19,7 @@ use crate::{
     body::{Input, Sent},
     caller::Caller,
     conditional::{IfMatch, failed, tag},
+    handlers::{kubeconfigs::base, me::shown_once},
     places::{At, InCluster, InTenant},
     problem::Reply,
     query::{Asked, Columns},
@@ -59,6 +64,8 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(try_cluster))
         .routes(routes!(get_cluster, replace_cluster, remove_cluster))
         .routes(routes!(replace_kubeconfig))
+        .routes(routes!(register_agent))
+        .routes(routes!(renew_agent_token, revoke_agent_token))
         .routes(routes!(probe_cluster))
         .routes(routes!(get_remains))
         .routes(routes!(forget_cluster))
@@ -67,6 +74,32 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
 
 impl Input for NewCluster {}
 impl Input for ClusterChange {}
+impl Input for NewAgent {}
+
+/// An agent with its token, which is never shown again.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct MadeClusterAgent {
+    /// The cluster to which it shall lead.
+    pub cluster: ClusterView,
+    /// Its token; absent when the reply is replayed for an idempotency key.
+    pub token: Option<String>,
+    /// All that its cluster is given, as YAML for `kubectl apply -f -`, the token in it; absent as the token is.
+    pub manifest: Option<String>,
+}
+
+impl MadeClusterAgent {
+    fn of(api: &Api, asked: &Asked, made: MadeAgent) -> berth_core::Result<Self> {
+        let manifest = api.services().agent_manifest(&base(api, &asked.headers)?, &made.token)?;
+        let token = made.token.expose_secret().to_owned();
+        Ok(Self { cluster: made.cluster, token: Some(token), manifest: Some(manifest) })
+    }
+
+    fn without_secrets(mut self) -> Self {
+        (self.token, self.manifest) = (None, None);
+        self
+    }
+}
 
 /// A way to a cluster.
 #[derive(Deserialize, ToSchema)]
@@ -193,6 +226,50 @@ pub(crate) async fn replace_kubeconfig(
 ) -> Reply {
     let kubeconfig = access.kubeconfig.into();
     Ok(reply::json(&api.services().replace_cluster_access(&caller.ctx, &place.cluster, &kubeconfig).await?)?)
+}
+
+/// Register a cluster by an agent
+///
+/// For one that Berth cannot reach. The answer has the agent's token and all that the cluster is given: its accounts with the rights that
+/// the chart gives Berth in its own cluster, and the agent. Once it runs there, it calls; which cluster that is, its first call says.
+#[utoipa::path(post, path = "/agent-clusters", tag = "clusters", request_body = NewAgent,
+    responses((status = 201, description = "The agent, its token shown only here.", body = MadeClusterAgent)))]
+pub(crate) async fn register_agent(
+    State(api): State<Api>,
+    caller: Caller,
+    asked: Asked,
+    Sent(new): Sent<NewAgent>,
+) -> Reply {
+    let made = api.services().register_agent(&caller.ctx, &new).await?;
+    let location = asked.uri.path().replace("/agent-clusters", &format!("/clusters/{}", made.cluster.name));
+    let made = MadeClusterAgent::of(&api, &asked, made)?;
+    Ok(shown_once(reply::created(&made, &location)?, &made.without_secrets())?)
+}
+
+/// Renew an agent's token
+///
+/// The one that it had is over: what has it is let go of within 5 s. Also for one that was revoked.
+#[utoipa::path(post, path = "/clusters/{cluster}/agent-token", tag = "clusters",
+    responses((status = 200, description = "The agent, its token shown only here.", body = MadeClusterAgent)))]
+pub(crate) async fn renew_agent_token(
+    State(api): State<Api>,
+    caller: Caller,
+    At(place): At<InCluster>,
+    asked: Asked,
+) -> Reply {
+    let made = api.services().renew_agent(&caller.ctx, &place.cluster).await?;
+    let made = MadeClusterAgent::of(&api, &asked, made)?;
+    Ok(shown_once(reply::json(&made)?, &made.without_secrets())?)
+}
+
+/// Revoke an agent's token
+///
+/// Its tunnels are closed within 5 s. The cluster is away from then on, until its agent has another token.
+#[utoipa::path(delete, path = "/clusters/{cluster}/agent-token", tag = "clusters",
+    responses((status = 204, description = "It is revoked.")))]
+pub(crate) async fn revoke_agent_token(State(api): State<Api>, caller: Caller, At(place): At<InCluster>) -> Reply {
+    api.services().revoke_agent(&caller.ctx, &place.cluster).await?;
+    Ok(reply::nothing())
 }
 
 /// Probe a cluster

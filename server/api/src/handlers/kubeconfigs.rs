@@ -73,7 +73,7 @@ pub(crate) async fn create_kubeconfig(
 }
 
 /// The address that people use, without a `/` at its end.
-fn base(api: &Api, headers: &HeaderMap) -> Result<String> {
+pub(crate) fn base(api: &Api, headers: &HeaderMap) -> Result<String> {
     let options = api.options();
     if let Some(url) = &options.public_url {
         return Ok(url.trim_end_matches('/').to_owned());

@@ -66,7 +66,8 @@ impl Site {
             tokens.insert(name.to_owned(), world.token(name).await);
         }
         let router = berth_api::router(world.services.clone(), options.clone())
-            .merge(berth_api::kubectl_router(world.services.clone(), options));
+            .merge(berth_api::kubectl_router(world.services.clone(), options.clone()))
+            .merge(berth_api::agent_router(world.services.clone(), options));
         let site = Self { world, router, shop, other, prod, tokens };
         let (ctx, app) = (site.world.ctx("developer").await, site.checkout());
         site.world.cluster.create_app(&ctx, &app, &spec("example.com/checkout:1")).await.unwrap();

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::{error::causes, rest::get};
+use crate::{error, rest::get};
 
 /// Between two probes.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
@@ -127,7 +127,9 @@ impl Health {
     fn update(&self, change: impl FnOnce(&mut State)) {
         let (before, after) = {
             let mut state = self.state.lock();
-            let look = |state: &State| (state.stale.is_some(), state.is_loaded(), state.idle_since.is_some());
+            let look = |state: &State| {
+                (state.stale.as_ref().map(|(_, why)| why.clone()), state.is_loaded(), state.idle_since.is_some())
+            };
             let before = look(&state);
             change(&mut state);
             let broken = state.shown().find_map(|w| w.error.clone());
@@ -135,7 +137,13 @@ impl Health {
                 Some(why) if state.stale.is_none() => {
                     state.stale = Some((self.clock.now(), why));
                 }
-                Some(_) => {}
+                // A watch that breaks off says less than who asks after it.
+                Some(why) => {
+                    let asked = state.probe.is_some();
+                    if let Some((_, known)) = state.stale.as_mut().filter(|_| asked) {
+                        *known = why;
+                    }
+                }
                 None => state.stale = None,
             }
             // Before the first list there is nothing that was ever true.
@@ -167,7 +175,7 @@ impl Health {
                 // Whatever it says, it is there.
                 Ok(Ok(_)) => None,
                 Ok(Err(kube::Error::Api(status))) if status.code < 500 => None,
-                Ok(Err(e)) => Some(causes(&e).into()),
+                Ok(Err(e)) => Some(error::why(&e).into()),
                 Err(_) if silent => Some("no answer in time".into()),
                 Err(_) => {
                     silent = true;

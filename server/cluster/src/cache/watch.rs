@@ -17,6 +17,7 @@ use super::{
     store::{Changed, Entry, Record, Store, trim},
 };
 use crate::{
+    error::why,
     intern::Interner,
     rest::{Kind, get, query},
 };
@@ -171,7 +172,7 @@ impl<R: Record> Watcher<R> {
         let sent = tokio::time::timeout(Duration::from_secs(10), self.client.send(request.map(Body::from))).await;
         match sent {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(e)) => Err(End::Failed(e.to_string())),
+            Ok(Err(e)) => Err(End::Failed(why(&e))),
             Err(_) => Err(End::Failed("no answer within 10 s".to_owned())),
         }
     }

@@ -13,7 +13,7 @@ use secrecy::SecretString;
 use crate::{
     authz::{Grant, PlatformRef},
     error::{Error, Result},
-    ports::cluster::Finding,
+    ports::{agents::Call, cluster::Finding, relay::Duplex},
 };
 
 /// How a cluster that was registered is reached.
@@ -138,6 +138,15 @@ pub trait Registrar: Send + Sync {
     async fn connect(&self, id: &ClusterId, generation: i64, kubeconfig: &SecretString) -> Result<()>;
     /// Lets go of one.
     async fn disconnect(&self, id: &ClusterId);
+    /// Connects with a cluster whose agent calls, from now on. It is away until one does; `seen` is when one was there last.
+    async fn expect(&self, id: &ClusterId, generation: i64, seen: Option<Timestamp>);
+    /// Hears out who calls.
+    ///
+    /// # Errors
+    /// `Malformed` for who does not speak as agents do; `Invalid` for one whose kubeconfig cannot be used.
+    async fn hear(&self, call: Box<dyn Duplex>) -> Result<Box<dyn Call>>;
+    /// What this process is called among those that serve.
+    fn replica(&self) -> String;
 }
 
 /// For who registers no clusters: commands, tests.
@@ -158,4 +167,14 @@ impl Registrar for NoRegistrar {
     }
 
     async fn disconnect(&self, _: &ClusterId) {}
+
+    async fn expect(&self, _: &ClusterId, _: i64, _: Option<Timestamp>) {}
+
+    async fn hear(&self, _: Box<dyn Duplex>) -> Result<Box<dyn Call>> {
+        Err(Error::new(ErrorCode::ClusterUnavailable, "no clusters are registered here"))
+    }
+
+    fn replica(&self) -> String {
+        String::new()
+    }
 }

@@ -1,6 +1,7 @@
 //! What the services need from outside: rows ([`store`], [`quotas`]) and clusters ([`cluster`]); and how pages are asked for ([`pages`]). Adapters live in crates of their own.
 
 pub mod access;
+pub mod agents;
 pub mod announcements;
 pub mod audit;
 pub mod ci;

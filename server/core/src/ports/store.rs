@@ -17,8 +17,9 @@ use crate::{
     authz::{Grant, NamespaceRef, PlatformRef, Rights, TenantRef},
     error::{Error, Result},
     ports::{
-        access::AccessRequests, announcements::Announcements, ci::CiStore, clusters::ClusterRows, drifts::Drifts,
-        life::Lives, links::Links, mail::Mails, namespace_roles::NamespaceRoles, passkeys::Passkeys, quotas::Quotas,
+        access::AccessRequests, agents::AgentRows, announcements::Announcements, ci::CiStore, clusters::ClusterRows,
+        drifts::Drifts, life::Lives, links::Links, mail::Mails, namespace_roles::NamespaceRoles, passkeys::Passkeys,
+        quotas::Quotas,
         requests::Requests, robots::Robots, roles::Roles, second_factors::SecondFactors, sign_in::SignIns,
         usage::Usages, view_as::OpenView, view_as::Views, webhooks::Webhooks,
     },
@@ -358,6 +359,7 @@ pub trait Store:
     + Webhooks
     + Mails
     + ClusterRows
+    + AgentRows
     + Journal
     + AuditChain
     + Database
@@ -385,6 +387,7 @@ impl<
         + Webhooks
         + Mails
         + ClusterRows
+        + AgentRows
         + Journal
         + AuditChain
         + Database,

@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
-use super::{Done, Services, life::confirmed, people::name};
+use super::{Done, Services, agents::Agents, life::confirmed, people::name};
 use crate::{
     access_file::{self, KUBECONFIG},
     authz::{Grant, PlatformRef},
@@ -49,6 +49,8 @@ pub(super) struct Kept {
     pub(super) trouble: Mutex<BTreeMap<ClusterId, String>>,
     /// One looks at a time.
     pub(super) looking: tokio::sync::Mutex<()>,
+    /// Agents that were taken here, each with its cluster and since when.
+    pub(super) calls: Mutex<BTreeMap<u64, (ClusterId, Timestamp)>>,
 }
 
 impl Default for Kept {
@@ -57,6 +59,7 @@ impl Default for Kept {
             registrar: std::sync::Arc::new(NoRegistrar),
             trouble: Mutex::default(),
             looking: tokio::sync::Mutex::default(),
+            calls: Mutex::default(),
         }
     }
 }
@@ -72,9 +75,9 @@ pub struct Tried {
 }
 
 /// What a cluster shall be like.
-struct Wanted {
-    label: String,
-    labels: BTreeMap<String, String>,
+pub(super) struct Wanted {
+    pub(super) label: String,
+    pub(super) labels: BTreeMap<String, String>,
 }
 
 /// Where what opens a cluster is sealed for.
@@ -95,7 +98,7 @@ fn is_word(text: &str, may_be_empty: bool) -> bool {
 }
 
 /// Reads what people call a cluster and choose it by; what is wrong goes to `errors`.
-fn wanted(label: &str, labels: &BTreeMap<String, String>, errors: &mut Vec<FieldError>) -> Wanted {
+pub(super) fn wanted(label: &str, labels: &BTreeMap<String, String>, errors: &mut Vec<FieldError>) -> Wanted {
     let label = label.trim();
     if label.chars().count() > MAX_LABEL || label.chars().any(char::is_control) {
         let message = format!("at most {MAX_LABEL} characters, in one line");
@@ -122,7 +125,7 @@ fn check(finding: Finding) -> ClusterCheck {
     ClusterCheck { what: finding.what, verdict, found: finding.found, fix: finding.fix }
 }
 
-fn probe(looked: Looked, at: Timestamp) -> ClusterProbe {
+pub(super) fn probe(looked: Looked, at: Timestamp) -> ClusterProbe {
     let Looked { findings, version, latency_ms, .. } = looked;
     ClusterProbe { at, version, latency_ms, checks: findings.into_iter().map(check).collect() }
 }
@@ -174,7 +177,7 @@ impl Services {
         self.authz.platform(&OpCtx::system(self.clock.clone(), "clusters"), Resource::Cluster, Action::Read)
     }
 
-    fn view(&self, grant: &Grant<PlatformRef>, row: ClusterRow, books: &[Book]) -> ClusterView {
+    fn view(&self, grant: &Grant<PlatformRef>, row: ClusterRow, books: &[Book], agents: &Agents) -> ClusterView {
         let here: Vec<&Book> = books.iter().filter(|book| book.cluster == row.id && !book.shares.is_empty()).collect();
         let adapter = self.clusters.get(&row.id).ok();
         let nodes = adapter.as_ref().and_then(|adapter| adapter.nodes(grant).ok());
@@ -191,7 +194,9 @@ impl Services {
         let registered = row.registered.as_ref();
         ClusterView {
             configured: registered.is_none(),
-            server: registered.map(|registered| registered.server.clone()),
+            // An agent's says it only when it calls.
+            server: registered.map(|registered| registered.server.clone()).filter(|server| !server.is_empty()),
+            agent: agents.of(&row.id),
             created_by: registered.map(|registered| registered.by.clone()),
             created_at: registered.map(|registered| registered.at),
             health,
@@ -212,14 +217,15 @@ impl Services {
         }
     }
 
-    async fn cluster_row(&self, grant: &Grant<PlatformRef>, id: &ClusterId) -> Result<ClusterRow> {
+    pub(super) async fn cluster_row(&self, grant: &Grant<PlatformRef>, id: &ClusterId) -> Result<ClusterRow> {
         let all = self.store.list_clusters(grant).await?;
         all.into_iter().find(|row| row.id == *id).ok_or_else(Error::not_found)
     }
 
-    async fn cluster_view(&self, grant: &Grant<PlatformRef>, id: &ClusterId) -> Result<ClusterView> {
+    pub(super) async fn cluster_view(&self, grant: &Grant<PlatformRef>, id: &ClusterId) -> Result<ClusterView> {
         let row = self.cluster_row(grant, id).await?;
-        Ok(self.view(grant, row, &self.store.list_all_books(grant).await?))
+        let (books, agents) = (self.store.list_all_books(grant).await?, self.agents(grant).await?);
+        Ok(self.view(grant, row, &books, &agents))
     }
 
     /// All clusters, the configured one first.
@@ -229,7 +235,8 @@ impl Services {
     pub async fn list_clusters(&self, ctx: &OpCtx) -> Result<Vec<ClusterView>> {
         let grant = self.authz.platform(ctx, Resource::Cluster, Action::Read)?;
         let (rows, books) = (self.store.list_clusters(&grant).await?, self.store.list_all_books(&grant).await?);
-        Ok(rows.into_iter().map(|row| self.view(&grant, row, &books)).collect())
+        let agents = self.agents(&grant).await?;
+        Ok(rows.into_iter().map(|row| self.view(&grant, row, &books, &agents)).collect())
     }
 
     /// One of them.
@@ -440,6 +447,9 @@ impl Services {
             let grant = self.authz.platform(ctx, Resource::Cluster, Action::Update)?;
             let row = self.cluster_row(&grant, id).await?;
             let known = row.registered.ok_or_else(its_own)?;
+            if self.store.list_agents(&grant).await?.iter().any(|agent| agent.cluster == *id) {
+                return Err(Error::new(ErrorCode::Conflict, "its agent leads to it: give that another token instead"));
+            }
             let endpoint = access_file::read(kubeconfig.expose_secret())?;
             let (seal, (identity, found)) = (self.cluster_seal()?, self.usable(ctx, kubeconfig).await?);
             if identity != known.identity {

@@ -45,15 +45,23 @@ impl Services {
             changed += 1;
         }
         self.kept.trouble.lock().retain(|id, _| wanted.contains_key(id));
-        for (id, _) in wanted.iter().filter(|(id, generation)| connected.get(**id) != Some(*generation)) {
+        let new: Vec<_> =
+            wanted.into_iter().filter(|(id, generation)| connected.get(*id) != Some(generation)).collect();
+        let agents = if new.is_empty() { Vec::new() } else { self.store.list_agents(&grant).await? };
+        for (id, generation) in new {
+            if let Some(agent) = agents.iter().find(|agent| agent.cluster == *id) {
+                registrar.expect(id, generation, agent.seen_at).await;
+                changed += 1;
+                continue;
+            }
             match self.connect_cluster(&grant, id).await {
                 Ok(()) => {
-                    self.kept.trouble.lock().remove(*id);
+                    self.kept.trouble.lock().remove(id);
                     changed += 1;
                 }
                 Err(e) => {
                     let why = e.message().to_owned();
-                    let known = self.kept.trouble.lock().insert((*id).clone(), why.clone());
+                    let known = self.kept.trouble.lock().insert(id.clone(), why.clone());
                     if known.as_ref() != Some(&why) {
                         tracing::error!(cluster = %id, error = %e, "a cluster that is registered cannot be opened here");
                     }

@@ -22,6 +22,9 @@ pub mod access;
 pub mod adoption;
 #[cfg(test)]
 mod adoption_tests;
+#[cfg(test)]
+mod agent_tests;
+pub mod agents;
 pub mod announcements;
 pub mod apps;
 mod audit;
@@ -113,6 +116,8 @@ pub struct Services {
     pub(crate) limits: identity::Limits,
     authz: Authz,
     passwords: Arc<passwords::Passwords>,
+    /// What agents run.
+    agent_image: Arc<str>,
     /// Spoken with identity providers: see [`Services::with_protocol`].
     protocol: Arc<dyn Protocol>,
     /// The tokens of CI jobs: see [`Services::with_jobs`].
@@ -154,6 +159,7 @@ impl Services {
             limits,
             authz,
             passwords,
+            agent_image: "berth".into(),
             protocol: Arc::new(NoProtocol),
             jobs: Arc::new(NoJobs),
             skips_preflight: false,

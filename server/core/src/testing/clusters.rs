@@ -9,6 +9,7 @@ use berth_types::{
 };
 use parking_lot::Mutex;
 use secrecy::{ExposeSecret, SecretString};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{FakeCluster, FakeClusters, FakeStore};
 use crate::{
@@ -17,8 +18,12 @@ use crate::{
     env::Clock,
     error::{Error, Result},
     ports::{
+        agents::{Call, Told},
         cluster::{Cluster, Finding, Verdict},
-        clusters::{ClusterRow, ClusterRows, Looked, Registrar, closed, in_use, registered_already, unknown},
+        clusters::{
+            ClusterRow, ClusterRows, Looked, Registered, Registrar, closed, in_use, registered_already, unknown,
+        },
+        relay::Duplex,
     },
 };
 
@@ -51,6 +56,10 @@ impl Rows {
             Some(row) if !row.state.takes_more() => Err(closed(id)),
             Some(_) => Ok(()),
         }
+    }
+
+    pub(super) fn registered(&mut self, id: &ClusterId) -> Option<&mut Registered> {
+        self.row(id).ok()?.registered.as_mut()
     }
 
     fn row(&mut self, id: &ClusterId) -> Result<&mut ClusterRow> {
@@ -127,6 +136,7 @@ impl ClusterRows for FakeStore {
         rows.forget_cluster(id);
         rows.clusters.all.retain(|row| row.id != *id);
         rows.clusters.sealed.remove(id);
+        rows.agents.forget(id);
         Ok(there)
     }
 }
@@ -236,5 +246,80 @@ impl Registrar for FakeRegistrar {
         if let Some((_, cluster)) = self.connected.lock().remove(id) {
             self.clusters.remove(cluster.id());
         }
+    }
+
+    async fn expect(&self, id: &ClusterId, generation: i64, _: Option<jiff::Timestamp>) {
+        let cluster = FakeCluster::new(id.clone(), self.clock.clone());
+        cluster.set_down(Some("its agent does not call"));
+        self.clusters.put(cluster.clone());
+        self.connected.lock().insert(id.clone(), (generation, cluster));
+    }
+
+    /// Who calls says in one line which cluster it is: the address of its API server.
+    async fn hear(&self, mut call: Box<dyn Duplex>) -> Result<Box<dyn Call>> {
+        let mut line = Vec::new();
+        loop {
+            let byte = call.read_u8().await.map_err(|_| Error::new(ErrorCode::Malformed, "it said nothing"))?;
+            if byte == b'\n' {
+                break;
+            }
+            line.push(byte);
+        }
+        let server = String::from_utf8(line).map_err(|_| Error::new(ErrorCode::Malformed, "that is no text"))?;
+        let looked = self.look(&Self::kubeconfig(&server).into()).await?;
+        let clusters = self.connected.lock().iter().map(|(id, (_, cluster))| (id.clone(), cluster.clone())).collect();
+        Ok(Box::new(FakeCall { server, looked, clusters, call: call.into() }))
+    }
+
+    fn replica(&self) -> String {
+        "fake".to_owned()
+    }
+}
+
+/// A call of an agent: it hears `welcome` or why not, and goes when it says another byte.
+struct FakeCall {
+    server: String,
+    looked: Looked,
+    clusters: BTreeMap<ClusterId, Arc<FakeCluster>>,
+    call: Mutex<Box<dyn Duplex>>,
+}
+
+#[async_trait]
+impl Call for FakeCall {
+    fn version(&self) -> &str {
+        "0.1.0"
+    }
+
+    fn server(&self) -> &str {
+        &self.server
+    }
+
+    async fn identity(&self) -> Result<String> {
+        let away = || Error::new(ErrorCode::ClusterUnavailable, "its API server does not answer");
+        self.looked.identity.clone().ok_or_else(away)
+    }
+
+    async fn look(&self) -> Looked {
+        self.looked.clone()
+    }
+
+    async fn refuse(self: Box<Self>, why: &str) {
+        let _ = self.call.into_inner().write_all(why.as_bytes()).await;
+    }
+
+    async fn serve(self: Box<Self>, id: &ClusterId, _: &str, _: tokio::sync::watch::Receiver<Told>) {
+        let cluster = self.clusters[id].clone();
+        cluster.set_down(None);
+        // Also when it is let go of.
+        struct Away(Arc<FakeCluster>);
+        impl Drop for Away {
+            fn drop(&mut self) {
+                self.0.set_down(Some("its agent does not call"));
+            }
+        }
+        let _away = Away(cluster);
+        let mut call = self.call.into_inner();
+        let _ = call.write_all(b"welcome\n").await;
+        let _ = call.read_u8().await;
     }
 }

@@ -29,6 +29,7 @@ use crate::{
 
 mod access;
 mod adoption;
+mod agents;
 mod announcements;
 mod app;
 mod authenticator;

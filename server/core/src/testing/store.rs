@@ -62,6 +62,7 @@ pub(super) struct Rows {
     pub(super) roles: super::roles::Rows,
     pub(super) ci: super::ci::Rows,
     pub(super) clusters: super::clusters::Rows,
+    pub(super) agents: super::agents::Rows,
     pub(super) factors: super::second_factors::Rows,
     pub(super) announcements: super::announcements::Rows,
     pub(super) usage: super::usage::Rows,

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod access;
+mod agents;
 mod announcements;
 mod chain;
 mod ci;
@@ -156,6 +157,8 @@ suite! {
         requests::loans_end_once,
         requests::deciders_at_once,
         announcements::announcements,
+        agents::agents,
+        agents::replicas_and_their_tunnels,
         clusters::clusters,
         clusters::what_a_cluster_takes,
         clusters::what_goes_with_a_cluster,

@@ -177,6 +177,9 @@ pub(super) fn cases() -> Vec<Case> {
         case("remove_cluster", Platform(Cluster, Delete)),
         case("replace_kubeconfig", Platform(Cluster, Update))
             .body(json!({ "kubeconfig": FakeRegistrar::kubeconfig("https://moon.example") })),
+        case("register_agent", Platform(Cluster, Create)).body(json!({ "name": "sun" })),
+        case("renew_agent_token", Platform(Cluster, Update)),
+        case("revoke_agent_token", Platform(Cluster, Update)),
         case("probe_cluster", Platform(Cluster, Update)),
         case("get_remains", Platform(Cluster, Read)),
         case("forget_cluster", Platform(Cluster, Delete)).body(json!({ "confirm": "moon" })),

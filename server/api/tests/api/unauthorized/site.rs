@@ -23,7 +23,7 @@ use berth_core::{
 use berth_types::{
     Action, ListQuery, Resource, TenantRole,
     announcement::{Announcement, AnnouncementLevel},
-    cluster::NewCluster,
+    cluster::{NewAgent, NewCluster},
     people::TokenScope,
     quota::request::QuotaRequest,
     webhook::{EventKind, Webhook},
@@ -73,6 +73,8 @@ pub(super) async fn platform() -> Site {
         ..NewCluster::default()
     };
     site.world.services.register_cluster(&site.world.ctx("root").await, &moon).await.unwrap();
+    let mars = NewAgent { name: "mars".to_owned(), ..NewAgent::default() };
+    site.world.services.register_agent(&site.world.ctx("root").await, &mars).await.unwrap();
     site.world.person("bystander", None).await;
     member(&site, "bystander", TenantRole::Viewer).await;
     let root = site.world.ctx("root").await;
@@ -283,6 +285,9 @@ fn offered() -> QuotaRequest {
 const REQUEST: &str = "00000000-0000-0000-0000-000000000007";
 
 pub(super) fn uri(path: &str) -> String {
+    if path.contains("/agent-token") {
+        return path.replace("{cluster}", "mars");
+    }
     // A cluster that was registered: the configured one cannot go.
     let of_moon = ["/clusters/{cluster}", "/kubeconfig", "/probe", "/remains", "/forget"];
     if path.contains("/clusters/{cluster}") && of_moon.iter().any(|end| path.ends_with(end)) {
