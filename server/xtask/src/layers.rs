@@ -38,7 +38,8 @@ const RULES: &[Rule] = &[
         package: "berth-types",
         arguments: &["--features", "schema"],
         forbidden: &[
-            SQL, KUBE, AXUM, PAGES, RUNTIME, CORE, STORE, CLUSTER, SIM, API, WEB, OIDC, OUTBOUND, MAIL, TUNNEL, APP, BINARY,
+            SQL, KUBE, AXUM, PAGES, RUNTIME, CORE, STORE, CLUSTER, SIM, API, WEB, OIDC, OUTBOUND, MAIL, TUNNEL, APP,
+            BINARY,
         ],
     },
     Rule {
@@ -74,12 +75,14 @@ const RULES: &[Rule] = &[
     Rule {
         package: "berth-app",
         arguments: IN_BROWSER,
-        forbidden: &[SQL, KUBE, AXUM, RUNTIME, CORE, STORE, CLUSTER, SIM, API, WEB, OIDC, OUTBOUND, MAIL, TUNNEL, BINARY],
+        forbidden: &[
+            SQL, KUBE, AXUM, RUNTIME, CORE, STORE, CLUSTER, SIM, API, WEB, OIDC, OUTBOUND, MAIL, TUNNEL, BINARY,
+        ],
     },
     Rule {
         package: "berth-tunnel",
         arguments: &[],
-        forbidden: &[SQL, KUBE, AXUM, PAGES, CORE, STORE, CLUSTER, SIM, API, WEB, OIDC, OUTBOUND, APP, BINARY],
+        forbidden: &[SQL, KUBE, AXUM, PAGES, CORE, STORE, CLUSTER, SIM, API, WEB, OIDC, OUTBOUND, MAIL, APP, BINARY],
     },
     Rule {
         package: "berth-sim",
@@ -89,17 +92,17 @@ const RULES: &[Rule] = &[
     Rule {
         package: "berth-oidc",
         arguments: &[],
-        forbidden: &[SQL, KUBE, AXUM, PAGES, STORE, CLUSTER, SIM, API, WEB, MAIL, APP, BINARY],
+        forbidden: &[SQL, KUBE, AXUM, PAGES, STORE, CLUSTER, SIM, API, WEB, MAIL, TUNNEL, APP, BINARY],
     },
     Rule {
         package: "berth-mail",
         arguments: &[],
-        forbidden: &[SQL, KUBE, AXUM, PAGES, STORE, CLUSTER, SIM, API, WEB, OIDC, OUTBOUND, APP, BINARY],
+        forbidden: &[SQL, KUBE, AXUM, PAGES, STORE, CLUSTER, SIM, API, WEB, OIDC, OUTBOUND, TUNNEL, APP, BINARY],
     },
     Rule {
         package: "berth-outbound",
         arguments: &[],
-        forbidden: &[SQL, KUBE, AXUM, PAGES, CORE, STORE, CLUSTER, SIM, API, WEB, OIDC, MAIL, APP, BINARY],
+        forbidden: &[SQL, KUBE, AXUM, PAGES, CORE, STORE, CLUSTER, SIM, API, WEB, OIDC, MAIL, TUNNEL, APP, BINARY],
     },
     Rule {
         package: "xtask",

@@ -19,9 +19,8 @@ use crate::{
     ports::{
         access::AccessRequests, agents::AgentRows, announcements::Announcements, ci::CiStore, clusters::ClusterRows,
         drifts::Drifts, life::Lives, links::Links, mail::Mails, namespace_roles::NamespaceRoles, passkeys::Passkeys,
-        quotas::Quotas,
-        requests::Requests, robots::Robots, roles::Roles, second_factors::SecondFactors, sign_in::SignIns,
-        usage::Usages, view_as::OpenView, view_as::Views, webhooks::Webhooks,
+        quotas::Quotas, requests::Requests, robots::Robots, roles::Roles, second_factors::SecondFactors,
+        sign_in::SignIns, usage::Usages, view_as::OpenView, view_as::Views, webhooks::Webhooks,
     },
 };
 
