@@ -36,9 +36,9 @@ test('an agent calls, and its cluster turns green by itself', async ({ signedIn:
     const token = await main.locator('[data-secret]').innerText();
     expect(token).toMatch(/^berth_agent_/);
     await expect(main.locator('[data-manifest]')).toContainText(token);
+    await expectAccessible(page, 'a token of an agent');
     const [download] = await Promise.all([page.waitForEvent('download'), main.getByRole('link', { name: 'Download' }).click()]);
     expect(download.suggestedFilename()).toBe('berth-agent.yaml');
-    await expectAccessible(page, 'a token of an agent');
     await shots(page, 'agent-token');
     await page.setViewportSize({ width: 360, height: 740 });
     await expectNoSideways(page, 'a token of an agent, on a phone');
