@@ -5,6 +5,7 @@ mod access;
 mod adopt;
 mod announcements;
 mod around;
+mod auditor;
 mod clusters;
 mod common;
 mod drift;
