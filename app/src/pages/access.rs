@@ -2,12 +2,12 @@
 
 use berth_core::{
     Result,
-    authz::{Grant, NamespaceRef, TenantRef},
+    authz::{Grant, NamespaceRef, Rights, TenantRef},
     ports::pages::{Access, Language},
     services::access::Granters,
 };
 use berth_types::{
-    Action, NamespaceName, Resource, TenantName, TenantRole,
+    Action, ListQuery, NamespaceName, Resource, TenantName, TenantRole,
     access::{AccessRequest, AccessState},
     custom_role::CustomRole,
 };
@@ -93,8 +93,35 @@ pub async fn missing_in(cx: &PageCx, namespace: &NamespaceRef, right: (Resource,
     if lacks { explained(cx, place, right).await } else { None }
 }
 
+/// The same on the platform: who looks after it sees what is closed to them, and who keeps it.
+pub async fn missing_on_platform(cx: &PageCx, right: (Resource, Action)) -> Option<Missing> {
+    if !cx.services.authz().lacks(&cx.ctx, Rights::NONE, right) {
+        return None;
+    }
+    let l = cx.lang();
+    let only = |value: &str| vec![value.to_owned()];
+    let admins = ListQuery {
+        filters: [("role".to_owned(), only("admin")), ("disabled".to_owned(), only("false"))].into(),
+        limit: TOLD,
+        ..ListQuery::default()
+    };
+    let people = cx.services.list_users(&cx.ctx, &admins).await.ok()?;
+    let named = people.items.iter().map(|user| format!("{} ({})", user.display_name, user.name));
+    let what = tr::access::permission(l, verb(cx, right.1), noun(l, right.0));
+    let who = tr::access::ask_admins(l, named.collect::<Vec<_>>().join(", "));
+    Some(Missing { why: format!("{what} {who}"), ask: None })
+}
+
+/// The control called `label` of the admin console, for who may not use it.
+pub async fn closed_on_platform(cx: &PageCx, label: &'static str, right: (Resource, Action)) -> Option<AnyView> {
+    missing_on_platform(cx, right).await.map(|missing| closed(cx.ui(), label, &missing))
+}
+
 /// The same of a page that refused itself: where it is says its path.
 pub async fn missing_at(cx: &PageCx, right: (Resource, Action)) -> Option<Missing> {
+    if cx.request.path.starts_with("/admin") {
+        return missing_on_platform(cx, right).await;
+    }
     let mut steps = cx.request.path.strip_prefix("/t/")?.split('/');
     let tenant: TenantName = steps.next()?.parse().ok()?;
     let namespace = match (steps.next(), steps.next().map(str::parse::<NamespaceName>)) {

@@ -6,6 +6,7 @@ mod adopt;
 mod agents;
 mod announcements;
 mod around;
+mod auditor;
 mod clusters;
 mod common;
 mod drift;

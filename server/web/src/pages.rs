@@ -95,7 +95,11 @@ pub async fn page(State(state): State<WebState>, request: Request) -> Response {
                 asked.form = Some(form);
                 None
             }
-            Err(e) => Some(e),
+            Err(e) => {
+                // What was sent is not there to be shown again, but it was to change something.
+                asked.form = Some(Vec::new());
+                Some(e)
+            }
         },
         _ => Some(Error::new(ErrorCode::MethodNotAllowed, "pages are read with GET and changed with POST")),
     };

@@ -14,7 +14,7 @@ use crate::{
         Button, Column, Field, Form, Icon, Tone, button, card, empty, field, fill, form::summary, hidden, link_button,
         on, status, table, tag,
     },
-    pages::announcements::level,
+    pages::{access, announcements::level},
     paths,
     request::{AdminNav, Answer, Cx, Page, PageCx, Place, done},
     tr,
@@ -31,6 +31,7 @@ pub async fn list(cx: Cx) -> Result<Answer> {
     let may = may_change(&cx, Resource::Banner, Action::Create);
     let new = || link_button(Button::Go, Some(Icon::Plus), tr::announcements::new(l), paths::ADMIN_ANNOUNCEMENT_NEW);
     let top = (may && !all.is_empty()).then(new);
+    let closed = access::closed_on_platform(&cx, tr::announcements::new(l), (Resource::Banner, Action::Create)).await;
     let body = if all.is_empty() {
         let step = may.then(|| new().into_any());
         empty(Icon::Lines, tr::announcements::none(l), tr::announcements::none_hint(l), step).into_any()
@@ -47,7 +48,7 @@ pub async fn list(cx: Cx) -> Result<Answer> {
     };
     let title = tr::announcements::announcements(l);
     let view = view! {
-        <div class="head"><h1>{title}</h1><p>{tr::announcements::what(l)}</p><div class="do">{top}</div></div>
+        <div class="head"><h1>{title}</h1><p>{tr::announcements::what(l)}</p><div class="do">{closed}{top}</div></div>
         <section class="card" aria-label=title>{body}</section>
     };
     Ok(Page::new(title, PLACE, view).into())

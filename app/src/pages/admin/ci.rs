@@ -7,6 +7,7 @@ use leptos::prelude::*;
 use super::may_change;
 use crate::{
     components::{Button, Column, Field, Form, Icon, button, card, empty, field, form::summary, hidden, on, table},
+    pages::access,
     paths,
     request::{AdminNav, Answer, Cx, Page, Place, done},
     tr,
@@ -18,12 +19,14 @@ pub async fn list(cx: Cx, form: Form) -> Result<Answer> {
     let issuers = cx.services.list_ci_issuers(&cx.ctx).await?;
     let may = may_change(&cx, Resource::SignIn, Action::Create);
     let (title, status) = (tr::ci::issuers(cx.lang()), form.status());
-    let view = view(cx.ui(), issuers, may, form);
+    let closed =
+        access::closed_on_platform(&cx, tr::ci::add_issuer(cx.lang()), (Resource::SignIn, Action::Create)).await;
+    let view = view(cx.ui(), issuers, (may, closed), form);
     let page = Page::new(title, Place::Admin(AdminNav::SignIn), view).crumb(title, paths::ADMIN_CI);
     Ok(page.status(status).into())
 }
 
-fn view(ui: Ui, issuers: Vec<CiIssuer>, may: bool, form: Form) -> impl IntoView + 'static {
+fn view(ui: Ui, issuers: Vec<CiIssuer>, (may, closed): (bool, Option<AnyView>), form: Form) -> impl IntoView + 'static {
     let l = ui.lang;
     let name = Field::text("name", tr::common::name(l)).required().max(ProviderName::MAX).mono().placeholder("github");
     let issuer = Field::text("issuer", tr::sign_in::issuer(l))
@@ -44,7 +47,7 @@ fn view(ui: Ui, issuers: Vec<CiIssuer>, may: bool, form: Form) -> impl IntoView 
         card(tr::ci::add_issuer(l), None, body.into_any())
     });
     view! {
-        <div class="head"><h1>{tr::ci::issuers(l)}</h1><p>{tr::ci::issuers_what(l)}</p></div>
+        <div class="head"><h1>{tr::ci::issuers(l)}</h1><p>{tr::ci::issuers_what(l)}</p><div class="do">{closed}</div></div>
         <section class="card" aria-label=tr::ci::issuers(l)>{issuer_table(ui, issuers, may)}</section>
         {make}
     }

@@ -28,6 +28,7 @@ use crate::{
         Button, Column, Field, Form, Icon, Tone, ago, button, card, empty, field, form::summary, hidden, link_button,
         note, on, status, table, tag,
     },
+    pages::access::{self, Missing},
     paths,
     request::{AdminNav, Answer, Cx, Page, PageCx, Place, done},
     tr,
@@ -96,9 +97,10 @@ pub async fn list(cx: Cx) -> Result<Answer> {
     let (ui, l) = (cx.ui(), cx.lang());
     let new = may_change(&cx, Resource::Cluster, Action::Create)
         .then(|| link_button(Button::Go, Some(Icon::Plus), tr::clusters::register(l), paths::ADMIN_CLUSTER_NEW));
+    let closed = access::closed_on_platform(&cx, tr::clusters::register(l), (Resource::Cluster, Action::Create)).await;
     let title = tr::shell::clusters(l);
     let view = view! {
-        <div class="head"><h1>{title}</h1><p>{tr::clusters::what(l)}</p><div class="do">{new}</div></div>
+        <div class="head"><h1>{title}</h1><p>{tr::clusters::what(l)}</p><div class="do">{closed}{new}</div></div>
         <section class="card" id="clusters" aria-label=title>{rows(ui, &all)}</section>
     };
     Ok(Page::new(title, PLACE, view).into())
@@ -308,6 +310,7 @@ struct One {
     cluster: ClusterView,
     remains: ClusterRemains,
     may: bool,
+    closed: Option<Missing>,
 }
 
 fn id(cx: &PageCx) -> Result<ClusterId> {
@@ -320,6 +323,7 @@ async fn load(cx: &Cx) -> Result<One> {
         cluster: cx.services.get_cluster(&cx.ctx, &id).await?,
         remains: cx.services.cluster_remains(&cx.ctx, &id).await?,
         may: may_change(cx, Resource::Cluster, Action::Update),
+        closed: access::missing_on_platform(cx, (Resource::Cluster, Action::Update)).await,
     })
 }
 
@@ -370,6 +374,7 @@ fn head(ui: Ui, m: &One) -> AnyView {
             <div class="do">
                 {link_button(Button::Plain, None, tr::nodes::nodes(l), to(paths::ADMIN_NODES))}
                 {link_button(Button::Plain, None, tr::capacity::capacity(l), to(paths::ADMIN_CAPACITY))}
+                {m.closed.as_ref().map(|closed| access::closed(ui, tr::common::change(l), closed))}
                 {probe}
             </div>
         </div>

@@ -17,6 +17,7 @@ use crate::{
         Button, Column, Form, Icon, List, Meter, Tone, ago, button, card, empty, fill, form::summary, link_button,
         meter, note, pod_status, status, table, tag,
     },
+    pages::access::{self, Missing},
     paths,
     request::{AdminNav, Answer, Cx, Page, Place, done},
     tr,
@@ -222,12 +223,15 @@ struct One {
     view: NodeView,
     freshness: Freshness,
     may: bool,
+    closed: Option<Missing>,
 }
 
 async fn load_one(cx: &Cx) -> Result<One> {
     let spot = Spot::of(cx)?;
     let (view, freshness) = cx.services.get_node(&cx.ctx, &spot.cluster, cx.param("node")?).await?;
-    Ok(One { spot, view, freshness, may: may_change(cx, Resource::Node, Action::Update) })
+    let right = (Resource::Node, Action::Update);
+    let closed = access::missing_on_platform(cx, right).await;
+    Ok(One { spot, view, freshness, may: may_change(cx, right.0, right.1), closed })
 }
 
 /// GET `/admin/nodes/{node}`.
@@ -269,6 +273,7 @@ pub async fn change(cx: Cx) -> Result<Answer> {
 fn head(ui: Ui, m: &One) -> AnyView {
     let (l, node) = (ui.lang, &m.view.node);
     let (tone, word) = state_of(ui, node.state);
+    let closed = m.closed.as_ref().map(|closed| access::closed(ui, tr::nodes::drain(l), closed));
     let actions = m.may.then(|| {
         let toggle = match node.cordoned {
             true => button(Button::Plain, Some(Icon::Play), tr::nodes::uncordon(l), Some("uncordon")).into_any(),
@@ -287,7 +292,7 @@ fn head(ui: Ui, m: &One) -> AnyView {
         <div class="head">
             <h1>{node.name.clone()} " " {status(tone, word)}</h1>
             <p>{why(node)}</p>
-            <div class="do">{actions}</div>
+            <div class="do">{closed}{actions}</div>
         </div>
     }
     .into_any()

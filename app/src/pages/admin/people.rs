@@ -11,7 +11,7 @@ use crate::{
         Button, Column, Field, Form, Icon, List, Tone, button, card, empty, field, form::summary, link_button,
         list::chip, note, on, status, table, tag,
     },
-    pages::{tokens::secret, view_as},
+    pages::{access, tokens::secret, view_as},
     paths,
     request::{AdminNav, Answer, Cx, Page, Place, done},
     tr,
@@ -24,12 +24,14 @@ pub async fn list(cx: Cx) -> Result<Answer> {
     let query = cx.list_query(&["role", "disabled"], "name");
     let rows = cx.services.list_users(&cx.ctx, &query).await?;
     let may = may_change(&cx, Resource::User, Action::Create);
-    let view = list_view(cx.ui(), List::of(&cx, query, rows), may);
+    let closed =
+        access::closed_on_platform(&cx, tr::shell::new_person(cx.lang()), (Resource::User, Action::Create)).await;
+    let view = list_view(cx.ui(), List::of(&cx, query, rows), may, closed);
     Ok(Page::new(tr::common::people(cx.lang()), PLACE, view).into())
 }
 
 /// The list.
-pub fn list_view(ui: Ui, list: List<User>, may: bool) -> impl IntoView + 'static {
+pub fn list_view(ui: Ui, list: List<User>, may: bool, closed: Option<AnyView>) -> impl IntoView + 'static {
     let l = ui.lang;
     let new = may.then(|| link_button(Button::Go, Some(Icon::Plus), tr::shell::new_person(l), paths::ADMIN_PERSON_NEW));
     let roles: Vec<_> = PlatformRole::ALL
@@ -56,6 +58,7 @@ pub fn list_view(ui: Ui, list: List<User>, may: bool) -> impl IntoView + 'static
             <h1>{tr::common::people(l)}</h1>
             <div class="do">
                 {link_button(Button::Plain, None, tr::links::invitations(l), paths::ADMIN_INVITATIONS)}
+                {closed}
                 {new}
             </div>
         </div>
@@ -202,7 +205,8 @@ async fn person(cx: Cx, refused: Option<Form>, look: Option<Form>) -> Result<Ans
         (may_change(&cx, Resource::View, Action::Create) && !own && !user.disabled).then(|| look.unwrap_or_default());
     let looks = cx.services.list_views(&cx.ctx, &user.name).await?;
     let reachable = cx.services.is_reachable(&cx.ctx, &user.name).await?.verified;
-    let view = one_view(cx.ui(), (user, reachable), form, may, own, (look, looks));
+    let closed = access::closed_on_platform(&cx, tr::common::change(cx.lang()), (Resource::User, Action::Update)).await;
+    let view = one_view(cx.ui(), (user, reachable), form, (may, own, closed), (look, looks));
     let page = Page::new(name.clone(), PLACE, view);
     Ok(page.crumb(name.clone(), paths::admin_person(&name)).status(status).into())
 }
@@ -212,8 +216,7 @@ pub fn one_view(
     ui: Ui,
     (user, reachable): (User, bool),
     form: Form,
-    may: bool,
-    own: bool,
+    (may, own, closed): (bool, bool, Option<AnyView>),
     (look, looks): (Option<Form>, Vec<ViewRecord>),
 ) -> impl IntoView + 'static {
     let l = ui.lang;
@@ -280,6 +283,7 @@ pub fn one_view(
             {state(ui, &user)}
             {user.second_factor.then(|| tag(tr::factors::has(l)))}
             {tag(if reachable { tr::mail::reachable(l) } else { tr::mail::unreachable(l) })}
+            <div class="do">{closed}</div>
         </div>
         <div class="cols"><div class="stack">{edit}{look}{link}{reset}{factor}</div></div>
         {looks}

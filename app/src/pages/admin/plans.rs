@@ -13,7 +13,10 @@ use crate::{
         Button, Column, Field, Form, Icon, Tone, button, card, empty, field, form::summary, hidden, link_button,
         status, table,
     },
-    pages::quotas::{fields, words},
+    pages::{
+        access,
+        quotas::{fields, words},
+    },
     paths,
     request::{AdminNav, Answer, Cx, Page, PageCx, Place, done},
     tr,
@@ -38,12 +41,14 @@ pub fn common() -> Vec<String> {
 pub async fn list(cx: Cx) -> Result<Answer> {
     let plans = cx.services.list_plans(&cx.ctx).await?;
     let may = may_change(&cx, Resource::Plan, Action::Create);
-    let view = list_view(cx.ui(), &plans, may);
+    let closed =
+        access::closed_on_platform(&cx, tr::quotas::new_plan(cx.lang()), (Resource::Plan, Action::Create)).await;
+    let view = list_view(cx.ui(), &plans, may, closed);
     Ok(Page::new(tr::quotas::plans(cx.lang()), PLACE, view).into())
 }
 
 /// The list.
-pub fn list_view(ui: Ui, plans: &[PlanRow], may: bool) -> impl IntoView + use<> {
+pub fn list_view(ui: Ui, plans: &[PlanRow], may: bool, closed: Option<AnyView>) -> impl IntoView + use<> {
     let l = ui.lang;
     let new = || link_button(Button::Go, Some(Icon::Plus), tr::quotas::new_plan(l), paths::ADMIN_PLAN_NEW);
     let top = (may && !plans.is_empty()).then(new);
@@ -80,7 +85,7 @@ pub fn list_view(ui: Ui, plans: &[PlanRow], may: bool) -> impl IntoView + use<> 
         <div class="head">
             <h1>{tr::quotas::plans(l)}</h1>
             <p>{tr::quotas::plan_what(l)}</p>
-            <div class="do">{top}</div>
+            <div class="do">{closed}{top}</div>
         </div>
         <section class="card" aria-label=tr::quotas::plans(l)>{body}</section>
     }
@@ -250,11 +255,12 @@ pub async fn one(cx: Cx, refused: Option<Form>, effects: Option<Vec<PlanEffect>>
         effects,
     };
     let (title, path) = (model.plan.display_name.clone(), paths::admin_plan(&model.plan.name));
-    let view = one_view(cx.ui(), &model);
+    let closed = access::closed_on_platform(&cx, tr::common::change(cx.lang()), (Resource::Plan, Action::Update)).await;
+    let view = one_view(cx.ui(), &model, closed);
     Ok(Page::new(title.clone(), PLACE, view).crumb(title, path).status(status).into())
 }
 
-fn one_view(ui: Ui, m: &Model) -> impl IntoView + use<> {
+fn one_view(ui: Ui, m: &Model, closed: Option<AnyView>) -> impl IntoView + use<> {
     let l = ui.lang;
     let effects = m.effects.as_ref().map(|effects| {
         let row = |effect: &PlanEffect| {
@@ -334,6 +340,7 @@ fn one_view(ui: Ui, m: &Model) -> impl IntoView + use<> {
         <div class="head">
             <h1>{m.plan.display_name.clone()}</h1>
             <span class="tag mono">{m.plan.name.to_string()}</span>
+            <div class="do">{closed}</div>
         </div>
         {effects}
         <div class="cols">

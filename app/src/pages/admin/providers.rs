@@ -16,7 +16,7 @@ use crate::{
         Button, Column, Field, Form, Icon, Tone, button, card, empty, field, form::summary, hidden, link_button,
         status, table,
     },
-    pages::errors::role_name,
+    pages::{access, errors::role_name},
     paths,
     request::{AdminNav, Answer, Cx, Page, PageCx, Place, done},
     tr,
@@ -53,11 +53,19 @@ pub async fn list(cx: Cx, refused: Option<Form>) -> Result<Answer> {
     let may = may_change(&cx, Resource::SignIn, Action::Update);
     let form = refused.unwrap_or_default();
     let code = form.status();
-    let view = list_view(cx.ui(), &form, &providers, local, may);
+    let closed =
+        access::closed_on_platform(&cx, tr::sign_in::new_provider(cx.lang()), (Resource::SignIn, Action::Create)).await;
+    let view = list_view(cx.ui(), &form, (&providers, closed), local, may);
     Ok(Page::new(tr::sign_in::providers(cx.lang()), PLACE, view).status(code).into())
 }
 
-fn list_view(ui: Ui, form: &Form, providers: &[IdentityProvider], local: bool, may: bool) -> impl IntoView + use<> {
+fn list_view(
+    ui: Ui,
+    form: &Form,
+    (providers, closed): (&[IdentityProvider], Option<AnyView>),
+    local: bool,
+    may: bool,
+) -> impl IntoView + use<> {
     let l = ui.lang;
     let new = || link_button(Button::Go, Some(Icon::Plus), tr::sign_in::new_provider(l), paths::ADMIN_PROVIDER_NEW);
     let top = (may && !providers.is_empty()).then(new);
@@ -110,7 +118,7 @@ fn list_view(ui: Ui, form: &Form, providers: &[IdentityProvider], local: bool, m
             <h1>{tr::sign_in::providers(l)}</h1>
             <p>{tr::sign_in::providers_what(l)}</p>
             <div class="do">
-                {link_button(Button::Plain, None, tr::ci::issuers(l), paths::ADMIN_CI)}{top}
+                {link_button(Button::Plain, None, tr::ci::issuers(l), paths::ADMIN_CI)}{closed}{top}
             </div>
         </div>
         <section class="card" aria-label=tr::sign_in::providers(l)>{body}</section>
@@ -438,11 +446,13 @@ pub async fn one(cx: Cx, refused: Option<Form>) -> Result<Answer> {
         rule,
     };
     let (title, path) = (model.provider.display_name.clone(), paths::admin_provider(&model.provider.name));
-    let view = one_view(cx.ui(), &model);
+    let closed =
+        access::closed_on_platform(&cx, tr::common::change(cx.lang()), (Resource::SignIn, Action::Update)).await;
+    let view = one_view(cx.ui(), &model, closed);
     Ok(Page::new(title.clone(), PLACE, view).crumb(title, path).status(code).into())
 }
 
-fn one_view(ui: Ui, m: &Model) -> impl IntoView + use<> {
+fn one_view(ui: Ui, m: &Model, closed: Option<AnyView>) -> impl IntoView + use<> {
     let l = ui.lang;
     let edit = match m.may {
         true => view! {
@@ -488,6 +498,7 @@ fn one_view(ui: Ui, m: &Model) -> impl IntoView + use<> {
             <h1>{m.provider.display_name.clone()}</h1>
             <span class="tag mono">{m.provider.name.to_string()}</span>
             {status(tone, word)}
+            <div class="do">{closed}</div>
         </div>
         <div class="cols">
             <div class="stack">{edit}{card(tr::sign_in::rules(l), None, rules(ui, m))}</div>

@@ -23,6 +23,7 @@ use crate::{
         table, tag,
     },
     pages::{
+        access,
         quotas::{fields, limits},
         usage,
     },
@@ -61,7 +62,12 @@ pub async fn list(cx: Cx) -> Result<Answer> {
     let several = cx.services.clusters().all().len() > 1;
     let page = LISTING.page(rows, &query)?;
     let may = (may_change(&cx, Resource::Tenant, Action::Create), may_change(&cx, Resource::Quota, Action::Update));
-    let view = list_view(cx.ui(), &List::of(&cx, query, page), several, may);
+    let l = cx.lang();
+    let closed = [
+        access::closed_on_platform(&cx, tr::quotas::change_quota(l), (Resource::Quota, Action::Update)).await,
+        access::closed_on_platform(&cx, tr::shell::new_tenant(l), (Resource::Tenant, Action::Create)).await,
+    ];
+    let view = list_view(cx.ui(), &List::of(&cx, query, page), several, may, closed);
     Ok(Page::new(tr::common::tenants(cx.lang()), PLACE, view).into())
 }
 
@@ -71,6 +77,7 @@ pub fn list_view(
     list: &List<TenantPressure>,
     several: bool,
     (may_make, may_set): (bool, bool),
+    closed: [Option<AnyView>; 2],
 ) -> impl IntoView + use<> {
     let l = ui.lang;
     let new = || link_button(Button::Go, Some(Icon::Plus), tr::shell::new_tenant(l), paths::ADMIN_TENANT_NEW);
@@ -94,7 +101,7 @@ pub fn list_view(
     };
     let chips = chip(&list.url, "limited", "false", tr::quotas::unlimited(l), None);
     view! {
-        <div class="head"><h1>{tr::common::tenants(l)}</h1><div class="do">{top}</div></div>
+        <div class="head"><h1>{tr::common::tenants(l)}</h1><div class="do">{closed.into_iter().flatten().collect::<Vec<_>>()}{top}</div></div>
         {list.card(l, "tenants", (tr::common::tenants(l), tr::quotas::filter_tenants(l)), chips, body)}
     }
 }
