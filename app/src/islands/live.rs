@@ -211,7 +211,8 @@ fn event(tab: &Shared, kind: &str, data: &str) {
     let mine = dom::text(&data, "page").as_deref() == Some(tab.borrow().page.as_str());
     match kind {
         // As whom one looks has changed: what this page shows is somebody else's.
-        "hello" if dom::text(&data, "as") != Some(dom::seen_as()) => dom::go(&dom::here()),
+        // A replica of before, while a new one comes, says nothing of it.
+        "hello" if dom::text(&data, "as").is_some_and(|looks| looks != dom::seen_as()) => dom::go(&dom::here()),
         "hello" => show(tab, "on", "data-live"),
         "error" | "bye" => show(tab, "off", "data-reconnecting"),
         "gone" if mine => {
