@@ -1,7 +1,7 @@
 //! One's own mail: where it goes, and what one is told.
 
 use berth_core::{
-    Result,
+    Person, Result,
     links::Void,
     mail::who::choices,
     ports::pages::{Access, Language, LinkChange, PageResponse},
@@ -199,6 +199,8 @@ async fn change(cx: Cx) -> Result<Answer> {
 }
 
 async fn confirm(cx: Cx) -> Result<Answer> {
+    // Whoever looks as somebody else is told so before anything is said of a link.
+    cx.ctx.person().map(Person::themselves).transpose()?;
     let title = tr::mail::confirm(cx.lang());
     let address = match held(&cx) {
         Ok(secret) => cx.services.look_at_verification(&cx.ctx, secret).await,
