@@ -6,7 +6,7 @@ import { expect, image, spec, test } from '../support/fixtures.mjs';
 
 const FOLDER = fileURLToPath(new URL('../screenshots/', import.meta.url));
 /** These are committed. */
-const README = ['apps', 'app-degraded', 'deploy'];
+const README = ['apps', 'app-degraded', 'deploy', 'admin-tenants', 'admin-requests'];
 const SIZES = { wide: { width: 1280, height: 860 }, narrow: { width: 360, height: 740 } };
 
 test('pictures', async ({ browser, shop, portal }, info) => {
@@ -22,8 +22,39 @@ test('pictures', async ({ browser, shop, portal }, info) => {
   for (const name of ['payments', 'mailer']) await shop.phase(name, 'Degraded');
   for (const name of Object.keys(well)) await shop.phase(name, 'Ready');
 
+  // A quota with a share of it, other tenants beside, and somebody who asks for more.
+  const api = (method, path, body) => portal.api(shop.token, method, path, body);
+  const limits = (cpu, memory, pods) => ({ resources: { 'requests.cpu': cpu, 'requests.memory': memory, pods } });
+  await api('PUT', '/tenants/shop/quota', limits('8', '8Gi', '60'));
+  await api('PUT', '/tenants/shop/namespaces/dev/quota', limits('2', '3Gi', '30'));
+  const tenants = { billing: ['2', 3, '500m'], search: ['4', 2, '250m'], 'data-science': ['16', 1, '1'], mobile: ['1', 2, '400m'] };
+  for (const [name, [cpu, replicas, each]] of Object.entries(tenants)) {
+    await api('POST', '/tenants', { name });
+    await api('POST', `/tenants/${name}/namespaces`, { name: 'prod' });
+    await api('PUT', `/tenants/${name}/quota`, limits(cpu, '8Gi', '40'));
+    await api('PUT', `/tenants/${name}/namespaces/prod/quota`, limits(cpu, '8Gi', '40'));
+    const running = spec(image(name), { replicas, resources: { requests: { cpu: each, memory: '256Mi' } } });
+    await api('POST', `/tenants/${name}/namespaces/prod/apps`, { name: 'main', spec: running });
+    const ready = async () => (await api('GET', `/tenants/${name}/namespaces/prod/apps/main`)).status?.phase;
+    await expect.poll(ready, { timeout: 45_000, message: `${name} runs` }).toBe('Ready');
+  }
+  const asks = { billing: ['8', 'Invoices of the whole year are made in December'], mobile: ['3', 'The new version is out on Monday'] };
+  for (const [name, [cpu, reason]] of Object.entries(asks)) {
+    await api('POST', `/tenants/${name}/quota/requests`, { resources: { 'requests.cpu': cpu }, reason, namespace: 'prod' });
+  }
+
   const pages = {
     home: '/',
+    quota: '/t/shop/quota',
+    scale: `${shop.path}/apps/web/scale`,
+    'admin-tenants': '/admin/tenants',
+    'admin-requests': '/admin/requests',
+    'admin-capacity': '/admin/capacity',
+    'admin-clusters': '/admin/clusters',
+    'admin-agent': '/admin/clusters/-/agent',
+    'admin-people': '/admin/people',
+    'admin-mail': '/admin/mail',
+    'admin-audit': '/admin/audit',
     apps: `${shop.path}/apps`,
     pods: `${shop.path}/pods`,
     'app-degraded': `${shop.path}/apps/payments`,

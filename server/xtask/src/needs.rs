@@ -69,6 +69,14 @@ pub fn postgres() -> Result<PathBuf> {
     install_unless(found, "PostgreSQL", &["postgresql"])
 }
 
+/// What ends TLS in front of a portal, where a test wants that.
+///
+/// # Errors
+/// It is not here and cannot be installed.
+pub fn socat() -> Result<PathBuf> {
+    install_unless(|| which("socat"), "socat", &["socat"])
+}
+
 /// Node and npm for the browser tests.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! `cluster install-check`: Berth's chart is installed by Helm, used, upgraded, robbed of its leader and its database, and
 //! removed, as an operator would meet it.
 
+mod agent;
 mod database;
 mod failover;
 mod helm;
@@ -20,7 +21,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
-use self::{database::Database, helm::Release, portal::Portal};
+use self::{database::Database, helm::Release, portal::Portal, rights::Accounts};
 use crate::{
     cluster::{addons::Addon, images, kubectl, layout::Cluster, process, services::Service, with::Extra},
     image,
@@ -42,12 +43,14 @@ const RELEASE: &str = "berth";
 const NAMESPACE: &str = "berth-system";
 /// By which people open it; the ingress controller goes by it.
 const HOST: &str = "berth.test";
+/// The namespace of an agent, and what its accounts' names begin with.
+const AGENT: &str = "berth-agent";
 /// The tag of what is upgraded to.
 const NEXT: &str = "next";
 /// What the admin chooses.
 const PASSWORD: &str = "correct horse battery";
-/// Tenants of the three databases: SQLite and Postgres in the cluster, SQLite outside of it.
-const TENANTS: [&str; 3] = ["harbour", "lagoon", "reef"];
+/// Tenants of the four portals: with SQLite and Postgres in the cluster, outside of it, and one that an agent calls.
+const TENANTS: [&str; 4] = ["harbour", "lagoon", "reef", "atoll"];
 const APP: &str = "web";
 /// For what has no limit of its own: long, as a machine that has other work to do is slow, but not wrong.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -64,13 +67,14 @@ pub fn run(workspace: &Workspace, cluster: &Cluster, image: Option<&Path>, profi
     let release = Release::new(workspace, cluster, CHART, RELEASE, NAMESPACE)?;
     step("Bringing the image onto the nodes", || images::spread(cluster, &archive).map(drop))?;
     let ingress: Ipv4Addr = cluster.service(80).parse()?;
-    let portal = Portal { address: (ingress, 80).into(), host: HOST, token: String::new() };
+    let portal = Portal { address: (ingress, 80).into(), host: HOST.to_owned(), token: String::new() };
     let mut check = Check { cluster, release, portal };
     check.clear()?;
     check.refusals()?;
     check.on_sqlite()?;
     check.on_postgres()?;
     check.outside(&archive, TENANTS[2])?;
+    check.by_agent(&archive, TENANTS[3])?;
     check.clear()
 }
 
@@ -100,7 +104,7 @@ impl Check<'_> {
                 self.uninstall()?;
             }
             let mut delete = kubectl::kubectl(self.cluster);
-            delete.args(["delete", "namespace", "--ignore-not-found", "--wait", "--timeout=120s", NAMESPACE]);
+            delete.args(["delete", "namespace", "--ignore-not-found", "--wait", "--timeout=120s", NAMESPACE, AGENT]);
             run_command(delete.args(TENANTS.map(in_cluster)).stdout(Stdio::null()))
         })
     }
@@ -144,8 +148,7 @@ impl Check<'_> {
             self.portal.deploy(tenant, APP)?;
             self.portal.until_ready(tenant, APP)
         })?;
-        let asked = step("What each identity may do and what not", || rights::check(self.cluster))?;
-        say(&format!("{asked} questions, each answered as it should be"));
+        self.rights(Accounts { namespace: NAMESPACE, prefix: RELEASE })?;
         self.doctor()?;
 
         let before = self.pods(&in_cluster(tenant), "")?;
@@ -283,6 +286,13 @@ impl Check<'_> {
         process::wait("the ingress leads to it", PATIENCE, || {
             Ok(self.portal.ask("GET", path, None).is_ok_and(|(status, _)| status == 200))
         })
+    }
+
+    /// Each of the identities may do what it should, and no more.
+    fn rights(&self, accounts: Accounts) -> Result<()> {
+        let asked = step("What each identity may do and what not", || rights::check(self.cluster, accounts))?;
+        say(&format!("{asked} questions, each answered as it should be"));
+        Ok(())
     }
 
     /// `berth doctor` in a pod finds nothing that keeps Berth from working.

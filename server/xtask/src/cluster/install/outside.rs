@@ -1,6 +1,7 @@
 //! Berth outside of the cluster: a person's kubeconfig is enough, if the person has the rights that OPERATIONS.md lists.
 
 use std::{
+    ffi::OsString,
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -27,9 +28,11 @@ const ROLES: [&str; 3] = ["reader", "controller", "writer"];
 const RBAC: &str = "templates/rbac.yaml";
 
 /// `berth`, as it is in the image, on this machine.
-struct Outside {
-    /// The unpacked image, the person's kubeconfig, the database.
+pub(super) struct Outside {
+    /// The unpacked image, the database, a person's kubeconfig.
     folder: PathBuf,
+    /// The cluster that it is told of.
+    own: (&'static str, OsString),
     server: Option<Child>,
 }
 
@@ -50,7 +53,7 @@ impl Check<'_> {
         kubectl::apply(self.cluster, &roles)?;
         kubectl::apply(self.cluster, &bindings().to_string())?;
         let done = step("Outside of the cluster, with a person's kubeconfig", || {
-            let mut outside = Outside::prepare(self.cluster, image)?;
+            let mut outside = Outside::of_a_person(self.cluster, image)?;
             let (mut portal, one_time) = outside.serve()?;
             portal.sign_in("admin", &one_time, PASSWORD)?;
             portal.token = outside.berth(&["admin", "create-token", "admin"])?.trim().to_owned();
@@ -69,22 +72,32 @@ impl Check<'_> {
 }
 
 impl Outside {
-    fn prepare(cluster: &Cluster, image: &Path) -> Result<Self> {
+    /// One that knows the cluster by a person's kubeconfig.
+    fn of_a_person(cluster: &Cluster, image: &Path) -> Result<Self> {
         let folder = cluster.path("outside");
-        if folder.exists() {
-            fs::remove_dir_all(&folder).with_context(|| format!("cannot empty {}", folder.display()))?;
-        }
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let outside = Self { folder, server: None };
-        unpack(image, &outside.folder)?;
+        let kubeconfig = folder.join("kubeconfig");
+        let outside = Self { folder, own: ("BERTH_KUBECONFIG", kubeconfig.clone().into()), server: None };
+        outside.unpack(image)?;
         let authority = Authority::read(&cluster.path("pki"))?;
         let person = authority.identity(PERSON, None, &[])?;
-        write(&outside.kubeconfig(), &authority.kubeconfig(cluster, &person))?;
+        write(&kubeconfig, &authority.kubeconfig(cluster, &person))?;
         Ok(outside)
     }
 
-    fn kubeconfig(&self) -> PathBuf {
-        self.folder.join("kubeconfig")
+    /// One that has a cluster of its own, in itself, and does not know this one.
+    pub(super) fn elsewhere(cluster: &Cluster, image: &Path) -> Result<Self> {
+        let outside = Self { folder: cluster.path("elsewhere"), own: ("BERTH_SIM", "true".into()), server: None };
+        outside.unpack(image)?;
+        Ok(outside)
+    }
+
+    /// Lays the image's files out in its folder, which holds nothing else.
+    fn unpack(&self, image: &Path) -> Result<()> {
+        if self.folder.exists() {
+            fs::remove_dir_all(&self.folder).with_context(|| format!("cannot empty {}", self.folder.display()))?;
+        }
+        fs::create_dir_all(&self.folder).with_context(|| format!("cannot make {}", self.folder.display()))?;
+        unpack(image, &self.folder)
     }
 
     /// Its own folder is its home, too: nothing of the caller's is found there.
@@ -92,16 +105,16 @@ impl Outside {
         let mut command = Command::new(self.folder.join("berth"));
         command.args(arguments).arg("--data").arg(self.folder.join("data"));
         command.env_clear().env("HOME", &self.folder).env("BERTH_SITE", self.folder.join("site"));
-        command.env("BERTH_KUBECONFIG", self.kubeconfig()).current_dir(&self.folder);
+        command.env(self.own.0, &self.own.1).current_dir(&self.folder);
         command
     }
 
-    fn berth(&self, arguments: &[&str]) -> Result<String> {
+    pub(super) fn berth(&self, arguments: &[&str]) -> Result<String> {
         Ok(String::from_utf8(output(&mut self.command(arguments))?)?)
     }
 
     /// Starts it behind a proxy that ends TLS, as far as it can tell: the way to it, and the first admin's password.
-    fn serve(&mut self) -> Result<(Portal, String)> {
+    pub(super) fn serve(&mut self) -> Result<(Portal, String)> {
         let log = self.folder.join("log");
         let said = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let mut serve = self.command(&["serve", "--listen", "127.0.0.1:0", "--secure", "true"]);
@@ -119,11 +132,11 @@ impl Outside {
         }
         let (address, password) = found.context("berth said nothing")?;
         let address = address.parse().with_context(|| format!("{address} is no address"))?;
-        Ok((Portal { address, host: HOST, token: String::new() }, password))
+        Ok((Portal { address, host: HOST.to_owned(), token: String::new() }, password))
     }
 
     /// As a machine that is switched off would.
-    fn stop(&mut self) -> Result<()> {
+    pub(super) fn stop(&mut self) -> Result<()> {
         let mut server = self.server.take().context("berth does not run")?;
         kill("TERM", &[server.id()])?;
         process::wait("berth ended", PATIENCE, || Ok(server.try_wait()?.is_some()))?;

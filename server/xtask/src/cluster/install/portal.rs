@@ -17,7 +17,7 @@ pub struct Portal {
     /// The ingress, or one replica.
     pub address: SocketAddr,
     /// The name by which people open it.
-    pub host: &'static str,
+    pub host: String,
     /// Of an API token.
     pub token: String,
 }
@@ -35,7 +35,7 @@ impl Portal {
             open = Connection::to(self.address).ok();
             Ok(open.is_some())
         })?;
-        open.context("nobody listens")?.send(&request.with_host(self.host))
+        open.context("nobody listens")?.send(&request.with_host(&self.host))
     }
 
     /// Signs in with a one-time password and chooses another: what is asked of everybody at first.
@@ -107,8 +107,17 @@ impl Portal {
     /// # Errors
     /// It is refused, or the cluster calls the namespace otherwise.
     pub fn create_tenant(&self, tenant: &str) -> Result<()> {
+        self.create_tenant_on(tenant, None)
+    }
+
+    /// The same on a cluster of that name, where there is more than one.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn create_tenant_on(&self, tenant: &str, cluster: Option<&str>) -> Result<()> {
         self.create("/api/v1/tenants", &json!({"name": tenant}))?;
-        let made = self.create(&format!("/api/v1/tenants/{tenant}/namespaces"), &json!({"name": "dev"}))?;
+        let wanted = json!({"name": "dev", "cluster": cluster});
+        let made = self.create(&format!("/api/v1/tenants/{tenant}/namespaces"), &wanted)?;
         if made["kubeName"] != format!("{tenant}-dev") {
             bail!("the namespace is called otherwise: {made}");
         }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::{kubectl, layout::Cluster};
 
-/// Verb, resource (`TYPE`, `TYPE/NAME`, `TYPE.GROUP/NAME`), subresource.
+/// Verb, resource (`TYPE`, `TYPE/NAME`, `TYPE.GROUP/NAME`; in `NAME`, `~` is what the accounts' names begin with), subresource.
 type Right = (&'static str, &'static str, &'static str);
 
 /// An account's suffix, where it is asked about (`*`: everywhere), what it may, what it must not.
@@ -19,21 +19,31 @@ struct Identity {
 
 const EVERYWHERE: &str = "*";
 const SYSTEM: &str = "kube-system";
-const OWN: &str = "berth-system";
+/// Where the accounts are.
+const OWN: &str = "";
+
+/// The accounts of one Berth, or of one agent.
+#[derive(Debug, Clone, Copy)]
+pub struct Accounts {
+    /// Where they are.
+    pub namespace: &'static str,
+    /// What their names begin with.
+    pub prefix: &'static str,
+}
 
 const IDENTITIES: &[Identity] = &[
     Identity {
         suffix: "",
         may: &[
-            (OWN, ("create", "serviceaccounts/berth-reader", "token")),
-            (OWN, ("create", "serviceaccounts/berth-releases", "token")),
-            (OWN, ("create", "serviceaccounts/berth-controller", "token")),
-            (OWN, ("create", "serviceaccounts/berth-writer", "token")),
+            (OWN, ("create", "serviceaccounts/~-reader", "token")),
+            (OWN, ("create", "serviceaccounts/~-releases", "token")),
+            (OWN, ("create", "serviceaccounts/~-controller", "token")),
+            (OWN, ("create", "serviceaccounts/~-writer", "token")),
         ],
         must_not: &[
             (OWN, ("create", "serviceaccounts", "token")),
             (OWN, ("create", "serviceaccounts/default", "token")),
-            (SYSTEM, ("create", "serviceaccounts/berth-controller", "token")),
+            (SYSTEM, ("create", "serviceaccounts/~-controller", "token")),
             (OWN, ("get", "secrets", "")),
             (OWN, ("get", "pods", "")),
             (EVERYWHERE, ("impersonate", "users", "")),
@@ -65,7 +75,7 @@ const IDENTITIES: &[Identity] = &[
             (EVERYWHERE, ("patch", "nodes", "")),
             (EVERYWHERE, ("patch", "apps.berth.dev", "")),
             (EVERYWHERE, ("impersonate", "users", "")),
-            (OWN, ("create", "serviceaccounts/berth-writer", "token")),
+            (OWN, ("create", "serviceaccounts/~-writer", "token")),
         ],
     },
     Identity {
@@ -107,7 +117,7 @@ const IDENTITIES: &[Identity] = &[
             (EVERYWHERE, ("create", "pods", "exec")),
             (EVERYWHERE, ("delete", "pods", "")),
             (EVERYWHERE, ("patch", "resourcequotas", "status")),
-            (EVERYWHERE, ("patch", "serviceaccounts/berth-writer", "")),
+            (EVERYWHERE, ("patch", "serviceaccounts/~-writer", "")),
             (EVERYWHERE, ("create", "serviceaccounts", "")),
             (EVERYWHERE, ("delete", "apps.berth.dev", "")),
             (EVERYWHERE, ("patch", "apps.berth.dev", "")),
@@ -115,7 +125,7 @@ const IDENTITIES: &[Identity] = &[
             (EVERYWHERE, ("escalate", "clusterroles.rbac.authorization.k8s.io/admin", "")),
             (EVERYWHERE, ("patch", "clusterroles.rbac.authorization.k8s.io/cluster-admin", "")),
             (EVERYWHERE, ("create", "clusterrolebindings.rbac.authorization.k8s.io", "")),
-            (EVERYWHERE, ("patch", "clusterrolebindings.rbac.authorization.k8s.io/berth-reader", "")),
+            (EVERYWHERE, ("patch", "clusterrolebindings.rbac.authorization.k8s.io/~-reader", "")),
             (EVERYWHERE, ("patch", "nodes", "")),
             (EVERYWHERE, ("create", "pods", "eviction")),
             (EVERYWHERE, ("create", "roles.rbac.authorization.k8s.io", "")),
@@ -124,7 +134,7 @@ const IDENTITIES: &[Identity] = &[
             (SYSTEM, ("update", "leases.coordination.k8s.io/kube-scheduler", "")),
             (OWN, ("update", "leases.coordination.k8s.io/berth-controller", "")),
             (EVERYWHERE, ("impersonate", "users", "")),
-            (OWN, ("create", "serviceaccounts/berth-writer", "token")),
+            (OWN, ("create", "serviceaccounts/~-writer", "token")),
         ],
     },
     Identity {
@@ -139,7 +149,7 @@ const IDENTITIES: &[Identity] = &[
             (EVERYWHERE, ("list", "namespaces", "")),
             (EVERYWHERE, ("patch", "nodes", "")),
             (EVERYWHERE, ("create", "pods", "eviction")),
-            (OWN, ("create", "serviceaccounts/berth-controller", "token")),
+            (OWN, ("create", "serviceaccounts/~-controller", "token")),
         ],
     },
 ];
@@ -148,8 +158,8 @@ const IDENTITIES: &[Identity] = &[
 ///
 /// # Errors
 /// An identity lacks a right, or has one too many.
-pub fn check(cluster: &Cluster) -> Result<usize> {
-    let questions: Vec<_> = IDENTITIES.iter().flat_map(questions).collect();
+pub fn check(cluster: &Cluster, accounts: Accounts) -> Result<usize> {
+    let questions: Vec<_> = IDENTITIES.iter().flat_map(|identity| questions(accounts, identity)).collect();
     let reviews: Vec<_> = questions.iter().map(Question::review).collect();
     let answers = kubectl::create(cluster, &reviews)?;
     if answers.len() != questions.len() {
@@ -166,15 +176,16 @@ pub fn check(cluster: &Cluster) -> Result<usize> {
 
 /// Whether an identity may do something, and whether it should.
 struct Question {
+    accounts: Accounts,
     suffix: &'static str,
     namespace: &'static str,
     right: Right,
     wanted: bool,
 }
 
-fn questions(identity: &Identity) -> impl Iterator<Item = Question> {
+fn questions(accounts: Accounts, identity: &Identity) -> impl Iterator<Item = Question> {
     let suffix = identity.suffix;
-    let one = move |wanted| move |&(namespace, right)| Question { suffix, namespace, right, wanted };
+    let one = move |wanted| move |&(namespace, right)| Question { accounts, suffix, namespace, right, wanted };
     identity.may.iter().map(one(true)).chain(identity.must_not.iter().map(one(false)))
 }
 
@@ -184,19 +195,24 @@ impl Question {
         let (verb, resource, subresource) = self.right;
         let (kind, name) = resource.split_once('/').unwrap_or((resource, ""));
         let (resource, group) = kind.split_once('.').unwrap_or((kind, ""));
-        let namespace = if self.namespace == EVERYWHERE { "" } else { self.namespace };
+        let Accounts { namespace: own, prefix } = self.accounts;
+        let namespace = match self.namespace {
+            EVERYWHERE => "",
+            OWN => own,
+            other => other,
+        };
         json!({
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SubjectAccessReview",
             "spec": {
-                "user": format!("system:serviceaccount:{OWN}:berth{}", self.suffix),
-                "groups": ["system:serviceaccounts", format!("system:serviceaccounts:{OWN}"), "system:authenticated"],
+                "user": format!("system:serviceaccount:{own}:{prefix}{}", self.suffix),
+                "groups": ["system:serviceaccounts", format!("system:serviceaccounts:{own}"), "system:authenticated"],
                 "resourceAttributes": {
                     "verb": verb,
                     "group": group,
                     "resource": resource,
                     "subresource": subresource,
-                    "name": name,
+                    "name": name.replace('~', prefix),
                     "namespace": namespace,
                 },
             },
@@ -209,7 +225,9 @@ impl fmt::Display for Question {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (verb, resource, subresource) = self.right;
         let word = if self.wanted { "may not" } else { "may" };
-        write!(f, "berth{} {word} {verb} {resource} {subresource} ({})", self.suffix, self.namespace)
+        let Accounts { namespace: own, prefix } = self.accounts;
+        let place = if self.namespace == OWN { own } else { self.namespace };
+        write!(f, "{prefix}{} {word} {verb} {resource} {subresource} ({place})", self.suffix)
     }
 }
 
@@ -226,14 +244,18 @@ mod tests {
                 ("update", "leases.coordination.k8s.io/berth-controller", ""),
                 ["update", "coordination.k8s.io", "leases", "", "berth-controller"],
             ),
-            (("create", "serviceaccounts/default", "token"), ["create", "", "serviceaccounts", "token", "default"]),
+            (
+                ("create", "serviceaccounts/~-writer", "token"),
+                ["create", "", "serviceaccounts", "token", "moon-writer"],
+            ),
         ] {
-            let review = Question { suffix: "-reader", namespace: EVERYWHERE, right, wanted: true }.review();
+            let accounts = Accounts { namespace: "far", prefix: "moon" };
+            let review = Question { accounts, suffix: "-reader", namespace: EVERYWHERE, right, wanted: true }.review();
             let attributes = &review["spec"]["resourceAttributes"];
             let got = ["verb", "group", "resource", "subresource", "name"].map(|key| attributes[key].as_str().unwrap());
             assert_eq!(got, want);
             assert_eq!(attributes["namespace"], "");
-            assert_eq!(review["spec"]["user"], "system:serviceaccount:berth-system:berth-reader");
+            assert_eq!(review["spec"]["user"], "system:serviceaccount:far:moon-reader");
         }
     }
 }

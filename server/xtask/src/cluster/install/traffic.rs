@@ -37,8 +37,8 @@ pub struct Traffic {
 /// A sender panicked.
 pub fn during(portal: &Portal, work: impl FnOnce() -> Result<()>) -> Result<(Traffic, Result<()>)> {
     let requests = [
-        Request::get("/sign-in", "").with_host(portal.host),
-        Request::get_json("/api/v1/tenants", &portal.token).with_host(portal.host),
+        Request::get("/sign-in", "").with_host(&portal.host),
+        Request::get_json("/api/v1/tenants", &portal.token).with_host(&portal.host),
     ];
     let (over, next, start) = (AtomicBool::new(false), AtomicU64::new(0), Instant::now());
     let sender = || {
