@@ -27,7 +27,7 @@ use crate::{
     ui::Ui,
 };
 
-mod navigation;
+pub(crate) mod navigation;
 
 use navigation::navigation;
 
@@ -60,7 +60,7 @@ pub struct Frame {
     pub summary: NamespaceSummary,
     /// Why nothing can be changed where one is.
     pub halt: Option<Halt>,
-    /// How many requests wait for the reader, where any does: in the admin console those for quotas, in a tenant those for roles.
+    /// How many requests wait for the reader, where any does: in the admin console and on the way there those for quotas, in a tenant those for roles.
     pub requests: Option<usize>,
     /// What the platform tells everybody.
     pub announced: Vec<Announcement>,
@@ -131,15 +131,16 @@ struct Places {
 
 /// Where one may go from here: one question to the store, and none where no switcher is shown.
 async fn places(cx: &PageCx, place: &Place) -> Result<Places> {
+    let of_platform = cx.ctx.person().is_some_and(|p| p.platform_role.is_some());
     let (tenant, namespace) = match place {
         Place::Tenant(tenant, _) => (tenant, None),
         Place::Namespace(tenant, namespace, _) => (tenant, Some(namespace)),
-        Place::Admin(_) => {
+        Place::Admin(_) | Place::Home(_) if of_platform => {
             let waiting = cx.services.count_open_requests(&cx.ctx).await?;
             let requests = usize::try_from(waiting).ok().filter(|n| *n > 0);
             return Ok(Places { requests, ..Places::default() });
         }
-        Place::Nowhere | Place::Home(_) => return Ok(Places::default()),
+        Place::Nowhere | Place::Home(_) | Place::Admin(_) => return Ok(Places::default()),
     };
     let (tenants, namespaces) = cx.services.authz().visible_places(&cx.ctx, tenant).await?;
     let here = namespaces.iter().find(|n| Some(&n.name) == namespace);
@@ -156,8 +157,7 @@ async fn places(cx: &PageCx, place: &Place) -> Result<Places> {
         halt,
         tenants: tenants.iter().map(|t| (t.name.clone(), t.display_name.clone())).collect(),
         namespaces: namespaces.iter().map(|n| n.name.clone()).collect(),
-        guest: cx.ctx.person().is_some_and(|p| p.platform_role.is_none())
-            && tenants.iter().any(|t| t.name == *tenant && t.role.is_none()),
+        guest: !of_platform && tenants.iter().any(|t| t.name == *tenant && t.role.is_none()),
         summary: summary.unwrap_or_default(),
         requests: waiting,
     })

@@ -228,6 +228,10 @@ pub enum AdminNav {
     Clusters,
     /// Machines.
     Nodes,
+    /// What is posted elsewhere when something happens on the platform.
+    Webhooks,
+    /// The way of mail.
+    Mail,
     /// Banners on everybody's pages.
     Announcements,
     /// Identity providers.

@@ -30,6 +30,10 @@ icons! {
     Chart = r#"<path d="M2.5 13.5h11M4.5 13.5v-3M8 13.5V7M11.5 13.5V3.5"/>"#,
     /// Lines: logs.
     Lines = r#"<path d="M3 3.5h10M3 6.5h7M3 9.5h10M3 12.5h5"/>"#,
+    /// An envelope: mail.
+    Envelope = r#"<rect x="2" y="3.5" width="12" height="9" rx="1.2"/><path d="m2.5 4.8 5.5 4 5.5-4"/>"#,
+    /// An arrow that leads out: webhooks.
+    Out = r#"<path d="M9.5 2.5h4v4M13.5 2.5 8 8M12 9.5V13H3V4h3.5"/>"#,
     /// Two people.
     People = r#"<circle cx="6" cy="5.2" r="2.4"/><path d="M1.8 13.2c.4-2.5 2-3.9 4.2-3.9s3.8 1.4 4.2 3.9M10.6 3.2a2.3 2.3 0 0 1 0 4.2M12 9.6c1.3.6 2 1.8 2.3 3.6"/>"#,
     /// One person.

@@ -21,47 +21,71 @@ struct Entry {
     count: Option<usize>,
 }
 
+/// A page that everybody has, or every one with a role on the platform: its picture, its name, where it is.
+pub(crate) type Way<At> = (Icon, fn(Language) -> &'static str, &'static str, At);
+
+/// A person's own.
+pub(crate) const ACCOUNT: [Way<HomeNav>; 6] = [
+    (Icon::Person, tr::common::account, paths::ACCOUNT, HomeNav::Account),
+    (Icon::Envelope, tr::mail::mail, paths::MAIL, HomeNav::Mail),
+    (Icon::Key, tr::common::tokens, paths::TOKENS, HomeNav::Tokens),
+    (Icon::Screen, tr::common::sessions, paths::SESSIONS, HomeNav::Sessions),
+    (Icon::Lock, tr::sign_in::ways, paths::CONNECTIONS, HomeNav::Connections),
+    (Icon::Ok, tr::factors::title, paths::SECOND_FACTOR, HomeNav::SecondFactor),
+];
+
+/// What the platform has.
+pub(crate) const PLATFORM: [Way<AdminNav>; 9] = [
+    (Icon::Gauge, tr::common::overview, paths::ADMIN, AdminNav::Overview),
+    (Icon::Tenant, tr::common::tenants, paths::ADMIN_TENANTS, AdminNav::Tenants),
+    (Icon::Box, tr::quotas::plans, paths::ADMIN_PLANS, AdminNav::Plans),
+    (Icon::Lines, tr::requests::requests, paths::ADMIN_REQUESTS, AdminNav::Requests),
+    (Icon::Pods, tr::capacity::capacity, paths::ADMIN_CAPACITY, AdminNav::Capacity),
+    (Icon::Network, tr::shell::clusters, paths::ADMIN_CLUSTERS, AdminNav::Clusters),
+    (Icon::Screen, tr::nodes::nodes, paths::ADMIN_NODES, AdminNav::Nodes),
+    (Icon::People, tr::common::people, paths::ADMIN_PEOPLE, AdminNav::People),
+    (Icon::Journal, tr::common::audit, paths::ADMIN_AUDIT, AdminNav::Audit),
+];
+
+/// How the platform works.
+pub(crate) const SETTINGS: [Way<AdminNav>; 4] = [
+    (Icon::Lock, tr::sign_in::nav, paths::ADMIN_SIGN_IN, AdminNav::SignIn),
+    (Icon::Envelope, tr::mail::mail, paths::ADMIN_MAIL, AdminNav::Mail),
+    (Icon::Out, tr::webhooks::webhooks, paths::ADMIN_WEBHOOKS, AdminNav::Webhooks),
+    (Icon::Info, tr::announcements::announcements, paths::ADMIN_ANNOUNCEMENTS, AdminNav::Announcements),
+];
+
+fn entry(symbol: Icon, label: &'static str, href: &str, here: bool) -> Entry {
+    Entry { symbol, label, href: href.to_owned(), here, bad: 0, count: None }
+}
+
+/// As entries, for a page that is at `at`.
+fn entries<At: PartialEq>(lang: Language, ways: &[Way<At>], at: &At) -> Vec<Entry> {
+    ways.iter().map(|(symbol, label, href, there)| entry(*symbol, label(lang), href, there == at)).collect()
+}
+
 pub(super) fn navigation(frame: &Frame, place: &Place) -> Option<AnyView> {
     let lang = frame.ui.lang;
-    let entry =
-        |symbol, label, href: &str, here| Entry { symbol, label, href: href.to_owned(), here, bad: 0, count: None };
     let (label, groups): (&'static str, Vec<(&'static str, Vec<Entry>)>) = match place {
         Place::Nowhere => return None,
         Place::Home(at) => {
-            let mine = vec![
-                entry(Icon::Person, tr::common::account(lang), paths::ACCOUNT, *at == HomeNav::Account),
-                entry(Icon::Lines, tr::mail::mail(lang), paths::MAIL, *at == HomeNav::Mail),
-                entry(Icon::Key, tr::common::tokens(lang), paths::TOKENS, *at == HomeNav::Tokens),
-                entry(Icon::Screen, tr::common::sessions(lang), paths::SESSIONS, *at == HomeNav::Sessions),
-                entry(Icon::Lock, tr::sign_in::ways(lang), paths::CONNECTIONS, *at == HomeNav::Connections),
-                entry(Icon::Ok, tr::factors::title(lang), paths::SECOND_FACTOR, *at == HomeNav::SecondFactor),
-            ];
-            let tenants = vec![entry(Icon::Tenant, tr::common::tenants(lang), paths::HOME, *at == HomeNav::Tenants)];
-            (tr::common::home(lang), vec![("", tenants), (tr::common::account(lang), mine)])
+            let tenants = entry(Icon::Tenant, tr::common::tenants(lang), paths::HOME, *at == HomeNav::Tenants);
+            let console = frame.person.as_ref().is_some_and(|person| person.platform).then(|| Entry {
+                count: frame.requests,
+                ..entry(Icon::Gauge, tr::common::admin_console(lang), paths::ADMIN, false)
+            });
+            let first = [tenants].into_iter().chain(console).collect();
+            let mine = entries(lang, &ACCOUNT, at);
+            (tr::common::home(lang), vec![("", first), (tr::common::account(lang), mine)])
         }
         Place::Admin(at) => {
-            let entries = vec![
-                entry(Icon::Gauge, tr::common::overview(lang), paths::ADMIN, *at == AdminNav::Overview),
-                entry(Icon::Tenant, tr::common::tenants(lang), paths::ADMIN_TENANTS, *at == AdminNav::Tenants),
-                entry(Icon::Box, tr::quotas::plans(lang), paths::ADMIN_PLANS, *at == AdminNav::Plans),
-                Entry {
-                    count: frame.requests,
-                    ..entry(Icon::Lines, tr::requests::requests(lang), paths::ADMIN_REQUESTS, *at == AdminNav::Requests)
-                },
-                entry(Icon::Pods, tr::capacity::capacity(lang), paths::ADMIN_CAPACITY, *at == AdminNav::Capacity),
-                entry(Icon::Network, tr::shell::clusters(lang), paths::ADMIN_CLUSTERS, *at == AdminNav::Clusters),
-                entry(Icon::Screen, tr::nodes::nodes(lang), paths::ADMIN_NODES, *at == AdminNav::Nodes),
-                entry(Icon::People, tr::common::people(lang), paths::ADMIN_PEOPLE, *at == AdminNav::People),
-                entry(Icon::Lock, tr::sign_in::nav(lang), paths::ADMIN_SIGN_IN, *at == AdminNav::SignIn),
-                entry(
-                    Icon::Info,
-                    tr::announcements::announcements(lang),
-                    paths::ADMIN_ANNOUNCEMENTS,
-                    *at == AdminNav::Announcements,
-                ),
-                entry(Icon::Journal, tr::common::audit(lang), paths::ADMIN_AUDIT, *at == AdminNav::Audit),
-            ];
-            (tr::common::platform(lang), vec![(tr::common::platform(lang), entries)])
+            let mut platform = entries(lang, &PLATFORM, at);
+            for entry in platform.iter_mut().filter(|entry| entry.href == paths::ADMIN_REQUESTS) {
+                entry.count = frame.requests;
+            }
+            let settings = entries(lang, &SETTINGS, at);
+            let groups = vec![(tr::common::platform(lang), platform), (tr::common::settings(lang), settings)];
+            (tr::common::platform(lang), groups)
         }
         Place::Tenant(tenant, at) => {
             let mut entries = vec![

@@ -13,7 +13,7 @@ use leptos::prelude::*;
 
 use crate::{
     components::{
-        Button, Column, Field, Form, Icon, Tone, ago, button, field, fill, form::summary, link_button, status, table,
+        Button, Column, Field, Form, Tone, ago, button, field, fill, form::summary, link_button, status, table,
     },
     paths,
     request::{AdminNav, Answer, Cx, Page, Place, done},
@@ -159,13 +159,7 @@ pub fn overview_view(ui: Ui, m: Model) -> impl IntoView + 'static {
         view! { <a class="card tile number" href=href><span class="muted small">{label}</span><b>{n}</b></a> }
     };
     view! {
-        <div class="head">
-            <h1>{tr::common::platform(l)}</h1>
-            <div class="do">
-                {link_button(Button::Plain, Some(Icon::Lines), tr::webhooks::webhooks(l), paths::ADMIN_WEBHOOKS)}
-                {link_button(Button::Plain, Some(Icon::Lines), tr::mail::mail(l), paths::ADMIN_MAIL)}
-            </div>
-        </div>
+        <div class="head"><h1>{tr::common::platform(l)}</h1></div>
         <div class="tiles">
             {number(tr::common::tenants(l), m.tenants, paths::ADMIN_TENANTS)}
             {number(tr::common::people(l), m.people, paths::ADMIN_PEOPLE)}

@@ -12,8 +12,9 @@ use leptos::prelude::*;
 
 use crate::{
     components::{Icon, icon},
+    layout::navigation::{ACCOUNT, PLATFORM, SETTINGS},
     paths,
-    request::{Answer, Cx, HomeNav, Page, Place},
+    request::{AdminNav, Answer, Cx, HomeNav, Page, Place},
     router::Entry,
     tr,
     ui::Ui,
@@ -40,25 +41,19 @@ pub struct Found {
 
 /// The portal's own pages that fit all of `words`.
 fn own_pages(l: Language, platform: bool, words: &[String]) -> Vec<Found> {
-    let pages = [
+    let own = [
         (Icon::Tenant, tr::common::tenants(l), paths::HOME, false),
-        (Icon::Person, tr::common::account(l), paths::ACCOUNT, false),
-        (Icon::Key, tr::common::tokens(l), paths::TOKENS, false),
-        (Icon::Screen, tr::common::sessions(l), paths::SESSIONS, false),
         (Icon::Journal, tr::common::api_docs(l), paths::API_DOCS, false),
         (Icon::Gauge, tr::common::admin_console(l), paths::ADMIN, true),
-        (Icon::People, tr::common::people(l), paths::ADMIN_PEOPLE, true),
-        (Icon::Tenant, tr::shell::all_tenants(l), paths::ADMIN_TENANTS, true),
-        (Icon::Box, tr::quotas::plans(l), paths::ADMIN_PLANS, true),
-        (Icon::Lines, tr::requests::requests(l), paths::ADMIN_REQUESTS, true),
-        (Icon::Info, tr::announcements::announcements(l), paths::ADMIN_ANNOUNCEMENTS, true),
-        (Icon::Gauge, tr::capacity::capacity(l), paths::ADMIN_CAPACITY, true),
-        (Icon::Screen, tr::nodes::nodes(l), paths::ADMIN_NODES, true),
-        (Icon::Journal, tr::common::audit(l), paths::ADMIN_AUDIT, true),
+        (Icon::Lock, tr::ci::issuers(l), paths::ADMIN_CI, true),
     ];
+    let account = ACCOUNT.iter().map(|(symbol, label, href, _)| (*symbol, label(l), *href, false));
+    let console = PLATFORM.iter().chain(&SETTINGS).skip_while(|(.., at)| *at == AdminNav::Overview);
+    let console = console.map(|(symbol, label, href, _)| (*symbol, label(l), *href, true));
     let fits = |label: &str| words.iter().all(|w| label.to_lowercase().contains(w.as_str()));
-    pages
-        .into_iter()
+    own.into_iter()
+        .chain(account)
+        .chain(console)
         .filter(|(_, label, _, admin)| (platform || !admin) && fits(label))
         .map(|(symbol, label, href, admin)| Found {
             symbol,

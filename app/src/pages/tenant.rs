@@ -200,8 +200,7 @@ async fn settings(cx: Cx, refused: Option<Form>) -> Result<Answer> {
     let place = Place::Tenant(grant.name.clone(), TenantNav::Settings);
     let hooks = could(&cx, &grant, Resource::Webhook, Action::Read).then(|| {
         let l = cx.lang();
-        let link =
-            link_button(Button::Plain, Some(Icon::Lines), tr::webhooks::webhooks(l), paths::webhooks(&grant.name));
+        let link = link_button(Button::Plain, Some(Icon::Out), tr::webhooks::webhooks(l), paths::webhooks(&grant.name));
         let body = view! { <div class="in"><p>{tr::webhooks::what(l)}</p><div class="actions">{link}</div></div> };
         card(tr::webhooks::webhooks(l), None, body.into_any())
     });

@@ -75,7 +75,7 @@ impl Whose {
     fn place(&self) -> Place {
         match &self.0 {
             Some(tenant) => Place::Tenant(tenant.clone(), TenantNav::Settings),
-            None => Place::Admin(AdminNav::Overview),
+            None => Place::Admin(AdminNav::Webhooks),
         }
     }
 
@@ -151,7 +151,7 @@ fn state(ui: Ui, hook: &Webhook) -> AnyView {
 fn hook_table(ui: Ui, whose: &Whose, hooks: Vec<Webhook>) -> AnyView {
     let l = ui.lang;
     if hooks.is_empty() {
-        return empty(Icon::Lines, tr::webhooks::none(l), tr::webhooks::none_hint(l), None).into_any();
+        return empty(Icon::Out, tr::webhooks::none(l), tr::webhooks::none_hint(l), None).into_any();
     }
     let rows: Vec<_> = hooks
         .into_iter()
@@ -297,7 +297,7 @@ fn how(ui: Ui, hook: &Webhook) -> AnyView {
 fn message_table(ui: Ui, messages: Vec<Delivery>) -> AnyView {
     let l = ui.lang;
     if messages.is_empty() {
-        return empty(Icon::Lines, tr::webhooks::no_messages(l), tr::webhooks::no_messages_hint(l), None).into_any();
+        return empty(Icon::Out, tr::webhooks::no_messages(l), tr::webhooks::no_messages_hint(l), None).into_any();
     }
     let rows: Vec<_> = messages
         .into_iter()

@@ -19,7 +19,7 @@ pub async fn page(cx: Cx, form: Form) -> Result<Answer> {
     let may = may_change(&cx, Resource::Platform, Action::Update);
     let answer = form.status();
     let title = tr::mail::mail(l);
-    let page = Page::new(title, Place::Admin(AdminNav::Overview), view(cx.ui(), mail, form, may));
+    let page = Page::new(title, Place::Admin(AdminNav::Mail), view(cx.ui(), mail, form, may));
     Ok(page.crumb(title, paths::ADMIN_MAIL).status(answer).into())
 }
 

@@ -62,7 +62,7 @@ impl Check<'_> {
             run(lose.args(["delete", "pod", "--namespace", AGENT, "--all", "--wait"]).stdout(Stdio::null()))?;
             until_called(&portal, &call)?;
             let path = format!("/api/v1/tenants/{tenant}/namespaces/dev/apps/{APP}/restart");
-            match portal.ask("POST", &path, None)? {
+            match portal.ask("POST", &path, Some(&json!({})))? {
                 (200, _) => {}
                 (status, said) => bail!("POST {path}: {status} {said}"),
             }
