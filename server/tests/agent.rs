@@ -1,16 +1,22 @@
 //! A cluster that calls in: two portals behind one address, an agent that is a process of its own and has the only kubeconfig.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+#[path = "support/front.rs"]
+mod front;
 #[path = "support/harbour.rs"]
 mod harbour;
 #[path = "support/process.rs"]
 mod process;
 
 use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{Shutdown, TcpListener, TcpStream},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -30,24 +36,61 @@ fn balancer(addresses: Vec<String>) -> String {
         for near in listener.incoming().map_while(Result::ok) {
             let to = &addresses[next.fetch_add(1, Ordering::Relaxed) % addresses.len()];
             let Ok(far) = TcpStream::connect(to) else { continue };
-            for (mut from, mut to) in [(near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near)] {
-                thread::spawn(move || {
-                    let _ = std::io::copy(&mut from, &mut to);
-                    let _ = to.shutdown(Shutdown::Write);
-                });
-            }
+            join(near, far);
         }
     });
     address
 }
 
-fn agent(folder: &Path, server: &str, token: &str, kubeconfig: &Path) -> Process {
+fn join(near: TcpStream, far: TcpStream) {
+    for (mut from, mut to) in [(near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near)] {
+        thread::spawn(move || {
+            let _ = std::io::copy(&mut from, &mut to);
+            let _ = to.shutdown(Shutdown::Write);
+        });
+    }
+}
+
+/// A proxy through which everything leads to `to`, whatever it is asked for; what it is asked.
+fn proxy(to: String) -> (String, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (tell, asked) = mpsc::channel();
+    thread::spawn(move || {
+        for mut near in listener.incoming().map_while(Result::ok) {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                if near.read_exact(&mut byte).is_err() {
+                    break;
+                }
+                head.extend(byte);
+            }
+            let _ = tell.send(String::from_utf8_lossy(&head).into_owned());
+            let Ok(far) = TcpStream::connect(&to) else { continue };
+            near.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").unwrap();
+            join(near, far);
+        }
+    });
+    (address, asked)
+}
+
+/// An agent that calls `server`, which nothing in the surroundings of the test leads elsewhere.
+fn calls(folder: &Path, server: &str, token: &str, kubeconfig: &Path) -> Command {
     let file = folder.join("agent.token");
     std::fs::write(&file, format!("{token}\n")).unwrap();
     let mut command = Command::new(BERTH);
-    command.args(["agent", "--server", &format!("http://{server}"), "--log", "error", "--token-file"]).arg(&file);
+    for name in ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"] {
+        command.env_remove(name);
+    }
+    command.args(["agent", "--server", server, "--token-file"]).arg(&file);
     command.arg("--kubeconfig").arg(kubeconfig).stdout(Stdio::null());
-    Process(command.spawn().unwrap())
+    command
+}
+
+fn agent(folder: &Path, server: &str, token: &str, kubeconfig: &Path) -> Process {
+    let mut command = calls(folder, &format!("http://{server}"), token, kubeconfig);
+    Process(command.args(["--log", "error"]).spawn().unwrap())
 }
 
 /// What a shell in a container says to `typed`, until it said `wanted`.
@@ -79,7 +122,8 @@ async fn a_cluster_that_calls_in_is_one_like_any_other() {
     let cookie = one.choose_password("root", &harbour.password);
     let folder = harbour.folder.path();
     let moon = Cluster::start(folder, "moon");
-    let front = balancer(portals.iter().map(|portal| portal.address.clone()).collect());
+    // Not each in its turn: who calls is answered by one that it has more often than not.
+    let front = balancer([one, one, one, two].map(|portal| portal.address.clone()).to_vec());
 
     let made = done(one, token, "POST", "/agent-clusters", &json!({"name": "moon", "label": "Far side"}));
     let secret = made["token"].as_str().unwrap().to_owned();
@@ -166,4 +210,66 @@ async fn a_cluster_that_calls_in_is_one_like_any_other() {
         ("cluster.agent.revoke", "done"),
     ];
     assert_eq!(said, want, "{log:#}");
+}
+
+/// What an agent's log says first of why a call failed.
+fn complains(mut command: Command) -> String {
+    let mut child = command.args(["--log", "warn"]).stderr(Stdio::piped()).spawn().unwrap();
+    let log = BufReader::new(child.stderr.take().unwrap());
+    let _process = Process(child);
+    let mut lines = log.lines().map_while(Result::ok);
+    lines.find(|line| line.contains("a call failed")).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_trusts_whom_it_is_told_to_and_goes_through_a_proxy() {
+    let Some(harbour) = harbour().await else { return };
+    let token = harbour.token.as_str();
+    let portal = Server::start(&harbour.arguments);
+    portal.choose_password("root", &harbour.password);
+    let folder = harbour.folder.path();
+    let moon = Cluster::start(folder, "moon");
+    let made = done(&portal, token, "POST", "/agent-clusters", &json!({"name": "moon"}));
+    let secret = made["token"].as_str().unwrap();
+    let (port, listener, acceptor) = front::tls_front(folder).await;
+    tokio::spawn(front::carry(listener, acceptor, portal.address.clone()));
+    let authorities = folder.join("authorities");
+    std::fs::create_dir(&authorities).unwrap();
+    std::fs::copy(folder.join("ca.pem"), authorities.join("ca.crt")).unwrap();
+    let direct = || calls(folder, &format!("https://127.0.0.1:{port}"), secret, &moon.kubeconfig);
+    let trusting = |mut command: Command, file: PathBuf| {
+        command.args(["--log", "error", "--ca-file"]).arg(file);
+        command
+    };
+
+    // Signed by itself: nobody's authority, and none of its token goes there.
+    let why = complains(direct());
+    assert!(why.contains("no TLS connection") && why.contains("UnknownIssuer"), "{why}");
+    let seen = done(&portal, token, "GET", "/clusters/moon", &Value::Null);
+    assert!(seen["agent"]["seenAt"].is_null() && seen["health"] != "live", "{seen:#}");
+    // Told to trust it, by a file or by a folder as Kubernetes mounts one.
+    let live = |cluster: &Value| cluster["health"] == "live" && cluster["agent"]["tunnels"] == 1;
+    let away = |cluster: &Value| cluster["health"] == "away" && cluster["agent"]["tunnels"] == 0;
+    for file in [folder.join("ca.pem"), authorities.clone()] {
+        let called = Process(trusting(direct(), file).spawn().unwrap());
+        until((&portal, token, "/clusters/moon"), PATIENCE, "live", live);
+        drop(called);
+        until((&portal, token, "/clusters/moon"), PATIENCE, "away", away);
+    }
+
+    // A name that only the proxy can find, and that the proxy is told; TLS is spoken with the portal all the same.
+    let (through, asked) = proxy(format!("127.0.0.1:{port}"));
+    let named = || {
+        let mut command = calls(folder, "https://portal.invalid", secret, &moon.kubeconfig);
+        command.env("HTTPS_PROXY", format!("http://user:word@{through}"));
+        command
+    };
+    let why = complains(named());
+    assert!(why.contains("UnknownIssuer"), "{why}");
+    let _called = Process(trusting(named(), authorities).spawn().unwrap());
+    until((&portal, token, "/clusters/moon"), PATIENCE, "live through the proxy", live);
+    for head in asked.try_iter() {
+        assert!(head.starts_with("CONNECT portal.invalid:443 HTTP/1.1\r\n"), "{head}");
+        assert!(head.contains("Proxy-Authorization: Basic dXNlcjp3b3Jk\r\n") && !head.contains(secret), "{head}");
+    }
 }

@@ -2,6 +2,8 @@
 //! real one of `BERTH_TEST_KUBECONFIG`.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+#[path = "support/front.rs"]
+mod front;
 #[path = "support/process.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]
 mod process;
@@ -9,19 +11,14 @@ mod process;
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream as StdStream,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, Stdio},
-    sync::Arc,
     time::{Duration, Instant},
 };
 
+use front::{carry, tls_front};
 use process::{Process, Server, admin};
 use serde_json::Value;
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::{
-    TlsAcceptor,
-    rustls::{ServerConfig, crypto::ring, pki_types::PrivatePkcs8KeyDer},
-};
 
 /// An app as people write it for kubectl.
 const APP: &str = "apiVersion: berth.dev/v1alpha1
@@ -51,34 +48,6 @@ fn kubectl_is_missing() -> bool {
         );
     }
     missing
-}
-
-/// kubectl sends tokens only over TLS, which ends in front of Berth.
-async fn tls_front(folder: &Path) -> (u16, TcpListener, TlsAcceptor) {
-    let key = rcgen::KeyPair::generate().unwrap();
-    let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-    params.subject_alt_names.push(rcgen::SanType::IpAddress([127, 0, 0, 1].into()));
-    let certificate = params.self_signed(&key).unwrap();
-    std::fs::write(folder.join("ca.pem"), certificate.pem()).unwrap();
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], PrivatePkcs8KeyDer::from(key.serialize_der()).into())
-        .unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    (listener.local_addr().unwrap().port(), listener, TlsAcceptor::from(Arc::new(config)))
-}
-
-async fn carry(listener: TcpListener, acceptor: TlsAcceptor, to: String) {
-    while let Ok((stream, _)) = listener.accept().await {
-        let (acceptor, to) = (acceptor.clone(), to.clone());
-        tokio::spawn(async move {
-            let Ok(mut near) = acceptor.accept(stream).await else { return };
-            let Ok(mut far) = TcpStream::connect(to).await else { return };
-            let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
-        });
-    }
 }
 
 struct Scene {

@@ -28,6 +28,17 @@ impl Form {
         Self { values: values.into_iter().map(|(k, v)| (k.to_owned(), v)).collect(), ..Self::default() }
     }
 
+    /// The same, with these values in fields of which nothing was sent: of the page's other forms.
+    #[must_use]
+    pub fn or<'a>(mut self, values: impl IntoIterator<Item = (&'a str, String)>) -> Self {
+        for (field, value) in values {
+            if self.values.iter().all(|(sent, _)| sent != field) {
+                self.values.push((field.to_owned(), value));
+            }
+        }
+        self
+    }
+
     /// What was sent, but no password: those are typed again.
     #[must_use]
     pub fn sent(cx: &PageCx, secret: &[&str]) -> Self {

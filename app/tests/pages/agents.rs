@@ -1,9 +1,12 @@
 //! Agents of clusters in the admin console.
 
-use berth_core::{ports::pages::Language, testing::World};
+use berth_core::{
+    ports::pages::{Language, PageRequest, Pages as _},
+    testing::World,
+};
 use berth_types::{PlatformRole, cluster::NewAgent};
 
-use crate::common::{ask, get, post};
+use crate::common::{ask, get, pages, pairs, post};
 
 const NEW: &str = "/admin/clusters/-/agent";
 
@@ -30,6 +33,7 @@ async fn one_is_registered_and_its_token_is_shown_once() {
     let token = after.split_once('<').unwrap().0;
     assert!(token.starts_with("berth_agent_"), "{token}");
     assert!(made.html.contains("kubectl apply -f -") && made.html.contains("download=\"berth-agent.yaml\""));
+    assert!(made.html.contains("Set public_url"), "the manifest would lead nowhere: {}", made.html);
     let page = get(&world, &root, "/admin/clusters/moon").await.html;
     assert!(!page.contains(token), "never again");
     for part in
@@ -46,6 +50,15 @@ async fn one_is_registered_and_its_token_is_shown_once() {
     post(&world, &root, "/admin/clusters/moon", "do=agent-revoke").await;
     let page = get(&world, &root, "/admin/clusters/moon").await.html;
     assert!(page.contains("Token revoked") && !page.contains("Revoke the token"), "{page}");
+
+    let request = PageRequest {
+        path: "/admin/clusters/moon".to_owned(),
+        form: Some(pairs("do=agent-renew")),
+        base: "https://berth.example.com".to_owned(),
+        ..PageRequest::default()
+    };
+    let page = pages(&world).respond(&root, request).await.html;
+    assert!(page.contains("https://berth.example.com") && !page.contains("Set public_url"), "{page}");
 }
 
 #[tokio::test]

@@ -108,6 +108,8 @@ async fn one_is_closed_probed_and_forgotten() {
     assert_eq!(post(&world, &root, at, "do=remove").await.status, 422);
     let slip = post(&world, &root, at, "do=forget&confirm=mooon").await;
     assert!(slip.status == 422 && slip.html.contains("Type moon"), "{}", slip.html);
+    // Another form of the page was refused: the settings stand there as they are, so that saving them changes nothing.
+    assert!(slip.html.contains("value=\"draining\" selected"), "{}", slip.html);
     assert_eq!(to(&post(&world, &root, at, "do=forget&confirm=moon").await), "/admin/clusters");
     assert_eq!(get(&world, &root, at).await.status, 404);
     assert!(get(&world, &root, "/admin/clusters/local").await.html.contains("cannot be removed here"));

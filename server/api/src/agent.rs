@@ -9,7 +9,10 @@ use axum::{
     response::IntoResponse as _,
     routing::get,
 };
-use berth_core::{Error, OpCtx, Result, services::agents::Agent};
+use berth_core::{
+    Error, OpCtx, Result,
+    services::agents::{Admitted, Agent},
+};
 use berth_tunnel::{
     MAX_MESSAGE, PATH, PROTOCOL,
     pump::{BUFFER, Beat, Frame, carry},
@@ -50,9 +53,10 @@ async fn tunnel(
         let message = format!("this portal speaks {PROTOCOL}: take the agent of its version");
         return Err(Failure(Error::new(ErrorCode::Malformed, message)));
     }
+    let admitted = api.services().admit_agent(agent)?;
     let ctx = OpCtx::anonymous(api.services().clock().clone(), meta.request_id, meta.network);
     let upgrade = upgrade.max_message_size(MAX_MESSAGE).max_frame_size(MAX_MESSAGE);
-    Ok(upgrade.on_upgrade(move |socket| serve(api, ctx, agent, socket)))
+    Ok(upgrade.on_upgrade(move |socket| serve(api, ctx, admitted, socket)))
 }
 
 fn frame(message: Message) -> Frame {
@@ -71,13 +75,13 @@ fn message(frame: Frame) -> Message {
     }
 }
 
-async fn serve(api: Api, ctx: OpCtx, agent: Agent, socket: WebSocket) {
+async fn serve(api: Api, ctx: OpCtx, admitted: Admitted, socket: WebSocket) {
     let (outgoing, incoming) = socket.split();
     let incoming = incoming.map(|message| message.map(frame));
     let outgoing = outgoing.with(|frame| std::future::ready(Ok::<_, axum::Error>(message(frame))));
     let (near, far) = tokio::io::duplex(BUFFER);
     let carried = carry(incoming, outgoing, far, Beat::default());
-    let served = api.services().serve_agent(&ctx, &agent, Box::new(near));
+    let served = api.services().serve_agent(&ctx, admitted, Box::new(near));
     // When one ends, the other does: they hold the two ends of the same pipe.
     let both = async { tokio::join!(carried, served) };
     let stop = api.options().stop.clone();

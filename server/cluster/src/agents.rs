@@ -10,7 +10,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -19,7 +19,7 @@ use berth_core::{
     Error, Result,
     env::Clock,
     ports::{
-        agents::{Call, Told},
+        agents::{Call, Met, Told},
         clusters::Looked,
         relay::Duplex,
     },
@@ -40,12 +40,12 @@ use jiff::Timestamp;
 use kube::{Client, client::Body};
 use parking_lot::RwLock;
 use tokio::{
-    io::{ReadHalf, WriteHalf},
+    io::{AsyncRead, AsyncWrite, ReadBuf, ReadHalf, WriteHalf},
     sync::{Notify, watch},
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::{connection::Connection, lease::Replica, set};
+use crate::{connection::Connection, error::causes, lease::Replica, set};
 
 /// How long a request waits for an agent that is not there: who was just cut off calls again at once.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -120,18 +120,19 @@ impl Slot {
 /// The clusters to which agents lead.
 #[derive(Default)]
 pub(crate) struct Hub {
-    slots: RwLock<BTreeMap<ClusterId, Arc<Slot>>>,
+    /// By handle and generation: who has the handle of one that was removed is reached through no tunnel of that.
+    slots: RwLock<BTreeMap<(ClusterId, i64), Arc<Slot>>>,
 }
 
 impl Hub {
-    /// That of a cluster, which may be new.
-    pub(crate) fn slot(&self, id: &ClusterId) -> Arc<Slot> {
-        self.slots.write().entry(id.clone()).or_default().clone()
+    /// That of a cluster, which may be new: an agent may call before it is known here that there is such a cluster.
+    pub(crate) fn slot(&self, id: &ClusterId, generation: i64) -> Arc<Slot> {
+        self.slots.write().entry((id.clone(), generation)).or_default().clone()
     }
 
     /// The same, knowing when an agent was there last.
-    pub(crate) fn expect(&self, id: &ClusterId, seen: Option<Timestamp>) -> Arc<Slot> {
-        let slot = self.slot(id);
+    pub(crate) fn expect(&self, id: &ClusterId, generation: i64, seen: Option<Timestamp>) -> Arc<Slot> {
+        let slot = self.slot(id, generation);
         let mut known = slot.seen.write();
         *known = (*known).max(seen);
         drop(known);
@@ -139,13 +140,54 @@ impl Hub {
     }
 
     /// Its cluster is gone.
-    pub(crate) fn remove(&self, id: &ClusterId) {
-        self.slots.write().remove(id);
+    pub(crate) fn remove(&self, id: &ClusterId, generation: i64) {
+        self.slots.write().remove(&(id.clone(), generation));
     }
 }
 
-/// A stream to an API server, as the HTTP client wants it.
-pub(crate) struct Stream(TokioIo<Lane>);
+/// A stream to an API server that tells when nobody is at its other end: all that an agent can do is to close it.
+struct Answered {
+    lane: Lane,
+    heard: bool,
+}
+
+impl Answered {
+    fn nobody() -> std::io::Error {
+        let why = "its agent got no answer from its API server: the agent's log says why";
+        std::io::Error::new(std::io::ErrorKind::ConnectionRefused, why)
+    }
+}
+
+impl AsyncRead for Answered {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        let (before, room) = (buf.filled().len(), buf.remaining());
+        let read = ready!(Pin::new(&mut self.lane).poll_read(cx, buf));
+        if buf.filled().len() > before {
+            self.heard = true;
+        } else if room > 0 && !self.heard {
+            return Poll::Ready(Err(Self::nobody()));
+        }
+        Poll::Ready(read)
+    }
+}
+
+impl AsyncWrite for Answered {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.lane).poll_write(cx, bytes));
+        Poll::Ready(written.map_err(|e| if self.heard { e } else { Self::nobody() }))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.lane).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.lane).poll_shutdown(cx)
+    }
+}
+
+/// The same, as the HTTP client wants it.
+pub(crate) struct Stream(TokioIo<Answered>);
 
 impl Read for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<std::io::Result<()>> {
@@ -190,7 +232,10 @@ impl tower::Service<Uri> for Connector {
         let opener = self.0.clone();
         Box::pin(async move {
             let late = |_| std::io::Error::new(std::io::ErrorKind::TimedOut, "the tunnel takes no more streams");
-            tokio::time::timeout(OPENS, opener.open()).await.map_err(late)?.map(|lane| Stream(TokioIo::new(lane)))
+            tokio::time::timeout(OPENS, opener.open())
+                .await
+                .map_err(late)?
+                .map(|lane| Stream(TokioIo::new(Answered { lane, heard: false })))
         })
     }
 }
@@ -199,6 +244,7 @@ impl tower::Service<Uri> for Connector {
 pub(crate) struct Called {
     version: String,
     server: String,
+    held: Vec<String>,
     connection: Connection,
     opener: Opener,
     hears: ReadHalf<Lane>,
@@ -227,7 +273,7 @@ impl Called {
         let (mut hears, mut says) = tokio::io::split(first);
         let hello =
             words::hear(&mut hears).await.map_err(|e| malformed("it does not speak as agents do").caused_by(e))?;
-        let Some(FromAgent::Hello { version, access }) = hello else {
+        let Some(FromAgent::Hello { version, access, held }) = hello else {
             return Err(malformed("it did not say who it is"));
         };
         let way = async {
@@ -236,16 +282,22 @@ impl Called {
         };
         match way.await {
             Ok((server, connection)) => {
-                Ok(Self { version, server, connection, opener, hears, says, work, hub, replica, clock })
+                Ok(Self { version, server, held, connection, opener, hears, says, work, hub, replica, clock })
             }
             Err(e) => {
                 let why = e.fields().first().map_or_else(|| e.message().to_owned(), |field| field.message.clone());
-                let _ = words::say(&mut says, &FromPortal::Refused { reason: format!("its kubeconfig: {why}") }).await;
-                // It closes when it has heard.
-                let _ = words::hear::<FromAgent>(&mut hears).await;
-                Err(e)
+                let why = format!("its kubeconfig: {why}");
+                last_word(&mut says, &mut hears, &FromPortal::Refused { reason: why.clone() }).await;
+                Err(Error::new(e.code(), why).caused_by(e))
             }
         }
+    }
+}
+
+/// Says something to who is not taken, who closes the tunnel when it has heard.
+async fn last_word(says: &mut WriteHalf<Lane>, hears: &mut ReadHalf<Lane>, word: &FromPortal) {
+    if words::say(says, word).await.is_ok() {
+        let _ = words::hear::<FromAgent>(hears).await;
     }
 }
 
@@ -273,8 +325,16 @@ impl Call for Called {
         &self.server
     }
 
+    fn held(&self) -> &[String] {
+        &self.held
+    }
+
     async fn identity(&self) -> Result<String> {
-        set::identity(&self.connection).await
+        set::identity(&self.connection).await.map_err(|e| {
+            // Whoever set it up is told what it failed at: it is their cluster.
+            let why = std::error::Error::source(&e).map_or_else(|| e.message().to_owned(), causes);
+            Error::new(e.code(), format!("its API server cannot be asked: {why}")).caused_by(e)
+        })
     }
 
     async fn look(&self) -> Looked {
@@ -282,16 +342,18 @@ impl Call for Called {
     }
 
     async fn refuse(mut self: Box<Self>, why: &str) {
-        if words::say(&mut self.says, &FromPortal::Refused { reason: why.to_owned() }).await.is_ok() {
-            // It closes when it has heard.
-            let _ = words::hear::<FromAgent>(&mut self.hears).await;
-        }
+        last_word(&mut self.says, &mut self.hears, &FromPortal::Refused { reason: why.to_owned() }).await;
     }
 
-    async fn serve(self: Box<Self>, id: &ClusterId, identity: &str, mut told: watch::Receiver<Told>) {
+    async fn spare(mut self: Box<Self>, Told { replica, replicas }: Told) {
+        last_word(&mut self.says, &mut self.hears, &FromPortal::Welcome { replica, replicas }).await;
+    }
+
+    async fn serve(self: Box<Self>, met: &Met, mut told: watch::Receiver<Told>) {
         static NEXT: AtomicU64 = AtomicU64::new(0);
+        let Met { id, generation, identity } = met;
         let Self { connection, opener, mut hears, mut says, mut work, hub, clock, .. } = *self;
-        let placed = Placed { slot: hub.slot(id), number: NEXT.fetch_add(1, Ordering::Relaxed), clock };
+        let placed = Placed { slot: hub.slot(id, *generation), number: NEXT.fetch_add(1, Ordering::Relaxed), clock };
         placed.slot.put(placed.number, connection);
         let listens = async {
             while let Ok(Some(FromAgent::Access { access })) = words::hear(&mut hears).await {
@@ -328,5 +390,53 @@ async fn renewed(access: &Access, opener: &Opener, identity: &str) -> Result<Con
         Ok(way)
     } else {
         Err(Error::new(ErrorCode::Conflict, "they lead to another cluster"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http::Response;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tower::Service as _;
+
+    use super::*;
+
+    fn way() -> Connection {
+        let service = tower::service_fn(|_: Request<Body>| async { Ok::<_, Infallible>(Response::new(Body::empty())) });
+        Connection::single(Client::new(service, "default"))
+    }
+
+    #[tokio::test]
+    async fn who_has_a_handle_later_is_reached_through_no_tunnel_of_before() {
+        let (hub, moon) = (Hub::default(), "moon".parse::<ClusterId>().expect("a handle"));
+        hub.slot(&moon, 1).put(7, way());
+        assert!(hub.expect(&moon, 2, None).newest().is_none());
+        // An agent that called before it was known here that there is such a cluster is there.
+        hub.slot(&moon, 3).put(8, way());
+        hub.remove(&moon, 2);
+        assert!(hub.expect(&moon, 3, None).newest().is_some());
+    }
+
+    #[tokio::test]
+    async fn an_api_server_that_the_agent_does_not_reach_is_told_from_one_that_closes() {
+        let (near, far) = tokio::io::duplex(1024);
+        let (opener, _, work) = mux::start(near, Side::Called);
+        let (_opener, mut lanes, other) = mux::start(far, Side::Caller);
+        let _work = (AbortOnDropHandle::new(tokio::spawn(work)), AbortOnDropHandle::new(tokio::spawn(other)));
+        for says in [&b""[..], b"x"] {
+            let mut stream = Connector(opener.clone()).call(Uri::from_static("https://api")).await.expect("a stream").0;
+            stream.inner_mut().write_all(b"hello").await.expect("it is sent");
+            let mut lane = lanes.recv().await.expect("the other side's");
+            lane.read_exact(&mut [0; 5]).await.expect("a hello");
+            lane.write_all(says).await.expect("an answer");
+            drop(lane);
+            let read = stream.inner_mut().read_to_end(&mut Vec::new()).await;
+            match read {
+                Ok(heard) => assert_eq!((heard, says.len()), (1, 1)),
+                Err(e) => assert!(says.is_empty() && e.to_string().contains("the agent's log says why"), "{e}"),
+            }
+        }
     }
 }

@@ -109,6 +109,9 @@ impl ClusterSet {
     async fn end(&self, id: &ClusterId) {
         let Some(member) = self.members.write().remove(id) else { return };
         member.stop.cancel();
+        if let Some(generation) = member.generation {
+            self.hub.remove(id, generation);
+        }
         if tokio::time::timeout(END, member.tasks.wait()).await.is_err() {
             tracing::warn!(cluster = %id, "what ran for a cluster did not end in time");
         }
@@ -152,13 +155,12 @@ impl Registrar for ClusterSet {
 
     async fn disconnect(&self, id: &ClusterId) {
         self.end(id).await;
-        self.hub.remove(id);
         tracing::info!(cluster = %id, "a cluster that was removed is let go of");
     }
 
     async fn expect(&self, id: &ClusterId, generation: i64, seen: Option<jiff::Timestamp>) {
         self.end(id).await;
-        let connection = self.hub.expect(id, seen).connection();
+        let connection = self.hub.expect(id, generation, seen).connection();
         self.start(id, connection, Some(generation), false);
         tracing::info!(cluster = %id, "a cluster whose agent calls is expected");
     }

@@ -18,6 +18,9 @@ pub const KUBECONFIG: &str = "kubeconfig";
 /// Contexts that Berth uses for an identity each, where there are such.
 pub const CONTEXTS: [&str; 4] = ["berth-reader", "berth-releases", "berth-controller", "berth-writer"];
 
+/// Longest address of a server: pages show it.
+const MAX_SERVER: usize = 500;
+
 /// Where a kubeconfig leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
@@ -264,7 +267,8 @@ fn address(server: &str) -> Result<(), &'static str> {
         return Err("its server must be reached over https://: credentials would be readable on the way");
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    if authority.is_empty() || authority.contains('@') || server.chars().any(|c| c.is_whitespace() || c.is_control()) {
+    let odd = |c: char| c.is_whitespace() || c.is_control();
+    if authority.is_empty() || authority.contains('@') || server.len() > MAX_SERVER || server.chars().any(odd) {
         return Err("its server is no address such as https://10.0.0.1:6443");
     }
     let host = match authority.strip_prefix('[') {
@@ -343,6 +347,7 @@ mod tests {
             ("server: https://169.254.169.254", "token: t", 6, "kubeconfig_server", "credentials"),
             ("server: https://[fe80::1]:1", "token: t", 6, "kubeconfig_server", "credentials"),
             ("server: https://me@a", "token: t", 6, "kubeconfig_server", "no address"),
+            (&format!("server: https://{}", "a".repeat(MAX_SERVER)), "token: t", 6, "kubeconfig_server", "no address"),
         ] {
             let got = refused(&file(cluster, user));
             assert_eq!(got.len(), 1, "{got:?}");

@@ -16,6 +16,11 @@ const HELPERS: &str = include_str!("../../../deploy/chart/templates/_helpers.tpl
 pub const NAME: &str = "berth-agent";
 /// Where its Secret is mounted.
 const FOLDER: &str = "/etc/berth/agent";
+/// A ConfigMap that who needs it makes: the authority of the portal's certificate, where it is one that the world does not know. It is
+/// no part of the manifest, which is applied again with each new token and would empty it.
+const AUTHORITIES: &str = "berth-agent-ca";
+/// Where that is mounted, empty where there is none.
+const AUTHORITIES_FOLDER: &str = "/etc/berth/authorities";
 const LABELS: &str = "{app.kubernetes.io/name: berth-agent, app.kubernetes.io/managed-by: berth}";
 
 /// What an agent needs to know.
@@ -117,8 +122,7 @@ fn secret(token: &SecretString) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
         "metadata": { "name": NAME, "namespace": NAME, "labels": labels() },
-        // The authority of the portal's certificate belongs there, where it is one that the world does not know.
-        "stringData": { "token": token.expose_secret(), "ca.crt": "" },
+        "stringData": { "token": token.expose_secret() },
     })
 }
 
@@ -131,7 +135,7 @@ fn deployment(wanted: &Wanted<'_>) -> Value {
         "image": wanted.image,
         "args": [
             "agent", "--server", wanted.server, "--token-file", format!("{FOLDER}/token"),
-            "--ca-file", format!("{FOLDER}/ca.crt"), "--identities", NAME, "--listen", "0.0.0.0:8081",
+            "--ca-file", AUTHORITIES_FOLDER, "--identities", NAME, "--listen", "0.0.0.0:8081",
         ],
         "ports": [{ "name": "http", "containerPort": 8081 }],
         "livenessProbe": probe("/healthz"),
@@ -140,7 +144,10 @@ fn deployment(wanted: &Wanted<'_>) -> Value {
         "securityContext": {
             "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": { "drop": ["ALL"] },
         },
-        "volumeMounts": [{ "name": "agent", "mountPath": FOLDER, "readOnly": true }],
+        "volumeMounts": [
+            { "name": "agent", "mountPath": FOLDER, "readOnly": true },
+            { "name": "authorities", "mountPath": AUTHORITIES_FOLDER, "readOnly": true },
+        ],
     });
     json!({
         "apiVersion": "apps/v1", "kind": "Deployment",
@@ -160,7 +167,10 @@ fn deployment(wanted: &Wanted<'_>) -> Value {
                         "seccompProfile": { "type": "RuntimeDefault" },
                     },
                     "containers": [container],
-                    "volumes": [{ "name": "agent", "secret": { "secretName": NAME } }],
+                    "volumes": [
+                        { "name": "agent", "secret": { "secretName": NAME } },
+                        { "name": "authorities", "configMap": { "name": AUTHORITIES, "optional": true } },
+                    ],
                 },
             },
         },
@@ -234,10 +244,14 @@ mod tests {
             find(&all, "Namespace", NAME)["metadata"]["labels"]["pod-security.kubernetes.io/enforce"],
             "restricted"
         );
-        assert_eq!(find(&all, "Secret", NAME)["stringData"]["token"], "berth_agent_x");
+        // And nothing else: what somebody puts beside it stays when a manifest with a new token is applied.
+        assert_eq!(find(&all, "Secret", NAME)["stringData"], json!({ "token": "berth_agent_x" }));
+        assert!(all.iter().all(|one| one["metadata"]["name"] != AUTHORITIES));
         let pod = &find(&all, "Deployment", NAME)["spec"]["template"]["spec"];
         assert_eq!(pod["serviceAccountName"], NAME);
         assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+        let authorities = json!({ "name": "authorities", "configMap": { "name": "berth-agent-ca", "optional": true } });
+        assert!(pod["volumes"].as_array().unwrap().contains(&authorities));
         let container = &pod["containers"][0];
         assert_eq!(container["args"][2], "https://berth.example");
         assert!(!container.to_string().contains("berth_agent_x"), "the token stands in the Secret alone");

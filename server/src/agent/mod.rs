@@ -128,9 +128,9 @@ impl Agent {
                 }
                 None => {}
             }
-            match tokio::time::timeout(ANSWER, self.call()).await {
+            match tokio::time::timeout(ANSWER, self.call(held.keys().cloned().collect())).await {
                 Ok(Ok(tunnel)) if held.contains_key(&tunnel.replica) => {
-                    replicas = tunnel.replicas;
+                    // How many there are, its own tunnel says, and again only when that changes: what it said last counts.
                     luck = Luck { failed: 0, surplus: luck.surplus.saturating_add(1) };
                 }
                 Ok(Ok(tunnel)) => {
@@ -156,8 +156,8 @@ impl Agent {
         }
     }
 
-    /// Calls once: a tunnel that was taken.
-    async fn call(&self) -> Result<Tunnel, Why> {
+    /// Calls once: a tunnel that was taken, or one to a replica of `held`, which took none besides.
+    async fn call(&self, held: Vec<String>) -> Result<Tunnel, Why> {
         let (incoming, outgoing) = self.target.dial().await?;
         let (near, far) = tokio::io::duplex(BUFFER);
         let (opener, lanes, streams) = start(near, Side::Caller);
@@ -171,7 +171,8 @@ impl Agent {
         let (hears, mut says) = tokio::io::split(opener.open().await.map_err(broken)?);
         let told = self.ways.borrow().clone();
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        words::say(&mut says, &FromAgent::Hello { version, access: told.access.clone() }).await.map_err(broken)?;
+        let hello = FromAgent::Hello { version, access: told.access.clone(), held };
+        words::say(&mut says, &hello).await.map_err(broken)?;
         // The portal looks at the cluster before it says a word.
         let mut tunnel =
             Tunnel { replica: String::new(), replicas: 0, hears, says, lanes, work, told, _opener: opener };

@@ -14,13 +14,14 @@ use crate::{
 /// Flags of `berth agent`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The portal: https://berth.example.com. Plain http on loopback alone.
+    /// The portal: https://berth.example.com; through a proxy where HTTPS_PROXY and NO_PROXY say so. Plain http on loopback alone.
     #[arg(long, env = "BERTH_SERVER")]
     server: String,
     /// A file with the agent's token; read anew for each call.
     #[arg(long, env = "BERTH_TOKEN_FILE")]
     token_file: PathBuf,
-    /// Authorities (PEM) that may have signed the portal's certificate, instead of those that the system trusts; an empty file is none.
+    /// Authorities (PEM) that may have signed the portal's certificate, instead of those that the system trusts: a file, or a folder of
+    /// files. An empty one is none.
     #[arg(long, env = "BERTH_CA_FILE")]
     ca_file: Option<PathBuf>,
     /// The kubeconfig of the cluster, with its credentials in it. Without it, in a pod, the pod's own account.
@@ -41,6 +42,7 @@ pub struct Args {
 pub async fn run(args: Args) -> anyhow::Result<()> {
     logging::start(LogFormat::Text, &args.log);
     let target = Target::new(&args.server, args.token_file, args.ca_file)?;
+    let through = target.through();
     let ways = Ways::open(args.kubeconfig, args.identities)?;
     let agent = Arc::new(Agent::new(target, ways));
     let stop = CancellationToken::new();
@@ -49,7 +51,8 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             tokio::net::TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
         tokio::spawn(listen::serve(listener, agent.health(), stop.clone()));
     }
-    println!("berth agent {} calls {}", env!("CARGO_PKG_VERSION"), args.server);
+    let through = through.map_or_else(String::new, |proxy| format!(" through the proxy {proxy}"));
+    println!("berth agent {} calls {}{through}", env!("CARGO_PKG_VERSION"), args.server);
     tokio::select! {
         () = serve::stop_signal() => {}
         ended = agent.run() => ended?,

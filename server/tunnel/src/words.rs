@@ -29,6 +29,9 @@ pub enum FromAgent {
         version: String,
         /// The way to its cluster.
         access: Access,
+        /// Replicas to which it has a tunnel: one of these says how things are, and takes no second.
+        #[serde(default)]
+        held: Vec<String>,
     },
     /// The way to its cluster has changed: tokens are renewed.
     Access {
@@ -41,7 +44,7 @@ pub enum FromAgent {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase")]
 pub enum FromPortal {
-    /// It is taken; again whenever something of it changes.
+    /// It is taken, or it is there already; again whenever something of it changes.
     #[serde(rename_all = "camelCase")]
     Welcome {
         /// Which replica answered.
@@ -134,7 +137,8 @@ mod tests {
     #[test]
     fn a_newer_one_may_say_more() {
         let text = r#"{"type":"hello","version":"9","cpu":4,"access":{"kubeconfig":"k","proxy":true}}"#;
-        let FromAgent::Hello { version, access } = serde_json::from_str(text).unwrap() else { panic!("a hello") };
+        let FromAgent::Hello { version, access, held } = serde_json::from_str(text).unwrap() else { panic!("a hello") };
         assert_eq!((version.as_str(), access.kubeconfig.as_str(), access.identities), ("9", "k", None));
+        assert!(held.is_empty(), "an older one says less");
     }
 }

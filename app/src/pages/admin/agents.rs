@@ -64,8 +64,12 @@ pub fn shown(cx: &Cx, made: &MadeAgent) -> Result<Answer> {
     let name = made.cluster.called().to_owned();
     let title = tr::agents::made(l, &name);
     let here = paths::admin_cluster(&made.cluster.name);
+    let base = &cx.request.base;
+    let nowhere = (!base.starts_with("https://"))
+        .then(|| note(Tone::Bad, view! { <p>{tr::agents::not_https(l, base)}</p> }.into_any()));
     let view = view! {
         <div class="head"><h1>{title.clone()}</h1><p>{tr::agents::made_what(l)}</p></div>
+        {nowhere}
         {note(Tone::Warn, view! { <p>{tr::shell::shown_once(l)}</p> }.into_any())}
         {card(tr::agents::token(l), None, view! { <div class="in">{secret(ui, made.token.expose_secret().to_owned())}</div> }.into_any())}
         {card(tr::agents::manifest(l), None, view! {

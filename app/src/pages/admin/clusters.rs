@@ -331,13 +331,11 @@ async fn load(cx: &Cx) -> Result<One> {
 pub async fn one(cx: Cx, refused: Option<Form>) -> Result<Answer> {
     let m = load(&cx).await?;
     let (ui, l) = (cx.ui(), cx.lang());
-    let form = refused.unwrap_or_else(|| {
-        Form::with([
-            ("label", m.cluster.label.clone()),
-            ("labels", labels_of(&m.cluster.labels).join("\n")),
-            ("state", m.cluster.state.to_string()),
-        ])
-    });
+    let form = refused.unwrap_or_default().or([
+        ("label", m.cluster.label.clone()),
+        ("labels", labels_of(&m.cluster.labels).join("\n")),
+        ("state", m.cluster.state.to_string()),
+    ]);
     let title = m.cluster.called().to_owned();
     let forms = m.may.then(|| {
         view! { {settings(ui, &m.cluster, &form)} {access(ui, &m.cluster, &form)} {ending(ui, &m, &form)} }

@@ -303,4 +303,33 @@ mod tests {
         assert_eq!((health.freshness().idle_since, told.load(Ordering::Relaxed)), (None, before + 2));
         assert!(told.load(Ordering::Relaxed) >= 3);
     }
+
+    #[test]
+    fn who_asks_after_the_cluster_says_why_it_is_away() {
+        let clock = ManualClock::new("2026-01-01T00:00:00Z".parse().expect("a time"));
+        let health = Health::new(clock.clone(), Box::new(|| {}));
+        let pods = health.watch("pods", true);
+        pods.synced();
+        let went = clock.now();
+        let asked = |why: Option<&str>| {
+            health.state.lock().probe = why.map(Into::into);
+            health.update(|_| {});
+        };
+        let is_stale = |why: &str| {
+            let stale = CacheState::Stale { since: went, reason: why.into() };
+            assert_eq!(health.freshness().state, stale);
+        };
+        pods.failed("connection reset");
+        is_stale("connection reset");
+        clock.advance(Duration::from_secs(1));
+        asked(Some("its agent does not call"));
+        is_stale("its agent does not call");
+        pods.failed("connection reset once more");
+        is_stale("its agent does not call");
+        // It answers again, the watch is not open yet.
+        asked(None);
+        is_stale("its agent does not call");
+        pods.connected();
+        assert_eq!(health.freshness().state, CacheState::Live);
+    }
 }

@@ -132,6 +132,17 @@ pub struct Told {
     pub replicas: usize,
 }
 
+/// As which cluster a call is taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Met {
+    /// Its handle.
+    pub id: ClusterId,
+    /// That of the row: another that has the handle later is another cluster.
+    pub generation: i64,
+    /// Which cluster it is.
+    pub identity: String,
+}
+
 /// An agent that called and said who it is, not yet taken. Dropping it closes the tunnel.
 #[async_trait]
 pub trait Call: Send + Sync {
@@ -139,6 +150,8 @@ pub trait Call: Send + Sync {
     fn version(&self) -> &str;
     /// How it calls its API server.
     fn server(&self) -> &str;
+    /// Replicas to which it has a tunnel, as it says.
+    fn held(&self) -> &[String];
     /// Which cluster is behind it.
     ///
     /// # Errors
@@ -148,6 +161,8 @@ pub trait Call: Send + Sync {
     async fn look(&self) -> Looked;
     /// Sends it away.
     async fn refuse(self: Box<Self>, why: &str);
-    /// Takes it: from now on the cluster `id`, which is `identity`, is reached through it, until it ends.
-    async fn serve(self: Box<Self>, id: &ClusterId, identity: &str, told: tokio::sync::watch::Receiver<Told>);
+    /// Tells it how things are and takes it not: it has a tunnel here.
+    async fn spare(self: Box<Self>, told: Told);
+    /// Takes it: from now on the cluster is reached through it, until it ends.
+    async fn serve(self: Box<Self>, met: &Met, told: tokio::sync::watch::Receiver<Told>);
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use berth_types::{
-    ClusterId, ErrorCode, PlatformRole,
+    Action, ClusterId, ErrorCode, PlatformRole, Resource,
     cluster::{ClusterHealth, NewAgent},
 };
 use secrecy::ExposeSecret as _;
@@ -12,6 +12,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
 use crate::{
     Error, OpCtx,
+    env::Clock as _,
+    ports::agents::AgentRows as _,
     services::agents::{AGENT_PREFIX, Agent},
     testing::World,
 };
@@ -52,7 +54,8 @@ async fn call(world: &World, token: &str, server: &str) -> (String, DuplexStream
     let (mut near, far) = tokio::io::duplex(1024);
     let (services, agent) = (world.services.clone(), agent(world, token).await);
     let ctx = OpCtx::anonymous(world.clock.clone(), "call", "203.0.113.7");
-    let served = tokio::spawn(async move { services.serve_agent(&ctx, &agent, Box::new(far)).await });
+    let admitted = services.admit_agent(agent).unwrap();
+    let served = tokio::spawn(async move { services.serve_agent(&ctx, admitted, Box::new(far)).await });
     near.write_all(format!("{server}\n").as_bytes()).await.unwrap();
     let mut said = String::new();
     loop {
@@ -81,7 +84,7 @@ async fn an_agent_is_taken_and_its_cluster_is_there() {
     assert!(!format!("{:?}", world.store.audit()).contains(&secret), "the token is in no log");
 
     let (said, near, served) = call(&world, &secret, MOON).await;
-    assert_eq!(said, "welcome");
+    assert_eq!(said, "welcome 1");
     let moon = world.services.get_cluster(&root, &id("moon")).await.unwrap();
     let known = moon.agent.unwrap();
     assert_eq!((moon.health, moon.server.as_deref()), (ClusterHealth::Live, Some(MOON)));
@@ -97,7 +100,7 @@ async fn an_agent_is_taken_and_its_cluster_is_there() {
     for (minutes, entries) in [(1, 1), (11, 2)] {
         world.clock.advance(Duration::from_mins(minutes));
         let (said, near, served) = call(&world, &secret, MOON).await;
-        assert_eq!(said, "welcome");
+        assert_eq!(said, "welcome 1");
         assert_eq!(audited(&world, "cluster.connect").len(), entries, "{minutes}");
         drop(near);
         served.await.unwrap().unwrap();
@@ -150,7 +153,7 @@ async fn a_token_that_is_over_lets_go_of_its_agent() {
     assert_eq!(world.services.get_cluster(&root, &id("moon")).await.unwrap().health, ClusterHealth::Away);
 
     let (said, _near, served) = call(&world, second.expose_secret(), MOON).await;
-    assert_eq!(said, "welcome");
+    assert_eq!(said, "welcome 1");
     world.services.revoke_agent(&root, &id("moon")).await.unwrap();
     while !served.is_finished() {
         world.clock.advance(Duration::from_secs(5));
@@ -188,4 +191,48 @@ async fn what_is_wrong_is_said_and_who_may() {
         assert_eq!(world.services.renew_agent(who, &id("moon")).await.err().unwrap().code(), code);
         assert_eq!(world.services.revoke_agent(who, &id("moon")).await.unwrap_err().code(), code);
     }
+}
+
+#[tokio::test]
+async fn it_is_told_of_all_replicas_at_once_and_one_that_has_a_tunnel_takes_no_other() {
+    let (world, root) = world().await;
+    let secret = token(&world, &root, "moon").await;
+    let grant = world.services.authz().platform(&root, Resource::Cluster, Action::Read).unwrap();
+    world.store.note_replica(&grant, "other", world.clock.now(), &[]).await.unwrap();
+    world.services.beat_replica().await.unwrap();
+    // With the first word: an agent that hears of one rests when it has one, and is told again only when that changes.
+    let (said, near, _served) = call(&world, &secret, MOON).await;
+    assert_eq!(said, "welcome 2");
+    let (said, _near, served) = call(&world, &secret, &format!("{MOON} other fake")).await;
+    assert_eq!(said, "spare 2");
+    served.await.unwrap().unwrap();
+    let moon = world.services.get_cluster(&root, &id("moon")).await.unwrap();
+    assert_eq!((moon.health, moon.agent.unwrap().tunnels), (ClusterHealth::Live, 1), "the first goes on");
+    drop(near);
+}
+
+#[tokio::test]
+async fn calls_have_places_before_anything_is_heard_of_them() {
+    let (world, root) = world().await;
+    let (moon, sun) = (token(&world, &root, "moon").await, token(&world, &root, "sun").await);
+    let (moon, sun) = (agent(&world, &moon).await, agent(&world, &sun).await);
+    let mut held: Vec<_> = (0..8).map(|_| world.services.admit_agent(moon.clone()).unwrap()).collect();
+    let refused = world.services.admit_agent(moon.clone()).err().unwrap();
+    assert_eq!((refused.code(), refused.wait().is_some()), (ErrorCode::RateLimited, true));
+    assert!(world.services.admit_agent(sun).is_ok(), "another cluster has places of its own");
+    world.services.beat_replica().await.unwrap();
+    let known = world.services.get_cluster(&root, &id("moon")).await.unwrap().agent.unwrap();
+    assert_eq!(known.tunnels, 0, "none of them is a tunnel yet");
+    held.pop();
+    assert!(world.services.admit_agent(moon).is_ok());
+}
+
+#[tokio::test]
+async fn why_one_cannot_be_heard_stands_on_its_page() {
+    let (world, root) = world().await;
+    let secret = token(&world, &root, "moon").await;
+    let (_, _near, served) = call(&world, &secret, "http://moon.inside").await;
+    assert_eq!(served.await.unwrap().unwrap_err().code(), ErrorCode::Invalid);
+    let known = world.services.get_cluster(&root, &id("moon")).await.unwrap().agent.unwrap();
+    assert!(known.refused.is_some_and(|why| why.contains("https://")));
 }

@@ -3,7 +3,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -19,7 +22,7 @@ use tokio::sync::watch;
 
 use super::{
     Done, Services,
-    clusters::{probe, wanted},
+    clusters::{Kept, probe, wanted},
     identity::{digest, new_secret},
     people::name,
 };
@@ -29,7 +32,7 @@ use crate::{
     ctx::OpCtx,
     error::{Error, Result},
     ports::{
-        agents::{AgentRow, AgentToken, Call, Caller, Told, Tunnel, met_already, unmet},
+        agents::{AgentRow, AgentToken, Call, Caller, Met, Told, Tunnel, met_already, unmet},
         clusters::{ClusterRow, Registered, registered_already},
         relay::Duplex,
         store::Digest,
@@ -44,16 +47,21 @@ pub const BEAT: Duration = Duration::from_secs(4);
 const LIVES: SignedDuration = SignedDuration::from_secs(15);
 /// How long who calls may take to say who it is, and its cluster to answer.
 const HEAR: Duration = Duration::from_secs(15);
+/// How long who has too many tunnels shall wait.
+const TOO_MANY: Duration = Duration::from_secs(20);
 /// How often is asked whether an agent may go on.
 const RECHECK: Duration = Duration::from_secs(4);
 /// Longest that is waited for who is sent away to hear it.
 const FAREWELL: Duration = Duration::from_secs(3);
 /// An agent that was away for so long is written down when it is back.
 const LONG: SignedDuration = SignedDuration::from_mins(10);
-/// Tunnels of one cluster at a replica: each agent needs one, and a second while it renews it.
+/// Tunnels of one cluster at a replica, those that are not taken yet with them: each agent needs one, and another where the first died
+/// without a word.
 const MOST: usize = 8;
 /// Most characters of what an agent says of itself.
 const MAX_SAID: usize = 60;
+/// Most characters of why it was sent away: its API server may have said them.
+const MAX_WHY: usize = 400;
 
 /// An agent that proved by its token whose it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,20 +132,37 @@ fn standing(known: &str, found: &str, id: &ClusterId, seen: Option<Timestamp>, n
     })
 }
 
-/// What an agent says of itself, fit to be shown.
-fn said(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(MAX_SAID).collect()
+/// Whether it is written into the audit log that one is sent away: who is comes again and again. That a cluster does not answer is said
+/// once, in whatever words it fails; who calls from another one, for each reason.
+fn is_news(known: Option<&str>, error: &Error) -> bool {
+    let stranger = matches!(error.code(), ErrorCode::Conflict | ErrorCode::AlreadyExists);
+    known.is_none_or(|known| stranger && known != said(error.message(), MAX_WHY))
 }
 
-/// A call that was taken is counted as long as this lives.
-struct Counted<'a> {
-    services: &'a Services,
+/// What an agent, or who is behind it, says: fit to be kept and shown.
+fn said(text: &str, most: usize) -> String {
+    text.chars().filter(|c| !c.is_control()).take(most).collect()
+}
+
+/// A call whose cluster has room for it here, as long as this lives.
+pub struct Admitted {
+    agent: Agent,
+    kept: Arc<Kept>,
     number: u64,
 }
 
-impl Drop for Counted<'_> {
+impl Admitted {
+    /// From now on there is a tunnel.
+    fn taken(&self, at: Timestamp) {
+        if let Some((_, since)) = self.kept.calls.lock().get_mut(&self.number) {
+            *since = Some(at);
+        }
+    }
+}
+
+impl Drop for Admitted {
     fn drop(&mut self) {
-        self.services.kept.calls.lock().remove(&self.number);
+        self.kept.calls.lock().remove(&self.number);
     }
 }
 
@@ -264,57 +289,92 @@ impl Services {
         Ok(self.store.find_agent(&digest).await?.map(|cluster| Agent { cluster, digest }))
     }
 
+    /// Gives an agent's call one of the places that its cluster has here, before anything is heard of it.
+    ///
+    /// # Errors
+    /// `RateLimited` where it has them all.
+    pub fn admit_agent(&self, agent: Agent) -> Result<Admitted> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let mut calls = self.kept.calls.lock();
+        if calls.values().filter(|(cluster, _)| *cluster == agent.cluster).count() >= MOST {
+            let message = format!("this cluster's agents have {MOST} tunnels here already");
+            return Err(Error::new(ErrorCode::RateLimited, message).retry_after(TOO_MANY));
+        }
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        calls.insert(number, (agent.cluster.clone(), None));
+        Ok(Admitted { agent, kept: self.kept.clone(), number })
+    }
+
     /// Takes an agent's call and serves it until one of both ends it, or its token is not good any more. `ctx` says from where it came.
     ///
     /// # Errors
     /// Why it was not taken; whoever called has been told.
-    pub async fn serve_agent(&self, ctx: &OpCtx, agent: &Agent, call: Box<dyn Duplex>) -> Result<()> {
-        let there = self.kept.calls.lock().values().filter(|(cluster, _)| *cluster == agent.cluster).count();
-        if there >= MOST {
-            return Err(Error::new(ErrorCode::RateLimited, "this cluster's agents have too many tunnels here"));
-        }
-        let late = |_| Error::new(ErrorCode::Timeout, "it did not say in time who it is");
-        let call = tokio::time::timeout(HEAR, self.kept.registrar.hear(call)).await.map_err(late)??;
+    pub async fn serve_agent(&self, ctx: &OpCtx, admitted: Admitted, call: Box<dyn Duplex>) -> Result<()> {
+        let agent = &admitted.agent;
         let ctx = OpCtx { actor: crate::ctx::Actor::System("agent"), ..ctx.clone() };
-        let identity = match self.meet(&ctx, agent, &*call).await {
-            Ok(identity) => identity,
+        let away = |error: &Error| {
+            tracing::warn!(cluster = %agent.cluster, network = &*ctx.network, %error, "an agent was sent away");
+        };
+        let late = |_| Error::new(ErrorCode::Timeout, "it did not say in time who it is");
+        let heard = tokio::time::timeout(HEAR, self.kept.registrar.hear(call)).await.map_err(late);
+        let call = match heard.flatten() {
+            Ok(call) => call,
             Err(e) => {
-                tracing::warn!(cluster = %agent.cluster, network = &*ctx.network, error = %e, "an agent was sent away");
+                away(&e);
+                if e.code() == ErrorCode::Invalid {
+                    self.refuses(agent, &e).await?;
+                }
+                return Err(e);
+            }
+        };
+        let told = self.told().await?;
+        if call.held().contains(&told.replica) {
+            // The call went to whichever replica it liked: the tunnel that is here goes on, and the agent calls again.
+            let _ = tokio::time::timeout(FAREWELL, call.spare(told)).await;
+            return Ok(());
+        }
+        let met = match self.meet(&ctx, agent, &*call).await {
+            Ok(met) => met,
+            Err(e) => {
+                away(&e);
                 let _ = tokio::time::timeout(FAREWELL, call.refuse(e.message())).await;
                 return Err(e);
             }
         };
-        let replica = self.kept.registrar.replica();
-        let (tell, told) = watch::channel(Told { replica: replica.clone(), replicas: 1 });
-        let counted = self.count(&agent.cluster);
+        let (tell, told) = watch::channel(told);
+        admitted.taken(self.clock.now());
         self.beat_replica().await?;
         tracing::info!(cluster = %agent.cluster, network = &*ctx.network, "an agent is there");
         tokio::select! {
-            () = call.serve(&agent.cluster, &identity, told) => {}
-            () = self.agent_gone(agent, &replica, &tell) => {}
+            () = call.serve(&met, told) => {}
+            () = self.agent_gone(agent, &tell) => {}
         }
-        drop(counted);
         tracing::info!(cluster = %agent.cluster, network = &*ctx.network, "an agent is gone");
+        drop(admitted);
         self.beat_replica().await
     }
 
-    fn count(&self, cluster: &ClusterId) -> Counted<'_> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        self.kept.calls.lock().insert(number, (cluster.clone(), self.clock.now()));
-        Counted { services: self, number }
+    /// What agents are told.
+    async fn told(&self) -> Result<Told> {
+        let live = self.store.list_replicas(&self.about_clusters()?, self.living()).await?;
+        Ok(Told { replica: self.kept.registrar.replica(), replicas: live.len().max(1) })
+    }
+
+    /// Keeps why an agent was sent away.
+    async fn refuses(&self, agent: &Agent, error: &Error) -> Result<()> {
+        let why = said(error.message(), MAX_WHY);
+        self.store.note_refusal(&self.about_clusters()?, &agent.cluster, &why, self.clock.now()).await
     }
 
     /// Returns when an agent's token is not good any more, or nobody can say; tells it of other replicas meanwhile.
-    async fn agent_gone(&self, agent: &Agent, replica: &str, tell: &watch::Sender<Told>) {
+    async fn agent_gone(&self, agent: &Agent, tell: &watch::Sender<Told>) {
         loop {
             let asked = async {
                 let known = self.store.find_agent(&agent.digest).await?;
-                let live = self.store.list_replicas(&self.about_clusters()?, self.living()).await?;
-                Ok::<_, Error>((known.as_ref() == Some(&agent.cluster)).then_some(live.len()))
+                let told = self.told().await?;
+                Ok::<_, Error>((known.as_ref() == Some(&agent.cluster)).then_some(told))
             };
-            let Ok(Some(replicas)) = asked.await else { return };
-            let now = Told { replica: replica.to_owned(), replicas: replicas.max(1) };
+            let Ok(Some(now)) = asked.await else { return };
             tell.send_if_modified(|told| {
                 let other = *told != now;
                 *told = now;
@@ -325,16 +385,18 @@ impl Services {
     }
 
     /// Looks whether the call comes from the cluster that it should: which one that is.
-    async fn meet(&self, ctx: &OpCtx, agent: &Agent, call: &dyn Call) -> Result<String> {
+    async fn meet(&self, ctx: &OpCtx, agent: &Agent, call: &dyn Call) -> Result<Met> {
         let grant = self.about_clusters()?;
         let id = &agent.cluster;
         let row = self.cluster_row(&grant, id).await?.registered.ok_or_else(Error::not_found)?;
         let found = self.store.list_agents(&grant).await?.into_iter().find(|row| row.cluster == *id);
         let known = found.ok_or_else(Error::not_found)?;
-        let who = Caller { version: said(call.version()), address: ctx.network.to_string() };
+        let who = Caller { version: said(call.version(), MAX_SAID), address: ctx.network.to_string() };
         let asked = async {
             let late = |_| Error::new(ErrorCode::Timeout, "its API server did not answer it in time");
-            let identity = tokio::time::timeout(HEAR, call.identity()).await.map_err(late)??;
+            let identity = tokio::time::timeout(HEAR, call.identity()).await.map_err(late)?;
+            // What it says goes into the audit log, which keeps it for ever.
+            let identity = identity.map_err(|e| Error::new(e.code(), said(e.message(), MAX_WHY)).caused_by(e))?;
             let standing = standing(&row.identity, &identity, id, known.seen_at, ctx.now())?;
             if standing == Standing::First {
                 self.is_new(&grant, &identity).await?;
@@ -345,14 +407,12 @@ impl Services {
         let (identity, standing) = match asked.await {
             Ok(found) => found,
             Err(e) => {
-                // Once for each reason: who is sent away comes again and again.
-                let news = known.refused.as_ref().is_none_or(|(why, _)| why != e.message());
-                let why = e.message().to_owned();
-                self.store.note_refusal(&grant, id, &why, ctx.now()).await?;
+                let news = is_news(known.refused.as_ref().map(|(why, _)| why.as_str()), &e);
+                self.refuses(agent, &e).await?;
                 if !news {
                     return Err(e);
                 }
-                let refused = async { Err::<Done<String>, _>(e) };
+                let refused = async { Err::<Done<Met>, _>(e) };
                 return self.audited(ctx, "cluster.connect", id.to_string(), None, refused).await;
             }
         };
@@ -365,7 +425,7 @@ impl Services {
                 }
             }
             self.store.note_call(&grant, id, &who, ctx.now()).await?;
-            Ok(Done::with(identity, detail))
+            Ok(Done::with(Met { id: id.clone(), generation: row.generation, identity }, detail))
         };
         match standing {
             Standing::Again => take.await.map(|done| done.value),
@@ -392,11 +452,14 @@ impl Services {
     /// # Errors
     /// The store's.
     pub async fn beat_replica(&self) -> Result<()> {
+        // What was read first is written first: else an older answer could stand in the place of a newer one.
+        let _one = self.kept.beating.lock().await;
         let name = self.kept.registrar.replica();
         let mut tunnels: BTreeMap<ClusterId, Timestamp> = BTreeMap::new();
         for (cluster, since) in self.kept.calls.lock().values() {
-            let first = tunnels.entry(cluster.clone()).or_insert(*since);
-            *first = (*first).min(*since);
+            let Some(since) = *since else { continue };
+            let first = tunnels.entry(cluster.clone()).or_insert(since);
+            *first = (*first).min(since);
         }
         let tunnels: Vec<_> = tunnels.into_iter().collect();
         self.store.note_replica(&self.about_clusters()?, &name, self.clock.now(), &tunnels).await
@@ -436,9 +499,25 @@ mod tests {
     }
 
     #[test]
+    fn what_happens_again_and_again_is_written_down_once() {
+        let (away, other) = (ErrorCode::ClusterUnavailable, ErrorCode::Conflict);
+        for (known, code, message, want) in [
+            (None, away, "refused", true),
+            (None, other, "another cluster", true),
+            (Some("refused"), away, "refused", false),
+            // An API server that fails now so, now so, would fill the log.
+            (Some("refused"), away, "reset", false),
+            (Some("another cluster"), other, "another cluster", false),
+            (Some("refused"), other, "another cluster", true),
+        ] {
+            assert_eq!(is_news(known, &Error::new(code, message)), want, "{known:?} {message}");
+        }
+    }
+
+    #[test]
     fn what_an_agent_says_of_itself_is_short_and_plain() {
-        assert_eq!(said("0.1.0"), "0.1.0");
-        assert_eq!(said("\u{1b}[31m1\n"), "[31m1");
-        assert_eq!(said(&"x".repeat(99)).len(), MAX_SAID);
+        assert_eq!(said("0.1.0", 60), "0.1.0");
+        assert_eq!(said("\u{1b}[31m1\n", 60), "[31m1");
+        assert_eq!(said(&"x".repeat(99), 60).len(), 60);
     }
 }

@@ -49,8 +49,10 @@ pub(super) struct Kept {
     pub(super) trouble: Mutex<BTreeMap<ClusterId, String>>,
     /// One looks at a time.
     pub(super) looking: tokio::sync::Mutex<()>,
-    /// Agents that were taken here, each with its cluster and since when.
-    pub(super) calls: Mutex<BTreeMap<u64, (ClusterId, Timestamp)>>,
+    /// Agents that called here, each with its cluster and, where it was taken, since when.
+    pub(super) calls: Mutex<BTreeMap<u64, (ClusterId, Option<Timestamp>)>>,
+    /// One says which these are at a time.
+    pub(super) beating: tokio::sync::Mutex<()>,
 }
 
 impl Default for Kept {
@@ -60,6 +62,7 @@ impl Default for Kept {
             trouble: Mutex::default(),
             looking: tokio::sync::Mutex::default(),
             calls: Mutex::default(),
+            beating: tokio::sync::Mutex::default(),
         }
     }
 }

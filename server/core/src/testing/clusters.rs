@@ -18,7 +18,7 @@ use crate::{
     env::Clock,
     error::{Error, Result},
     ports::{
-        agents::{Call, Told},
+        agents::{Call, Met, Told},
         cluster::{Cluster, Finding, Verdict},
         clusters::{
             ClusterRow, ClusterRows, Looked, Registered, Registrar, closed, in_use, registered_already, unknown,
@@ -255,7 +255,7 @@ impl Registrar for FakeRegistrar {
         self.connected.lock().insert(id.clone(), (generation, cluster));
     }
 
-    /// Who calls says in one line which cluster it is: the address of its API server.
+    /// Who calls says in one line which cluster it is, the address of its API server, and after a space each replica that it holds.
     async fn hear(&self, mut call: Box<dyn Duplex>) -> Result<Box<dyn Call>> {
         let mut line = Vec::new();
         loop {
@@ -265,10 +265,12 @@ impl Registrar for FakeRegistrar {
             }
             line.push(byte);
         }
-        let server = String::from_utf8(line).map_err(|_| Error::new(ErrorCode::Malformed, "that is no text"))?;
+        let line = String::from_utf8(line).map_err(|_| Error::new(ErrorCode::Malformed, "that is no text"))?;
+        let mut words = line.split(' ').map(str::to_owned);
+        let (server, held) = (words.next().unwrap_or_default(), words.collect());
         let looked = self.look(&Self::kubeconfig(&server).into()).await?;
         let clusters = self.connected.lock().iter().map(|(id, (_, cluster))| (id.clone(), cluster.clone())).collect();
-        Ok(Box::new(FakeCall { server, looked, clusters, call: call.into() }))
+        Ok(Box::new(FakeCall { server, held, looked, clusters, call: call.into() }))
     }
 
     fn replica(&self) -> String {
@@ -276,9 +278,10 @@ impl Registrar for FakeRegistrar {
     }
 }
 
-/// A call of an agent: it hears `welcome` or why not, and goes when it says another byte.
+/// A call of an agent: it hears `welcome` and how many replicas there are, or why not, and goes when it says another byte.
 struct FakeCall {
     server: String,
+    held: Vec<String>,
     looked: Looked,
     clusters: BTreeMap<ClusterId, Arc<FakeCluster>>,
     call: Mutex<Box<dyn Duplex>>,
@@ -294,6 +297,10 @@ impl Call for FakeCall {
         &self.server
     }
 
+    fn held(&self) -> &[String] {
+        &self.held
+    }
+
     async fn identity(&self) -> Result<String> {
         let away = || Error::new(ErrorCode::ClusterUnavailable, "its API server does not answer");
         self.looked.identity.clone().ok_or_else(away)
@@ -307,8 +314,12 @@ impl Call for FakeCall {
         let _ = self.call.into_inner().write_all(why.as_bytes()).await;
     }
 
-    async fn serve(self: Box<Self>, id: &ClusterId, _: &str, _: tokio::sync::watch::Receiver<Told>) {
-        let cluster = self.clusters[id].clone();
+    async fn spare(self: Box<Self>, told: Told) {
+        let _ = self.call.into_inner().write_all(format!("spare {}\n", told.replicas).as_bytes()).await;
+    }
+
+    async fn serve(self: Box<Self>, met: &Met, told: tokio::sync::watch::Receiver<Told>) {
+        let cluster = self.clusters[&met.id].clone();
         cluster.set_down(None);
         // Also when it is let go of.
         struct Away(Arc<FakeCluster>);
@@ -319,7 +330,8 @@ impl Call for FakeCall {
         }
         let _away = Away(cluster);
         let mut call = self.call.into_inner();
-        let _ = call.write_all(b"welcome\n").await;
+        let replicas = told.borrow().replicas;
+        let _ = call.write_all(format!("welcome {replicas}\n").as_bytes()).await;
         let _ = call.read_u8().await;
     }
 }
