@@ -512,7 +512,7 @@ fn ending(ui: Ui, m: &One, form: &Form) -> AnyView {
     let body = if m.remains.namespaces.is_empty() {
         view! {
             <form class="in" method="post">
-                <p>{tr::clusters::remove_what(l)}</p>
+                <p>{tr::clusters::remove_what(l)} " " <code>"berth crds | kubectl delete -f -"</code></p>
                 {agents::leaves(ui, cluster)}
                 <div class="actions">{button(Button::Danger, Some(Icon::Bin), tr::clusters::remove(l), Some("remove"))}</div>
             </form>

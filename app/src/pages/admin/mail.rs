@@ -55,8 +55,8 @@ fn state(ui: Ui, mail: MailStatus) -> AnyView {
             {now}
             {trouble}
             <dl class="facts">
-                <dt>{tr::mail::server(l)}</dt><dd class="mono">{mail.server}</dd>
-                <dt>{tr::mail::from(l)}</dt><dd class="mono">{mail.from}</dd>
+                {mail.server.map(|server| view! { <dt>{tr::mail::server(l)}</dt><dd class="mono">{server}</dd> })}
+                {mail.from.map(|from| view! { <dt>{tr::mail::from(l)}</dt><dd class="mono">{from}</dd> })}
                 <dt>{tr::mail::waiting(l)}</dt><dd>{mail.waiting}</dd>
                 <dt>{tr::mail::delivered(l)}</dt><dd>{mail.delivered}{last}</dd>
                 <dt>{tr::mail::failed(l)}</dt><dd>{mail.failed}</dd>
