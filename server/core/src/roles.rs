@@ -13,6 +13,7 @@ use crate::{
         matrix::{needs, rule_for},
     },
     error::{Error, Result},
+    mail::address::veiled,
 };
 
 /// Roles of a tenant's own at most.
@@ -205,6 +206,10 @@ fn in_use(role: RoleName, holders: &[RoleHolder]) -> Error {
     let told = holders.iter().take(TOLD).map(|holder| match (&holder.namespace, holder.holding) {
         (Some(namespace), _) => format!("{} in {namespace}", holder.who),
         (None, Holding::Member | Holding::NamespaceMember) => holder.who.clone(),
+        // The refusal is in the audit log, which is kept for good; no address is.
+        (None, Holding::Invitation) if holder.who.contains('@') => {
+            format!("{} ({})", veiled(&holder.who), holder.holding)
+        }
         (None, holding) => format!("{} ({holding})", holder.who),
     });
     let mut names = told.collect::<Vec<_>>().join(", ");
