@@ -57,6 +57,11 @@ pub(crate) fn keeping_reset(reset: &NewReset) -> Statement {
     sql(SQL).bind(reset.user).bind(&reset.digest).bind(reset.created_at).bind(reset.expires_at)
 }
 
+/// Voids a reset that is under way.
+pub(crate) fn voiding_reset(user: Uuid) -> Statement {
+    sql("DELETE FROM password_resets WHERE user_id = $1 AND used_at IS NULL").bind(user)
+}
+
 #[async_trait]
 impl<E: Engine> Links for SqlStore<E> {
     async fn create_invitation(&self, within: Within<'_>, new: &NewInvitation) -> Result<()> {
