@@ -221,6 +221,13 @@ fn in_use(role: RoleName, holders: &[RoleHolder]) -> Error {
     Error::new(ErrorCode::Conflict, message).with_fields(vec![field])
 }
 
+/// Why a role is not given: it was removed in the moment in which it was to be.
+#[must_use]
+pub fn gone(role: TenantRole) -> Error {
+    let message = format!("the role “{role}” was removed a moment ago");
+    Error::field(FieldError::new("role", "role_gone", message).param("value", role))
+}
+
 fn deduplicated<T: Ord + Copy>(list: &[T]) -> Vec<T> {
     let mut list = list.to_vec();
     list.sort_unstable();
