@@ -277,7 +277,7 @@ impl Settings {
             );
         }
         self.surroundings(None)?;
-        mail::open(self)?;
+        mail::check(self)?;
         self.webhook_guard().map(drop)
     }
 

@@ -16,14 +16,40 @@ fn read(path: Option<&Path>, what: &str) -> anyhow::Result<Option<String>> {
     path.map(read).transpose()
 }
 
+/// Checks the settings by themselves. Their files are for who sends: what is run beside it need not be able to read them, and `doctor` says
+/// what is wrong with one.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn check(settings: &Settings) -> anyhow::Result<()> {
+    let password = settings.smtp_password_file.as_ref().map(|_| SecretString::from("unread"));
+    with(settings, password, None).map(drop)
+}
+
 /// The mail server of the settings; none where they name none. Nothing is connected yet.
 ///
 /// # Errors
 /// What is wrong with them.
 pub fn open(settings: &Settings) -> anyhow::Result<Option<Smtp>> {
+    // What is wrong with the settings themselves comes first.
+    check(settings)?;
+    let password = read(settings.smtp_password_file.as_deref(), "password of the mail server")?;
+    // The file's last line break is no part of it.
+    let password = password.map(|text| SecretString::from(text.trim_end_matches(['\r', '\n'])));
+    let trusted = read(settings.smtp_ca_file.as_deref(), "certificates of the mail server")?.map(String::into_bytes);
+    with(settings, password, trusted)
+}
+
+fn with(settings: &Settings, password: Option<SecretString>, trusted: Option<Vec<u8>>) -> anyhow::Result<Option<Smtp>> {
     let Some(url) = &settings.smtp_url else {
-        if settings.smtp_from.is_some() || settings.smtp_password_file.is_some() {
-            bail!("smtp_from and smtp_password_file are for a mail server: name it with smtp_url");
+        let others = [
+            settings.smtp_from.is_some(),
+            settings.smtp_password_file.is_some(),
+            settings.smtp_ca_file.is_some(),
+            settings.smtp_without_tls.is_some(),
+        ];
+        if others.contains(&true) {
+            bail!("smtp_from, smtp_password_file, … are for a mail server: name it with smtp_url");
         }
         return Ok(None);
     };
@@ -32,14 +58,12 @@ pub fn open(settings: &Settings) -> anyhow::Result<Option<Smtp>> {
         bail!("smtp_url needs second_factor_key_file: mail that waits stands sealed in the database");
     }
     let site: http::Uri = site.parse().context("public_url")?;
-    let password = read(settings.smtp_password_file.as_deref(), "password of the mail server")?;
     let smtp = Smtp::new(Options {
         url: url.clone(),
         from: settings.smtp_from.clone().unwrap_or_default(),
-        // The file's last line break is no part of it.
-        password: password.map(|text| SecretString::from(text.trim_end_matches(['\r', '\n']))),
+        password,
         without_tls: settings.smtp_without_tls.clone(),
-        trusted: read(settings.smtp_ca_file.as_deref(), "certificates of the mail server")?.map(String::into_bytes),
+        trusted,
         called: site.host().unwrap_or("localhost").to_owned(),
     })?;
     Ok(Some(smtp))
@@ -90,11 +114,23 @@ mod tests {
             (Settings { smtp_from: None, ..whole() }, "smtp_from is no address"),
             (Settings { smtp_url: None, ..whole() }, "name it with smtp_url"),
             (Settings { database: Some("postgres://db/berth".to_owned()), ..whole() }, "needs second_factor_key_file"),
-            (Settings { smtp_password_file: Some("/nowhere".into()), ..whole() }, "cannot read the password"),
+            (
+                Settings { smtp_url: None, smtp_from: None, smtp_ca_file: Some("/ca".into()), ..whole() },
+                "name it with smtp_url",
+            ),
             (Settings { smtp_without_tls: Some("other.example.com".to_owned()), ..whole() }, "smtp_without_tls"),
         ] {
             let error = format!("{:#}", open(&settings).unwrap_err());
             assert!(error.contains(said), "{said}: {error}");
+            assert!(check(&settings).is_err(), "{said}: before anything starts");
         }
+        // A file is looked at by who sends alone.
+        let unreadable = Settings {
+            smtp_url: Some("smtp://berth@mail.example.com".to_owned()),
+            smtp_password_file: Some("/nowhere".into()),
+            ..whole()
+        };
+        assert!(check(&unreadable).is_ok() && check(&whole()).is_ok());
+        assert!(format!("{:#}", open(&unreadable).unwrap_err()).contains("cannot read the password"));
     }
 }

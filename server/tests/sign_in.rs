@@ -32,6 +32,10 @@ struct Scene {
 
 impl Scene {
     async fn start() -> Option<Self> {
+        Self::start_with(config::Flags::default()).await
+    }
+
+    async fn start_with(flags: config::Flags) -> Option<Self> {
         let provider = Provider::start()?;
         let data = tempfile::tempdir().unwrap();
         let secrets = data.path().join("secrets");
@@ -41,7 +45,7 @@ impl Scene {
             data: Some(data.path().to_owned()),
             sim: Some(true),
             provider_secrets: Some(secrets),
-            ..config::Flags::default()
+            ..flags
         };
         let settings = config::load(&flags).unwrap();
         let metrics = PrometheusBuilder::new().build_recorder().handle();
@@ -131,6 +135,58 @@ async fn people_come_in_with_their_groups() {
     assert!(out.cookie(SESSION).is_none());
     let page = out.get(&format!("{PORTAL}/sign-in?refused=sign_in_suspended")).await;
     assert!(page.text.contains("This account is suspended"), "{}", page.text);
+    scene.portal.stop().await;
+}
+
+/// Where mail is sent, an address that a provider vouches for is taken over, and still says nothing of who somebody is.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_is_taken_over_and_finds_nobody() {
+    let flags = config::Flags {
+        secure: Some(false),
+        public_url: Some(PORTAL.to_owned()),
+        smtp_url: Some("smtp://127.0.0.1:1".to_owned()),
+        smtp_from: Some("berth@berth.test".to_owned()),
+        smtp_without_tls: Some("127.0.0.1".to_owned()),
+        ..config::Flags::default()
+    };
+    let Some(scene) = Scene::start_with(flags).await else { return };
+    let services = scene.portal.services.clone();
+    let store = services.store().clone();
+    let address = async |user: &str| {
+        let account = store.find_account(&user.parse().unwrap()).await.unwrap().unwrap();
+        let mailbox = store.find_mailbox(account.user.id).await.unwrap();
+        (account.user.id, mailbox.and_then(|mailbox| mailbox.verified).map(|(address, _)| address))
+    };
+    // Somebody with a password has shown that it is theirs.
+    let (lovelace, _) = person(&services, "lovelace", None).await;
+    assert!(store.adopt_address(lovelace.id, "ada@berth.test", services.clock().now()).await.unwrap());
+
+    // Two people may have one address: who comes in by the provider is somebody of their own.
+    let mut ada = scene.browser();
+    to(&ada.sign_in("ada", &[]).await);
+    assert!(scene.is_in(&mut ada, "ada").await);
+    let (id, taken) = address("ada").await;
+    assert_ne!(id, lovelace.id);
+    assert_eq!(taken.as_deref(), Some("ada@berth.test"));
+    assert_eq!(
+        address("lovelace").await,
+        (lovelace.id, Some("ada@berth.test".to_owned())),
+        "nothing is taken from them"
+    );
+    // The provider does not vouch for mallory's.
+    let mut mallory = scene.browser();
+    to(&mallory.sign_in("mallory", &[]).await);
+    assert!(scene.is_in(&mut mallory, "mallory").await);
+    assert_eq!(address("mallory").await.1, None);
+
+    // Who has a password says where a link to another one goes; what a provider says of them changes nothing.
+    let mut root = scene.browser();
+    root.set_cookie(SESSION, &scene.root_cookie);
+    assert_eq!(to(&root.sign_in("grace", &[("do", "connect")]).await), "/");
+    let mut grace = scene.browser();
+    to(&grace.sign_in("grace", &[]).await);
+    assert!(scene.is_in(&mut grace, "root").await);
+    assert_eq!(address("root").await.1, None);
     scene.portal.stop().await;
 }
 

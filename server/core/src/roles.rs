@@ -13,6 +13,7 @@ use crate::{
         matrix::{needs, rule_for},
     },
     error::{Error, Result},
+    mail::address::veiled,
 };
 
 /// Roles of a tenant's own at most.
@@ -205,6 +206,10 @@ fn in_use(role: RoleName, holders: &[RoleHolder]) -> Error {
     let told = holders.iter().take(TOLD).map(|holder| match (&holder.namespace, holder.holding) {
         (Some(namespace), _) => format!("{} in {namespace}", holder.who),
         (None, Holding::Member | Holding::NamespaceMember) => holder.who.clone(),
+        // The refusal is in the audit log, which is kept for good; no address is.
+        (None, Holding::Invitation) if holder.who.contains('@') => {
+            format!("{} ({})", veiled(&holder.who), holder.holding)
+        }
         (None, holding) => format!("{} ({holding})", holder.who),
     });
     let mut names = told.collect::<Vec<_>>().join(", ");
@@ -214,6 +219,13 @@ fn in_use(role: RoleName, holders: &[RoleHolder]) -> Error {
     let message = format!("{role} is in use: {names}; give them another role first");
     let field = FieldError::new("role", "role_in_use", message.clone()).param("names", names);
     Error::new(ErrorCode::Conflict, message).with_fields(vec![field])
+}
+
+/// Why a role is not given: it was removed in the moment in which it was to be.
+#[must_use]
+pub fn gone(role: TenantRole) -> Error {
+    let message = format!("the role “{role}” was removed a moment ago");
+    Error::field(FieldError::new("role", "role_gone", message).param("value", role))
 }
 
 fn deduplicated<T: Ord + Copy>(list: &[T]) -> Vec<T> {

@@ -163,6 +163,10 @@ fn what_is_in_use_stays_and_says_where() {
     let error = after(&all, &RoleEdit::Remove(name("a")), &holders, NOW).unwrap_err();
     assert_eq!(error.code(), ErrorCode::Conflict);
     assert!(error.message().contains("ann, bob in dev, team-a (group-rule)"), "{error}");
+    // What is refused is in the audit log for good, and no address is.
+    let invited = [holder(Holding::Invitation, "zoe@example.com", None), holder(Holding::Invitation, "olga", None)];
+    let error = after(&all, &RoleEdit::Remove(name("a")), &invited, NOW).unwrap_err();
+    assert!(error.message().contains("z…@example.com (invitation), olga (invitation)"), "{error}");
     assert_eq!(after(&all, &RoleEdit::Remove(name("a")), &[], NOW).unwrap(), []);
 }
 

@@ -45,7 +45,7 @@ enum Protection {
 }
 
 /// What the settings say.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Options {
     /// `smtp://USER@HOST:587`, `smtps://USER@HOST`.
     pub url: String,
@@ -59,6 +59,13 @@ pub struct Options {
     pub trusted: Option<Vec<u8>>,
     /// What Berth calls itself: the host of its address.
     pub called: String,
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The URL may hold a password.
+        f.debug_struct("Options").field("from", &self.from).finish_non_exhaustive()
+    }
 }
 
 /// What is wrong with the settings.
@@ -218,16 +225,16 @@ impl Smtp {
         let tls = (self.protection == Protection::Tls).then(|| self.tls.clone());
         let server = (self.host.as_str(), self.port);
         let connected = AsyncSmtpConnection::connect_tokio1(server, Some(TIME), &self.hello, tls, None).await;
-        let mut connection = connected.map_err(|e| said("connecting", &e))?;
+        let mut connection = connected.map_err(|e| said("connecting", &e, ""))?;
         if self.protection == Protection::StartTls {
             if !connection.can_starttls() {
                 return Err("it offers no STARTTLS, and nothing is sent without TLS".to_owned());
             }
-            connection.starttls(self.tls.clone(), &self.hello).await.map_err(|e| said("STARTTLS", &e))?;
+            connection.starttls(self.tls.clone(), &self.hello).await.map_err(|e| said("STARTTLS", &e, ""))?;
         }
         if let Some(credentials) = &self.credentials {
             let ways = [Mechanism::Plain, Mechanism::Login];
-            connection.auth(&ways, credentials).await.map_err(|e| said("signing in", &e))?;
+            connection.auth(&ways, credentials).await.map_err(|e| said("signing in", &e, ""))?;
         }
         Ok(connection)
     }
@@ -253,8 +260,25 @@ impl Smtp {
     }
 }
 
-/// A failure in words: what the server said, or what is in its way.
-fn said(doing: &str, error: &lettre::transport::smtp::Error) -> String {
+/// A server's words without the address that a mail is for, which servers like to repeat.
+fn without(text: &str, address: &str) -> String {
+    if address.is_empty() {
+        return text.to_owned();
+    }
+    // As long as the text itself, byte for byte.
+    let (low, address) = (text.to_ascii_lowercase(), address.to_ascii_lowercase());
+    let (mut out, mut at) = (String::with_capacity(text.len()), 0);
+    for (found, _) in low.match_indices(&address) {
+        out.push_str(&text[at..found]);
+        out.push('…');
+        at = found + address.len();
+    }
+    out.push_str(&text[at..]);
+    out
+}
+
+/// A failure in words: what the server said, or what is in its way. `to`: whom the mail is for, which is not said.
+fn said(doing: &str, error: &lettre::transport::smtp::Error, to: &str) -> String {
     let mut text = format!("{doing}: {error}");
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
@@ -264,7 +288,7 @@ fn said(doing: &str, error: &lettre::transport::smtp::Error) -> String {
         }
         cause = error.source();
     }
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_REASON).collect()
+    without(&text, to).chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_REASON).collect()
 }
 
 fn tls(host: &str, trusted: Option<&[u8]>) -> Result<TlsParameters, Wrong> {
@@ -338,7 +362,7 @@ impl Mailer for Smtp {
         let bytes = message.formatted();
         let sent = tokio::time::timeout(TIME, connection.send(message.envelope(), &bytes)).await;
         let sent = sent.map_err(|_| later(format!("{} did not take it within {} s", self.server(), TIME.as_secs())))?;
-        sent.map_err(|e| Unsent { for_good: e.is_permanent(), reason: said("sending", &e) })?;
+        sent.map_err(|e| Unsent { for_good: e.is_permanent(), reason: said("sending", &e, &letter.to) })?;
         let _ = tokio::time::timeout(TIME, connection.quit()).await;
         Ok(())
     }

@@ -273,6 +273,7 @@ async fn what_is_final_and_what_is_not() {
     for (does, for_good, said) in [
         (Does::Refuses("450 4.2.0 greylisted"), false, "450"),
         (Does::Refuses("550 5.1.1 no such user"), true, "no such user"),
+        (Does::Refuses("550 5.1.1 <Ann@Example.com>: unknown here, ann@example.com"), true, "<…>: unknown here, …"),
         (Does::Cuts, false, "sending"),
         (Does::Greets("554 no mail from you"), false, "554"),
         (Does::Greets("421 busy"), false, "421"),
@@ -281,6 +282,7 @@ async fn what_is_final_and_what_is_not() {
         let unsent = server.clear().send(&letter()).await.unwrap_err();
         assert_eq!(unsent.for_good, for_good, "{does:?}: {unsent:?}");
         assert!(unsent.reason.contains(said), "{does:?}: {unsent:?}");
+        assert!(!unsent.reason.to_lowercase().contains("ann@"), "nobody need know whom it was for: {unsent:?}");
         assert!(server.mails().is_empty(), "{does:?}");
     }
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
@@ -292,6 +294,17 @@ async fn what_is_final_and_what_is_not() {
     };
     let unsent = Smtp::new(options).unwrap().send(&letter()).await.unwrap_err();
     assert!(!unsent.for_good && unsent.reason.starts_with("connecting"), "{unsent:?}");
+}
+
+#[test]
+fn no_password_is_printed() {
+    let options = || Options {
+        url: "smtps://u:s3cret@mail.example.com".to_owned(),
+        from: "b@example.com".to_owned(),
+        ..Options::default()
+    };
+    let printed = format!("{:?} {:?}", options(), Smtp::new(options()).unwrap());
+    assert!(printed.contains("mail.example.com") && !printed.contains("s3cret"), "{printed}");
 }
 
 #[test]

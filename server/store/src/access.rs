@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::{
     engine::{Engine, Reader, Transaction, sql},
     quotas::finish,
-    roles::rights_in,
+    roles::{giving, rights_in},
     store::{SqlStore, taken},
     tenants::lock_tenant,
     webhooks::{called, put},
@@ -54,6 +54,7 @@ impl<E: Engine> AccessRequests for SqlStore<E> {
         let named = taken("role", || "one waits already".to_owned());
         let mut transaction = self.engine.begin().await?;
         let done = async {
+            giving(&mut transaction, place.tenant().id, new.role).await?;
             transaction.execute(row).await.map_err(named)?;
             let user = called(&mut transaction, new.user).await?;
             let at = (&place.tenant().name, place.namespace_name());
@@ -117,6 +118,7 @@ impl<E: Engine> AccessRequests for SqlStore<E> {
             None => None,
         };
         if decision.approved && gives(held, asked)? {
+            giving(&mut transaction, place.tenant().id, role).await?;
             let gift = match place.namespace() {
                 Some(namespace) => sql(GIVE).bind(namespace),
                 None => sql(JOIN).bind(place.tenant().id),

@@ -19,7 +19,7 @@ use crate::{
     engine::{Engine, Reader, Statement, Transaction, sql},
     mail::adding,
     people::{account, insert_user, name_taken, setting_password, user_columns},
-    roles::rights_in,
+    roles::{giving, rights_in},
     sign_in::lock_user,
     store::SqlStore,
     tenants::{tenant_columns, tenant_or_null},
@@ -57,6 +57,11 @@ pub(crate) fn keeping_reset(reset: &NewReset) -> Statement {
     sql(SQL).bind(reset.user).bind(&reset.digest).bind(reset.created_at).bind(reset.expires_at)
 }
 
+/// Voids a reset that is under way.
+pub(crate) fn voiding_reset(user: Uuid) -> Statement {
+    sql("DELETE FROM password_resets WHERE user_id = $1 AND used_at IS NULL").bind(user)
+}
+
 #[async_trait]
 impl<E: Engine> Links for SqlStore<E> {
     async fn create_invitation(&self, within: Within<'_>, new: &NewInvitation) -> Result<()> {
@@ -73,6 +78,9 @@ impl<E: Engine> Links for SqlStore<E> {
             .bind(new.created_at)
             .bind(new.expires_at);
         let mut transaction = self.engine.begin().await?;
+        if let (Some(tenant), Some(role)) = (within.tenant(), new.role) {
+            giving(&mut transaction, tenant, role).await?;
+        }
         transaction.execute(statement).await?;
         if let Some(mail) = &new.mail {
             transaction.execute(adding(mail)).await?;
@@ -159,6 +167,7 @@ impl<E: Engine> Links for SqlStore<E> {
                 None => None,
             };
             if rises(held, given) {
+                giving(&mut transaction, tenant, role).await?;
                 transaction.execute(sql(JOIN).bind(tenant).bind(user).bind(role.as_str()).bind(now)).await?;
             }
         }

@@ -6,7 +6,7 @@ use berth_core::{
     error::Result,
     ports::{
         links::link_gone,
-        mail::{DueMail, MailCounts, Mailbox, Mails, NewMail, Pending, Receiver, TriedMail},
+        mail::{DueMail, MailCounts, Mailbox, Mails, NewMail, Pending, Receiver, TriedMail, WARNINGS},
         pages::Language,
         store::Digest,
         webhooks::Spread,
@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::{
     engine::{Engine, Reader, Statement, Transaction, sql},
-    links::keeping_reset,
+    links::{keeping_reset, voiding_reset},
     quotas::finish,
     roles::{own, own_rights},
     store::{SqlStore, decoded, found},
@@ -85,9 +85,10 @@ pub(crate) fn adding(mail: &NewMail) -> Statement {
     row.bind(mail.sealed.as_slice()).bind(mail.created_at).bind(mail.until)
 }
 
-/// Drops what waits for somebody.
+/// Drops what waits for somebody, but for [`WARNINGS`].
 fn dropping(user: Uuid) -> Statement {
-    sql("DELETE FROM mails WHERE user_id = $1 AND state = 'waiting'").bind(user)
+    const SQL: &str = "DELETE FROM mails WHERE user_id = $1 AND state = 'waiting' AND kind NOT IN ($2, $3, $4, $5)";
+    WARNINGS.iter().fold(sql(SQL).bind(user), |statement, kind| statement.bind(*kind))
 }
 
 /// Puts mail in the place of a notice.
@@ -118,7 +119,8 @@ async fn set_pending(
     const SQL: &str = "INSERT INTO mailboxes (user_id, pending, digest, expires_at, language, dropped) \
                        VALUES ($1, $2, $3, $4, $5, 0) \
                        ON CONFLICT (user_id) DO UPDATE SET pending = excluded.pending, digest = excluded.digest, \
-                       expires_at = excluded.expires_at, language = excluded.language";
+                       expires_at = excluded.expires_at, language = CASE WHEN mailboxes.muted IS NULL \
+                       THEN excluded.language ELSE mailboxes.language END";
     const LINKS: &str = "DELETE FROM mails WHERE user_id = $1 AND state = 'waiting' AND kind = $2";
     let row = sql(SQL).bind(user).bind(pending.address.as_str()).bind(&pending.digest).bind(pending.expires_at);
     transaction.execute(row.bind(language.tag())).await?;
@@ -137,6 +139,8 @@ async fn verify(
     if transaction.execute(sql(SQL).bind(user).bind(digest).bind(now)).await? == 0 {
         return Err(link_gone());
     }
+    // A link to a new password that is on its way to the old one is void, as where there is none any more.
+    transaction.execute(voiding_reset(user)).await?;
     transaction.execute(dropping(user)).await?;
     if let Some(mail) = told {
         transaction.execute(adding(mail)).await?;
@@ -147,10 +151,8 @@ async fn verify(
 async fn remove(transaction: &mut impl Transaction, user: Uuid, told: Option<&NewMail>) -> Result<()> {
     const SQL: &str = "UPDATE mailboxes SET address = NULL, verified_at = NULL, pending = NULL, digest = NULL, \
                        expires_at = NULL WHERE user_id = $1 AND (address IS NOT NULL OR pending IS NOT NULL)";
-    // A link to a new password that is on its way there is void, too.
-    const LINKS: &str = "DELETE FROM password_resets WHERE user_id = $1 AND used_at IS NULL";
     found(transaction.execute(sql(SQL).bind(user)).await?)?;
-    transaction.execute(sql(LINKS).bind(user)).await?;
+    transaction.execute(voiding_reset(user)).await?;
     transaction.execute(dropping(user)).await?;
     if let Some(mail) = told {
         transaction.execute(adding(mail)).await?;

@@ -13,7 +13,8 @@ use berth_types::{
 use jiff::Timestamp;
 
 use crate::{
-    engine::{Engine, sql},
+    engine::{Engine, Transaction, sql},
+    roles::giving,
     store::{SqlStore, found},
 };
 
@@ -65,7 +66,10 @@ impl<E: Engine> NamespaceRoles for SqlStore<E> {
                            WHERE n.id = $1 AND n.tenant_id = $2 \
                            ON CONFLICT (namespace_id, user_id) DO UPDATE SET role = excluded.role";
         let row = sql(SQL).bind(grant.id).bind(grant.tenant.id).bind(user.as_str()).bind(role.as_str()).bind(now);
-        self.change_one(row).await
+        let mut transaction = self.engine.begin().await?;
+        giving(&mut transaction, grant.tenant.id, role).await?;
+        found(transaction.execute(row).await?)?;
+        transaction.commit().await
     }
 
     async fn remove_namespace_member(&self, grant: &Grant<NamespaceRef>, user: &UserName) -> Result<()> {

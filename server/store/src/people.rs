@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use crate::{
     engine::{Engine, Reader, Statement, Transaction, sql},
+    links::voiding_reset,
     list::{Filter, Key, Listing, Sort},
     store::{SqlStore, found, taken},
     view_as::{open_view, open_view_columns},
@@ -188,9 +189,8 @@ pub(crate) async fn setting_password(
     now: Timestamp,
 ) -> Result<()> {
     const SET: &str = "UPDATE users SET password_hash = $2, must_change_password = $3 WHERE id = $1";
-    const LINKS: &str = "DELETE FROM password_resets WHERE user_id = $1 AND used_at IS NULL";
     found(transaction.execute(sql(SET).bind(user).bind(hash).bind(must_change)).await?)?;
-    transaction.execute(sql(LINKS).bind(user)).await?;
+    transaction.execute(voiding_reset(user)).await?;
     transaction.execute(ending_second_steps(user)).await?;
     transaction.execute(ending_sessions(user, None)).await?;
     let whose = called(transaction, user).await?;

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::{
     engine::{Engine, Reader, Transaction, sql},
     people::search_text,
+    roles::giving,
     store::{SqlStore, found, taken},
 };
 
@@ -60,6 +61,7 @@ impl<E: Engine> Robots for SqlStore<E> {
         };
         let named = taken("name", || format!("a robot called “{}” exists already", new.name));
         let mut transaction = self.engine.begin().await?;
+        giving(&mut transaction, grant.id, new.role).await?;
         transaction.execute(row).await.map_err(named)?;
         transaction.execute(role.bind(new.id).bind(new.role.as_str()).bind(new.created_at)).await?;
         transaction.commit().await
@@ -87,6 +89,7 @@ impl<E: Engine> Robots for SqlStore<E> {
             .bind(change.description.to_lowercase().as_str())
             .bind(change.disabled);
         let mut transaction = self.engine.begin().await?;
+        giving(&mut transaction, grant.id, change.role).await?;
         found(transaction.execute(row).await?)?;
         // It has one of them.
         for role in [

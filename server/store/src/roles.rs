@@ -7,7 +7,7 @@ use berth_core::{
     authz::{Grant, PlatformRef, Rights, TenantRef},
     error::{Error, Result},
     ports::roles::Roles,
-    roles::{RoleEdit, after},
+    roles::{RoleEdit, after, gone},
 };
 use berth_types::{
     Right, RoleName, TenantName, TenantRole,
@@ -78,6 +78,20 @@ pub(crate) async fn rights_in(transaction: &mut impl Transaction, tenant: Uuid, 
     let rows = transaction.fetch(sql(SQL).bind(tenant).bind(role.as_str())).await?;
     let own = rows.first().map(|row| own(&mut Reader::new(row))).transpose()?.flatten();
     Ok(Rights::of(Some(role), own))
+}
+
+/// Refuses a role that is none in the tenant. Who gives one of its own holds the tenant's lock from here on, as does who removes it: so
+/// none is given that goes in the same moment.
+pub(crate) async fn giving(transaction: &mut impl Transaction, tenant: Uuid, role: TenantRole) -> Result<()> {
+    const SQL: &str = "SELECT 1 FROM custom_roles WHERE tenant_id = $1 AND name = $2";
+    if !role.is_custom() {
+        return Ok(());
+    }
+    lock_tenant(transaction, tenant).await?;
+    match transaction.fetch(sql(SQL).bind(tenant).bind(role.as_str())).await?.is_empty() {
+        true => Err(gone(role)),
+        false => Ok(()),
+    }
 }
 
 const THEIRS: &str = concat!("SELECT ", role_columns!(), " FROM custom_roles c WHERE c.tenant_id = $1 ORDER BY c.name");

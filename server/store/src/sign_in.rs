@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::{
     engine::{Engine, Reader, Statement, Transaction, sql},
     people::{account, insert_user, name_taken, user_columns},
-    roles::{own, own_rights},
+    roles::{giving, own, own_rights},
     store::{SqlStore, found, taken},
     webhooks::{called, put},
 };
@@ -357,16 +357,22 @@ impl<E: Engine> SignIns for SqlStore<E> {
 
     async fn create_group_rule(&self, _: &Grant<PlatformRef>, provider: Uuid, rule: &NewGroupRule) -> Result<()> {
         const SQL: &str = "INSERT INTO group_rules (id, provider_id, group_name, tenant_id, role, created_at) \
-                           SELECT $1, $2, $3, t.id, $5, $6 FROM tenants t WHERE t.name = $4";
+                           VALUES ($1, $2, $3, $4, $5, $6)";
+        const TENANT: &str = "SELECT id FROM tenants WHERE name = $1";
+        let mut transaction = self.engine.begin().await?;
+        let rows = transaction.fetch(sql(TENANT).bind(rule.tenant.as_str())).await?;
+        let tenant: Uuid = Reader::new(rows.first().ok_or_else(Error::not_found)?).parsed()?;
+        giving(&mut transaction, tenant, rule.role).await?;
         let statement = sql(SQL)
             .bind(rule.id)
             .bind(provider)
             .bind(rule.group.as_str())
-            .bind(rule.tenant.as_str())
+            .bind(tenant)
             .bind(rule.role.as_str())
             .bind(rule.created_at);
         let named = taken("group", || format!("“{}” has a rule for {} already", rule.group, rule.tenant));
-        found(self.engine.execute(statement).await.map_err(named)?)
+        transaction.execute(statement).await.map_err(named)?;
+        transaction.commit().await
     }
 
     async fn delete_group_rule(&self, _: &Grant<PlatformRef>, provider: Uuid, rule: Uuid) -> Result<()> {
@@ -384,7 +390,8 @@ impl<E: Engine> SignIns for SqlStore<E> {
         const RULES: &str = concat!(
             "SELECT r.group_name, r.tenant_id, t.name, r.role, ",
             own_rights!("r.tenant_id", "r.role"),
-            " FROM group_rules r JOIN tenants t ON t.id = r.tenant_id WHERE r.provider_id = $1"
+            " FROM group_rules r JOIN tenants t ON t.id = r.tenant_id WHERE r.provider_id = $1 \
+             ORDER BY r.tenant_id"
         );
         const STANDING: &str = "SELECT m.tenant_id, t.name, m.role, m.provider_id FROM memberships m \
                                 JOIN tenants t ON t.id = m.tenant_id WHERE m.user_id = $1";
@@ -412,9 +419,16 @@ impl<E: Engine> SignIns for SqlStore<E> {
             standing.push(Standing { tenant, role: row.word(TenantRole::from_word)?, provider: row.parsed_or_null()? });
         }
         let named = |tenant: Uuid| names.iter().find(|(id, _)| *id == tenant).map(|(_, name)| name.clone());
+        // In the order of the tenants, which are locked: so no two who sign in wait for each other.
         let changes = changes(&standing, provider, &want);
         let mut applied = Applied::default();
         for (tenant, role) in changes.set {
+            match giving(&mut transaction, tenant, role).await {
+                Ok(()) => {}
+                // Its rule went a moment ago, and then the role: who signs in comes in without it.
+                Err(e) if e.code() == ErrorCode::Invalid => continue,
+                Err(e) => return Err(e),
+            }
             let set = sql(SET).bind(tenant).bind(user).bind(role.as_str()).bind(now).bind(provider);
             if transaction.execute(set).await? > 0 {
                 applied.set.extend(named(tenant).map(|name| (name, role)));

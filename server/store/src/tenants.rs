@@ -19,7 +19,7 @@ use crate::{
     clusters::takes_more,
     engine::{Engine, Reader, Statement, Transaction, sql},
     quotas::{finish, text},
-    roles::{own, own_rights},
+    roles::{giving, own, own_rights},
     store::{SqlStore, found, taken},
 };
 
@@ -321,6 +321,7 @@ impl<E: Engine> Tenants for SqlStore<E> {
         if place.role == Some(TenantRole::Owner) && role != TenantRole::Owner {
             keep_an_owner(&mut transaction, grant, place.user).await?;
         }
+        giving(&mut transaction, grant.id, role).await?;
         transaction.execute(sql(SQL).bind(grant.id).bind(place.user).bind(role.as_str()).bind(now)).await?;
         transaction.commit().await
     }

@@ -35,6 +35,7 @@ fn state(ui: Ui, mail: MailStatus) -> AnyView {
         (true, Some(trouble)) if mail.last_delivered_at.is_none_or(|last| last < trouble.at) => {
             status(Tone::Bad, tr::mail::failing(l)).into_any()
         }
+        (true, None) if mail.last_delivered_at.is_none() => status(Tone::Off, tr::mail::untried(l)).into_any(),
         (true, _) => status(Tone::Ok, tr::mail::works(l)).into_any(),
     };
     let trouble = mail.trouble.map(|trouble| {

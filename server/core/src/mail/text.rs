@@ -344,12 +344,14 @@ fn told(l: Language, kind: EventKind, data: &Data) -> (String, String) {
         (En, EventKind::PasswordForgotten) => (
             format!("{user} forgot their password"),
             format!(
-                "{user} says, from {network}, that their password is forgotten, and no mail reaches them. Make sure who it is, then make a link for them."
+                "{user} says, from {network}, that their password is forgotten, and Berth sends them no link by itself. Make sure who it is, then make one for them."
             ),
         ),
         (ZhCn, EventKind::PasswordForgotten) => (
             format!("{user} 忘记了密码"),
-            format!("{user}（来自 {network}）表示忘记了密码，且无法通过邮件联系。请核实身份后为其生成重置链接。"),
+            format!(
+                "{user}（来自 {network}）表示忘记了密码，Berth 不会自动向其发送链接。请核实身份后为其生成重置链接。"
+            ),
         ),
         (En, EventKind::PasswordChanged) => (
             "Your password was changed".to_owned(),

@@ -93,7 +93,7 @@ mod tests {
     use super::*;
     use crate::{
         notices::Data,
-        ports::pages::Language,
+        ports::{mail::WARNINGS, pages::Language},
         testing::{BEGIN, at},
     };
 
@@ -211,5 +211,13 @@ mod tests {
         assert!(few.iter().all(|kind| all.contains(kind)) && few.len() + 2 == all.len());
         assert!(MUTED.iter().all(|kind| few.contains(kind)));
         assert!(!all.contains(&EventKind::PasswordChanged), "that cannot be switched off");
+        for kind in EventKind::ALL {
+            let about = why(&notice(*kind, "ann", "ann", None), &one(None, None)) == Some(Why::Account);
+            assert_eq!(
+                WARNINGS.contains(&kind.as_str()),
+                about,
+                "{kind}: what cannot be switched off is not dropped either"
+            );
+        }
     }
 }

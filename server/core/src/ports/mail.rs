@@ -35,6 +35,11 @@ pub struct Pending {
     pub expires_at: Timestamp,
 }
 
+/// Mail that says that something was done to an account. It goes where it was to go when it was made, whatever becomes of the address
+/// since: who takes an account over would else keep it from its owner by changing that, too.
+pub const WARNINGS: [&str; 4] =
+    ["address.moved", "account.password_changed", "account.second_factor_removed", "account.provider_connected"];
+
 /// A mail to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewMail {
@@ -135,7 +140,8 @@ pub struct Receiver {
 pub trait Mails: Send + Sync {
     /// Where a person gets mail.
     async fn find_mailbox(&self, user: Uuid) -> Result<Option<Mailbox>>;
-    /// An address that they say is theirs, in the place of another that they have not shown to be, with the mail that holds the link.
+    /// An address that they say is theirs, in the place of another that they have not shown to be, with the mail that holds the link;
+    /// in `language` they are written to, where they chose none.
     async fn set_pending_address(
         &self,
         user: Uuid,
@@ -145,12 +151,13 @@ pub trait Mails: Send + Sync {
     ) -> Result<()>;
     /// Whose address a link's secret shows to be theirs, whatever became of it.
     async fn find_verification(&self, digest: &Digest) -> Result<Option<(Uuid, Pending)>>;
-    /// The address of a link that is good at `now` is theirs from now on; what waits for another one is dropped, and `told` sent. Of
-    /// those who come at once, one; [`link_gone`](super::links::link_gone).
+    /// The address of a link that is good at `now` is theirs from now on; what waits for another one is dropped, but for [`WARNINGS`], a
+    /// link to a new password void, and `told` sent. Of those who come at once, one; [`link_gone`](super::links::link_gone).
     async fn verify_address(&self, user: Uuid, digest: &Digest, now: Timestamp, told: Option<&NewMail>) -> Result<()>;
-    /// Takes over an address that a provider vouches for, where they have none and wait for none; whether it did.
+    /// Takes over an address that a provider vouches for, where they never had one, nor chose what they want to hear; whether it did.
     async fn adopt_address(&self, user: Uuid, address: &str, now: Timestamp) -> Result<bool>;
-    /// Removes all addresses of theirs, what waits for them, and sends `told`. `NotFound` when there is none.
+    /// Removes all addresses of theirs, what waits for them, but for [`WARNINGS`], and a link to a new password; sends `told`. `NotFound`
+    /// when there is none.
     async fn remove_address(&self, user: Uuid, told: Option<&NewMail>) -> Result<()>;
     /// In which language, and of what, they do not want to hear.
     async fn set_mail_choices(&self, user: Uuid, language: Language, muted: &[EventKind]) -> Result<()>;
@@ -175,7 +182,7 @@ pub trait Mails: Send + Sync {
 }
 
 /// A mail as it is handed over.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Letter {
     /// Of which its Message-ID is made.
     pub id: Uuid,
@@ -191,10 +198,17 @@ pub struct Letter {
     pub settings: Option<String>,
 }
 
+impl std::fmt::Debug for Letter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The text may hold a link that opens something.
+        f.debug_struct("Letter").field("id", &self.id).field("subject", &self.subject).finish_non_exhaustive()
+    }
+}
+
 /// Why a mail was not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unsent {
-    /// In words for who keeps the platform; without secrets.
+    /// In words for who keeps the platform; without secrets, and without the address.
     pub reason: String,
     /// The server takes this mail never: trying again changes nothing.
     pub for_good: bool,

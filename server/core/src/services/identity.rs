@@ -312,7 +312,11 @@ impl Services {
                 Via::Session(id) => (person.id, *id),
                 // The session is theirs who looks.
                 Via::View(view) => {
-                    self.end_view(ctx).await?;
+                    match self.end_view(ctx).await {
+                        // Another tab did.
+                        Err(e) if e.code() == ErrorCode::Conflict => {}
+                        ended => drop(ended?),
+                    }
                     (view.viewer, view.session)
                 }
                 _ => return Ok(Done::plain(None)),

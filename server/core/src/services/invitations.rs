@@ -28,7 +28,10 @@ use crate::{
     ctx::OpCtx,
     error::{Error, Result},
     links::{Void, may_invite},
-    mail::{address::typed, text},
+    mail::{
+        address::{typed, veiled},
+        text,
+    },
     ports::{
         links::{FoundInvitation, Joiner, NewInvitation, Within},
         mail::NewMail,
@@ -221,8 +224,8 @@ impl Services {
                 expires_at: new.expires_at,
             };
             let detail = json!({
-                "invitation": new.id, "role": role, "email": invitation.email, "expiresAt": invitation.expires_at,
-                "sent": sent,
+                "invitation": new.id, "role": role, "email": invitation.email.as_deref().map(veiled),
+                "expiresAt": invitation.expires_at, "sent": sent,
             });
             Ok(Done::with((invitation, secret.into()), detail))
         };

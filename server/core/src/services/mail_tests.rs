@@ -234,11 +234,66 @@ async fn a_forgotten_password_is_mended_by_mail() {
         let to: Vec<&str> = sent.iter().map(|mail| mail.to.as_str()).collect();
         assert_eq!((to, outcome), (vec!["root@example.com"], None), "{who}");
     }
-    // An address that goes takes the link along that is on its way.
+    // An address that goes takes the link along that is on its way, as does one that another takes the place of.
+    let (mut sent, _) = forgets("paul").await;
+    let late = secret(&sent.remove(0), "/reset/");
+    let paul = scene.world.ctx("paul").await;
+    services.set_my_address(&paul, "p@other.example", &new, Language::En).await.unwrap();
+    let confirm = secret(&scene.sent().await.remove(0), "/confirm/");
+    assert!(services.look_at_reset(&scene.nobody(), &late).await.is_ok(), "nothing has changed yet");
+    services.verify_my_address(&paul, &confirm).await.unwrap();
+    assert_eq!(void(services.look_at_reset(&scene.nobody(), &late).await), Void::Unknown);
+    assert_eq!(scene.sent().await[0].to, "paul@example.com");
+
     let (mut sent, _) = forgets("paul").await;
     let late = secret(&sent.remove(0), "/reset/");
     services.remove_my_address(&scene.world.ctx("paul").await, &new).await.unwrap();
     assert_eq!(void(services.look_at_reset(&scene.nobody(), &late).await), Void::Unknown);
+}
+
+/// Whoever has somebody's password and session changes the address next, while the mail server is away.
+#[tokio::test]
+async fn what_was_done_to_an_account_is_told_where_its_owner_was() {
+    let scene = Scene::new().await;
+    scene.has("paul", "paul@example.com").await;
+    let (services, new) = (scene.services(), SecretString::from("another horse battery"));
+    scene.world.mailer.refuses("421 busy", false);
+    services.change_password(&scene.world.ctx("paul").await, &PASSWORD.into(), &new, "").await.unwrap();
+    assert!(scene.told().await.is_empty());
+    let paul = scene.world.ctx("paul").await;
+    scene.world.mailer.accepts();
+    services.set_my_address(&paul, "thief@example.com", &new, Language::En).await.unwrap();
+    let link = secret(&scene.sent().await.remove(0), "/confirm/");
+    services.verify_my_address(&paul, &link).await.unwrap();
+    services.remove_my_address(&paul, &new).await.unwrap();
+    scene.world.clock.advance(Duration::from_mins(10));
+    let mut told: Vec<_> = scene.sent().await.into_iter().map(|mail| (mail.to, mail.subject)).collect();
+    told.sort();
+    let mail = |to: &str, subject: &str| (to.to_owned(), format!("[Berth] {subject}"));
+    let want = [
+        mail("paul@example.com", "Your mail goes elsewhere"),
+        mail("paul@example.com", "Your password was changed"),
+        mail("thief@example.com", "Your mail goes elsewhere"),
+    ];
+    assert_eq!(told, want);
+}
+
+/// Two leaders read the same notice before either passed it on.
+#[tokio::test]
+async fn of_two_links_the_log_knows_the_one_that_is_kept() {
+    let scene = Scene::new().await;
+    scene.has("paul", "paul@example.com").await;
+    let notice = Notice::of_forgotten(&"paul".parse().unwrap(), "192.0.2.7".to_owned(), scene.now());
+    scene.world.store.put_notice(None, &notice).await.unwrap();
+    let (ctx, grant) = scene.services().outbox().unwrap();
+    let waiting = scene.world.store.waiting_notices(&grant, 9).await.unwrap().remove(0);
+    assert!(scene.services().pass_on(&ctx, &grant, waiting.clone()).await.unwrap());
+    assert!(!scene.services().pass_on(&ctx, &grant, waiting).await.unwrap());
+    let entries = scene.world.store.audit().into_iter().filter(|entry| entry.action == "password.reset-link");
+    assert_eq!(entries.map(|entry| entry.outcome).collect::<Vec<_>>(), ["done", "failed"]);
+    let [mail] = &scene.sent().await[..] else { panic!("one") };
+    assert!(!format!("{mail:?}").contains("/reset/"), "what opens something is not printed");
+    assert!(scene.services().look_at_reset(&scene.nobody(), &secret(mail, "/reset/")).await.is_ok());
 }
 
 #[tokio::test]
@@ -275,6 +330,8 @@ async fn an_invitation_goes_to_an_address_and_is_shown_all_the_same() {
     let nowhere = services.invite(&olga, Some(&shop), &invite("")).await.map(drop);
     assert_eq!(field(nowhere), "email invite_address");
     let (_, shown) = services.invite(&olga, Some(&shop), &invite("zoe@example.com")).await.unwrap();
+    let entry = scene.last_audit();
+    assert!(entry.2.contains("z…@example.com") && !entry.2.contains("zoe"), "{entry:?}");
     let mail = scene.sent().await.remove(0);
     assert_eq!((mail.to.as_str(), mail.settings.as_deref()), ("zoe@example.com", None));
     assert_eq!(mail.subject, "[Berth] An invitation to shop");
@@ -399,6 +456,21 @@ async fn a_link_is_not_sent_after_it_has_ended() {
     }
     let status = scene.services().mail_status(&scene.world.ctx("root").await).await.unwrap();
     assert_eq!((status.waiting, status.failed), (0, 1), "the next try would come when the link is over");
+}
+
+#[tokio::test]
+async fn what_nobody_sent_in_time_is_not_sent() {
+    let scene = Scene::new().await;
+    let (services, root) = (scene.services(), scene.world.ctx("root").await);
+    scene.has("root", "root@example.com").await;
+    scene.asks("olga", "olga@example.com").await.unwrap();
+    services.test_mail(&root).await.unwrap();
+    // Mail was switched off meanwhile, or nobody led.
+    scene.world.clock.advance(Duration::from_hours(24));
+    assert!(scene.sent().await.is_empty(), "its link is void");
+    let status = services.mail_status(&root).await.unwrap();
+    assert_eq!((status.waiting, status.failed), (0, 2));
+    assert!(status.trouble.unwrap().reason.contains("its time was over"));
 }
 
 #[tokio::test]

@@ -38,6 +38,8 @@ use crate::{
 pub(super) const KEPT: Duration = Duration::from_hours(36);
 /// Nobody else sends a mail for so long after somebody took it: longer than all of a try takes.
 const TAKEN: SignedDuration = SignedDuration::from_mins(2);
+/// What is said of a mail whose time was over before it was sent.
+const LATE: &str = "its time was over before it could be sent";
 /// Mail that a person gets within an hour when nothing is said.
 pub const PER_HOUR: i64 = 20;
 
@@ -172,6 +174,8 @@ impl Services {
     async fn send_mail(&self, way: &Way<'_>, grant: &Grant<PlatformRef>, due: &DueMail) -> Result<()> {
         let at = self.clock.now();
         let sent = match opened(way, due) {
+            // Nobody sent for long: what it says is not true any more, and its link is void.
+            _ if last(due) <= at => Err(Unsent { reason: LATE.to_owned(), for_good: true }),
             Ok(letter) => way.mailer.send(&letter).await,
             Err(unsent) => Err(unsent),
         };
@@ -188,6 +192,11 @@ impl Services {
         let tried = TriedMail { id: due.id, at, trouble: trouble.map(|unsent| unsent.reason), again };
         self.store.note_mail(grant, &tried).await
     }
+}
+
+/// When a mail is not sent any more, not for the first time either. One that is tried once is good for as long as whoever takes it has it.
+fn last(due: &DueMail) -> Timestamp {
+    due.until.max(due.created_at.checked_add(TAKEN).unwrap_or(Timestamp::MAX))
 }
 
 /// A mail as it is handed over.

@@ -23,7 +23,7 @@ use crate::{
     notices::{KeyUse, Notice},
     ports::{
         cluster::{CacheState, Cluster},
-        webhooks::{Due, NewDelivery, NoSender, Sender, Spread, Tried},
+        webhooks::{Due, NewDelivery, NoSender, Sender, Spread, Tried, Waiting},
     },
     quota::{Book, Share},
     webhooks::{
@@ -98,30 +98,44 @@ impl Services {
         let (ctx, grant) = self.outbox()?;
         let mut passed = 0;
         for waiting in self.store.waiting_notices(&grant, AT_ONCE).await? {
-            let mut notice = waiting.notice;
-            let Mailing { mails, dropped, reset } = self.mails_of(&ctx, &grant, waiting.tenant, &mut notice).await?;
-            let hooks = self.store.hooks_for(&grant, waiting.tenant, notice.event).await?;
-            let body = notice.payload(self.hooks.site.as_deref()).to_string();
-            let message = |hook| {
-                let (id, event) = (new_id(ctx.now(), &*self.random)?, notice.event);
-                Ok(NewDelivery { id, hook, event, body: body.clone(), created_at: ctx.now() })
-            };
-            let messages = hooks.into_iter().map(message).collect::<Result<Vec<_>>>()?;
-            let spread = Spread { messages, mails, dropped, reset };
-            let passing = self.store.spread_notice(&grant, waiting.id, &spread);
-            let passing = match &spread.reset {
-                None => passing.await?,
-                Some(reset) => {
-                    let detail = json!({ "expiresAt": reset.expires_at, "by": "mail" });
-                    let whose = notice.data.user.clone().unwrap_or_default();
-                    let work = async { Ok(Done::with(passing.await?, detail)) };
-                    self.audited(&ctx, "password.reset-link", whose, None, work).await?
+            passed += usize::from(self.pass_on(&ctx, &grant, waiting).await?);
+        }
+        Ok(passed)
+    }
+
+    /// Passes one on; whether it was this call that did.
+    pub(super) async fn pass_on(&self, ctx: &OpCtx, grant: &Grant<PlatformRef>, waiting: Waiting) -> Result<bool> {
+        let mut notice = waiting.notice;
+        let Mailing { mails, dropped, reset } = self.mails_of(ctx, grant, waiting.tenant, &mut notice).await?;
+        let hooks = self.store.hooks_for(grant, waiting.tenant, notice.event).await?;
+        let body = notice.payload(self.hooks.site.as_deref()).to_string();
+        let message = |hook| {
+            let (id, event) = (new_id(ctx.now(), &*self.random)?, notice.event);
+            Ok(NewDelivery { id, hook, event, body: body.clone(), created_at: ctx.now() })
+        };
+        let messages = hooks.into_iter().map(message).collect::<Result<Vec<_>>>()?;
+        let spread = Spread { messages, mails, dropped, reset };
+        let passing = self.store.spread_notice(grant, waiting.id, &spread);
+        let passed = match &spread.reset {
+            None => passing.await?,
+            Some(reset) => {
+                let detail = json!({ "expiresAt": reset.expires_at, "by": "mail" });
+                let whose = notice.data.user.clone().unwrap_or_default();
+                let work = async {
+                    match passing.await? {
+                        true => Ok(Done::with(true, detail)),
+                        // The link that was made here is kept nowhere: the log must not say that it was.
+                        false => Err(Error::new(ErrorCode::Conflict, "another replica has made one")),
+                    }
+                };
+                match self.audited(ctx, "password.reset-link", whose, None, work).await {
+                    Err(e) if e.code() == ErrorCode::Conflict => false,
+                    made => made?,
                 }
-            };
-            if passing {
-                self.notices.tell(&notice);
-                passed += 1;
             }
+        };
+        if passed {
+            self.notices.tell(&notice);
         }
         Ok(passed)
     }

@@ -47,6 +47,11 @@ fn seen_as(viewer: &Person, session: Uuid, open: OpenView) -> Arc<Person> {
     })
 }
 
+/// Of those who end one at once, one does.
+fn over_already() -> Error {
+    Error::new(ErrorCode::Conflict, "it is over already: somebody else ended it in this moment")
+}
+
 impl Services {
     /// From now on the session that asks sees the portal as `user` has it, and changes nothing.
     ///
@@ -84,12 +89,14 @@ impl Services {
     /// Ends the look in which it is asked; the person who was looked as.
     ///
     /// # Errors
-    /// `NotFound` when there is none.
+    /// `NotFound` when there is none; `Conflict` when another tab ended it in the same moment.
     pub async fn end_view(&self, ctx: &OpCtx) -> Result<UserName> {
         let person = ctx.person().ok_or_else(Error::unauthenticated)?;
         let view = person.viewed_by().ok_or_else(Error::not_found)?;
         let work = async {
-            self.store.end_view(view.id, ctx.now(), ViewEnd::Asked).await?;
+            if !self.store.end_view(view.id, ctx.now(), ViewEnd::Asked).await? {
+                return Err(over_already());
+            }
             Ok(Done::with(person.name.clone(), json!({ "how": ViewEnd::Asked })))
         };
         // The one thing that may be done while one looks.
@@ -116,14 +123,19 @@ impl Services {
 
     /// Ends one that is over, and writes that down; whether it is this call that did.
     async fn close_view(&self, open: &OpenView, by: &UserName, how: ViewEnd, now: Timestamp) -> Result<bool> {
-        // It was over then, whenever that is found.
-        if !self.store.end_view(open.id, open.until.min(now), how).await? {
-            return Ok(false);
-        }
         let ctx = OpCtx::system(self.clock.clone(), "views");
-        let work = async { Ok(Done::with((), json!({ "how": how })).by(by.clone())) };
-        self.written_down(&ctx, "view.end", open.viewed.name.to_string(), None, work).await?;
-        Ok(true)
+        let work = async {
+            // It was over then, whenever that is found.
+            if !self.store.end_view(open.id, open.until.min(now), how).await? {
+                return Err(over_already());
+            }
+            Ok(Done::with((), json!({ "how": how })).by(by.clone()))
+        };
+        match self.written_down(&ctx, "view.end", open.viewed.name.to_string(), None, work).await {
+            Ok(()) => Ok(true),
+            Err(e) if e.code() == ErrorCode::Conflict => Ok(false),
+            Err(e) => Err(e),
+        }
     }
 
     /// Ends the looks that are over and that nobody has asked anything in since; how many.

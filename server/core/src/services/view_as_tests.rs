@@ -223,6 +223,36 @@ async fn it_ends_by_itself() {
 }
 
 #[tokio::test]
+async fn of_those_who_end_it_at_once_one_does() {
+    let ends = |world: &World| {
+        let all = world.store.audit().into_iter().filter(|e| e.action == "view.end");
+        all.map(|e| e.outcome).collect::<Vec<_>>()
+    };
+    let (ends_it, finds_it) = (world().await, world().await);
+    // Two tabs.
+    let (looking, _) = ends_it.view_as("root", "ann").await;
+    assert_eq!(ends_it.services.end_view(&looking).await.unwrap(), user("ann"));
+    assert_eq!(code(ends_it.services.end_view(&looking).await), ErrorCode::Conflict);
+    assert_eq!(ends(&ends_it), ["done", "failed"]);
+    ends_it.services.sign_out(&looking, "").await.unwrap();
+
+    // Two requests that find that it is over: what is to be done is written down before it is done, by both.
+    let (looking, browser) = finds_it.view_as("root", "ann").await;
+    let open = crate::ports::view_as::Views::running_views(&*finds_it.store).await.unwrap().remove(0).open;
+    let session = looking.person().unwrap().viewed_by().unwrap().session;
+    finds_it.clock.advance(Duration::from_mins(30));
+    let now = finds_it.clock.now();
+    let mut root = finds_it.ctx("root").await.person().unwrap().clone();
+    root.via = crate::ctx::Via::Session(session);
+    for _ in 0..2 {
+        let found = finds_it.services.looking(root.clone().into(), Some(open.clone()), now).await.unwrap();
+        assert_eq!(found.name, user("root"));
+    }
+    assert_eq!(ends(&finds_it), ["done", "failed"]);
+    assert_eq!(who(&finds_it.asked_from(&browser).await), ("root".to_owned(), false));
+}
+
+#[tokio::test]
 async fn what_nobody_asked_in_ends_when_its_time_was_over() {
     let world = world().await;
     drop(world.view_as("root", "ann").await);

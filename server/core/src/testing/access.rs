@@ -75,6 +75,7 @@ impl AccessRequests for FakeStore {
         if rows.access.iter().any(|kept| same(kept) && kept.decision.is_none()) {
             return Err(taken("role", "one waits already".to_owned()));
         }
+        rows.giving(tenant, new.role)?;
         let user = rows.called(new.user)?;
         let at = (&place.tenant().name, place.namespace_name());
         let notice = Notice::of_access(at, new.id, &user, new.role, new.created_at);

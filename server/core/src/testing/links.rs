@@ -89,6 +89,9 @@ impl Links for FakeStore {
     async fn create_invitation(&self, within: Within<'_>, new: &NewInvitation) -> Result<()> {
         let fate = Fate { expires_at: new.expires_at, used_at: None, revoked_at: None };
         let mut rows = self.rows()?;
+        if let (Some(tenant), Some(role)) = (within.tenant(), new.role) {
+            rows.giving(tenant, role)?;
+        }
         rows.links.invitations.push(Kept { tenant: within.tenant(), new: new.clone(), fate });
         new.mail.iter().for_each(|mail| rows.mail.add(mail));
         Ok(())

@@ -12,7 +12,10 @@ use crate::{
     error::{Error, Result},
     ports::{
         links::link_gone,
-        mail::{DueMail, Letter, MailCounts, Mailbox, Mailer, Mails, NewMail, Pending, Receiver, TriedMail, Unsent},
+        mail::{
+            DueMail, Letter, MailCounts, Mailbox, Mailer, Mails, NewMail, Pending, Receiver, TriedMail, Unsent,
+            WARNINGS,
+        },
         pages::Language,
         store::Digest,
         webhooks::Spread,
@@ -52,7 +55,8 @@ impl Rows {
 
     fn drop_waiting(&mut self, user: Uuid, kind: Option<&str>) {
         let goes = |kept: &Kept| {
-            kept.new.user == Some(user) && kept.next_at.is_some() && kind.is_none_or(|kind| kept.new.kind == kind)
+            let fits = kind.map_or(!WARNINGS.contains(&kept.new.kind), |kind| kept.new.kind == kind);
+            kept.new.user == Some(user) && kept.next_at.is_some() && fits
         };
         self.mails.retain(|kept| !goes(kept));
     }
@@ -117,7 +121,10 @@ impl Mails for FakeStore {
     ) -> Result<()> {
         let mut rows = self.rows()?;
         let mailbox = rows.mail.begin(user, language)?;
-        (mailbox.pending, mailbox.language) = (Some(pending.clone()), language);
+        mailbox.pending = Some(pending.clone());
+        if mailbox.muted.is_none() {
+            mailbox.language = language;
+        }
         rows.mail.drop_waiting(user, Some(mail.kind));
         rows.mail.add(mail);
         Ok(())
@@ -135,6 +142,7 @@ impl Mails for FakeStore {
         let good = |pending: &Pending| pending.digest == *digest && pending.expires_at > now;
         let pending = mailbox.pending.take_if(|pending| good(pending)).ok_or_else(link_gone)?;
         mailbox.verified = Some((pending.address, now));
+        rows.links.password_set(user);
         rows.mail.drop_waiting(user, None);
         told.into_iter().for_each(|mail| rows.mail.add(mail));
         Ok(())

@@ -54,6 +54,7 @@ impl Robots for FakeStore {
     async fn create_robot(&self, grant: &Grant<TenantRef>, robot: &NewRobot) -> Result<()> {
         let mut rows = self.rows()?;
         rows.tenant(grant.id)?;
+        rows.giving(grant.id, robot.role)?;
         let name = UserName::robot(&grant.name, &robot.name);
         if rows.accounts.iter().any(|account| account.user.name == name) {
             return Err(taken("name", format!("a robot called “{}” exists already", robot.name)));
@@ -116,6 +117,7 @@ impl Robots for FakeStore {
 
     async fn update_robot(&self, grant: &Grant<TenantRef>, id: Uuid, change: &RobotChange) -> Result<()> {
         let mut rows = self.rows()?;
+        rows.giving(grant.id, change.role)?;
         let theirs = |robot: &&mut Kept| robot.tenant == grant.id && robot.new.id == id;
         rows.robots.iter_mut().find(theirs).ok_or_else(Error::not_found)?.new.role = change.role;
         for member in rows.members.iter_mut().filter(|member| member.user == id) {

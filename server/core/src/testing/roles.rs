@@ -16,7 +16,7 @@ use crate::{
     authz::{Grant, PlatformRef, Rights, TenantRef},
     error::Result,
     ports::roles::Roles,
-    roles::{RoleEdit, after},
+    roles::{RoleEdit, after, gone},
 };
 
 /// The roles of each tenant.
@@ -32,6 +32,12 @@ impl AllRows {
     /// What any role gives there.
     pub(super) fn rights(&self, tenant: Uuid, role: TenantRole) -> Rights {
         Rights::of(Some(role), self.own_rights(tenant, role))
+    }
+
+    /// Refuses a role that is none there.
+    pub(super) fn giving(&self, tenant: Uuid, role: TenantRole) -> Result<()> {
+        let known = !role.is_custom() || self.own_rights(tenant, role).is_some();
+        if known { Ok(()) } else { Err(gone(role)) }
     }
 
     fn holders(&self, tenant: Uuid, role: RoleName, now: Timestamp) -> Vec<RoleHolder> {

@@ -222,6 +222,7 @@ impl SignIns for FakeStore {
     async fn create_group_rule(&self, _: &Grant<PlatformRef>, provider: Uuid, rule: &NewGroupRule) -> Result<()> {
         let mut rows = self.rows()?;
         let tenant = rows.tenants.iter().find(|t| t.name == rule.tenant).map(|t| t.id).ok_or_else(Error::not_found)?;
+        rows.giving(tenant, rule.role)?;
         let same = |(of, known, other): &(Uuid, Uuid, GroupRule)| {
             *of == provider && *known == tenant && other.group == rule.group
         };

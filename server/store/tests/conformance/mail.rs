@@ -6,7 +6,7 @@ use berth_core::{
     notices::Notice,
     ports::{
         links::NewReset,
-        mail::{DueMail, NewMail, Pending, TriedMail},
+        mail::{DueMail, NewMail, Pending, TriedMail, WARNINGS},
         pages::Language,
         store::Store,
         webhooks::Spread,
@@ -65,9 +65,15 @@ pub async fn addresses(store: Arc<dyn Store>) {
     let mailbox = store.find_mailbox(id(1)).await.unwrap().unwrap();
     assert_eq!((mailbox.verified, mailbox.pending), (Some(("a@example.com".to_owned(), at(5))), None));
 
-    // What waits for the old one is dropped; the old one is told.
+    // What waits for the old one is dropped, but what says that the account was changed; the old one is told. A link to a new password
+    // that is under way is in the wrong hands, too.
     store.add_mail(&mail(22, Some(1), "quota.high", 6)).await.unwrap();
     store.add_mail(&mail(23, Some(2), "quota.high", 6)).await.unwrap();
+    for (number, kind) in (26..).zip(WARNINGS) {
+        store.add_mail(&mail(number, Some(1), kind, 6)).await.unwrap();
+    }
+    let reset = |number| NewReset { digest: digest(number), user: id(1), created_at: at(6), expires_at: at(99) };
+    store.create_reset(&platform(), &reset(8)).await.unwrap();
     store
         .set_pending_address(id(1), &pending("b@x", 3, 100), Language::En, &mail(24, Some(1), "address.verify", 6))
         .await
@@ -75,7 +81,8 @@ pub async fn addresses(store: Arc<dyn Store>) {
     store.verify_address(id(1), &digest(3), at(7), Some(&mail(25, Some(1), "address.moved", 7))).await.unwrap();
     let mut ids: Vec<_> = due(&*store, 8).await.into_iter().map(|mail| mail.id).collect();
     ids.sort_unstable();
-    assert_eq!(ids, [id(23), id(25)]);
+    assert_eq!(ids, [id(23), id(25), id(26), id(27), id(28), id(29)]);
+    assert!(store.find_reset(&digest(8)).await.unwrap().is_none(), "it went to the old one");
 
     store.set_mail_choices(id(1), Language::ZhCn, &[EventKind::QuotaHigh, EventKind::LoanEnded]).await.unwrap();
     store.set_mail_choices(id(2), Language::ZhCn, &[]).await.unwrap();
@@ -84,10 +91,19 @@ pub async fn addresses(store: Arc<dyn Store>) {
     assert_eq!((chosen.language, chosen.verified.is_some()), (Language::ZhCn, true));
     assert_eq!(store.find_mailbox(id(2)).await.unwrap().unwrap().muted, Some(Vec::new()));
 
-    let reset = NewReset { digest: digest(9), user: id(1), created_at: at(8), expires_at: at(99) };
-    store.create_reset(&platform(), &reset).await.unwrap();
+    // Whoever chose a language keeps it, in whichever they look at the page.
+    store
+        .set_pending_address(id(1), &pending("c@x", 4, 100), Language::En, &mail(30, Some(1), "address.verify", 8))
+        .await
+        .unwrap();
+    assert_eq!(store.find_mailbox(id(1)).await.unwrap().unwrap().language, Language::ZhCn);
+
+    store.create_reset(&platform(), &reset(9)).await.unwrap();
+    store.add_mail(&mail(31, Some(1), "address.moved", 8)).await.unwrap();
     store.remove_address(id(1), None).await.unwrap();
     refused(store.remove_address(id(1), None).await, ErrorCode::NotFound);
+    let ids: Vec<_> = due(&*store, 9).await.into_iter().map(|mail| mail.id).collect();
+    assert_eq!(ids, [id(31)]);
     assert!(store.find_reset(&digest(9)).await.unwrap().is_none(), "a link that may be in the wrong hands");
     let mailbox = store.find_mailbox(id(1)).await.unwrap().unwrap();
     assert_eq!((mailbox.verified, mailbox.pending, mailbox.muted.map(|m| m.len())), (None, None, Some(2)));

@@ -88,6 +88,7 @@ suite! {
         roles::what_a_role_is,
         roles::who_has_it_may_what_it_says,
         roles::what_is_held_stays,
+        roles::none_is_given_that_goes,
         roles::nobody_loses_by_a_gift,
         people::changes_of_an_account,
         people::passwords,

@@ -47,7 +47,7 @@ fn oauth() -> OAuth {
     }
 }
 
-async fn add_provider(store: &dyn Store, number: u128, called: &str) -> IdentityProvider {
+pub async fn add_provider(store: &dyn Store, number: u128, called: &str) -> IdentityProvider {
     let provider = provider(number, called);
     store.create_provider(&platform(), &provider).await.unwrap();
     provider

@@ -8,7 +8,8 @@ use berth_core::{
     ports::{
         access::{AccessDecision, NewAccessRequest, Place},
         links::{Joiner, NewInvitation, Within},
-        robots::NewRobot,
+        robots::{NewRobot, RobotChange},
+        sign_in::NewGroupRule,
         store::Store,
     },
     roles::{RoleEdit, RoleText},
@@ -20,8 +21,9 @@ use berth_types::{
 };
 
 use crate::{
-    fixture::{add_tenant, add_users, at, digest, id, name, namespace, platform, refused},
+    fixture::{add_tenant, add_users, at, digest, grant, id, name, namespace, platform, refused, tenant},
     namespace_roles::granted,
+    providers::add_provider,
 };
 
 fn role(text: &str) -> RoleName {
@@ -219,4 +221,94 @@ pub async fn nobody_loses_by_a_gift(store: Arc<dyn Store>) {
     store.create_invitation(Within::Tenant(&shop), &invitation).await.unwrap();
     store.accept_invitation(&digest(50), Joiner::Person(id(2)), at(3)).await.unwrap();
     assert_eq!(now().await, Some(Developer));
+}
+
+/// Ways to give a role of `shop`, of which `dev` is a namespace; each leaves a trace that a later one does not trip over.
+async fn give(store: &dyn Store, way: usize, round: u128, role: TenantRole) -> berth_core::Result<()> {
+    let shop = grant(&tenant(10, "shop"));
+    let here = granted(&shop, &namespace(20, "shop", "dev"));
+    let number = 1000 + round * 10 + way as u128;
+    match way {
+        0 => store.set_member(&shop, &name("bob"), role, at(1)).await,
+        1 => store.set_namespace_member(&here, &name("bob"), role, at(1)).await,
+        2 => {
+            let (id, created_at) = (id(number), at(1));
+            let name = format!("ci-{number}").parse().unwrap();
+            let robot = NewRobot { id, name, description: "x".to_owned(), role, namespace: None, created_at };
+            store.create_robot(&shop, &robot).await
+        }
+        3 => {
+            let change = RobotChange { description: "x".to_owned(), role, disabled: false };
+            store.update_robot(&shop, id(40), &change).await
+        }
+        4 => {
+            let mut digest = [0; 32];
+            digest[..16].copy_from_slice(&number.to_be_bytes());
+            let (role, email, expires_at) = (Some(role), None, at(100));
+            let (mail, created_at) = (None, at(1));
+            let new =
+                NewInvitation { id: id(number), digest, role, email, invited_by: id(1), created_at, expires_at, mail };
+            store.create_invitation(Within::Tenant(&shop), &new).await
+        }
+        5 => {
+            let asked =
+                NewAccessRequest { id: id(number), user: id(2), role, reason: "x".to_owned(), created_at: at(1) };
+            store.create_access_request(&Place::Namespace(here), &asked).await
+        }
+        _ => {
+            let (id, group, tenant) = (id(number), format!("g-{number}"), "shop".parse().unwrap());
+            let rule = NewGroupRule { id, group, tenant, role, created_at: at(1) };
+            store.create_group_rule(&platform(), crate::fixture::id(50), &rule).await
+        }
+    }
+}
+
+/// A role is removed in the moment in which it is given: one of the two comes first, and whoever has one has one that is there.
+pub async fn none_is_given_that_goes(store: Arc<dyn Store>) {
+    add_users(&*store, &["ann", "bob"]).await;
+    let shop = add_tenant(&*store, 10, "shop", id(1)).await;
+    store.create_namespace(&shop, &namespace(20, "shop", "dev")).await.unwrap();
+    let robot = NewRobot {
+        id: id(40),
+        name: "ci".parse().unwrap(),
+        description: "x".to_owned(),
+        role: Viewer,
+        namespace: None,
+        created_at: at(1),
+    };
+    store.create_robot(&shop, &robot).await.unwrap();
+    add_provider(&*store, 50, "corp").await;
+    for way in 0..7 {
+        let error = refused(give(&*store, way, 0, own("nobody-made-it")).await, ErrorCode::Invalid);
+        assert_eq!(error.fields()[0].code, "role_gone", "{way}");
+    }
+    // A tenant has 50 of its own at most, and each that was given stays.
+    for round in 1..=7 {
+        for way in 0..7 {
+            let named = format!("role-{round}-{way}");
+            make(&*store, &shop, &named, &["app.update"], &[]).await;
+            let remove = RoleEdit::Remove(role(&named));
+            let (first, second) = (store.clone(), store.clone());
+            let giving = tokio::spawn({
+                let role = own(&named);
+                async move { give(&*first, way, round, role).await }
+            });
+            let removing = tokio::spawn({
+                let shop = shop.clone();
+                async move { second.edit_roles(&shop, &remove, at(2)).await.map(drop) }
+            });
+            let (given, removed) = (giving.await.unwrap(), removing.await.unwrap());
+            let there = store.list_roles(&shop).await.unwrap().iter().any(|known| known.name == role(&named));
+            let holders = store.list_role_holders(&shop, role(&named), at(2)).await.unwrap();
+            assert_ne!(given.is_ok(), removed.is_ok(), "{way}: {given:?} {removed:?}");
+            assert_eq!((there, holders.is_empty()), (given.is_ok(), given.is_err()), "{way}: {holders:?}");
+            if way == 5 && given.is_ok() {
+                // One request waits at a time.
+                let here = granted(&shop, &namespace(20, "shop", "dev"));
+                let no = AccessDecision { approved: false, by: id(1), comment: "so".to_owned(), at: at(3) };
+                let number = 1000 + round * 10 + 5;
+                store.decide_access_request(&Place::Namespace(here), id(number), &no).await.unwrap();
+            }
+        }
+    }
 }

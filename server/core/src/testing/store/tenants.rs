@@ -149,6 +149,7 @@ impl Tenants for FakeStore {
         let mut rows = self.rows()?;
         rows.tenant(grant.id)?;
         let user = rows.user_named(user)?;
+        rows.giving(grant.id, role)?;
         if role != TenantRole::Owner {
             rows.keep_an_owner(grant.id, user)?;
         }
@@ -279,6 +280,7 @@ impl NamespaceRoles for FakeStore {
         let mut rows = self.rows()?;
         rows.is_there(grant)?;
         let user = rows.user_named(user)?;
+        rows.giving(grant.tenant.id, role)?;
         match rows.given.iter_mut().find(|(there, whose, ..)| *there == grant.id && *whose == user) {
             Some(given) => given.2 = role,
             None => rows.given.push((grant.id, user, role, now)),
