@@ -146,4 +146,14 @@ async fn a_job_comes_in_as_a_robot_without_a_stored_secret() {
         .header(header::AUTHORIZATION, format!("Bearer {token}"));
     let me = ask(&portal, request.body(Body::empty()).unwrap()).await;
     assert_eq!((me.status, me.body["name"].as_str()), (StatusCode::OK, Some("robot:shop/deploy")), "{}", me.body);
+
+    // And so the job uses kubectl, for no longer than that.
+    services.create_namespace(&root, &shop, "dev", None).await.unwrap();
+    let request = Request::post("/api/v1/me/kubeconfigs")
+        .header(header::HOST, "berth.example.com")
+        .header(header::CONTENT_TYPE, "application/json")
+        .header(header::AUTHORIZATION, format!("Bearer {token}"));
+    let made = ask(&portal, request.body(Body::from(json!({ "tenant": "shop" }).to_string())).unwrap()).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+    assert!(made.body["kubeconfig"].as_str().unwrap().contains("/k8s/local"), "{}", made.body);
 }

@@ -174,6 +174,22 @@ async fn an_offer_and_a_loan() {
     for part in ["2 of it lent", "Loans", "Running", "2026-12-01 12:00"] {
         assert!(quota.contains(part), "{part} is not in {quota}");
     }
+    assert!(!scene.page("vera", "/t/shop/quota").await.contains("Keep for longer"), "who may not ask");
+    // To keep it for longer is to ask for the same with a later end.
+    let longer = format!("{NEW}?cluster=local&loan={}", request.rsplit('/').next().unwrap());
+    assert!(quota.contains(&longer.replace('&', "&amp;")) || quota.contains(&longer), "{quota}");
+    let form = scene.page("dave", &longer).await;
+    for part in [r#"name="resources[pods]" value="12""#, "Without that it ends:", r#"<option value="dev" selected"#] {
+        assert!(form.contains(part), "{part} is not in {form}");
+    }
+    let asked = scene.made("dave", "namespace=dev&resources[pods]=12&until=2026-12-20T12:00").await;
+    assert!(scene.page("root", &asked).await.contains("Pods 12 → 12"));
+    scene.post("dave", &asked, "version=1&do=withdraw").await;
+    let same = scene.post("dave", NEW, "cluster=local&resources[pods]=12&until=2026-11-30T12:00&reason=x").await;
+    assert_eq!(same.status, 422, "it is lent until then");
+    let for_good = scene.made("dave", "resources[pods]=11").await;
+    assert!(scene.page("root", &for_good).await.contains("Pods 10 → 11"), "for good is apart from what is lent");
+    scene.post("dave", &for_good, "version=1&do=withdraw").await;
     let form = scene.page("root", "/admin/tenants/shop/quota").await;
     assert!(form.contains(r#"name="resources[pods]" value="10""#), "what is lent is not set by hand: {form}");
 

@@ -9,6 +9,7 @@ use berth_types::{
         request::{LoanStage, QuotaLoan},
     },
 };
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::{
@@ -139,6 +140,17 @@ pub enum Lack {
     },
     /// Nothing limits the tenant in this: its limit can become neither more nor less.
     Free(QuotaKey),
+    /// What was asked as more would make less by now, or the other way round: the limit was changed since.
+    Overtaken {
+        /// Of what.
+        key: QuotaKey,
+        /// What was asked for.
+        asked: Quantity,
+        /// What it was of then.
+        then: Quantity,
+        /// What there is now.
+        now: Quantity,
+    },
     /// The sum cannot be counted.
     Overflow(QuotaKey),
 }
@@ -187,6 +199,15 @@ impl Lack {
             Self::Free(key) => {
                 let message = format!("nothing limits the tenant in {key}: there is nothing to ask for");
                 FieldError::new(at(key), "request_unlimited", message).param("key", key)
+            }
+            Self::Overtaken { key, asked, then, now } => {
+                let (asked, then, now) = (key.write(*asked), key.write(*then), key.write(*now));
+                let message = format!(
+                    "it was asked to go from {then} to {asked}, and it is {now} by now: that would go the other way. Offer other \
+                     terms, or refuse it"
+                );
+                let said = FieldError::new(at(key), "request_overtaken", message).param("value", asked);
+                said.param("then", then).param("limit", now)
             }
             Self::Overflow(key) => FieldError::new(at(key), "quantity_range", "the sum is too large"),
         }
@@ -272,11 +293,15 @@ impl Book {
         (!all.is_empty()).then_some(all)
     }
 
-    /// Whether all of a loan is given back by what comes after this.
+    /// What there is to tell of a loan that has ended once what is free of it is given back, which comes `after` this: that all
+    /// of it is, or, once, that it is not.
     #[must_use]
-    pub fn ends_with(&self, after: &Self, request: Uuid) -> bool {
-        let lends = |book: &Self| book.loans.iter().any(|loan| loan.request == request);
-        lends(self) && !lends(after)
+    pub fn told(&self, after: &Self, request: Uuid) -> Option<LoanStage> {
+        let loan = |book: &Self| book.loans.iter().find(|loan| loan.request == request).map(|loan| loan.stage);
+        match (loan(self)?, loan(after)) {
+            (_, None) => Some(LoanStage::Ended),
+            (stage, Some(_)) => (stage < LoanStage::Overdue).then_some(LoanStage::Overdue),
+        }
     }
 
     /// What containers get in its namespaces that do not say themselves.
@@ -301,6 +326,20 @@ impl Book {
     #[must_use]
     pub fn lent(&self, key: &QuotaKey) -> Quantity {
         self.loans.iter().fold(Quantity::ZERO, |sum, loan| sum.plus(loan.resources.of(key)))
+    }
+
+    /// How much of `key` is lent until `end` at least.
+    #[must_use]
+    pub fn lent_until(&self, key: &QuotaKey, end: Timestamp) -> Quantity {
+        let lasting = self.loans.iter().filter(|loan| loan.ends_at >= end);
+        lasting.fold(Quantity::ZERO, |sum, loan| sum.plus(loan.resources.of(key)))
+    }
+
+    /// What the tenant may have of `key` for good, or until `end`; `None`: as much as it likes.
+    #[must_use]
+    pub fn lasting(&self, key: &QuotaKey, end: Option<Timestamp>) -> Option<Quantity> {
+        let lent = end.map(|end| self.lent_until(key, end)).unwrap_or_default();
+        self.base_of(key).map(|base| base.plus(lent))
     }
 
     /// How much of `key` was lent until a time that has passed.

@@ -5,7 +5,7 @@ use berth_core::{
     authz::{Grant, PlatformRef, TenantRef},
     error::Result,
     ports::{
-        ci::{CiStore, NewTrust},
+        ci::{CiStore, NewTrust, Refused, refusal},
         store::{Account, Digest, NewToken},
     },
 };
@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::{
     engine::{Engine, Reader, Transaction, sql},
     people::{account, insert_token, user_columns},
-    quotas::text,
+    quotas::{finish, text},
     store::{SqlStore, found, taken},
 };
 
@@ -131,11 +131,22 @@ impl<E: Engine> CiStore for SqlStore<E> {
         Ok(Some((account, trusts)))
     }
 
-    async fn redeem_job(&self, trust: Uuid, used: &Digest, until: Timestamp, token: &NewToken) -> Result<()> {
-        const SQL: &str = "INSERT INTO ci_used (digest, expires_at) VALUES ($1, $2)";
+    async fn redeem_job(&self, trust: &RobotTrust, used: &Digest, until: Timestamp, token: &NewToken) -> Result<()> {
+        // Who changes it waits, and takes away what this gives; who changed it before is heeded here.
+        const SAME: &str = "UPDATE robot_trusts SET minutes = minutes WHERE id = $1 AND audience = $2 AND conditions = $3 \
+                            AND minutes = $4 AND issuer_id = (SELECT id FROM ci_issuers WHERE issuer = $5)";
+        const USE: &str = "INSERT INTO ci_used (digest, expires_at) VALUES ($1, $2)";
+        let same = sql(SAME).bind(trust.id).bind(trust.audience.as_str()).bind(text(&trust.conditions)?.as_str());
+        let same = same.bind(trust.minutes).bind(trust.issuer_url.as_str());
         let mut transaction = self.engine.begin().await?;
-        transaction.execute(sql(SQL).bind(used).bind(until)).await?;
-        transaction.execute(insert_token(token, Some(trust))).await?;
-        transaction.commit().await
+        let done = async {
+            if transaction.execute(same).await? == 0 {
+                return Err(refusal(Refused::Untrusted));
+            }
+            transaction.execute(sql(USE).bind(used).bind(until)).await?;
+            transaction.execute(insert_token(token, Some(trust.id))).await.map(drop)
+        }
+        .await;
+        finish(transaction, done).await
     }
 }

@@ -364,6 +364,11 @@ impl<E: Engine> People for SqlStore<E> {
         self.all(sql(SQL).bind(user), token).await
     }
 
+    async fn token_end(&self, user: Uuid, id: Uuid) -> Result<Option<Timestamp>> {
+        let end = sql("SELECT expires_at FROM tokens WHERE user_id = $1 AND id = $2").bind(user).bind(id);
+        self.one(end, |row| row.time()).await
+    }
+
     async fn revoke_token(&self, user: Uuid, id: Uuid) -> Result<()> {
         self.change_one(sql("DELETE FROM tokens WHERE user_id = $1 AND id = $2").bind(user).bind(id)).await
     }

@@ -100,6 +100,14 @@ async fn grant_in(
     granting.holds(&book)?;
     let after = book.granting(granting).map_err(|lacks| refusal(&lacks))?;
     write_difference(transaction, &book, &after, now).await?;
+    // What ended before is a part of the new loan from now on.
+    for old in &book.loans {
+        match after.loans.iter().find(|loan| loan.request == old.request) {
+            Some(loan) if loan == old => {}
+            Some(loan) => write_loan(transaction, tenant, loan.request, (&loan.resources, loan.stage)).await?,
+            None => write_loan(transaction, tenant, old.request, (&Resources::default(), LoanStage::Ended)).await?,
+        }
+    }
     if let Some(loan) = after.loans.iter().find(|loan| loan.request == granting.request) {
         const SQL: &str = "INSERT INTO quota_loans (request_id, tenant_id, cluster, namespace, resources, ends_at, stage) \
                            VALUES ($1, $2, $3, $4, $5, $6, $7)";
@@ -163,6 +171,20 @@ async fn step(
     }
 }
 
+/// What is left of a loan.
+async fn write_loan(
+    transaction: &mut impl Transaction,
+    tenant: &TenantRef,
+    request: Uuid,
+    (resources, stage): (&Resources, LoanStage),
+) -> Result<()> {
+    // A warning may come meanwhile: never back.
+    const SQL: &str = "UPDATE quota_loans SET resources = $3, stage = CASE WHEN stage > $4 THEN stage ELSE $4 END \
+                       WHERE request_id = $1 AND tenant_id = $2";
+    let statement = sql(SQL).bind(request).bind(tenant.id).bind(text(resources)?.as_str()).bind(rank(stage));
+    transaction.execute(statement).await.map(drop)
+}
+
 async fn give_back(
     transaction: &mut impl Transaction,
     tenant: &TenantRef,
@@ -170,20 +192,18 @@ async fn give_back(
     used: &Resources,
     now: Timestamp,
 ) -> Result<Changed> {
-    const SQL: &str = "UPDATE quota_loans SET resources = $3, stage = $4 WHERE request_id = $1 AND tenant_id = $2";
     let before = locked_book(transaction, tenant, cluster).await?;
     let after = before.giving_back(request, used);
     write_difference(transaction, &before, &after, now).await?;
     let left = after.loans.iter().find(|loan| loan.request == request);
     let (resources, stage) = match left {
-        Some(loan) => (text(&loan.resources)?, LoanStage::Overdue),
-        None => (text(&Resources::default())?, LoanStage::Ended),
+        Some(loan) => (&loan.resources, LoanStage::Overdue),
+        None => (&Resources::default(), LoanStage::Ended),
     };
-    let statement = sql(SQL).bind(request).bind(tenant.id).bind(resources.as_str()).bind(rank(stage));
-    transaction.execute(statement).await?;
-    if before.ends_with(&after, request) {
-        let notice = Notice::of_loan((&before.tenant, cluster, request), LoanStage::Ended, now);
-        put(transaction, Some(tenant.id), &notice.ok_or_else(|| Error::internal("nothing to tell"))?).await?;
+    write_loan(transaction, tenant, request, (resources, stage)).await?;
+    let told = before.told(&after, request);
+    if let Some(notice) = told.and_then(|stage| Notice::of_loan((&before.tenant, cluster, request), stage, now)) {
+        put(transaction, Some(tenant.id), &notice).await?;
     }
     Ok(Changed { before, after })
 }

@@ -1,15 +1,18 @@
 //! The form that asks for another quota. Whoever comes from a form that was refused finds what is lacking filled in.
 
-use berth_core::{Error, Result, services::requests::NewAsk};
+use berth_core::{Error, Result, quota::requests::Stood, services::requests::NewAsk};
 use berth_types::{
     Action, ClusterId, Quantity, QuotaKey, Resource, Resources, TenantName,
-    quota::{QuotaRow, TenantQuota, Written, request::MAX_LOAN_DAYS},
+    quota::{
+        TenantQuota, Written,
+        request::{MAX_LOAN_DAYS, QuotaLoan},
+    },
 };
 use leptos::prelude::*;
 
 use crate::{
     components::{
-        Button, Field, Form, Icon, Tone, button, card, empty, field, form::summary, hidden, link_button, note,
+        Button, Field, Form, Icon, Tone, button, card, empty, field, form::summary, hidden, link_button, note, on,
     },
     pages::quotas::{fields, words},
     paths,
@@ -27,6 +30,8 @@ struct Model {
     quota: Option<TenantQuota>,
     clusters: Vec<ClusterId>,
     lacking: Written,
+    /// The loan that shall be kept for longer.
+    loan: Option<QuotaLoan>,
     form: Form,
 }
 
@@ -44,25 +49,29 @@ fn amount(text: &str) -> Quantity {
     text.parse().unwrap_or_default()
 }
 
-/// The limit of a key apart from loans.
-fn base(row: &QuotaRow) -> Option<Quantity> {
-    let lent = row.lent.as_deref().map(amount).unwrap_or_default();
-    row.limit.as_deref().map(|limit| amount(limit).minus(lent))
+/// The loan that shall be kept for longer.
+fn kept<'a>(cx: &PageCx, quota: Option<&'a TenantQuota>) -> Option<&'a QuotaLoan> {
+    let asked = cx.query("loan");
+    quota?.loans.iter().find(|loan| loan.request.to_string() == asked)
 }
 
-/// What the form shows first: the limits as they are, and where something is lacking, as they would have to be.
+/// What the form shows first: the limits as they are, and where something is lacking, as they would have to be; of a loan that
+/// shall be kept for longer as a whole.
 fn first(cx: &PageCx, quota: Option<&TenantQuota>, lacking: &Written) -> Form {
     let lacks = Resources::read("lacking", lacking).unwrap_or_default();
+    let loan = kept(cx, quota);
     let rows = quota.into_iter().flat_map(|quota| &quota.resources);
     let mut values: Vec<(String, String)> = rows
         .filter_map(|row| {
-            let (key, base) = (row.resource.parse::<QuotaKey>().ok()?, base(row)?);
+            let Stood { key, base, whole } = Stood::of(row)?;
+            let base = if loan.is_some_and(|loan| loan.resources.has(&key)) { whole } else { base };
             let (lack, left) = (lacks.of(&key), row.left.as_deref().map(amount).unwrap_or_default());
             let more = if lack > left { lack.minus(left) } else { Quantity::ZERO };
             Some((fields::name(key.as_str()), key.write(base.plus(more))))
         })
         .collect();
-    values.push(("namespace".to_owned(), cx.query("namespace").to_owned()));
+    let namespace = loan.and_then(|loan| loan.namespace.as_ref()).map(ToString::to_string);
+    values.push(("namespace".to_owned(), namespace.unwrap_or_else(|| cx.query("namespace").to_owned())));
     Form { values, ..Form::default() }
 }
 
@@ -92,7 +101,8 @@ pub async fn page(cx: Cx, refused: Option<Form>) -> Result<Answer> {
     let status = refused.as_ref().map_or(200, Form::status);
     let form = refused.unwrap_or_else(|| first(&cx, quota.as_ref(), &lacking));
     let clusters = quotas.iter().map(|quota| quota.cluster.clone()).collect();
-    let model = Model { tenant: tenant.clone(), quota: quota.filter(|q| q.limited), clusters, lacking, form };
+    let loan = kept(&cx, quota.as_ref()).cloned();
+    let model = Model { tenant: tenant.clone(), quota: quota.filter(|q| q.limited), clusters, lacking, loan, form };
     let title = tr::requests::ask(cx.lang());
     let view = view(cx.ui(), &model);
     let list = paths::quota_requests(&tenant);
@@ -179,6 +189,8 @@ fn form(ui: Ui, m: &Model, quota: &TenantQuota) -> AnyView {
     let grows = Field::select("namespace", tr::requests::namespace(l), places).hint(tr::requests::namespace_hint(l));
     let end = Field::moment("until", tr::requests::until(l)).hint(tr::requests::until_hint(l, MAX_LOAN_DAYS));
     let why = Field::area("reason", tr::requests::reason(l), 4).required().hint(tr::requests::reason_hint(l));
+    let lends = quota.resources.iter().any(|row| row.lent.is_some());
+    let lent = (lends && m.loan.is_none()).then(|| view! { <p class="small muted">{tr::requests::lent_what(l)}</p> });
     let body = view! {
         <form class="in" method="post">
             {summary(ui, &m.form, &names)}
@@ -187,6 +199,7 @@ fn form(ui: Ui, m: &Model, quota: &TenantQuota) -> AnyView {
             <fieldset>
                 <legend>{tr::requests::limits(l)}</legend>
                 <p class="small muted">{tr::requests::limits_what(l)}</p>
+                {lent}
                 {fields::amounts(ui, &m.form, &keys, hint)}
             </fieldset>
             <div class="row">{field(ui, &m.form, grows)}{field(ui, &m.form, end)}</div>
@@ -197,8 +210,12 @@ fn form(ui: Ui, m: &Model, quota: &TenantQuota) -> AnyView {
             </div>
         </form>
     };
+    let longer = m.loan.as_ref().map(|loan| {
+        note(Tone::Info, view! { <p>{tr::requests::longer_what(l)} " " {on(loan.ends_at)}</p> }.into_any())
+    });
     view! {
         {came_from(ui, m, quota)}
+        {longer}
         {several.then(|| view! { <div class="chips">{others}</div> })}
         {card(tr::requests::ask_card(l), None, body.into_any())}
     }

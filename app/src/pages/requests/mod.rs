@@ -1,7 +1,10 @@
 //! Requests for another quota: the form that asks, a request with its evidence and what was done, the lists of a tenant and of
 //! the platform, and loans.
 
-use berth_core::ports::pages::{Access, Fragment, Language};
+use berth_core::{
+    ports::pages::{Access, Fragment, Language},
+    quota::requests::Stood,
+};
 use berth_types::{
     Quantity,
     quota::request::{LoanStage, QuotaLoan, QuotaRequest, RequestState, Terms},
@@ -63,13 +66,15 @@ pub fn terms_text(l: Language, terms: &Terms) -> String {
     parts.collect::<Vec<_>>().join(" · ")
 }
 
-/// What is asked, of how much there was: `CPU requests 8 → 12`.
+/// What is asked, of how much there was: `CPU requests 8 → 12`. What is wanted for good is apart from what is lent.
 #[must_use]
 pub fn asked_text(l: Language, request: &QuotaRequest) -> String {
+    let lends = request.ask.terms.until.is_some();
     let parts = request.ask.terms.resources.iter().map(|(key, wanted)| {
         let row = request.ask.evidence.resources.iter().find(|row| row.resource == key.as_str());
-        let was = row.and_then(|row| row.limit.as_deref()).map(|limit| words::amount(key.as_str(), limit));
-        format!("{} {} → {}", words::label(l, key.as_str()), was.unwrap_or_default(), amount(key, wanted))
+        let stood = row.and_then(Stood::of).map(|stood| if lends { stood.whole } else { stood.base });
+        let was = stood.map(|was| amount(key, was)).unwrap_or_default();
+        format!("{} {was} → {}", words::label(l, key.as_str()), amount(key, wanted))
     });
     parts.collect::<Vec<_>>().join(" · ")
 }
@@ -104,19 +109,20 @@ pub fn on_quota_page(
     let all = view! { <a class="btn quiet" href=paths::quota_requests(tenant)>{tr::requests::all(l)}</a> };
     let requests = card(tr::requests::requests(l), Some(view! { {ask} {all} }.into_any()), body);
     let lent = (!loans.is_empty()).then(|| {
-        let rows: Vec<_> = loans.iter().map(|(cluster, loan)| loan_row(ui, tenant, cluster, loan)).collect();
+        let rows: Vec<_> = loans.iter().map(|(cluster, loan)| loan_row(ui, tenant, cluster, loan, may_ask)).collect();
         let columns = [
             Column::text(tr::requests::lent(l)),
             Column::text(tr::common::namespace(l)),
             Column::text(tr::requests::ends(l)),
             Column::text(tr::common::status(l)),
+            Column::actions(l),
         ];
         card(tr::requests::loans(l), None, table(columns, None, rows))
     });
     view! { {lent} {requests} }.into_any()
 }
 
-fn loan_row(ui: Ui, tenant: &berth_types::TenantName, cluster: &str, loan: &QuotaLoan) -> AnyView {
+fn loan_row(ui: Ui, tenant: &berth_types::TenantName, cluster: &str, loan: &QuotaLoan, may_ask: bool) -> AnyView {
     let l = ui.lang;
     let terms = Terms { resources: loan.resources.clone(), until: None };
     // The stage as it is now: what is kept is as old as the last look.
@@ -130,6 +136,11 @@ fn loan_row(ui: Ui, tenant: &berth_types::TenantName, cluster: &str, loan: &Quot
     let what =
         (now == LoanStage::Overdue).then(|| view! { <p class="small muted">{tr::requests::loan_overdue_what(l)}</p> });
     let place = loan.namespace.as_ref().map(ToString::to_string).unwrap_or_default();
+    let longer = may_ask.then(|| {
+        let id = loan.request.to_string();
+        let href = paths::with_query(&paths::quota_request_new(tenant), [("cluster", cluster), ("loan", &id)]);
+        view! { <a class="btn sm" href=href>{tr::requests::longer(l)}</a> }
+    });
     view! {
         <tr>
             <td>
@@ -140,6 +151,7 @@ fn loan_row(ui: Ui, tenant: &berth_types::TenantName, cluster: &str, loan: &Quot
             <td>{place}</td>
             <td>{on(loan.ends_at)}</td>
             <td>{status(tone, word)}{what}</td>
+            <td class="act">{longer}</td>
         </tr>
     }
     .into_any()

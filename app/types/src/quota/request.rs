@@ -90,7 +90,8 @@ dto! {
     pub struct Terms {
         /// The limit of each key that changes. Without an end it is the limit apart from loans, with one the limit as a whole.
         pub resources: Resources,
-        /// What is more than before is lent until then; what is less, is less from then on. Absent: for good.
+        /// What is more than there is for good is lent until then, with what was lent for less long; what is less, is less from
+        /// then on. Absent: for good.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub until: Option<Timestamp>,
     }

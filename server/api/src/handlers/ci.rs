@@ -158,7 +158,7 @@ fn exchange(form: &[u8]) -> Result<Exchange> {
             let error = FieldError::new(name.into_owned(), "unknown_field_known", message);
             wrong.push(error.param("known", known.join(", ")));
         } else if fields.iter().any(|(other, _)| *other == *name) {
-            wrong.push(FieldError::new(name.into_owned(), "duplicate", "sent twice").param("value", value));
+            wrong.push(FieldError::new(name.clone().into_owned(), "duplicate", "sent twice").param("value", name));
         } else {
             fields.push((name.into_owned(), value.into_owned()));
         }
@@ -355,7 +355,9 @@ mod tests {
         }
         let mut twice = good();
         twice.push(("subject_token".to_owned(), "other".to_owned()));
-        assert_eq!(read(&twice).err().unwrap().fields()[0].code, "duplicate");
+        let refused = read(&twice).err().unwrap();
+        assert_eq!((refused.fields().len(), refused.fields()[0].code.as_str()), (1, "duplicate"));
+        assert!(!serde_json::to_string(refused.fields()).unwrap().contains("other"), "no token is said again");
         let nothing = exchange(b"").err().unwrap();
         assert_eq!(nothing.fields().len(), 4);
     }

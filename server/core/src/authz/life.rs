@@ -24,6 +24,8 @@ pub fn stops(halt: &Halt, platform: Option<PlatformRole>, resource: Resource, ac
             | Resource::Role
             | Resource::Invitation
             | Resource::Access
+            | Resource::Robot
+            | Resource::Webhook
             | Resource::Quota,
             _,
         ) => !keeper,
@@ -71,6 +73,11 @@ mod tests {
             (Suspended, None, Resource::Membership, Update, true),
             (Suspended, admin, Resource::Membership, Update, false),
             (Suspended, admin, Resource::Quota, Update, false),
+            // A way in, and a way out: who suspends it for one of them puts an end to it.
+            (Suspended, admin, Resource::Robot, Delete, false),
+            (Suspended, None, Resource::Robot, Delete, true),
+            (Suspended, admin, Resource::Webhook, Delete, false),
+            (TenantLeaving, None, Resource::Webhook, Delete, true),
             (Suspended, None, Resource::Invitation, Create, true),
             (Suspended, admin, Resource::Invitation, Delete, false),
             (Suspended, admin, Resource::Suspension, Delete, false),

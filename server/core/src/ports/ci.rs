@@ -59,7 +59,8 @@ pub trait CiStore: Send + Sync {
     async fn find_trusts(&self, robot: &UserName) -> Result<Option<(Account, Vec<RobotTrust>)>>;
     /// Gives a job, whose token has the digest `used` and is worth nothing after `until`, a robot's token: both or neither.
     /// `AlreadyExists` when the job's token was used before; of those who come with it at once, one gets something.
-    async fn redeem_job(&self, trust: Uuid, used: &Digest, until: Timestamp, token: &NewToken) -> Result<()>;
+    /// A [`refusal`] when the trust is not any more as it was read: its keys were asked for meanwhile, which takes a while.
+    async fn redeem_job(&self, trust: &RobotTrust, used: &Digest, until: Timestamp, token: &NewToken) -> Result<()>;
 }
 
 /// The tokens of jobs.

@@ -230,6 +230,8 @@ pub trait People: Send + Sync {
     async fn touch_token(&self, id: Uuid, now: Timestamp) -> Result<()>;
     /// A person's tokens, newest first.
     async fn list_tokens(&self, user: Uuid) -> Result<Vec<ApiToken>>;
+    /// When one of a person's tokens ends, of a job's too; `None` when there is none.
+    async fn token_end(&self, user: Uuid, id: Uuid) -> Result<Option<Timestamp>>;
     /// Revokes one of a person's tokens, and those that were made with it. `NotFound` when it is not theirs.
     async fn revoke_token(&self, user: Uuid, id: Uuid) -> Result<()>;
 

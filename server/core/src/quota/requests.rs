@@ -1,9 +1,14 @@
 //! What becomes of a request: its states, what granting it does to a book, and how what was lent is given back. Pure; the store
 //! runs it inside the transaction that writes, as it does [`Book::after`].
 
+use std::cmp::Ordering;
+
 use berth_types::{
     ErrorCode, NamespaceName, Quantity, QuotaKey, Resources,
-    quota::request::{LoanStage, QuotaLoan, RequestMove, RequestState, Terms},
+    quota::{
+        QuotaRow,
+        request::{LoanStage, QuotaLoan, RequestMove, RequestState, Terms},
+    },
 };
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
@@ -51,9 +56,44 @@ pub struct Granting {
     pub terms: Terms,
     /// The limits by which a rule decided: where they are others by now, it decided about something else.
     pub judged: Option<Resources>,
+    /// How the limits stood when it was asked.
+    pub stood: Vec<Stood>,
+}
+
+/// How a limit stood at some time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stood {
+    /// Of what.
+    pub key: QuotaKey,
+    /// Apart from loans.
+    pub base: Quantity,
+    /// With them.
+    pub whole: Quantity,
+}
+
+impl Stood {
+    /// As a request's evidence has it; none of what was not limited.
+    #[must_use]
+    pub fn of(row: &QuotaRow) -> Option<Self> {
+        let whole: Quantity = row.limit.as_deref()?.parse().ok()?;
+        let lent = row.lent.as_deref().and_then(|lent| lent.parse().ok()).unwrap_or_default();
+        Some(Self { key: row.resource.parse().ok()?, base: whole.minus(lent), whole })
+    }
 }
 
 impl Granting {
+    /// What would go the other way than it was asked to: several may ask for the same, and the limit may be set by hand.
+    fn overtaken(&self, book: &Book) -> Vec<Lack> {
+        let turned = |(key, asked): (&QuotaKey, Quantity)| {
+            let then = self.stood.iter().find(|stood| stood.key == *key)?.base;
+            let now = book.base_of(key)?;
+            let way = asked.cmp(&then);
+            let other = way != Ordering::Equal && asked.cmp(&now) == way.reverse();
+            other.then(|| Lack::Overtaken { key: key.clone(), asked, then, now })
+        };
+        self.terms.resources.iter().filter_map(turned).collect()
+    }
+
     /// Whether what was decided is still about `book`.
     ///
     /// # Errors
@@ -71,7 +111,8 @@ impl Book {
     /// The book once something is granted: the limit is other from now on, or a loan begins, and the namespace's share grows.
     /// A limit that changes becomes the tenant's own; it remembers its plan, whose defaults for containers it keeps.
     ///
-    /// A decrease with an end is a loan, too: of what the limit loses, until then.
+    /// With an end, what is wanted is the limit as a whole until then: what is lent for less long becomes a part of the new loan,
+    /// so that loans can be kept for longer. A decrease with an end is a loan, too: of what the limit loses, until then.
     ///
     /// # Errors
     /// What is lacking, key by key: then nothing changes.
@@ -79,33 +120,43 @@ impl Book {
         let keys = || granting.terms.resources.keys();
         let Some(limit) = &self.limit else { return Err(keys().cloned().map(Lack::Free).collect()) };
         let free: Vec<Lack> = keys().filter(|key| !limit.resources.has(key)).cloned().map(Lack::Free).collect();
-        if !free.is_empty() {
-            return Err(free);
+        let out: Vec<Lack> = free.into_iter().chain(granting.overtaken(self)).collect();
+        if !out.is_empty() {
+            return Err(out);
         }
         let mut base = limit.resources.clone();
         let (mut lent, mut grown) = (Resources::default(), Resources::default());
+        let mut after = self.clone();
+        let mut namespace = granting.namespace.clone();
         for (key, wanted) in granting.terms.resources.iter() {
-            let (has, whole) = (limit.resources.of(key), limit.resources.of(key).plus(self.lent(key)));
-            if granting.terms.until.is_none() {
+            let has = limit.resources.of(key);
+            let Some(end) = granting.terms.until else {
                 base.set(key.clone(), wanted);
                 if wanted > has {
                     grown.set(key.clone(), wanted.minus(has));
                 }
-            } else if wanted > whole {
-                lent.set(key.clone(), wanted.minus(whole));
-                grown.set(key.clone(), wanted.minus(whole));
-            } else if wanted < has {
+                continue;
+            };
+            let (whole, lasting) = (has.plus(self.lent(key)), has.plus(self.lent_until(key, end)));
+            if wanted < has {
                 base.set(key.clone(), wanted);
                 lent.set(key.clone(), has.minus(wanted));
+            } else if wanted > lasting {
+                lent.set(key.clone(), wanted.minus(lasting));
+                if wanted > whole {
+                    grown.set(key.clone(), wanted.minus(whole));
+                }
+                let grew = after.take_over(key, wanted.minus(lasting), end);
+                namespace = namespace.or(grew);
             }
         }
-        let mut after = self.clone();
+        after.loans.retain(|loan| !loan.resources.is_empty());
         if base != limit.resources {
             let origin = limit.plan.clone().or_else(|| limit.origin.clone());
             after.limit = Some(Limit { plan: None, origin, resources: base, defaults: limit.defaults.clone() });
         }
         if let Some(ends_at) = granting.terms.until.filter(|_| !lent.is_empty()) {
-            let (request, namespace) = (granting.request, granting.namespace.clone());
+            let request = granting.request;
             after.loans.push(QuotaLoan { request, namespace, resources: lent, ends_at, stage: LoanStage::Running });
             after.loans.sort_by_key(|loan| (loan.ends_at, loan.request));
         }
@@ -122,6 +173,23 @@ impl Book {
         }
         let lacks = after.lacks();
         if lacks.is_empty() { Ok(after) } else { Err(lacks) }
+    }
+
+    /// Takes up to `amount` of `key` out of the loans that end before `end`; the namespace whose share grew with one of them.
+    fn take_over(&mut self, key: &QuotaKey, mut amount: Quantity, end: Timestamp) -> Option<NamespaceName> {
+        let mut grew = None;
+        for loan in self.loans.iter_mut().filter(|loan| loan.ends_at < end) {
+            let part = loan.resources.of(key).min(amount);
+            if part > Quantity::ZERO {
+                let rest = loan.resources.of(key).minus(part);
+                let others = loan.resources.iter().filter(|(other, _)| *other != key);
+                let rest = (rest > Quantity::ZERO).then(|| (key.clone(), rest));
+                loan.resources = others.map(|(other, n)| (other.clone(), n)).chain(rest).collect();
+                amount = amount.minus(part);
+                grew = grew.or_else(|| loan.namespace.clone());
+            }
+        }
+        grew
     }
 
     /// The book once as much as is free of a loan that has ended is given back.
@@ -200,6 +268,7 @@ mod tests {
             namespace: namespace.map(|name| name.parse().unwrap()),
             terms: Terms { resources: amounts(text), until: until.map(at) },
             judged: None,
+            stood: Vec::new(),
         }
     }
 
@@ -260,6 +329,86 @@ mod tests {
             let got = got.as_ref().map(told).map_err(|lacks| lacks[0].error().code);
             assert_eq!(got, want.map(str::to_owned).map_err(str::to_owned), "{asked} {until:?} {namespace:?}");
         }
+    }
+
+    #[test]
+    fn what_was_asked_as_more_never_makes_less() {
+        let end = Some("2026-12-24T00:00:00Z");
+        let stood = |base: i64, lent: i64| {
+            let row = QuotaRow {
+                resource: "pods".into(),
+                limit: Some((base + lent).to_string()),
+                lent: (lent > 0).then(|| lent.to_string()),
+                shared: "0".into(),
+                left: None,
+                used: None,
+            };
+            assert_eq!(Stood::of(&QuotaRow { limit: None, ..row.clone() }), None, "nothing limited it");
+            Stood::of(&row).into_iter().collect::<Vec<_>>()
+        };
+        for (now, asked, until, then, want) in [
+            // It was 8, and somebody made it 20.
+            ("pods=20", "pods=12", None, stood(8, 0), Some("request_overtaken")),
+            ("pods=20", "pods=12", end, stood(8, 0), Some("request_overtaken")),
+            ("pods=10", "pods=12", None, stood(8, 0), None),
+            ("pods=12", "pods=12", None, stood(8, 0), None),
+            // It was asked as less, and is even less by now.
+            ("pods=2", "pods=6", None, stood(8, 0), Some("request_overtaken")),
+            ("pods=2", "pods=6", end, stood(8, 0), Some("request_overtaken")),
+            ("pods=7", "pods=6", None, stood(8, 0), None),
+            // Four of eight were lent: ten for good was more, too.
+            ("pods=12", "pods=10", None, stood(4, 4), Some("request_overtaken")),
+            ("pods=12", "pods=7", end, stood(4, 4), Some("request_overtaken")),
+            ("pods=6", "pods=7", end, stood(4, 4), None),
+            ("pods=20", "pods=12", None, Vec::new(), None),
+        ] {
+            let granting = Granting { stood: then, ..granting(asked, until, None) };
+            let got = book(Some(now), &[]).granting(&granting).err().map(|lacks| lacks[0].error().code);
+            assert_eq!(got.as_deref(), want, "{now} {asked} {until:?} {:?}", granting.stood);
+        }
+    }
+
+    #[test]
+    fn a_loan_is_kept_for_longer() {
+        let lent = book(Some("pods=8 services=4"), &[("dev", Some("pods=6")), ("prod", None)]);
+        let lent = lent.granting(&granting("pods=12 services=6", Some("2026-12-10T00:00:00Z"), Some("dev"))).unwrap();
+        assert_eq!(told(&lent), "{pods:8,services:4} +{pods:4,services:2} dev{pods:10,services:2} prod–");
+        let later = |asked: &str, until: &str, namespace: Option<&str>| {
+            let mut more = granting(asked, Some(until), namespace);
+            more.request = Uuid::from_u128(2);
+            lent.granting(&more).unwrap()
+        };
+        let ends = |book: &Book| -> Vec<String> {
+            let end = |loan: &QuotaLoan| {
+                format!("{} {:?}", loan.ends_at.strftime("%m-%d"), loan.namespace.as_ref().map(ToString::to_string))
+            };
+            book.loans.iter().map(end).collect()
+        };
+        let (soon, late, dev) = ("2026-12-01T00:00:00Z", "2026-12-24T00:00:00Z", "Some(\"dev\")");
+        // All of it, a part of it, and more than it.
+        let whole = later("pods=12 services=6", late, None);
+        assert_eq!(told(&whole), told(&lent), "nothing is more or less than before");
+        assert_eq!((ends(&whole), whole.loans[0].request), (vec![format!("12-24 {dev}")], Uuid::from_u128(2)));
+        let part = later("pods=10", late, None);
+        assert_eq!(told(&part), "{pods:8,services:4} +{pods:2,services:2} +{pods:2} dev{pods:10,services:2} prod–");
+        assert_eq!(ends(&part), [format!("12-10 {dev}"), format!("12-24 {dev}")]);
+        let more = later("pods=14", late, Some("prod"));
+        assert_eq!(told(&more), "{pods:8,services:4} +{services:2} +{pods:6} dev{pods:10,services:2} prod{pods:2}");
+        assert_eq!(more.loans[1].namespace.as_ref().map(NamespaceName::as_str), Some("prod"));
+        // What is lent for longer than that is not touched.
+        assert_eq!(later("pods=12", soon, None), lent);
+        assert_eq!(
+            told(&later("pods=13", soon, None)),
+            "{pods:8,services:4} +{pods:1} +{pods:4,services:2} dev{pods:10,services:2} prod–"
+        );
+        let overdue =
+            Book { loans: vec![QuotaLoan { stage: LoanStage::Overdue, ..lent.loans[0].clone() }], ..lent.clone() };
+        let again = Granting { request: Uuid::from_u128(2), ..granting("pods=12", Some(late), None) };
+        let kept = overdue.granting(&again).unwrap();
+        assert_eq!(
+            kept.loans.iter().map(|loan| loan.stage).collect::<Vec<_>>(),
+            [LoanStage::Overdue, LoanStage::Running]
+        );
     }
 
     #[test]

@@ -90,9 +90,9 @@ impl Rules {
             let message = "it was asked by somebody who does not share the tenant's quota out";
             against.push(FieldError::new(RESOURCES, "request_role", message));
         }
+        // To keep for longer what is lent is more, too.
         let more = |(key, wanted): &(&QuotaKey, Quantity)| {
-            let has = if case.terms.until.is_none() { case.book.base_of(key) } else { case.book.limit_of(key) };
-            has.is_none_or(|has| *wanted > has)
+            case.book.lasting(key, case.terms.until).is_none_or(|has| *wanted > has)
         };
         let increases: Vec<(&QuotaKey, Quantity)> = case.terms.resources.iter().filter(more).collect();
         against.extend(increases.iter().filter_map(|(key, wanted)| self.against(case, key, *wanted)));
@@ -114,9 +114,12 @@ impl Rules {
         let Some(limit) = case.book.limit_of(key) else {
             return Some(at("request_unlimited", format!("nothing limits the tenant in {key}")));
         };
-        let most = limit.as_millis().saturating_mul(100 + i64::from(self.step_percent)) / 100;
-        if wanted.as_millis() > most {
-            let most = key.write(Quantity::millis(most));
+        let most = Quantity::millis(limit.as_millis().saturating_mul(100 + i64::from(self.step_percent)) / 100);
+        // What is wanted for good is beside what is lent.
+        let beside = if case.terms.until.is_none() { case.book.lent(key) } else { Quantity::ZERO };
+        let most = most.minus(beside);
+        if wanted > most {
+            let most = key.write(most);
             let message = format!("{} is more than one step: that goes up to {most}", key.write(wanted));
             return Some(at("request_step", message).param("value", key.write(wanted)).param("most", most));
         }
@@ -169,7 +172,10 @@ fn is_storage(key: &QuotaKey) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::quota::tests::{amounts, book};
+    use crate::quota::{
+        requests::Granting,
+        tests::{amounts, book},
+    };
 
     const NOW: &str = "2026-11-22T00:00:00Z";
     const LIMIT: &str = "requests.cpu=8 requests.memory=16Gi requests.storage=100Gi pods=40 services.loadbalancers=1 \
@@ -220,6 +226,31 @@ mod tests {
             ("requests.cpu=32 pods=90", BUSY, "request_step request_step"),
         ] {
             assert_eq!(judge(asked, used), want, "{asked} with {used} in use");
+        }
+    }
+
+    /// Eight of sixteen are lent: a step is of what there is, with them.
+    #[test]
+    fn a_step_counts_what_is_lent() {
+        let mut book = book(Some("pods=8"), &[]);
+        let until = Some(NOW.parse().unwrap());
+        let terms = Terms { resources: amounts("pods=16"), until };
+        let granting = Granting { request: uuid::Uuid::nil(), namespace: None, terms, judged: None, stood: Vec::new() };
+        book = book.granting(&granting).unwrap();
+        let (used, past, now) = (amounts("pods=16"), Past::default(), NOW.parse().unwrap());
+        let later = Some("2027-01-01T00:00:00Z".parse().unwrap());
+        for (asked, until, want) in [
+            ("pods=16", until, Ok(Rule::Decrease)),
+            ("pods=16", later, Ok(Rule::Step)),
+            ("pods=24", None, Ok(Rule::Step)),
+            ("pods=25", None, Err("request_step")),
+            ("pods=32", until, Ok(Rule::Step)),
+            ("pods=33", until, Err("request_step")),
+        ] {
+            let terms = Terms { resources: amounts(asked), until };
+            let case = Case { book: &book, terms: &terms, used: &used, past: &past, may_share: true, steps: &[], now };
+            let got = Rules::default().judge(&case).map_err(|against| against[0].code.clone());
+            assert_eq!(got, want.map_err(str::to_owned), "{asked} {until:?}");
         }
     }
 

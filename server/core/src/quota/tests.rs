@@ -220,7 +220,9 @@ fn nothing_that_is_admitted_passes_the_limit() {
                                 assert!(shares.iter().fold(Quantity::ZERO, |sum, (_, has)| sum.plus(*has)) > limit);
                             }
                             Lack::Unlimited { .. } => {}
-                            Lack::Absent(_) | Lack::Free(_) | Lack::Overflow(_) => panic!("{lack:?}"),
+                            Lack::Absent(_) | Lack::Free(_) | Lack::Overtaken { .. } | Lack::Overflow(_) => {
+                                panic!("{lack:?}")
+                            }
                         }
                     }
                     refused += 1;

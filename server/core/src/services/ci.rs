@@ -281,7 +281,7 @@ impl Services {
             created_at: now,
             expires_at: after(now, lives),
         };
-        self.store.redeem_job(trust.id, &used, after(ends, REMEMBERED), &new).await.map_err(|e| match e.code() {
+        self.store.redeem_job(trust, &used, after(ends, REMEMBERED), &new).await.map_err(|e| match e.code() {
             ErrorCode::AlreadyExists => refusal(Refused::Used).caused_by(e),
             _ => e,
         })?;

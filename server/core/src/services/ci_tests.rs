@@ -6,7 +6,7 @@ use berth_types::{
     TenantRole::{Admin, Developer, Owner},
     UserName,
     ci::Condition,
-    people::AuditEntry,
+    people::{AuditEntry, TokenPurpose},
 };
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -125,6 +125,25 @@ async fn a_job_gets_a_short_lived_token_once() {
     assert!(s.world.services.authenticate_token(s.world.system().now(), &token).await.unwrap().is_some());
     s.world.clock.advance(std::time::Duration::from_secs(1));
     assert!(s.world.services.authenticate_token(s.world.system().now(), &token).await.unwrap().is_none());
+}
+
+/// A pipeline that has no secret stored uses `kubectl`, too: for no longer than its token, and not after its trust.
+#[tokio::test]
+async fn a_job_makes_a_kubeconfig_that_ends_with_its_token() {
+    let s = Scene::new().await;
+    let (services, now) = (&s.world.services, s.world.system().now());
+    let token = s.come(&s.job(json!({}))).await.unwrap();
+    let job = services.authenticate_token(now, &token).await.unwrap().unwrap();
+    let job = s.nobody().with_actor(Actor::Person(job));
+    let made = services.create_kubeconfig(&job, &s.shop, None, 8).await.unwrap();
+    assert_eq!(made.token.expires_at, now + jiff::SignedDuration::from_mins(15));
+    let secret = made.secret.expose_secret();
+    let alive = async || services.authenticate_for(TokenPurpose::Kubectl, now, secret).await.unwrap().is_some();
+    assert!(alive().await);
+    let ada = s.world.ctx("ada").await;
+    let known = services.list_trusts(&ada, &s.shop, &s.robot).await.unwrap().remove(0);
+    services.update_trust(&ada, (&s.shop, &s.robot), known.id, &trust(&[("repository", "acme/web")])).await.unwrap();
+    assert!(!alive().await);
 }
 
 #[tokio::test]

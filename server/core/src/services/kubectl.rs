@@ -80,9 +80,8 @@ impl Services {
                 _ => None,
             };
             if let Some(maker) = made_by {
-                let tokens = self.store.list_tokens(person.id).await?;
-                let maker = tokens.iter().find(|token| token.id == maker).ok_or_else(Error::unauthenticated)?;
-                expires_at = expires_at.min(maker.expires_at);
+                let end = self.store.token_end(person.id, maker).await?.ok_or_else(Error::unauthenticated)?;
+                expires_at = expires_at.min(end);
             }
             let scope = TokenScope {
                 read_only: person.scope.read_only,

@@ -12,6 +12,7 @@ use crate::{
     ports::cluster::UnknownKey,
     services::{plans::PlanText, quotas::Wanted},
     testing::World,
+    usage::Taken,
 };
 
 fn amounts(text: &str) -> Written {
@@ -152,6 +153,21 @@ async fn nothing_is_lowered_below_its_use() {
     // A key that nobody counted before: pods that run take some of it.
     let error = scene.limit("pods=10 requests.cpu=4 requests.memory=8Gi").await.unwrap_err();
     assert_eq!(wrong(&error).1, ["resources[requests.memory] quota_below_running"]);
+
+    // Nor what its pods ask for, which no quota there counts yet: neither as a share nor as a limit of the tenant alone.
+    let read = |text: &str| amounts(text).into_iter().map(|(key, n)| (key, n.parse().unwrap())).collect();
+    let counted = read("pods=5 requests.cpu=1500m requests.memory=6Gi requests.nvidia.com/gpu=2");
+    scene.world.cluster.set_taken(&scene.dev, Taken { counted, used: None });
+    let error = scene.share("dev", "pods=5 requests.cpu=1500m requests.memory=4Gi").await.unwrap_err();
+    assert_eq!(wrong(&error).1, ["resources[requests.memory] quota_below_use"]);
+    assert!(error.message().contains("dev uses 6Gi: it cannot have 4Gi"), "{error}");
+    let error = scene.limit("pods=10 requests.cpu=4 requests.nvidia.com/gpu=4").await.unwrap_err();
+    assert_eq!(wrong(&error).1, ["resources[requests.nvidia.com/gpu] quota_below_use"]);
+    scene.uses("requests.cpu=1500m");
+    let error = scene.limit("requests.cpu=4 pods=10 services=3 requests.memory=9Gi").await.unwrap_err();
+    assert_eq!(wrong(&error).1, ["resources[requests.memory] quota_below_running"], "its pods are known to run");
+    scene.world.cluster.set_taken(&scene.dev, Taken::default());
+    scene.uses("pods=5 requests.cpu=1500m");
 
     // What is in use is not known while the cluster is away. To give more, it need not be.
     scene.world.cluster.set_down(Some("away"));

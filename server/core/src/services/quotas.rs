@@ -296,25 +296,26 @@ impl Services {
         let mut errors = Vec::new();
         for lowered in lowered {
             let used = counted(&*cluster, &changed.after, lowered.share);
+            // No quota there counts a new key yet: what the pods that run ask for does.
+            let asked = cluster.taken(&changed.after.namespace(lowered.share)).counted;
+            let asked = |key: &str| asked.get(key).copied().unwrap_or_default();
             let (key, to, name) = (&lowered.key, lowered.to, &lowered.share.namespace.name);
             let at = field(RESOURCES, key.as_str());
             let limit = key.write(to);
-            if used.has(key) {
-                if used.of(key) > to {
-                    let used = key.write(used.of(key));
-                    let message = format!("{name} uses {used}: it cannot have {limit}");
-                    let said = FieldError::new(at, "quota_below_use", message).param("namespace", name);
-                    errors.push(said.param("used", used).param("limit", limit));
-                }
-                continue;
-            }
-            // Nobody counts this yet. Pods that run take some of it for sure.
-            let pods = used.get("pods").unwrap_or_default();
-            if key.is_compute() && to == Quantity::ZERO && pods > Quantity::ZERO {
+            let is_counted = used.has(key);
+            let uses = if is_counted { used.of(key) } else { asked(key.as_str()) };
+            let pods = used.get("pods").unwrap_or_default().max(asked("pods"));
+            if !is_counted && key.is_compute() && to == Quantity::ZERO && pods > Quantity::ZERO {
+                // They take some of it for sure, whatever they ask for.
                 let pods = pods.as_units();
                 let message = format!("{name} runs {pods} pods, and would have none of it: give it a share first");
                 let said = FieldError::new(at, "quota_below_running", message).param("namespace", name);
                 errors.push(said.param("pods", pods));
+            } else if uses > to {
+                let used = key.write(uses);
+                let message = format!("{name} uses {used}: it cannot have {limit}");
+                let said = FieldError::new(at, "quota_below_use", message).param("namespace", name);
+                errors.push(said.param("used", used).param("limit", limit));
             }
         }
         Ok(errors)

@@ -245,6 +245,33 @@ async fn an_offer_is_taken_or_not() {
     assert_eq!(scene.decide("root", &third, Deed::Refuse).await.unwrap().state, RequestState::Refused);
 }
 
+/// Between asking and deciding somebody gave more than was asked for: approving it must not take that away again.
+#[tokio::test]
+async fn what_was_asked_as_more_takes_nothing_away() {
+    let scene = Scene::new().await;
+    let for_good = scene.ask("dave", "pods=12", None).await.unwrap();
+    let lent = scene.ask("dave", "pods=14", Some("2026-12-20")).await.unwrap();
+    let offered = scene.ask("dave", "pods=30", None).await.unwrap();
+    let offer = |wanted: &str| Deed::Offer { resources: amounts(wanted), until: None };
+    scene.decide("root", &offered, offer("pods=13")).await.unwrap();
+    let root = scene.ctx("root").await;
+    let more = Wanted::Own(amounts("pods=20 requests.cpu=4"));
+    scene.services.set_tenant_quota(&root, &scene.shop.name, None, &more).await.unwrap();
+    for (who, request, deed) in
+        [("root", &for_good, Deed::Approve), ("root", &lent, Deed::Approve), ("dave", &offered, Deed::Accept)]
+    {
+        let late = scene.decide(who, request, deed).await.unwrap_err();
+        assert_eq!(places(&late), ["resources[pods] request_overtaken"]);
+        assert!(late.message().contains("20 by now"), "{late}");
+    }
+    assert_eq!((scene.pods().await, scene.stages().await), (three("20", None, "8"), vec![]));
+    // Each can still be answered.
+    scene.decide("root", &for_good, offer("pods=24")).await.unwrap();
+    scene.decide("root", &lent, Deed::Refuse).await.unwrap();
+    scene.decide("dave", &for_good, Deed::Accept).await.unwrap();
+    assert_eq!(scene.pods().await, three("24", None, "12"));
+}
+
 #[tokio::test]
 async fn nobody_decides_their_own_request_unless_there_is_nobody_else() {
     let scene = Scene::new().await;
@@ -279,7 +306,7 @@ async fn a_loan_warns_ends_and_takes_only_what_is_free() {
     scene.uses("pods=12");
     days(1);
     // Two of the pods' limit were never shared out, two of the share's are idle: four are given back, two stay overdue.
-    assert_eq!(scene.services.keep_loans().await.unwrap(), 2);
+    assert_eq!(scene.services.keep_loans().await.unwrap(), 1);
     assert_eq!(scene.pods().await, three("12", Some("2"), "12"));
     assert_eq!(scene.stages().await, [LoanStage::Overdue]);
     assert_eq!(scene.services.keep_loans().await.unwrap(), 0);
@@ -297,6 +324,30 @@ async fn a_loan_warns_ends_and_takes_only_what_is_free() {
 }
 
 #[tokio::test]
+async fn a_loan_is_kept_for_longer_by_asking_again() {
+    let scene = Scene::new().await;
+    scene.uses("pods=9");
+    let lent = scene.ask("olga", "pods=16", Some("2026-12-10T08:00")).await.unwrap();
+    assert_eq!(lent.state, RequestState::Approved);
+    scene.uses("pods=14");
+    let sooner = scene.ask("olga", "pods=16", Some("2026-12-01")).await.unwrap_err();
+    assert_eq!(places(&sooner), ["resources request_same"]);
+    // It is no decrease that needs nobody: a rule gave it a moment ago.
+    let longer = scene.ask("olga", "pods=16", Some("2026-12-24T08:00")).await.unwrap();
+    assert_eq!((longer.state, longer.ask.findings[0].code.as_str()), (RequestState::Open, "request_again"));
+    scene.decide("root", &longer, Deed::Approve).await.unwrap();
+    assert_eq!(scene.pods().await, three("16", Some("6"), "14"), "no more than before");
+    scene.heard().await;
+    scene.world.clock.advance(Duration::from_hours(24 * 20));
+    assert_eq!(scene.services.keep_loans().await.unwrap(), 0, "it ends later now");
+    assert_eq!((scene.stages().await, scene.heard().await), (vec![LoanStage::Running], vec![]));
+    scene.uses("pods=5");
+    scene.world.clock.advance(Duration::from_hours(24 * 14));
+    assert_eq!(scene.services.keep_loans().await.unwrap(), 1);
+    assert_eq!(scene.pods().await, three("10", None, "10"));
+}
+
+#[tokio::test]
 async fn a_decrease_can_be_scheduled_below_what_is_shared_out() {
     let scene = Scene::new().await;
     scene.uses("pods=5");
@@ -304,8 +355,10 @@ async fn a_decrease_can_be_scheduled_below_what_is_shared_out() {
     let later = scene.ask("olga", "pods=6", Some("2026-11-30")).await.unwrap();
     assert_eq!((later.state, scene.pods().await), (RequestState::Approved, three("10", Some("4"), "8")));
     scene.world.clock.advance(Duration::from_hours(24 * 11));
-    assert!(scene.services.keep_loans().await.unwrap() > 0);
+    scene.heard().await;
+    assert_eq!(scene.services.keep_loans().await.unwrap(), 1);
     assert_eq!(scene.pods().await, three("6", None, "6"));
+    assert_eq!(scene.heard().await, [EventKind::LoanEnded], "all of it was free: nothing is overdue");
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ use crate::{
     ports::cluster::CacheState,
     quota::{
         Book, RESOURCES, refusal,
-        requests::{Granting, next, request_changed, stage},
+        requests::{Granting, Stood, next, request_changed, stage},
         rules::{Case, Rule},
     },
     usage::{Hour, Past, summary},
@@ -133,11 +133,10 @@ fn until(text: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>, FieldE
 }
 
 /// What would change of what is wanted; keys that nothing limits stay, so that they are refused at their places.
-fn differing(book: &Book, wanted: &Resources, lends: bool) -> Resources {
-    let same = |key: &QuotaKey, wanted: Quantity| match (book.base_of(key), book.limit_of(key)) {
-        (Some(base), Some(whole)) if lends => base <= wanted && wanted <= whole,
-        (Some(base), _) => base == wanted,
-        (None, _) => false,
+fn differing(book: &Book, wanted: &Resources, until: Option<Timestamp>) -> Resources {
+    let same = |key: &QuotaKey, wanted: Quantity| match (book.base_of(key), book.lasting(key, until)) {
+        (Some(base), Some(lasting)) => base <= wanted && wanted <= lasting,
+        _ => false,
     };
     wanted.iter().filter(|(key, wanted)| !same(key, *wanted)).map(|(key, wanted)| (key.clone(), wanted)).collect()
 }
@@ -146,7 +145,7 @@ fn differing(book: &Book, wanted: &Resources, lends: bool) -> Resources {
 fn terms(book: &Book, written: &Written, end: Option<&str>, now: Timestamp) -> Result<Terms, Vec<FieldError>> {
     match (Resources::read(RESOURCES, written), until(end, now)) {
         (Ok(wanted), Ok(until)) => {
-            let resources = differing(book, &wanted, until.is_some());
+            let resources = differing(book, &wanted, until);
             if resources.is_empty() {
                 let message = "say which limit shall be another than it is";
                 return Err(vec![FieldError::new(RESOURCES, "request_same", message)]);
@@ -456,14 +455,17 @@ impl Services {
         for book in self.store.list_all_books(&platform).await? {
             for loan in &book.loans {
                 let now = stage(loan.ends_at, ctx.now());
-                if now > loan.stage && self.store.note_loan(&platform, loan.request, now, ctx.now()).await? {
-                    changed += 1;
-                }
-                if now != LoanStage::Overdue {
-                    continue;
-                }
-                match self.take_back(&ctx, &book, loan).await {
+                // What is free goes back first: overdue is what then is left.
+                let taken = match now {
+                    LoanStage::Overdue => self.take_back(&ctx, &book, loan).await,
+                    _ => Ok(false),
+                };
+                match taken {
                     Ok(true) => changed += 1,
+                    Ok(false) if now > loan.stage => {
+                        let noted = self.store.note_loan(&platform, loan.request, now, ctx.now()).await?;
+                        changed += usize::from(noted);
+                    }
                     Ok(false) => {}
                     // One tenant's trouble keeps nobody else's loans.
                     Err(e) => tracing::warn!(tenant = %book.tenant, error = %e, "a loan could not be taken back"),
@@ -509,7 +511,8 @@ impl Services {
 }
 
 fn granting(id: Uuid, ask: &QuotaAsk, terms: &Terms) -> Granting {
-    Granting { request: id, namespace: ask.namespace.clone(), terms: terms.clone(), judged: None }
+    let stood = ask.evidence.resources.iter().filter_map(Stood::of).collect();
+    Granting { request: id, namespace: ask.namespace.clone(), terms: terms.clone(), judged: None, stood }
 }
 
 fn granting_of(request: &QuotaRequest, terms: &Terms) -> Granting {

@@ -51,9 +51,15 @@ impl super::store::Rows {
     fn forget_trusts(&mut self, gone: impl Fn(&(Uuid, RobotTrust)) -> bool) -> usize {
         let ids: HashSet<Uuid> = self.ci.trusts.iter().filter(|trust| gone(trust)).map(|(_, t)| t.id).collect();
         self.ci.trusts.retain(|(_, trust)| !ids.contains(&trust.id));
-        let given = &self.ci.given;
-        self.tokens.retain(|(token, _)| given.get(&token.id).is_none_or(|trust| !ids.contains(trust)));
+        self.forget_given(&ids);
         ids.len()
+    }
+
+    /// Removes the tokens that trusts gave, and what was made with these.
+    fn forget_given(&mut self, trusts: &HashSet<Uuid>) {
+        let given = &self.ci.given;
+        let gone = |token: Uuid| given.get(&token).is_some_and(|trust| trusts.contains(trust));
+        self.tokens.retain(|(token, _)| !gone(token.id) && !token.made_by.is_some_and(gone));
     }
 
     fn is_robot_of(&self, tenant: Uuid, robot: Uuid) -> bool {
@@ -131,8 +137,7 @@ impl CiStore for FakeStore {
             minutes: new.minutes,
             ..trust.clone()
         };
-        let given = rows.ci.given.clone();
-        rows.tokens.retain(|(token, _)| given.get(&token.id) != Some(&new.id));
+        rows.forget_given(&HashSet::from([new.id]));
         Ok(())
     }
 
@@ -155,16 +160,16 @@ impl CiStore for FakeStore {
         }))
     }
 
-    async fn redeem_job(&self, trust: Uuid, used: &Digest, until: Timestamp, token: &NewToken) -> Result<()> {
+    async fn redeem_job(&self, trust: &RobotTrust, used: &Digest, until: Timestamp, token: &NewToken) -> Result<()> {
         let mut rows = self.rows()?;
+        if !rows.ci.trusts.iter().any(|(_, known)| known == trust) {
+            return Err(refusal(Refused::Untrusted));
+        }
         if rows.ci.used.contains_key(used) {
             return Err(Error::new(ErrorCode::AlreadyExists, "something of that name exists already"));
         }
-        if !rows.ci.trusts.iter().any(|(_, known)| known.id == trust) {
-            return Err(Error::internal("the trust is gone"));
-        }
         rows.ci.used.insert(*used, until);
-        rows.ci.given.insert(token.id, trust);
+        rows.ci.given.insert(token.id, trust.id);
         rows.tokens.push((token.clone(), None));
         Ok(())
     }

@@ -52,6 +52,13 @@ impl AllRows {
         granting.holds(&before)?;
         let after = before.granting(granting).map_err(|lacks| refusal(&lacks))?;
         self.write_book(&after);
+        for (_, _, loan) in self.requests.loans.iter_mut() {
+            if before.loans.iter().any(|old| old.request == loan.request) {
+                let left = after.loans.iter().find(|left| left.request == loan.request);
+                loan.resources = left.map(|left| left.resources.clone()).unwrap_or_default();
+                loan.stage = if left.is_some() { loan.stage } else { LoanStage::Ended };
+            }
+        }
         let new = after.loans.iter().filter(|loan| loan.request == granting.request).cloned();
         let rows = new.map(|loan| (tenant.id, cluster.clone(), loan));
         self.requests.loans.extend(rows);
@@ -150,8 +157,8 @@ impl Requests for FakeStore {
             loan.resources = left.map(|left| left.resources.clone()).unwrap_or_default();
             loan.stage = if left.is_some() { LoanStage::Overdue } else { LoanStage::Ended };
         }
-        if before.ends_with(&after, request) {
-            rows.tell_loan((tenant.id, cluster, request), LoanStage::Ended, now)?;
+        if let Some(stage) = before.told(&after, request) {
+            rows.tell_loan((tenant.id, cluster, request), stage, now)?;
         }
         Ok(Changed { before, after })
     }

@@ -331,6 +331,11 @@ impl People for FakeStore {
         Ok(rows.tokens.iter().rev().filter(|(t, _)| own(t)).map(|(t, used)| api_token(t, *used)).collect())
     }
 
+    async fn token_end(&self, user: Uuid, id: Uuid) -> Result<Option<Timestamp>> {
+        let rows = self.rows()?;
+        Ok(rows.tokens.iter().find(|(t, _)| t.user == user && t.id == id).map(|(t, _)| t.expires_at))
+    }
+
     async fn revoke_token(&self, user: Uuid, id: Uuid) -> Result<()> {
         let mut rows = self.rows()?;
         let at = rows.tokens.iter().position(|(t, _)| t.user == user && t.id == id);

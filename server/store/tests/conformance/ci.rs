@@ -7,12 +7,12 @@ use berth_core::{
     ports::{
         ci::NewTrust,
         robots::{NewRobot, RobotChange},
-        store::Store,
+        store::{NewToken, Store},
     },
 };
 use berth_types::{
     ErrorCode, TenantRole, UserName,
-    ci::{CiIssuer, Condition},
+    ci::{CiIssuer, Condition, RobotTrust},
 };
 
 use crate::fixture::{add_tenant, add_users, at, digest, id, platform, refused, token};
@@ -57,6 +57,12 @@ async fn scene(store: &dyn Store) -> (Grant<TenantRef>, Grant<TenantRef>) {
     }
     store.create_trust(&shop, &trust(60, 40, "github")).await.unwrap();
     (shop, bank)
+}
+
+/// What `deploy` trusts under a number.
+async fn known(store: &dyn Store, shop: &Grant<TenantRef>, number: u128) -> RobotTrust {
+    let all = store.list_trusts(shop, id(40)).await.unwrap();
+    all.into_iter().find(|trust| trust.id == id(number)).expect("it is there")
 }
 
 pub async fn trusts(store: Arc<dyn Store>) {
@@ -104,9 +110,10 @@ pub async fn a_job_comes_in_once(store: Arc<dyn Store>) {
     let (shop, bank) = scene(&*store).await;
     let now = at(10);
     let alive = async |number: u8| store.find_token(&digest(number), now).await.unwrap().is_some();
-    store.redeem_job(id(60), &digest(90), at(500), &token(1, id(40), "job 1")).await.unwrap();
+    store.redeem_job(&known(&*store, &shop, 60).await, &digest(90), at(500), &token(1, id(40), "job 1")).await.unwrap();
     assert!(alive(1).await);
-    let again = store.redeem_job(id(60), &digest(90), at(500), &token(2, id(40), "job 2")).await;
+    let again =
+        store.redeem_job(&known(&*store, &shop, 60).await, &digest(90), at(500), &token(2, id(40), "job 2")).await;
     refused(again, ErrorCode::AlreadyExists);
     assert!(!alive(2).await, "nothing was given");
     // Those of jobs are not among the robot's own.
@@ -116,7 +123,15 @@ pub async fn a_job_comes_in_once(store: Arc<dyn Store>) {
     store.touch_token(id(1), at(70)).await.unwrap();
     assert_eq!(store.list_robots(&shop, now).await.unwrap()[0].last_used_at, Some(at(70)));
 
+    // What is made with one ends no later, and with it.
+    let end = store.token_end(id(40), id(1)).await.unwrap();
+    assert_eq!(end, Some(token(1, id(40), "job 1").expires_at));
+    assert_eq!(store.token_end(id(1), id(1)).await.unwrap(), None, "of somebody else");
+    store.create_token(&NewToken { made_by: Some(id(1)), ..token(7, id(40), "kubectl") }).await.unwrap();
+    assert!(alive(7).await);
+
     // They end when it is changed, whatever else stays.
+    let stale = known(&*store, &shop, 60).await;
     let mut changed = NewTrust { minutes: 5, audience: "x".to_owned(), ..trust(60, 40, "gitlab") };
     changed.conditions[0].value = "repo:acme/api:*".to_owned();
     refused(store.update_trust(&bank, &changed).await, ErrorCode::NotFound);
@@ -127,16 +142,19 @@ pub async fn a_job_comes_in_once(store: Arc<dyn Store>) {
     let after = store.list_trusts(&shop, id(40)).await.unwrap().remove(0);
     assert_eq!((after.issuer.as_str(), after.minutes, after.created_at), ("gitlab", 5, at(60)));
     assert_eq!((after.conditions, after.audience.as_str()), (changed.conditions.clone(), "x"));
-    assert!(!alive(1).await && alive(3).await);
+    assert!(!alive(1).await && !alive(7).await && alive(3).await);
+    // A job that was looked at before gets nothing, and keeps its token.
+    let late = store.redeem_job(&stale, &digest(89), at(500), &token(6, id(40), "job 6")).await;
+    refused(late, ErrorCode::Unauthenticated);
     store.update_trust(&shop, &trust(60, 40, "github")).await.unwrap();
-    store.redeem_job(id(60), &digest(89), at(500), &token(6, id(40), "job 6")).await.unwrap();
+    store.redeem_job(&known(&*store, &shop, 60).await, &digest(89), at(500), &token(6, id(40), "job 6")).await.unwrap();
     assert!(alive(6).await);
 
     // They end with what gave them.
     store.delete_trust(&shop, id(40), id(60)).await.unwrap();
     assert!(!alive(6).await && alive(3).await);
     store.create_trust(&shop, &trust(61, 40, "github")).await.unwrap();
-    store.redeem_job(id(61), &digest(91), at(500), &token(4, id(40), "job 4")).await.unwrap();
+    store.redeem_job(&known(&*store, &shop, 61).await, &digest(91), at(500), &token(4, id(40), "job 4")).await.unwrap();
     store.delete_ci_issuer(&platform(), &"github".parse().unwrap()).await.unwrap();
     assert!(!alive(4).await && alive(3).await);
     assert_eq!(store.list_trusts(&shop, id(40)).await.unwrap(), []);
@@ -144,16 +162,20 @@ pub async fn a_job_comes_in_once(store: Arc<dyn Store>) {
     // What a job's token was is remembered until it is worth nothing.
     store.create_trust(&shop, &trust(62, 40, "gitlab")).await.unwrap();
     assert_eq!(store.sweep(at(499)).await.unwrap(), 0);
-    refused(store.redeem_job(id(62), &digest(91), at(500), &token(5, id(40), "job 5")).await, ErrorCode::AlreadyExists);
+    refused(
+        store.redeem_job(&known(&*store, &shop, 62).await, &digest(91), at(500), &token(5, id(40), "job 5")).await,
+        ErrorCode::AlreadyExists,
+    );
     assert_eq!(store.sweep(at(501)).await.unwrap(), 3);
 }
 
 pub async fn one_of_many_jobs_comes_in(store: Arc<dyn Store>) {
-    scene(&*store).await;
+    let (shop, _) = scene(&*store).await;
+    let trust = known(&*store, &shop, 60).await;
     let tries = (1..=8).map(|number| {
-        let store = store.clone();
+        let (store, trust) = (store.clone(), trust.clone());
         tokio::spawn(async move {
-            store.redeem_job(id(60), &digest(90), at(500), &token(number, id(40), &format!("job {number}"))).await
+            store.redeem_job(&trust, &digest(90), at(500), &token(number, id(40), &format!("job {number}"))).await
         })
     });
     let mut given = 0;

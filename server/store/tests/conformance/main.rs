@@ -156,6 +156,7 @@ suite! {
         requests::requests_and_what_is_done_to_them,
         requests::what_is_granted_comes_with_the_decision,
         requests::loans_end_once,
+        requests::loans_are_kept_for_longer,
         requests::deciders_at_once,
         announcements::announcements,
         agents::agents,

@@ -13,6 +13,7 @@ use berth_types::{
         ContainerDefaults, Plan,
         request::{LoanStage, QuotaAsk, QuotaEvidence, QuotaRequest, RequestMove, RequestState, RequestStep, Terms},
     },
+    webhook::EventKind,
 };
 
 use crate::fixture::{add_tenant, add_users, at, id, namespace, platform, refused};
@@ -69,7 +70,16 @@ fn after(request: &QuotaRequest, state: RequestState, step: RequestStep) -> Quot
 fn approved(request: &QuotaRequest) -> (QuotaRequest, Granting) {
     let terms = request.ask.terms.clone();
     let next = after(request, RequestState::Approved, step(RequestMove::Approve, "root", Some(terms.clone())));
-    (next, Granting { request: request.id, namespace: request.ask.namespace.clone(), terms, judged: None })
+    (
+        next,
+        Granting {
+            request: request.id,
+            namespace: request.ask.namespace.clone(),
+            terms,
+            judged: None,
+            stood: Vec::new(),
+        },
+    )
 }
 
 fn own(text: &str) -> Change {
@@ -208,6 +218,46 @@ pub async fn loans_end_once(store: Arc<dyn Store>) {
     assert_eq!((now.loans.len(), now.limit_of(&pods()), now.shared(&pods())), (0, units(10), units(6)));
     assert_eq!(give("").await.after, now, "what is given back is given back once");
     assert!(!note(LoanStage::Overdue).await);
+
+    // What is not free when it ends is overdue from then on, which is told once.
+    let request = open(41, terms("pods=16", Some(95)));
+    store.create_request(&shop, &request, None).await.unwrap();
+    let (next, granting) = approved(&request);
+    store.step_request(&shop, &next, Some(&granting), at(5)).await.unwrap();
+    store.change_book(&shop, &cluster, &share("pods=14"), at(5)).await.unwrap();
+    for used in ["pods=14", "pods=13"] {
+        store.give_back(&shop, &cluster, request.id, &amounts(used), at(96)).await.unwrap();
+        assert_eq!(book(&*store, &shop).await.loans[0].stage, LoanStage::Overdue, "{used} in use");
+    }
+    store.give_back(&shop, &cluster, request.id, &amounts("pods=1"), at(97)).await.unwrap();
+    let told = store.waiting_notices(&platform(), 100).await.unwrap().into_iter().map(|waiting| waiting.notice);
+    let told: Vec<EventKind> = told
+        .filter(|n| n.data.request == Some(request.id) && n.event.as_str().starts_with("loan."))
+        .map(|n| n.event)
+        .collect();
+    assert_eq!(told, [EventKind::LoanOverdue, EventKind::LoanEnded]);
+}
+
+pub async fn loans_are_kept_for_longer(store: Arc<dyn Store>) {
+    let shop = shop(&*store).await;
+    for (number, wanted, end) in [(40, "pods=16", 90), (41, "pods=14", 95), (42, "pods=16", 95)] {
+        let request = open(number, terms(wanted, Some(end)));
+        store.create_request(&shop, &request, None).await.unwrap();
+        let (next, granting) = approved(&request);
+        store.step_request(&shop, &next, Some(&granting), at(2)).await.unwrap();
+        let now = book(&*store, &shop).await;
+        assert_eq!((now.limit_of(&pods()), now.shared(&pods())), (units(16), units(6)), "no more than before");
+        let loans: Vec<_> =
+            now.loans.iter().map(|loan| (loan.request, loan.resources.of(&pods()).as_units())).collect();
+        let want = match number {
+            40 => vec![(id(40), 6)],
+            41 => vec![(id(40), 2), (id(41), 4)],
+            _ => vec![(id(41), 4), (id(42), 2)],
+        };
+        assert_eq!(loans, want);
+    }
+    let note = store.note_loan(&platform(), id(40), LoanStage::Overdue, at(91)).await.unwrap();
+    assert!(!note, "it is over, and nothing is told of it");
 }
 
 /// Several admins decide several requests, all at once, while the tenant shares its quota out: each request is decided once, what
