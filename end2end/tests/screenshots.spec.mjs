@@ -25,8 +25,8 @@ test('pictures', async ({ browser, shop, portal }, info) => {
   // A quota with a share of it, other tenants beside, and somebody who asks for more.
   const api = (method, path, body) => portal.api(shop.token, method, path, body);
   const limits = (cpu, memory, pods) => ({ resources: { 'requests.cpu': cpu, 'requests.memory': memory, pods } });
-  await api('PUT', '/tenants/shop/quota', limits('8', '8Gi', '60'));
   await api('PUT', '/tenants/shop/namespaces/dev/quota', limits('2', '3Gi', '30'));
+  await api('PUT', '/tenants/shop/quota', limits('8', '8Gi', '60'));
   const tenants = { billing: ['2', 3, '500m'], search: ['4', 2, '250m'], 'data-science': ['16', 1, '1'], mobile: ['1', 2, '400m'] };
   for (const [name, [cpu, replicas, each]] of Object.entries(tenants)) {
     await api('POST', '/tenants', { name });
