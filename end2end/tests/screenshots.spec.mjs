@@ -47,7 +47,7 @@ test('pictures', async ({ browser, shop, portal }, info) => {
     home: '/',
     quota: '/t/shop/quota',
     scale: `${shop.path}/apps/web/scale`,
-    'admin-tenants': '/admin/tenants',
+    'admin-tenants': '/admin/tenants?sort=-pressure',
     'admin-requests': '/admin/requests',
     'admin-capacity': '/admin/capacity',
     'admin-clusters': '/admin/clusters',

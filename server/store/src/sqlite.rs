@@ -21,6 +21,8 @@ use crate::{
 
 /// How long a write waits for another process that writes, such as `berth admin` beside `berth serve`.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// As many rows as a page's lists have, but for the longest.
+const ROWS: usize = 1024;
 /// Between two tries to open a file that others are opening.
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
 /// The write-ahead log is cut back to this after a burst.
@@ -99,6 +101,8 @@ fn settings() -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
+        // By default SQLite's thread waits for ours, and ours for it, every 50 rows.
+        .row_buffer_size(ROWS)
         // NORMAL survives a killed process but not a lost machine: its last commits may only be in the system's cache.
         .synchronous(SqliteSynchronous::Full)
         .pragma("journal_size_limit", WAL_LIMIT_BYTES)
