@@ -1,19 +1,25 @@
 //! `kubectl` for members: a kubeconfig to download, and what to do with it.
 
-use berth_core::{Result, ports::pages::Access, services::kubectl::KUBECONFIG_HOURS};
+use berth_core::{
+    Result,
+    authz::{Grant, NamespaceRef},
+    ports::pages::Access,
+    services::kubectl::KUBECONFIG_HOURS,
+};
 use berth_types::{
-    NamespaceName, TenantName,
+    Action, NamespaceName, Resource, TenantName,
     people::{ApiToken, TokenPurpose},
 };
 use futures::FutureExt;
 use leptos::prelude::*;
 
+use super::access::{self, Missing};
 use crate::{
     components::{
         Button, Column, Field, Form, Icon, Tone, ago, button, card, code, empty, field, link_button, note, on, table,
     },
     paths,
-    request::{Answer, Cx, Page, Place, TenantNav},
+    request::{Answer, Cx, Page, PageCx, Place, TenantNav},
     router::Entry,
     tr,
     ui::Ui,
@@ -37,6 +43,8 @@ pub struct Model {
     pub tenant: TenantName,
     /// The namespaces that the reader sees, each with its name in the cluster.
     pub namespaces: Vec<(NamespaceName, String)>,
+    /// Those of them in which `kubectl` only reads.
+    pub protected: Vec<NamespaceName>,
     /// The one that the reader comes from.
     pub here: Option<NamespaceName>,
     /// Theirs that are still good here.
@@ -55,11 +63,14 @@ async fn load(cx: &Cx) -> Result<Model> {
     });
     let namespaces: Vec<(NamespaceName, String)> =
         overviews.iter().map(|o| (o.namespace.name.clone(), o.namespace.kube_name.to_string())).collect();
+    let protected = overviews.iter().filter(|o| o.namespace.protected);
+    let protected = protected.map(|o| o.namespace.name.clone()).collect();
     let here = cx.request.param(NAMESPACE).and_then(|name| name.parse().ok());
     Ok(Model {
         here: here.filter(|here| namespaces.iter().any(|(name, _)| name == here)),
         tenant,
         namespaces,
+        protected,
         good,
         secure: cx.request.base.starts_with("https://"),
     })
@@ -129,8 +140,18 @@ fn steps(ui: Ui, m: &Model) -> AnyView {
     ];
     let lines: Vec<_> =
         lines.into_iter().map(|(what, line)| view! { <li><p>{what}</p>{code(line, what)}</li> }).collect();
-    view! { <div class="in"><ol class="steps">{lines}</ol><p class="small muted">{tr::kubectl::limits(l)}</p></div> }
-        .into_any()
+    let protected = (!m.protected.is_empty()).then(|| {
+        let names = m.protected.iter().map(NamespaceName::to_string).collect::<Vec<_>>().join(", ");
+        note(Tone::Info, view! { <p>{tr::kubectl::reads_in(l, names)}</p> }.into_any())
+    });
+    view! {
+        <div class="in">
+            {protected}
+            <ol class="steps">{lines}</ol>
+            <p class="small muted">{tr::kubectl::limits(l)}</p>
+        </div>
+    }
+    .into_any()
 }
 
 fn good(ui: Ui, tokens: &[ApiToken]) -> AnyView {
@@ -163,4 +184,59 @@ fn good(ui: Ui, tokens: &[ApiToken]) -> AnyView {
         <p class="in small"><a href=paths::TOKENS>{tr::kubectl::revoke(l)}</a></p>
     }
     .into_any()
+}
+
+/// What is sent to protect a namespace, and to end that.
+const PROTECT: &str = "protect";
+const OPEN: &str = "open";
+
+/// Whether `kubectl` changes something in a namespace, and the way to the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Protection {
+    /// It only reads.
+    pub protected: bool,
+    /// Whether the reader may change that.
+    pub may: bool,
+    /// Why not, where it is for want of a role.
+    pub closed: Option<Missing>,
+}
+
+impl Protection {
+    /// That of a namespace, for the reader.
+    pub async fn of(cx: &PageCx, namespace: &Grant<NamespaceRef>) -> Self {
+        let right = (Resource::Namespace, Action::Update);
+        Self {
+            protected: namespace.protected,
+            may: cx.services.authz().could_in(&cx.ctx, namespace, right.0, right.1),
+            closed: access::missing_in(cx, namespace, right).await,
+        }
+    }
+
+    /// As a card.
+    pub fn view(&self, ui: Ui) -> AnyView {
+        let l = ui.lang;
+        let (what, word, kind, send) = match self.protected {
+            true => (tr::kubectl::protected_what(l), tr::kubectl::open(l), Button::Danger, OPEN),
+            false => (tr::kubectl::open_what(l), tr::kubectl::protect(l), Button::Plain, PROTECT),
+        };
+        let way = self.may.then(|| view! { <div class="actions">{button(kind, None, word, Some(send))}</div> });
+        let closed = self.closed.as_ref().map(|missing| access::closed(ui, word, missing));
+        let body = view! { <form class="in" method="post"><p>{what}</p>{way}{closed}</form> };
+        card(tr::kubectl::title(l), None, body.into_any()).into_any()
+    }
+}
+
+/// Protects a namespace, or ends that, where it is what was sent: what to say then.
+pub async fn protect(cx: &Cx, (tenant, namespace): (&TenantName, &NamespaceName)) -> Option<Result<String>> {
+    let protected = match cx.field("do") {
+        PROTECT => true,
+        OPEN => false,
+        _ => return None,
+    };
+    let l = cx.lang();
+    let said = match protected {
+        true => tr::kubectl::is_protected(l, namespace),
+        false => tr::kubectl::is_open(l, namespace),
+    };
+    Some(cx.services.protect_namespace(&cx.ctx, tenant, namespace, protected).await.map(|_| said))
 }

@@ -15,6 +15,7 @@ use leptos::prelude::*;
 use super::{
     access::{self, Missing},
     errors::role_name,
+    kubectl::{self, Protection},
     roles,
 };
 use crate::{
@@ -323,12 +324,13 @@ async fn here(cx: Cx, form: Form) -> Result<Answer> {
     let model = Here { tenant: tenant.clone(), namespace: namespace.clone(), members, may_give, own, closed, form };
     let title = tr::access::access(cx.lang());
     let place = Place::Namespace(tenant, namespace, NamespaceNav::Access);
-    let view = here_view(cx.ui(), inbox, model);
+    let protection = Protection::of(&cx, &grant).await;
+    let view = here_view(cx.ui(), inbox, model, &protection);
     Ok(Page::new(title, place, view).crumb(title, cx.request.path.clone()).status(status).into())
 }
 
 /// The page.
-pub fn here_view(ui: Ui, inbox: Option<AnyView>, m: Here) -> impl IntoView + 'static {
+pub fn here_view(ui: Ui, inbox: Option<AnyView>, m: Here, protection: &Protection) -> impl IntoView + use<> {
     let l = ui.lang;
     let rows: Vec<_> = m.members.iter().map(|member| row_here(ui, &m, member)).collect();
     let form = m.form;
@@ -354,6 +356,7 @@ pub fn here_view(ui: Ui, inbox: Option<AnyView>, m: Here) -> impl IntoView + 'st
             )}
         </section>
         {add}
+        {protection.view(ui)}
     }
 }
 
@@ -390,6 +393,9 @@ async fn change_here(cx: Cx) -> Result<Answer> {
     let outcome: Result<String> = async {
         if let Some(decided) = access::decide(&cx, &tenant).await {
             return decided;
+        }
+        if let Some(protected) = kubectl::protect(&cx, path).await {
+            return protected;
         }
         match wanted(&cx)? {
             (user, None) => {

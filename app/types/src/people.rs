@@ -206,6 +206,9 @@ dto! {
         pub kube_name: String,
         /// What its pods may reach outside of the tenant.
         pub egress: Egress,
+        /// It is changed in Berth alone: `kubectl` only reads there.
+        #[serde(default)]
+        pub protected: bool,
         /// Why nothing runs in it and nothing can be changed, where that is so.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub halt: Option<Halt>,

@@ -344,6 +344,7 @@ pub(crate) fn of(schema: &str) -> Option<Value> {
             cluster: named("local")?,
             kube_name: "shop-prod".to_owned(),
             egress: egress()?,
+            protected: false,
             halt: None,
             created_at: at(-400),
             version: 1,
@@ -527,6 +528,7 @@ fn request(schema: &str) -> Option<Value> {
         "Adoption" => json!({ "kubeName": "legacy-shop", "name": "legacy" }),
         "Suspension" => json!({ "reason": "No contact for a year" }),
         "NetworkReplacement" => network_replacement(),
+        "Protection" => json!({ "protected": true }),
         "QuotaMove" => json!({ "from": "staging", "to": "prod", "resources": { "requests.cpu": "500m" } }),
         "NewToken" => {
             json!({ "name": "deploy pipeline", "expiresInDays": 90, "scope": { "readOnly": false, "tenant": "shop" } })
@@ -576,6 +578,7 @@ mod tests {
         read::<quotas::ShareReplacement>("ShareReplacement");
         read::<quotas::QuotaMove>("QuotaMove");
         read::<network::NetworkReplacement>("NetworkReplacement");
+        read::<namespaces::Protection>("Protection");
         read::<adoption::Adoption>("Adoption");
         read::<life::Suspension>("Suspension");
         read::<requests::NewQuotaRequest>("NewQuotaRequest");

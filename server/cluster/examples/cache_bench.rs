@@ -107,6 +107,7 @@ async fn main() {
         kube_name: "shop-0".into(),
         given: None,
         rights: Default::default(),
+        protected: false,
         halt: None,
     };
     let namespace = Grant::unchecked(namespace, Resource::Workload, Action::Read);

@@ -94,6 +94,7 @@ async fn run(script: Vec<Answer>, wanted: &[&str]) -> Vec<String> {
         kube_name: "shop-dev".into(),
         given: None,
         rights: Default::default(),
+        protected: false,
         halt: None,
     };
     let namespace = Grant::unchecked(namespace, Resource::Workload, Action::Read);

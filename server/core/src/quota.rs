@@ -500,6 +500,7 @@ impl Book {
             kube_name: share.namespace.kube_name.as_str().into(),
             given: None,
             rights: crate::authz::Rights::NONE,
+            protected: false,
             halt: share.namespace.halt.clone(),
         };
         Grant::new(namespace, Resource::Share, berth_types::Action::Read)

@@ -105,6 +105,7 @@ async fn fill(store: &dyn Store) -> Result<(), Failure> {
                 cluster: ClusterId::local(),
                 kube_name: format!("{name}-{stage}"),
                 egress: Default::default(),
+                protected: false,
                 halt: None,
                 created_at: start(),
                 version: 1,
@@ -145,6 +146,7 @@ async fn wide(store: &dyn Store) -> Result<(), Failure> {
             cluster: ClusterId::local(),
             kube_name: format!("wide-n{number}"),
             egress: Default::default(),
+            protected: false,
             halt: None,
             created_at: start(),
             version: 1,
@@ -159,6 +161,7 @@ async fn wide(store: &dyn Store) -> Result<(), Failure> {
                 kube_name: namespace.kube_name.into(),
                 given: None,
                 rights: Default::default(),
+                protected: false,
                 halt: None,
             };
             let place = Grant::unchecked(place, Resource::Membership, Action::Update);

@@ -80,6 +80,7 @@ async fn fill(store: &dyn Store) -> Result<Vec<Uuid>, Failure> {
                 cluster: ClusterId::local(),
                 kube_name: format!("{}-n{at}", grant.name),
                 egress: Default::default(),
+                protected: false,
                 halt: None,
                 created_at: Timestamp::UNIX_EPOCH,
                 version: 1,
@@ -118,6 +119,7 @@ async fn read(store: &dyn Store, all: &[Uuid]) -> Result<(), Failure> {
             kube_name: "n0".into(),
             given: None,
             rights: Default::default(),
+            protected: false,
             halt: None,
         };
         let rows =

@@ -77,7 +77,7 @@ macro_rules! sees_all {
 /// The columns that [`namespace`] reads, from `namespaces n` and `tenants t`.
 macro_rules! namespace_columns {
     () => {
-        "n.id, n.name, t.name, n.cluster, n.kube_name, n.egress, t.suspended, t.leaving, n.leaving, n.created_at, n.version"
+        "n.id, n.name, t.name, n.cluster, n.kube_name, n.egress, n.protected, t.suspended, t.leaving, n.leaving, n.created_at, n.version"
     };
 }
 
@@ -142,6 +142,7 @@ fn namespace_or_null(row: &mut Reader<'_>) -> Result<Option<Namespace>> {
         cluster: row.parsed()?,
         kube_name: row.text()?,
         egress: row.json_or_null()?.unwrap_or_default(),
+        protected: row.bool()?,
         halt: Halt::of(row.json_or_null()?, row.json_or_null()?, row.json_or_null()?),
         created_at: row.time()?,
         version: row.int()?,
@@ -429,5 +430,11 @@ impl<E: Engine> Tenants for SqlStore<E> {
             Some(row) => Reader::new(row).int(),
             None => Err(Error::new(ErrorCode::Conflict, "the namespace has changed since it was read: read it again")),
         }
+    }
+
+    async fn protect_namespace(&self, grant: &Grant<NamespaceRef>, protected: bool) -> Result<()> {
+        const SQL: &str =
+            "UPDATE namespaces SET protected = $3, version = version + 1 WHERE id = $1 AND tenant_id = $2";
+        self.change_one(sql(SQL).bind(grant.id).bind(grant.tenant.id).bind(protected)).await
     }
 }

@@ -101,6 +101,7 @@ pub(super) fn namespace_view() -> Option<NamespaceView> {
         tenant: named("shop")?,
         cluster: named("local")?,
         kube_name: "shop-prod".to_owned(),
+        protected: true,
         halt: None,
         apps: AppCounts { degraded: 1, progressing: 0, ready: 11, suspended: 2 },
         pods: 37,

@@ -54,6 +54,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::default()
         .routes(routes!(list_namespaces, create_namespace))
         .routes(routes!(get_namespace))
+        .routes(routes!(protect_namespace))
         .routes(routes!(get_usage))
         .routes(routes!(list_drift))
 }
@@ -72,6 +73,8 @@ pub(crate) struct NamespaceView {
     pub cluster: ClusterId,
     /// Its name in the cluster.
     pub kube_name: String,
+    /// It is changed in Berth alone: `kubectl` only reads there.
+    pub protected: bool,
     /// Why nothing runs in it and nothing can be changed, where that is so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub halt: Option<Halt>,
@@ -104,6 +107,7 @@ impl NamespaceView {
             tenant: namespace.tenant.name.clone(),
             cluster: namespace.cluster.clone(),
             kube_name: namespace.kube_name.to_string(),
+            protected: namespace.protected,
             halt: namespace.halt.clone(),
             apps: AppCounts {
                 degraded: summary.degraded,
@@ -122,6 +126,16 @@ pub(crate) struct Drifts {
     /// What cannot be kept at the moment first, then the latest.
     pub items: Vec<Drift>,
 }
+
+/// How a namespace is protected.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Protection {
+    /// It is changed in Berth alone: `kubectl` only reads there.
+    pub protected: bool,
+}
+
+impl Input for Protection {}
 
 /// A namespace to be made.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -185,6 +199,23 @@ pub(crate) async fn get_namespace(
 ) -> Reply {
     let overview = api.services().get_namespace(&caller.ctx, &place.tenant, &place.namespace).await?;
     Ok(reply::tagged(&asked, &NamespaceView::of(&overview))?)
+}
+
+/// Protect a namespace
+///
+/// Owners and admins of the tenant. A protected namespace is changed in Berth alone, where a change is looked at before: with
+/// `kubectl` one reads there, whatever one's role, and opens no terminal. Open connections that change something end within 5 s.
+#[utoipa::path(put, path = "/tenants/{tenant}/namespaces/{namespace}/protection", tag = "namespaces",
+    request_body = Protection, responses((status = 200, description = "How it is protected now.", body = Protection)))]
+pub(crate) async fn protect_namespace(
+    State(api): State<Api>,
+    caller: Caller,
+    At(place): At<InNamespace>,
+    Sent(Protection { protected }): Sent<Protection>,
+) -> Reply {
+    let (tenant, namespace) = place.path();
+    let now = api.services().protect_namespace(&caller.ctx, tenant, namespace, protected).await?;
+    reply::json(&Protection { protected: now.protected })
 }
 
 /// Get the quota of a namespace

@@ -72,6 +72,7 @@ mod tests {
             kube_name: "shop-dev".into(),
             given: None,
             rights: Default::default(),
+            protected: false,
             halt: None,
         };
         let app = AppRef { namespace, name: "web".parse().unwrap() };

@@ -229,6 +229,7 @@ impl<'a> Someone<'a> {
             cluster: row.cluster.clone(),
             kube_name: row.kube_name.as_str().into(),
             given,
+            protected: row.protected,
             halt: row.halt.clone(),
         }
     }

@@ -121,6 +121,7 @@ pub fn row(tenant: &str, name: &str) -> Namespace {
         cluster: ClusterId::local(),
         kube_name: format!("{tenant}-{name}"),
         egress: Default::default(),
+        protected: false,
         halt: None,
         created_at: jiff::Timestamp::UNIX_EPOCH,
         version: 1,
@@ -188,6 +189,7 @@ impl Harbour {
             kube_name: real.as_ref().map_or("shop-dev".into(), |_| format!("shop-dev-{}", unique()).into()),
             given: None,
             rights: Default::default(),
+            protected: false,
             halt: None,
         };
         let shutdown = CancellationToken::new();

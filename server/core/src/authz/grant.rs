@@ -84,6 +84,8 @@ pub struct NamespaceRef {
     pub given: Option<TenantRole>,
     /// What the actor may here: what the tenant's role gives, and what this one gives.
     pub rights: Rights,
+    /// It is changed in Berth alone: `kubectl` only reads there.
+    pub protected: bool,
     /// Why nothing in it can be changed, where that is so; the tenant's reason counts, too.
     pub halt: Option<Halt>,
 }

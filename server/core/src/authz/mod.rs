@@ -355,6 +355,7 @@ fn namespace_ref(tenant: &TenantRef, NamespaceAccess { namespace: row, role, own
         name: row.name,
         cluster: row.cluster,
         kube_name: row.kube_name.into(),
+        protected: row.protected,
         halt: row.halt,
     }
 }

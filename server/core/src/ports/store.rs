@@ -298,6 +298,8 @@ pub trait Tenants: Send + Sync {
     async fn create_namespace(&self, grant: &Grant<TenantRef>, namespace: &Namespace) -> Result<()>;
     /// Sets what its pods may reach, if its version is still `version` (when given); the new version. `Conflict` otherwise.
     async fn set_egress(&self, grant: &Grant<NamespaceRef>, egress: &Egress, version: Option<i64>) -> Result<i64>;
+    /// Sets whether it is changed in Berth alone.
+    async fn protect_namespace(&self, grant: &Grant<NamespaceRef>, protected: bool) -> Result<()>;
 }
 
 /// What was done, and replies that may be asked for again.

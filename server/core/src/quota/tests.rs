@@ -27,6 +27,7 @@ pub(super) fn book(limit_text: Option<&str>, shares: &[(&str, Option<&str>)]) ->
             cluster: ClusterId::local(),
             kube_name: format!("shop-{called}"),
             egress: Default::default(),
+            protected: false,
             halt: None,
             created_at: jiff::Timestamp::UNIX_EPOCH,
             version: 1,

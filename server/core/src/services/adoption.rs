@@ -132,6 +132,7 @@ impl Services {
             tenant: tenant.name.clone(),
             cluster: adapter.id().clone(),
             egress: Default::default(),
+            protected: false,
             halt: None,
             created_at: now,
             version: 1,

@@ -139,6 +139,13 @@ impl Services {
                 let (resource, action) = info.right();
                 let place = (cluster, info.namespace.as_str());
                 match self.authz.kube_namespace(ctx, place, resource, action).await {
+                    // Who changes something there does it in Berth, where it is looked at before.
+                    Ok(place) if place.protected && info.changes() => refused(format!(
+                        "{}: {}/{} is protected, and is changed in Berth alone",
+                        info.refusal(&user),
+                        place.tenant.name,
+                        place.name
+                    )),
                     Ok(place) => {
                         let who = impersonation(ctx, Some(&place)).ok_or_else(Error::unauthenticated)?;
                         Ok(Admitted { who, place: Some(place) })

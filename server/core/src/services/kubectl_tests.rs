@@ -404,3 +404,52 @@ async fn an_app_is_looked_at_as_one_that_is_written_in_the_portal() {
     let refused = ask(&world, &dan, &format!("POST {APPS}"), &named).await.unwrap_err();
     assert_eq!(refused.fields()[0].field, "metadata.name");
 }
+
+/// What is changed in Berth alone is read with `kubectl`, by whomever; the log has who tried.
+#[tokio::test]
+async fn a_protected_namespace_is_only_read() {
+    let world = scene().await;
+    let [shop, dev]: [&str; 2] = ["shop", "dev"];
+    let (shop, dev) = (shop.parse().unwrap(), dev.parse().unwrap());
+    let set = async |who: &str, on| world.services.protect_namespace(&world.ctx(who).await, &shop, &dev, on).await;
+    for (who, want) in [("dan", ErrorCode::Forbidden), ("gus", ErrorCode::Forbidden), ("bert", ErrorCode::NotFound)] {
+        assert_eq!(code(set(who, true).await), Some(want), "{who}");
+    }
+    let web = format!("{APPS}/web");
+    let shell = "/api/v1/namespaces/shop-dev/pods/web-1/exec?command=sh";
+    let elsewhere = APPS.replace("shop-dev", "shop-prod");
+    let [olga, dan] = [with_kubeconfig(&world, "olga", None).await, with_kubeconfig(&world, "dan", None).await];
+    assert!(ask(&world, &dan, &format!("POST {APPS}"), &app("web:1", None)).await.is_ok());
+    assert!(set("olga", true).await.unwrap().protected);
+    for ctx in [&olga, &dan] {
+        for request in [format!("POST {APPS}"), format!("PATCH {web}"), format!("DELETE {web}"), format!("GET {shell}")]
+        {
+            let refused = ask(&world, ctx, &request, &app("web:2", None)).await.err().unwrap();
+            assert_eq!(refused.code(), ErrorCode::Forbidden, "{request}");
+            let why = refused.message();
+            assert!(
+                why.contains("is forbidden: User")
+                    && why.ends_with("shop/dev is protected, and is changed in Berth alone"),
+                "{why}"
+            );
+        }
+        assert!(ask(&world, ctx, &format!("GET {web}"), &Value::Null).await.is_ok());
+        assert!(ask(&world, ctx, &format!("POST {elsewhere}"), &app("web:1", None)).await.is_ok());
+    }
+    assert!(
+        log(&world).contains(&"dan kubectl.delete shop-dev/apps.berth.dev/web denied".to_owned()),
+        "{:?}",
+        log(&world)
+    );
+    // A stream that is open asks again and again.
+    let (asked, ..) = read("GET", shell);
+    assert_eq!(
+        code(world.services.kubectl_may(&dan, &"local".parse().unwrap(), &asked).await),
+        Some(ErrorCode::Forbidden)
+    );
+    assert!(!set("olga", false).await.unwrap().protected);
+    assert!(ask(&world, &dan, &format!("DELETE {web}"), &Value::Null).await.is_ok());
+    let entries =
+        world.store.audit().into_iter().filter(|e| e.action == "namespace.protect" && e.outcome.as_str() == "done");
+    assert_eq!(entries.count(), 2);
+}

@@ -71,6 +71,7 @@ pub mod people;
 pub mod plans;
 pub mod preflight;
 pub mod preview;
+pub mod protection;
 pub mod providers;
 mod quota_keys;
 #[cfg(test)]

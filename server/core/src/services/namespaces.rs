@@ -126,6 +126,7 @@ impl Services {
                 tenant: tenant.clone(),
                 cluster,
                 egress: Egress::default(),
+                protected: false,
                 halt: None,
                 created_at: now,
                 version: 1,

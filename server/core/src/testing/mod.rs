@@ -227,6 +227,7 @@ impl World {
             id: self.id(),
             kube_name: kube_namespace(&tenant.name, &name),
             egress: Default::default(),
+            protected: false,
             halt: None,
             name,
             tenant: tenant.name.clone(),
@@ -244,6 +245,7 @@ impl World {
             kube_name: row.kube_name.into(),
             given: None,
             rights: tenant.rights,
+            protected: false,
             halt: None,
         }
     }

@@ -125,6 +125,7 @@ pub fn place(tenant: &TenantRef, row: &Namespace) -> NamespaceRef {
         kube_name: row.kube_name.as_str().into(),
         given: None,
         rights: Default::default(),
+        protected: row.protected,
         halt: None,
     }
 }
@@ -141,6 +142,7 @@ pub fn namespace(number: u128, tenant: &str, called: &str) -> Namespace {
         cluster: "local".parse().unwrap(),
         kube_name: format!("{tenant}-{called}"),
         egress: Default::default(),
+        protected: false,
         halt: None,
         created_at: at(0),
         version: 1,

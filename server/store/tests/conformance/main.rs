@@ -141,6 +141,7 @@ suite! {
         tenants::last_two_owners_cannot_both_go,
         tenants::namespaces,
         tenants::egress,
+        tenants::protection,
         life::marks,
         life::what_is_due_goes,
         life::taken_back_or_gone,

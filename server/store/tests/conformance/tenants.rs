@@ -228,6 +228,28 @@ pub async fn egress(store: Arc<dyn Store>) {
     assert_eq!(store.set_egress(&dev(&shop, 20), &Egress::default(), Some(2)).await.unwrap(), 3);
 }
 
+pub async fn protection(store: Arc<dyn Store>) {
+    add_users(&*store, &["ann"]).await;
+    let shop = add_tenant(&*store, 10, "shop", id(1)).await;
+    let bank = add_tenant(&*store, 11, "bank", id(1)).await;
+    store.create_namespace(&shop, &namespace(20, "shop", "dev")).await.unwrap();
+    store.create_namespace(&bank, &namespace(21, "bank", "dev")).await.unwrap();
+    let grant = |tenant: &Grant<TenantRef>, number, name: &str| {
+        Grant::unchecked(place(tenant, &namespace(number, name, "dev")), Resource::Namespace, Action::Update)
+    };
+    store.protect_namespace(&grant(&shop, 20, "shop"), true).await.unwrap();
+    let found = async |cluster: &str, name: &str| {
+        let at = store.find_kube_namespace_access(id(1), &cluster.parse().unwrap(), name).await.unwrap();
+        at.map(|(_, access)| (access.namespace.protected, access.namespace.version))
+    };
+    assert_eq!(found("local", "shop-dev").await, Some((true, 2)));
+    assert_eq!(found("local", "bank-dev").await, Some((false, 1)), "the other tenant's is as it was");
+    // A namespace of another tenant is none of this one.
+    refused(store.protect_namespace(&grant(&shop, 21, "shop"), true).await, ErrorCode::NotFound);
+    store.protect_namespace(&grant(&shop, 20, "shop"), false).await.unwrap();
+    assert_eq!(found("local", "shop-dev").await, Some((false, 3)));
+}
+
 pub async fn namespace_names_are_unique(store: Arc<dyn Store>) {
     add_users(&*store, &["ann"]).await;
     let a = add_tenant(&*store, 10, "a", id(1)).await;

@@ -107,6 +107,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("get_usage", Namespace(Resource::Namespace, Read)),
         case("list_drift", Namespace(Resource::Namespace, Read)),
         case("get_network", Namespace(Resource::Network, Read)),
+        case("protect_namespace", Namespace(Resource::Namespace, Update)).body(json!({ "protected": true })),
         case("set_network", Namespace(Resource::Network, Update)).body(json!({ "egress": { "mode": "none" } })),
         case("list_plans", Platform(Resource::Plan, Read)),
         case("create_plan", Platform(Resource::Plan, Create))

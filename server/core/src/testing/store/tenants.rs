@@ -226,6 +226,15 @@ impl Tenants for FakeStore {
         namespace.version += 1;
         Ok(namespace.version)
     }
+
+    async fn protect_namespace(&self, grant: &Grant<NamespaceRef>, protected: bool) -> Result<()> {
+        let mut rows = self.rows()?;
+        let theirs = |(tenant, n): &&mut (Uuid, Namespace)| *tenant == grant.tenant.id && n.id == grant.id;
+        let (_, namespace) = rows.namespaces.iter_mut().find(theirs).ok_or_else(Error::not_found)?;
+        namespace.protected = protected;
+        namespace.version += 1;
+        Ok(())
+    }
 }
 
 #[async_trait]
