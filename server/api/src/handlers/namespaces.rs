@@ -215,7 +215,7 @@ pub(crate) async fn protect_namespace(
 ) -> Reply {
     let (tenant, namespace) = place.path();
     let now = api.services().protect_namespace(&caller.ctx, tenant, namespace, protected).await?;
-    reply::json(&Protection { protected: now.protected })
+    Ok(reply::json(&Protection { protected: now.protected })?)
 }
 
 /// Get the quota of a namespace

@@ -139,7 +139,7 @@ impl Services {
                 let (resource, action) = info.right();
                 let place = (cluster, info.namespace.as_str());
                 match self.authz.kube_namespace(ctx, place, resource, action).await {
-                    // Who changes something there does it in Berth, where it is looked at before.
+                    // Such a change is made in Berth, by whomever.
                     Ok(place) if place.protected && info.changes() => refused(format!(
                         "{}: {}/{} is protected, and is changed in Berth alone",
                         info.refusal(&user),
