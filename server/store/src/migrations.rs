@@ -96,6 +96,7 @@ const ALL: &[Migration] = &[
     migration!(25, "views", "0025_views"),
     migration!(26, "mail", "0026_mail"),
     migration!(27, "agents", "0027_agents"),
+    migration!(28, "protected", "0028_protected"),
 ];
 
 /// The version that this program wants.
