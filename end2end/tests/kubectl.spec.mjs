@@ -51,3 +51,36 @@ test('what is wrong is said on a page', async ({ signedIn: page }) => {
   expect(sent.headers()['content-type']).toContain('text/html');
   expect(await sent.text()).not.toContain('token:');
 });
+
+test('in a protected namespace kubectl only reads', async ({ signedIn: page, portal, shop }) => {
+  const main = page.getByRole('main');
+  await page.goto('/t/shop/kubectl');
+  const [download] = await Promise.all([page.waitForEvent('download'), main.getByRole('button', { name: 'Download' }).click()]);
+  const token = /token: "(berth_[\w-]+)"/.exec(await readFile(await download.path(), 'utf8'))[1];
+  const apps = `${portal.url}/k8s/local/apis/berth.dev/v1alpha1/namespaces/shop-dev/apps`;
+  const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
+  const remove = () => fetch(`${apps}/absent`, { method: 'DELETE', headers });
+  expect((await remove()).status, 'the cluster is asked').toBe(404);
+
+  await page.goto('/t/shop/n/dev/members');
+  await main.getByRole('button', { name: 'Protect the namespace' }).click();
+  await expect(page.getByText('dev is protected: kubectl only reads there.')).toBeVisible();
+  const refused = await remove();
+  expect([refused.status, (await refused.json()).message]).toEqual([
+    403, expect.stringMatching(/shop\/dev is protected, and is changed in Berth alone$/),
+  ]);
+  expect((await fetch(apps, { headers })).status).toBe(200);
+  // The pages and the API go on.
+  const app = await fetch(`${portal.url}/api/v1/tenants/shop/namespaces/dev`, { headers: { authorization: `Bearer ${shop.token}` } });
+  expect((await app.json()).protected).toBe(true);
+  await page.goto('/t/shop/kubectl');
+  await expect(main).toContainText('With kubectl you only read in: dev.');
+  await page.goto('/t/shop/n/dev');
+  await expect(main.getByText('protected', { exact: true })).toBeVisible();
+
+  await page.goto('/t/shop/n/dev/members');
+  page.on('dialog', (dialog) => dialog.accept());
+  await main.getByRole('button', { name: 'Let kubectl change things again' }).click();
+  await expect(page.getByText('kubectl may change things in dev again.')).toBeVisible();
+  expect((await remove()).status).toBe(404);
+});

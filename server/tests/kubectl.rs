@@ -159,6 +159,22 @@ impl Scene {
         (Process(child), BufReader::new(out), input)
     }
 
+    /// Opens a shell in a pod as `dan`, and waits until it is closed, which `by` brings about in less than 5 s.
+    fn shell_ends(&self, pod: &str, by: impl FnOnce()) {
+        let (mut shell, mut said, mut input) = self.follow("dan", &format!("exec -i {pod} -- sh"));
+        input.write_all(b"echo still here\n").unwrap();
+        input.flush().unwrap();
+        let mut line = String::new();
+        said.read_line(&mut line).unwrap();
+        assert_eq!(line, "still here\n");
+        by();
+        let begun = Instant::now();
+        let mut rest = String::new();
+        let _ = said.read_to_string(&mut rest);
+        shell.0.wait().unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(6), "it took {:?}", begun.elapsed());
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -255,21 +271,36 @@ async fn kubectl_does_what_the_role_gives_and_nothing_else() {
         stream.read_to_string(&mut answer).unwrap();
         assert!(answer.starts_with("HTTP/1."), "{answer}");
 
-        // A shell that is open when the role goes is closed, and nothing can be asked any more.
-        let (mut shell, mut said, mut input) = scene.follow("dan", &format!("exec -i {pod} -- sh"));
-        input.write_all(b"echo still here\n").unwrap();
-        input.flush().unwrap();
-        let mut line = String::new();
-        said.read_line(&mut line).unwrap();
-        assert_eq!(line, "still here\n");
+        // A shell that is open when its namespace becomes protected is closed. There one reads, until it is open again.
         let ops = std::fs::read_to_string(scene.path("ops")).unwrap();
-        let (status, answer) = scene.server.ask("DELETE", "/api/v1/tenants/shop/members/dan", &ops, "");
-        assert_eq!(status, 204, "{answer}");
-        let begun = Instant::now();
-        let mut rest = String::new();
-        let _ = said.read_to_string(&mut rest);
-        shell.0.wait().unwrap();
-        assert!(begun.elapsed() < Duration::from_secs(6), "it took {:?}", begun.elapsed());
+        let protect = |protected: bool| {
+            let body = format!(r#"{{"protected":{protected}}}"#);
+            scene.server.ask("PUT", "/api/v1/tenants/shop/namespaces/dev/protection", &ops, &body)
+        };
+        scene.shell_ends(pod, || assert_eq!(protect(true).0, 200));
+        let refused = "shop/dev is protected, and is changed in Berth alone";
+        let mut wrong = Vec::new();
+        for (arguments, succeeds, expected) in [
+            (format!("exec {pod} -- echo hello"), false, refused),
+            (format!("port-forward pod/{pod} :8080"), false, refused),
+            (format!("delete pod {pod}"), false, refused),
+            ("apply -f app.yaml --force-conflicts --server-side".to_owned(), false, refused),
+            ("delete app web".to_owned(), false, refused),
+            ("get app web -o name".to_owned(), true, "app.berth.dev/web"),
+            (format!("logs {pod}"), true, ""),
+        ] {
+            wrong.extend(scene.otherwise("dan", &arguments, succeeds, expected));
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        assert_eq!(protect(false).0, 200);
+        let (success, text) = scene.run("dan", &format!("exec {pod} -- echo hello"));
+        assert!(success, "{text}");
+
+        // Nor does one outlive the role, and nothing can be asked any more.
+        scene.shell_ends(pod, || {
+            let (status, answer) = scene.server.ask("DELETE", "/api/v1/tenants/shop/members/dan", &ops, "");
+            assert_eq!(status, 204, "{answer}");
+        });
         let (success, text) = scene.run("dan", "get pods");
         assert!(!success && text.contains("orbidden"), "{text}");
 

@@ -59,6 +59,8 @@ pub struct Model {
     pub may_remove: bool,
     /// Why nothing in it can be changed.
     pub halt: Option<Halt>,
+    /// `kubectl` only reads in it.
+    pub protected: bool,
     /// How fresh that is.
     pub freshness: Freshness,
 }
@@ -77,6 +79,7 @@ async fn load(cx: &Cx) -> Result<Model> {
         may_create: cx.services.authz().could_in(&cx.ctx, grant, Resource::App, Action::Create),
         may_remove: cx.services.authz().could_in(&cx.ctx, grant, Resource::Namespace, Action::Delete),
         halt: grant.halt.clone(),
+        protected: grant.protected,
         summary: overview.summary,
         usage: overview.usage,
         apps,
@@ -113,6 +116,7 @@ pub fn view(ui: Ui, m: Model, drift: &[Drift]) -> impl IntoView + use<> {
     let kubectl = paths::kubectl(&m.tenant, Some(&m.name));
     let kubectl = link_button(Button::Plain, Some(Icon::Terminal), tr::kubectl::title(l), kubectl);
     let out = m.may_remove.then(|| life::of_namespace(ui, &m.tenant, &m.name, m.halt.as_ref()));
+    let protected = m.protected.then(|| view! { <span class="tag">{tr::kubectl::protected(l)}</span> });
     let limits = m.usage.iter().any(|row| row.limit.is_some()).then(|| {
         let label = tr::apps::quota_of_namespace(l);
         view! { <section class="card strip" id="ns-quota" aria-label=label>{usage(ui, &m.usage)}</section> }
@@ -121,6 +125,7 @@ pub fn view(ui: Ui, m: Model, drift: &[Drift]) -> impl IntoView + use<> {
         <div class="head">
             <h1>{m.name.clone()}</h1>
             <span class="tag mono">{m.kube_name.clone()}</span>
+            {protected}
             <span class="state" id="ns-state">{glance(ui, &m.summary)}</span>
             <div class="do">{kubectl}{out}{deploy}{closed}</div>
         </div>

@@ -3,7 +3,7 @@
 use berth_core::testing::World;
 use berth_types::TenantRole;
 
-use crate::common::{get, post};
+use crate::common::{get, post, to};
 
 const PAGE: &str = "/t/shop/kubectl";
 
@@ -65,4 +65,37 @@ async fn it_shows_those_that_are_still_good() {
     assert!(shown(&tokens) && tokens.contains("kubectl alone"), "{tokens}");
     world.clock.advance(std::time::Duration::from_hours(1));
     assert!(!shown(&get(&world, &olga, PAGE).await.html), "over");
+}
+
+/// Who may change a namespace protects it, on its Access page; others read there that it is, and who could end it.
+#[tokio::test]
+async fn a_namespace_is_protected_and_open_again() {
+    const ACCESS: &str = "/t/shop/n/dev/members";
+    let world = scene().await;
+    let (olga, gus) = (world.ctx("olga").await, world.ctx("gus").await);
+    let tag = r#"<span class="tag">protected</span>"#;
+    let open = get(&world, &olga, ACCESS).await.html;
+    assert!(open.contains("Protect the namespace") && open.contains("what their roles let them"), "{open}");
+    assert!(!get(&world, &olga, "/t/shop/n/dev").await.html.contains(tag));
+
+    let done = post(&world, &olga, ACCESS, "do=protect").await;
+    assert_eq!((done.status, to(&done)), (303, ACCESS));
+    let closed = get(&world, &olga, ACCESS).await.html;
+    assert!(
+        closed.contains("everybody only reads here") && closed.contains("Let kubectl change things again"),
+        "{closed}"
+    );
+    assert!(get(&world, &olga, "/t/shop/n/dev").await.html.contains(tag));
+    assert!(!get(&world, &olga, "/t/shop/n/prod").await.html.contains(tag), "the other one is as it was");
+    let guest = get(&world, &gus, ACCESS).await.html;
+    assert!(guest.contains("everybody only reads here") && !guest.contains(r#"value="open""#), "{guest}");
+    assert!(guest.contains("You may not"), "{guest}");
+    let told = get(&world, &gus, PAGE).await.html;
+    assert!(told.contains("With kubectl you only read in: dev."), "{told}");
+
+    // Who has no right to it is refused, whatever the page shows.
+    assert_eq!(post(&world, &gus, ACCESS, "do=open").await.status, 403);
+    assert!(get(&world, &olga, ACCESS).await.html.contains("everybody only reads here"));
+    assert_eq!(post(&world, &olga, ACCESS, "do=open").await.status, 303);
+    assert!(!get(&world, &gus, PAGE).await.html.contains("you only read in"));
 }

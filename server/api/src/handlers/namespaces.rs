@@ -203,8 +203,8 @@ pub(crate) async fn get_namespace(
 
 /// Protect a namespace
 ///
-/// Owners and admins of the tenant. A protected namespace is changed in Berth alone, where a change is looked at before: with
-/// `kubectl` one reads there, whatever one's role, and opens no terminal. Open connections that change something end within 5 s.
+/// Owners and admins of the tenant. A protected namespace is changed in Berth alone, by its pages and this API: with `kubectl` one
+/// reads there, whatever one's role, and opens no terminal. Connections that are open to change something end within 5 s.
 #[utoipa::path(put, path = "/tenants/{tenant}/namespaces/{namespace}/protection", tag = "namespaces",
     request_body = Protection, responses((status = 200, description = "How it is protected now.", body = Protection)))]
 pub(crate) async fn protect_namespace(
