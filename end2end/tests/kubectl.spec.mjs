@@ -74,7 +74,7 @@ test('in a protected namespace kubectl only reads', async ({ signedIn: page, por
   const app = await fetch(`${portal.url}/api/v1/tenants/shop/namespaces/dev`, { headers: { authorization: `Bearer ${shop.token}` } });
   expect((await app.json()).protected).toBe(true);
   await page.goto('/t/shop/kubectl');
-  await expect(main).toContainText('With kubectl you only read in: dev.');
+  await expect(main).toContainText('kubectl only reads there: dev.');
   await page.goto('/t/shop/n/dev');
   await expect(main.getByText('protected', { exact: true })).toBeVisible();
 

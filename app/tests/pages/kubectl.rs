@@ -91,11 +91,11 @@ async fn a_namespace_is_protected_and_open_again() {
     assert!(guest.contains("everybody only reads here") && !guest.contains(r#"value="open""#), "{guest}");
     assert!(guest.contains("You may not"), "{guest}");
     let told = get(&world, &gus, PAGE).await.html;
-    assert!(told.contains("With kubectl you only read in: dev."), "{told}");
+    assert!(told.contains("kubectl only reads there: dev."), "{told}");
 
     // Who has no right to it is refused, whatever the page shows.
     assert_eq!(post(&world, &gus, ACCESS, "do=open").await.status, 403);
     assert!(get(&world, &olga, ACCESS).await.html.contains("everybody only reads here"));
     assert_eq!(post(&world, &olga, ACCESS, "do=open").await.status, 303);
-    assert!(!get(&world, &gus, PAGE).await.html.contains("you only read in"));
+    assert!(!get(&world, &gus, PAGE).await.html.contains("only reads there"));
 }
