@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use berth_core::{
     Actor, OpCtx, Person, Via,
     authz::{Authz, NamespaceRef, Rights, TenantRef, impersonation},
+    kube_path::RequestInfo,
     ports::cluster::Cluster as _,
     roles::{RoleEdit, RoleText, after, choices},
     testing::FakeStore,
@@ -255,7 +256,7 @@ async fn the_cluster_s_rights_are_the_matrix_s() {
         [("north", "dev", None), ("north", "prod", None), ("south", "dev", None), ("south", "rest", Some(halt))]
     {
         let kube_name = format!("{tenant}-{name}-{suffix}");
-        let row = Namespace { kube_name, halt, ..row(tenant, name) };
+        let row = Namespace { kube_name, halt, protected: name == "prod", ..row(tenant, name) };
         let desired = berth_core::services::namespaces::desired_with(&row, &own[tenant]);
         harbour.cluster.ensure_namespace(&harbour.berth(), &desired).await.unwrap();
         namespaces.push(row);
@@ -279,11 +280,20 @@ async fn the_cluster_s_rights_are_the_matrix_s() {
             let needs = needed(group, resource, verb);
             let person = someone.ctx.person().unwrap();
             let by_role = needs.is_some_and(|needs| !authz.lacks(&someone.ctx, at.rights, needs));
-            let berth = needs.is_some_and(|(what, action)| authz.could_in(&someone.ctx, &at, what, action));
+            let (resource_name, sub) = resource.split_once('/').unwrap_or((resource, ""));
+            let info = RequestInfo {
+                verb,
+                group: group.to_owned(),
+                resource: resource_name.to_owned(),
+                subresource: sub.to_owned(),
+                ..RequestInfo::default()
+            };
+            // What is asked with kubectl in a namespace that is changed in Berth alone.
+            let guarded = at.protected && info.changes();
+            let berth = !guarded && needs.is_some_and(|(what, action)| authz.could_in(&someone.ctx, &at, what, action));
             let who = impersonation(&someone.ctx, Some(&someone.at(by))).unwrap();
             let mut groups = who.groups.clone();
             groups.push("system:authenticated".to_owned());
-            let (resource_name, sub) = resource.split_once('/').unwrap_or((resource, ""));
             let review = json!({
                 "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
                 "spec": {"user": who.user, "groups": groups, "resourceAttributes": {
@@ -297,7 +307,8 @@ async fn the_cluster_s_rights_are_the_matrix_s() {
             if cluster {
                 assert!(by_role, "the cluster allows what Berth does not: {what}");
                 // Where Berth denies more, it says for which of these.
-                assert!(berth || person.scope.read_only || at.halt.is_some(), "refused for no reason: {what}");
+                let reason = person.scope.read_only || at.halt.is_some() || guarded;
+                assert!(berth || reason, "refused for no reason: {what}");
             } else if object.kube_name == by.kube_name {
                 assert!(!berth, "Berth allows what the cluster denies: {what}");
             }
@@ -308,7 +319,7 @@ async fn the_cluster_s_rights_are_the_matrix_s() {
     let both = answers.iter().filter(|answer| **answer == (true, true)).count();
     let more = answers.iter().filter(|answer| **answer == (true, false)).count();
     println!(
-        "{count} asked: {both} allowed by both, {more} refused by Berth alone (read-only tokens, resting namespaces)"
+        "{count} asked: {both} allowed by both, {more} refused by Berth alone (read-only tokens, resting and protected namespaces)"
     );
     assert!(both > count / 50 && more > 0, "chance asked too little of what is allowed: {both}, {more}");
     for row in &namespaces {
