@@ -127,7 +127,9 @@ pub fn view(ui: Ui, model: Model) -> impl IntoView + 'static {
             | ErrorCode::StoreUnavailable
             | ErrorCode::Conflict
     );
-    let wait = model.wait.map(|s| view! { <p>{tr::common::wait_then_retry(lang, s)}</p> });
+    // Its words are of too many tries; what else is away says itself when to come back.
+    let wait = model.wait.filter(|_| model.code == ErrorCode::RateLimited);
+    let wait = wait.map(|s| view! { <p>{tr::common::wait_then_retry(lang, s)}</p> });
     view! {
         <section class="problem">
             {icon(symbol)}
@@ -148,7 +150,22 @@ pub fn view(ui: Ui, model: Model) -> impl IntoView + 'static {
 
 #[cfg(test)]
 mod tests {
+    use berth_core::ports::pages::Language;
+
     use super::*;
+
+    #[test]
+    fn too_many_tries_are_told_to_who_tried_too_often_alone() {
+        let shown = |code| {
+            let (up, again, request_id) = ("/".to_owned(), "/t/shop".to_owned(), "1".to_owned());
+            let model =
+                Model { code, detail: None, missing: None, request_id, up, again, wait: Some(2), change: false };
+            view(Ui { lang: Language::En, now: jiff::Timestamp::UNIX_EPOCH }, model).to_html()
+        };
+        assert!(shown(ErrorCode::RateLimited).contains("Wait 2 s"));
+        let away = shown(ErrorCode::ClusterUnavailable);
+        assert!(!away.contains("Too many tries") && away.contains("Try again"), "{away}");
+    }
 
     #[test]
     fn the_way_up() {
