@@ -114,10 +114,13 @@ async fn ways_into_one_s_account() {
     to(&post(&world, &root, "/admin/sign-in/new", CORP).await);
     let none = get(&world, &root, "/account/connections").await;
     assert!(none.html.contains("No provider is connected") && none.html.contains("Connect Corp"), "{}", none.html);
+    assert!(!none.html.contains(r#"name="current""#), "who has no password is asked for none: {}", none.html);
 
     world.protocol.says(Some(Claims { subject: "boss-1".to_owned(), ..Claims::default() }));
-    let begun =
-        world.services.begin_sign_in(&root, "corp", "https://b/auth/corp/callback", "/", Purpose::Connect).await;
+    let begun = world
+        .services
+        .begin_sign_in(&root, "corp", "https://b/auth/corp/callback", "/", Purpose::Connect(&"".into()))
+        .await;
     let begun = begun.unwrap();
     let state = begun.address.split_once("state=").unwrap().1.to_owned();
     let answer = Answer { state, code: Some("code".to_owned()), ..Answer::default() };
@@ -130,6 +133,16 @@ async fn ways_into_one_s_account() {
     let last = post(&world, &root, "/account/connections", &format!("do=disconnect&identity={id}")).await;
     assert_eq!(last.status, 422);
     assert!(last.html.contains("your only way in"), "{}", last.html);
+
+    // Who has a password knows it; what went wrong is said where one tries again.
+    let (id, now) = (root.person().unwrap().id, root.now());
+    world.store.set_password(id, "$argon2id$x", false, now).await.unwrap();
+    let asked = get(&world, &root, "/account/connections?refused=sign_in_password").await;
+    assert!(asked.html.contains(r#"name="current""#), "{}", asked.html);
+    assert!(asked.html.contains(r#"formaction="/auth/corp/start""#), "{}", asked.html);
+    assert!(asked.html.contains("That was not your password"), "{}", asked.html);
+    let chinese = ask(&world, &root, "/account/connections?refused=sign_in_changed", None, Language::ZhCn).await;
+    assert!(chinese.html.contains("账户发生了变更") && chinese.html.contains("第二验证因素"), "{}", chinese.html);
 }
 
 #[tokio::test]

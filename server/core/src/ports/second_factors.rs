@@ -19,7 +19,7 @@ pub struct Authenticator {
 }
 
 /// A sign-in whose password was right: no session, and nothing opens with it but the page that asks for a code.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct SecondStep {
     /// Of the browser's secret.
     pub digest: Digest,
@@ -27,6 +27,8 @@ pub struct SecondStep {
     pub user: Uuid,
     /// Worth nothing from then on.
     pub expires_at: Timestamp,
+    /// The hash of that password.
+    pub password: Option<String>,
 }
 
 /// Second factors. Whoever may ask for a person's is for the services to say.
@@ -36,12 +38,12 @@ pub trait SecondFactors: Send + Sync {
     async fn any_authenticator(&self) -> Result<Option<(Uuid, Authenticator)>>;
     /// A person's authenticator.
     async fn find_authenticator(&self, user: Uuid) -> Result<Option<Authenticator>>;
-    /// Adds one; whether it is the person's first second factor, with which these recovery codes come. `AlreadyExists` when the person
-    /// has an authenticator.
+    /// Adds one, with the notice of it; whether it is the person's first second factor, with which these recovery codes come.
+    /// `AlreadyExists` when the person has an authenticator.
     async fn add_authenticator(&self, user: Uuid, new: &Authenticator, codes: &[Digest]) -> Result<bool>;
-    /// Removes it, ends sign-ins that wait, and all of the person's sessions but `keep`; recovery codes go with the last factor.
-    /// `NotFound` when there is none.
-    async fn remove_authenticator(&self, user: Uuid, keep: Option<Uuid>) -> Result<()>;
+    /// Removes it, with the notice of it, ends sign-ins that wait, and all of the person's sessions but `keep`; recovery codes go with
+    /// the last factor. `NotFound` when there is none.
+    async fn remove_authenticator(&self, user: Uuid, keep: Option<Uuid>, now: Timestamp) -> Result<()>;
     /// Takes the code of a step: of those who come with it at once, one does. Not when it or a later one was taken.
     async fn take_step(&self, user: Uuid, step: i64) -> Result<bool>;
 
@@ -56,8 +58,8 @@ pub trait SecondFactors: Send + Sync {
     /// nothing.
     async fn remove_second_factors(&self, user: Uuid, now: Timestamp) -> Result<()>;
 
-    /// Keeps a step; of one person the `most` that end last stay.
-    async fn begin_second_step(&self, step: &SecondStep, most: i64) -> Result<()>;
+    /// Keeps a step, if the password is still that one; whether it is. Of one person the `most` that end last stay.
+    async fn begin_second_step(&self, step: &SecondStep, most: i64) -> Result<bool>;
     /// The account of a step that is open at `now`, unless it is disabled, and how many tries were made of it, this one counted: before
     /// it is known what it is worth, so that who tries many at once has no more of them.
     async fn try_second_step(&self, digest: &Digest, now: Timestamp) -> Result<Option<(Account, i64)>>;
