@@ -40,6 +40,11 @@ pub struct Pending {
 pub const WARNINGS: [&str; 4] =
     ["address.moved", "account.password_changed", "account.second_factor_removed", "account.provider_connected"];
 
+/// Mail that carries an invitation. Its id is the invitation's; what waits is dropped when that is taken back, used or gone.
+pub const INVITATION: &str = "invitation";
+/// Mail that carries a link to a new password. What waits is dropped when the link is used, replaced or void.
+pub const RESET_LINK: &str = "password.reset";
+
 /// A mail to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewMail {

@@ -76,10 +76,8 @@ pub struct SignedIn {
     pub expires_at: Timestamp,
 }
 
-/// How long to wait after `failures` failures in a row: 1 s, doubling to 15 minutes.
-fn throttle(failures: i64, free: i64) -> Option<Duration> {
-    let over = u32::try_from(failures - free).ok()?;
-    Some(Duration::from_secs(1 << over.min(10)).min(Duration::from_mins(15)))
+fn too_often(wait: Duration) -> Error {
+    Error::new(ErrorCode::RateLimited, "too many failed tries; wait before the next").retry_after(wait)
 }
 
 /// The digest that stands in the database for a secret.
@@ -193,15 +191,15 @@ impl Services {
 
     /// Refuses while tries under `key`, of which `free` are nobody's business, are slowed down.
     pub(super) async fn not_too_often(&self, now: Timestamp, key: &str, free: i64) -> Result<()> {
-        if let Some(failures) = self.store.failures(key).await?
-            && let Some(wait) = throttle(failures.count, free)
-            && after(failures.last_at, wait) > now
-        {
-            return Err(
-                Error::new(ErrorCode::RateLimited, "too many failed tries; wait before the next").retry_after(wait)
-            );
-        }
-        Ok(())
+        let failures = self.store.failures(key).await?;
+        failures.and_then(|failures| failures.wait(free, now)).map_or(Ok(()), |wait| Err(too_often(wait)))
+    }
+
+    /// Counts a try under each key, of which so many are free, before it is known what comes of it: those who try at once are no
+    /// quicker. Refuses, and counts none, while tries under one of them are slowed down.
+    pub(super) async fn count_tries(&self, now: Timestamp, keys: &[(&str, i64)]) -> Result<()> {
+        let wait = self.store.count_tries(keys, now, before(now, Duration::from_hours(1))).await?;
+        wait.map_or(Ok(()), |wait| Err(too_often(wait)))
     }
 
     /// Counts a failed try; how many there were within an hour of one another.
@@ -446,14 +444,6 @@ impl Services {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    #[test]
-    fn throttling_begins_late_and_grows() {
-        assert_eq!(throttle(4, 5), None);
-        assert_eq!(throttle(5, 5), Some(Duration::from_secs(1)));
-        assert_eq!(throttle(8, 5), Some(Duration::from_secs(8)));
-        assert_eq!(throttle(500, 5), Some(Duration::from_mins(15)));
-    }
 
     #[test]
     fn weak_passwords_are_refused_with_the_rule() {

@@ -106,8 +106,7 @@ impl Services {
         let work = async {
             let now = ctx.now();
             let key = format!("forgot-network:{}", ctx.network);
-            self.not_too_often(now, &key, FREE_NETWORK_FAILURES).await?;
-            self.count_failure(now, &key).await?;
+            self.count_tries(now, &[(&key, FREE_NETWORK_FAILURES)]).await?;
             Ok(Done::plain(()))
         };
         let target = name.chars().take(60).collect();

@@ -436,9 +436,7 @@ impl Services {
             return Ok(Ok(json!({ "secondFactor": "recovery-code", "left": left })));
         }
         let (now, key) = (ctx.now(), format!("second-factor:{user}"));
-        self.not_too_often(now, &key, FREE_FAILURES).await?;
-        // Counted before it is known, so that those who try at once are no quicker.
-        self.count_failure(now, &key).await?;
+        self.count_tries(now, &[(&key, FREE_FAILURES)]).await?;
         let Some(authenticator) = self.store.find_authenticator(user).await? else {
             // Who has passkeys alone types recovery codes alone.
             return Ok(Err(not_recovery()));
