@@ -46,6 +46,14 @@ impl Rows {
         self.resets.push((reset.clone(), Fate { expires_at: reset.expires_at, used_at: None, revoked_at: None }));
     }
 
+    /// Open invitations into a tenant give another role.
+    pub(super) fn replace_role(&mut self, tenant: Uuid, gone: TenantRole, role: TenantRole) {
+        let open = |kept: &&mut Kept| kept.fate.used_at.is_none() && kept.fate.revoked_at.is_none();
+        for kept in self.invitations.iter_mut().filter(|kept| kept.tenant == Some(tenant)).filter(open) {
+            kept.new.role = kept.new.role.map(|known| if known == gone { role } else { known });
+        }
+    }
+
     /// The ids of a tenant's invitations.
     pub(super) fn of_tenant(&self, tenant: Uuid) -> Vec<Uuid> {
         self.invitations.iter().filter(|kept| kept.tenant == Some(tenant)).map(|kept| kept.new.id).collect()
