@@ -17,6 +17,7 @@ use leptos::prelude::*;
 use super::{
     access::{self, Missing, noun},
     errors::role_name,
+    members::options,
     tokens::{action_table, actions_sent},
 };
 use crate::{
@@ -42,6 +43,8 @@ pub const ENTRIES: &[Entry] = &[
 /// The form's fields that may be there many times.
 const ACTIONS: &str = "actions";
 const INCLUDES: &str = "includes";
+/// The field with the role that takes the place of one that is removed.
+const REPLACEMENT: &str = "replacement";
 
 /// The tenant's own roles, for a form that gives one; none for who may not see them.
 pub async fn own(cx: &Cx, tenant: &TenantName) -> Vec<CustomRole> {
@@ -220,6 +223,16 @@ async fn create(cx: Cx) -> Result<Answer> {
     }
 }
 
+/// Which role shall take the place of one that is removed, if any.
+fn replacement_sent(cx: &Cx) -> Result<Option<TenantRole>> {
+    let word = cx.field(REPLACEMENT).trim();
+    let unknown = || {
+        let error = FieldError::new(REPLACEMENT, "role_unknown", format!("“{word}” is no role"));
+        Error::field(error.param("value", word))
+    };
+    (!word.is_empty()).then(|| TenantRole::from_word(word).ok_or_else(unknown)).transpose()
+}
+
 /// What a role's page shows.
 struct OneModel {
     tenant: TenantName,
@@ -305,7 +318,8 @@ fn holding(ui: Ui, tenant: &TenantName, holder: &RoleHolder) -> AnyView {
 fn one_view(ui: Ui, m: OneModel) -> impl IntoView + 'static {
     let l = ui.lang;
     let role = &m.role;
-    let remove = m.may_remove.then(|| {
+    let held = m.holders.len();
+    let remove = (m.may_remove && held == 0).then(|| {
         let sure = tr::roles::remove_sure(l, label(role));
         view! {
             <form method="post">
@@ -315,9 +329,15 @@ fn one_view(ui: Ui, m: OneModel) -> impl IntoView + 'static {
     });
     let closed = m.closed.as_ref().map(|closed| access::closed(ui, tr::roles::change(l), closed));
     let form = m.form.unwrap_or_else(|| Form { values: as_sent(role), ..Form::default() });
-    let affected = m.holders.len();
+    // What was refused stands at the form that was sent.
+    let (form, removing) = if form.value("do") == "remove" && held > 0 {
+        (Form { values: as_sent(role), ..Form::default() }, form)
+    } else {
+        (form, Form::default())
+    };
+    let replace = (m.may_remove && held > 0).then(|| replace_form(ui, &removing, &m.all, role, held));
     let settings = m.may.then(|| {
-        let hint = (affected > 0).then(|| view! { <p class="in small">{tr::roles::affected(l, affected)}</p> });
+        let hint = (held > 0).then(|| view! { <p class="in small">{tr::roles::affected(l, held)}</p> });
         let body = view! { {hint}{role_form(ui, &form, &m.all, Some(role))} };
         card(tr::roles::change(l), None, body.into_any())
     });
@@ -342,15 +362,42 @@ fn one_view(ui: Ui, m: OneModel) -> impl IntoView + 'static {
             {holders}
         </section>
         {settings}
+        {replace}
     }
+}
+
+/// The form that removes a role which somebody has: the list above it says who.
+fn replace_form(ui: Ui, form: &Form, all: &[CustomRole], role: &CustomRole, held: usize) -> AnyView {
+    let l = ui.lang;
+    let others: Vec<CustomRole> = all.iter().filter(|other| other.name != role.name).cloned().collect();
+    let mut choices = vec![(String::new(), tr::roles::choose(l).to_owned())];
+    choices.extend(options(l, TenantRole::IN_NAMESPACE, &others));
+    let instead = Field::select(REPLACEMENT, tr::roles::instead(l), choices).hint(tr::roles::instead_hint(l));
+    let sure = tr::roles::replace_sure(l, label(role), held);
+    let body = view! {
+        <form class="in" method="post">
+            {summary(ui, form, &[REPLACEMENT])}
+            <p class="small">{tr::roles::replace_hint(l, held)}</p>
+            {field(ui, form, instead)}
+            <div class="actions">
+                <button class="btn danger" name="do" value="remove" data-confirm=sure>{tr::roles::remove(l)}</button>
+            </div>
+        </form>
+    };
+    card(tr::roles::remove(l), None, body.into_any()).into_any()
 }
 
 async fn change(cx: Cx) -> Result<Answer> {
     let (tenant, name, l) = (cx.tenant()?, role_named(&cx)?, cx.lang());
     let outcome: Result<Answer> = async {
         if cx.field("do") == "remove" {
-            cx.services.remove_role(&cx.ctx, &tenant, name).await?;
-            return Ok(done(paths::roles(&tenant), tr::roles::removed(l, name)));
+            let replacement = replacement_sent(&cx)?;
+            cx.services.remove_role(&cx.ctx, &tenant, name, replacement).await?;
+            let told = match replacement {
+                Some(role) => tr::roles::replaced(l, name, role_name(l, role)),
+                None => tr::roles::removed(l, name),
+            };
+            return Ok(done(paths::roles(&tenant), told));
         }
         let role = cx.services.update_role(&cx.ctx, (&tenant, name), &sent(&cx)?, None).await?;
         Ok(done(paths::role(&tenant, name), tr::roles::changed(l, label(&role))))
@@ -364,7 +411,7 @@ async fn change(cx: Cx) -> Result<Answer> {
             if removing {
                 // The form below the refusal is the role's own.
                 let (role, _) = cx.services.get_role(&cx.ctx, &tenant, name).await?;
-                form.values = as_sent(&role);
+                form.values.extend(as_sent(&role));
             }
             one(cx, Some(form)).await
         }

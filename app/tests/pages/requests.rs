@@ -135,6 +135,22 @@ async fn asked_decided_and_seen() {
 
     let page = scene.page("root", &request).await;
     assert!(page.contains("value=\"approve\"") && page.contains("value=\"offer\""), "{page}");
+    // Whoever decides sees how it is now, beside how it was: what differs stands out.
+    scene.uses("7");
+    let limit = Wanted::Own(amounts("pods=12 requests.memory=8Gi"));
+    let root = scene.world.ctx("root").await;
+    scene.world.services.set_tenant_quota(&root, &"shop".parse().unwrap(), None, &limit).await.unwrap();
+    let (start, end) = ("Then and now", "</table>");
+    for (who, want) in [
+        ("root", ["10", "<b>12</b>", "8", "8", "3", "<b>7</b>"]),
+        ("dave", ["10", "<b>12</b>", "8", "8", "3", "<b>7</b>"]),
+    ] {
+        let page = scene.page(who, &request).await;
+        let part = page.split(start).nth(1).and_then(|rest| rest.split(end).next()).unwrap();
+        let cells: Vec<&str> =
+            part.split(r#"<td class="num">"#).skip(1).filter_map(|td| td.split("</td>").next()).collect();
+        assert_eq!(cells, want, "{who}: {part}");
+    }
     let silent = scene.post("root", &request, "version=1&do=refuse&comment=").await;
     assert!(silent.status == 422 && silent.html.contains("Say why, in a sentence."), "{}", silent.html);
     assert!(silent.html.contains(r#"value="14""#), "the offer's fields keep what they showed: {}", silent.html);
@@ -143,6 +159,7 @@ async fn asked_decided_and_seen() {
     let late = scene.post("rita", &request, "version=1&do=refuse&comment=No").await;
     assert_eq!(late.status, 422, "{}", late.html);
     let page = scene.page("dave", &request).await;
+    assert!(!page.contains("Then and now"), "it is decided: {page}");
     assert!(page.contains("Good luck") && page.contains("Approved") && !page.contains("Withdraw request"), "{page}");
     let inbox = scene.page("root", "/admin/requests?state=open").await;
     assert!(

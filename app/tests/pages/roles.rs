@@ -79,9 +79,23 @@ async fn a_role_from_its_making_to_its_end() {
     assert_eq!(to(&post(&world, &ada, RELEASER, change).await), RELEASER);
     assert_eq!(get(&world, &mia, MEMBERS).await.status, 200, "it counts at once");
     assert!(get(&world, &ada, RELEASER).await.html.contains("Role Viewer gives it"));
-    assert_eq!(to(&post(&world, &ada, MEMBERS, "user=mia&role=viewer&do=set").await), MEMBERS);
-    assert_eq!(to(&post(&world, &ada, RELEASER, "do=remove").await), ROLES);
+    // It goes when they have another: which is asked for there, and what was wrong stands at the field.
+    let page = get(&world, &ada, RELEASER).await.html;
+    assert!(page.contains("1 holder in the list above") && page.contains(r#"<option value="viewer""#), "{page}");
+    assert!(!page.contains(r#"<option value="releaser""#), "not itself: {page}");
+    for wrong in ["releaser", "owner", "No Name"] {
+        let refused = post(&world, &ada, RELEASER, &format!("do=remove&replacement={wrong}")).await;
+        assert!(refused.status == 422 && refused.html.contains("There is no role “"), "{wrong}: {}", refused.html);
+        assert!(refused.html.contains(r#"value="app.update" checked"#), "the role's own form stays: {}", refused.html);
+    }
+    assert_eq!(to(&post(&world, &ada, RELEASER, "do=remove&replacement=viewer").await), ROLES);
     assert_eq!(get(&world, &ada, RELEASER).await.status, 404);
+    assert_eq!(get(&world, &mia, "/t/shop/n/dev/apps").await.status, 200);
+    assert!(get(&world, &ada, MEMBERS).await.html.contains(">mia<"));
+    // What nobody has goes without.
+    assert_eq!(to(&post(&world, &ada, ROLES, "do=create&name=releaser&actions=app.update").await), RELEASER);
+    assert!(!get(&world, &ada, RELEASER).await.html.contains(r#"name="replacement""#));
+    assert_eq!(to(&post(&world, &ada, RELEASER, "do=remove").await), ROLES);
 }
 
 #[tokio::test]

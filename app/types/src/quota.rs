@@ -150,6 +150,20 @@ impl QuotaKey {
         self.0.strip_prefix("requests.").filter(|device| device.contains('/')).map(Needs::Device)
     }
 
+    /// Which objects it counts, in the plural and with their group; none where it is about what pods ask for.
+    #[must_use]
+    pub fn objects(&self) -> Option<(&str, &str)> {
+        match (self.needs(), self.as_str()) {
+            (Some(Needs::Counted { resource, group }), _) => Some((resource, group)),
+            (Some(Needs::Class(_)), _) | (None, "persistentvolumeclaims" | "requests.storage") => {
+                Some(("persistentvolumeclaims", ""))
+            }
+            (None, "services" | "services.loadbalancers" | "services.nodeports") => Some(("services", "")),
+            (None, plain @ ("secrets" | "configmaps" | "replicationcontrollers")) => Some((plain, "")),
+            _ => None,
+        }
+    }
+
     fn rank(&self) -> usize {
         PLAIN.iter().position(|(key, _)| *key == self.as_str()).unwrap_or(PLAIN.len())
     }

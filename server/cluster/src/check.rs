@@ -42,6 +42,8 @@ const READER: &[Right] = &[
     ("list", "metrics.k8s.io", "pods"),
     ("list", "policy", "poddisruptionbudgets"),
     ("list", "", "persistentvolumes"),
+    ("list", "", "persistentvolumeclaims"),
+    ("list", "", "services"),
 ];
 const CONTROLLER: &[Right] = &[
     ("patch", "berth.dev", "apps/status"),

@@ -22,7 +22,7 @@ use berth_core::{
     usage::Taken,
 };
 use berth_types::{
-    AppSpec, ClusterId, ErrorCode, ListQuery, Page, QuotaKey,
+    AppSpec, ClusterId, ErrorCode, ListQuery, Page, QuotaKey, Resources,
     app_status::AppPhase,
     node::{DrainMark, NodeRow, NodeView},
     rows::{AppRow, EventRow, LogLine, PodRow, RevisionRow, UsageRow},
@@ -385,6 +385,12 @@ impl Cluster for KubeCluster {
 
     async fn unknown_keys(&self, keys: &[QuotaKey]) -> Result<Vec<UnknownKey>> {
         self.keys_unknown(keys).await
+    }
+
+    async fn existing(&self, namespaces: &[Grant<NamespaceRef>], keys: &[QuotaKey]) -> Result<Vec<Resources>> {
+        self.reachable()?;
+        let names: Vec<&str> = namespaces.iter().map(|namespace| &*namespace.kube_name).collect();
+        self.existing_of(&names, keys).await
     }
 
     fn leads(&self) -> bool {

@@ -20,6 +20,7 @@ pub mod diagnose;
 mod drift;
 mod error;
 mod exec;
+mod existing;
 mod identities;
 mod intern;
 mod json;

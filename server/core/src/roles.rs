@@ -16,6 +16,8 @@ use crate::{
     mail::address::veiled,
 };
 
+/// Holders who are named in a refusal.
+const TOLD: usize = 5;
 /// Roles of a tenant's own at most.
 pub const MOST: usize = 50;
 
@@ -87,8 +89,17 @@ pub enum RoleEdit {
     Make(RoleName, RoleText),
     /// Another content, where the version is still this one.
     Change(RoleName, RoleText, Option<i64>),
-    /// Takes one away that nobody holds.
-    Remove(RoleName),
+    /// Takes one away: with another in its place, or where nobody holds it.
+    Remove(RoleName, Option<Instead>),
+}
+
+/// What whoever holds a role that goes has from then on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Instead {
+    /// The role.
+    pub role: TenantRole,
+    /// Whether it may come in the place of the other in rules for groups, too: these are the platform's.
+    pub rules: bool,
 }
 
 impl RoleEdit {
@@ -96,7 +107,7 @@ impl RoleEdit {
     #[must_use]
     pub fn name(&self) -> RoleName {
         match self {
-            Self::Make(name, _) | Self::Change(name, ..) | Self::Remove(name) => *name,
+            Self::Make(name, _) | Self::Change(name, ..) | Self::Remove(name, _) => *name,
         }
     }
 }
@@ -200,23 +211,77 @@ fn faults(all: &[CustomRole], role: &CustomRole, text: &RoleText) -> Vec<FieldEr
     wrong
 }
 
-/// Why a role is not removed: who holds it.
-fn in_use(role: RoleName, holders: &[RoleHolder]) -> Error {
-    const TOLD: usize = 5;
-    let told = holders.iter().take(TOLD).map(|holder| match (&holder.namespace, holder.holding) {
+/// Who holds a role, for the audit log and for refusals, which are in it: `most` of them.
+#[must_use]
+pub fn told(holders: &[RoleHolder], most: usize) -> String {
+    let told = holders.iter().take(most).map(|holder| match (&holder.namespace, holder.holding) {
+        (Some(namespace), Holding::AccessRequest) => format!("{} in {namespace} ({})", holder.who, holder.holding),
         (Some(namespace), _) => format!("{} in {namespace}", holder.who),
         (None, Holding::Member | Holding::NamespaceMember) => holder.who.clone(),
-        // The refusal is in the audit log, which is kept for good; no address is.
+        // It is kept for good; no address is.
         (None, Holding::Invitation) if holder.who.contains('@') => {
             format!("{} ({})", veiled(&holder.who), holder.holding)
         }
         (None, holding) => format!("{} ({holding})", holder.who),
     });
     let mut names = told.collect::<Vec<_>>().join(", ");
-    if holders.len() > TOLD {
-        names.push_str(&format!(" and {} more", holders.len() - TOLD));
+    if holders.len() > most {
+        names.push_str(&format!(" and {} more", holders.len() - most));
     }
-    let message = format!("{role} is in use: {names}; give them another role first");
+    names
+}
+
+/// Puts another role in the place of `gone`, which `all` still has and which others of them include.
+///
+/// One that includes it and takes its place takes over what was chosen for it, so that nobody loses by it.
+fn replace(all: &mut [CustomRole], gone: RoleName, holders: &[RoleHolder], instead: Instead) -> Result<()> {
+    let at = |code: &str, message: String| FieldError::new("replacement", code, message);
+    let role = instead.role;
+    let fits = TenantRole::IN_NAMESPACE.contains(&role) || own(all, role).is_some_and(|own| own.name != gone);
+    if !fits {
+        let others = all.iter().map(|own| own.name).filter(|name| *name != gone);
+        let choices = TenantRole::IN_NAMESPACE.iter().map(ToString::to_string).chain(others.map(|own| own.to_string()));
+        let choices = choices.collect::<Vec<_>>().join(", ");
+        let error = at("role_unknown", format!("“{role}” is no role to have instead; one of {choices}"));
+        return Err(Error::field(error.param("value", role).param("choices", choices)));
+    }
+    let rules: Vec<RoleHolder> = holders.iter().filter(|one| one.holding == Holding::GroupRule).cloned().collect();
+    if !instead.rules && !rules.is_empty() {
+        let names = told(&rules, TOLD);
+        let message = format!("{gone} is given by rules for groups, which a platform admin changes first: {names}");
+        let field = at("role_rules", message.clone()).param("names", names);
+        return Err(Error::new(ErrorCode::Conflict, message).with_fields(vec![field]));
+    }
+    let content = own(all, TenantRole::Custom(gone)).map(|own| (own.actions.clone(), own.includes.clone()));
+    let (actions, includes) = content.unwrap_or_default();
+    let mut changed = Vec::new();
+    for other in all.iter_mut().filter(|other| other.includes.contains(&TenantRole::Custom(gone))) {
+        other.includes.retain(|included| *included != TenantRole::Custom(gone));
+        if TenantRole::Custom(other.name) == role {
+            other.actions = deduplicated(&[other.actions.as_slice(), &actions].concat());
+            other.includes.extend(&includes);
+        } else if role.is_custom() || INCLUDED.contains(&role) {
+            other.includes.push(role);
+        } else {
+            let message = format!("{} includes {gone}, and no role of a tenant's own includes {role}", other.name);
+            return Err(Error::field(at("role_include", message).param("value", role)));
+        }
+        other.includes = deduplicated(&other.includes);
+        other.version += 1;
+        changed.push(other.name);
+    }
+    if let Some(path) = changed.iter().find_map(|name| circle(all, *name)) {
+        let path = path.iter().map(ToString::to_string).collect::<Vec<_>>().join(" → ");
+        let message = format!("a role cannot include itself: {path}");
+        return Err(Error::field(at("role_cycle", message).param("path", path)));
+    }
+    Ok(())
+}
+
+/// Why a role is not removed: who holds it.
+fn in_use(role: RoleName, holders: &[RoleHolder]) -> Error {
+    let names = told(holders, TOLD);
+    let message = format!("{role} is in use: {names}; say which role they shall have instead");
     let field = FieldError::new("role", "role_in_use", message.clone()).param("names", names);
     Error::new(ErrorCode::Conflict, message).with_fields(vec![field])
 }
@@ -282,7 +347,11 @@ pub fn after(
             role.includes = deduplicated(&text.includes);
             role.version += 1;
         }
-        (RoleEdit::Remove(name), Some(_)) => {
+        (RoleEdit::Remove(name, Some(instead)), Some(_)) => {
+            replace(&mut all, *name, holders, *instead)?;
+            all.retain(|role| role.name != *name);
+        }
+        (RoleEdit::Remove(name, None), Some(_)) => {
             let including = all.iter().filter(|role| role.includes.contains(&TenantRole::Custom(*name)));
             let including = including.map(|role| RoleHolder {
                 holding: Holding::Role,
@@ -295,7 +364,7 @@ pub fn after(
             }
             all.retain(|role| role.name != *name);
         }
-        (RoleEdit::Change(..) | RoleEdit::Remove(_), None) => return Err(Error::not_found()),
+        (RoleEdit::Change(..) | RoleEdit::Remove(..), None) => return Err(Error::not_found()),
     }
     if let (Some(role), RoleEdit::Make(_, text) | RoleEdit::Change(_, text, _)) =
         (all.iter().find(|role| role.name == edit.name()), edit)

@@ -132,8 +132,8 @@ fn what_cannot_be() {
         (change("a", &["a"], None), "includes role_cycle"),
         (change("a", &["viewer"], Some(2)), "conflict"),
         (change("d", &["viewer"], None), "not_found"),
-        (RoleEdit::Remove(name("d")), "not_found"),
-        (RoleEdit::Remove(name("a")), "role role_in_use"),
+        (RoleEdit::Remove(name("d"), None), "not_found"),
+        (RoleEdit::Remove(name("a"), None), "role role_in_use"),
     ] {
         assert_eq!(code(after(&all, &edit, &[], NOW)).replace('-', "_"), want, "{edit:?}");
     }
@@ -160,14 +160,61 @@ fn what_is_in_use_stays_and_says_where() {
         holder(Holding::NamespaceMember, "bob", Some("dev")),
         holder(Holding::GroupRule, "team-a", None),
     ];
-    let error = after(&all, &RoleEdit::Remove(name("a")), &holders, NOW).unwrap_err();
+    let error = after(&all, &RoleEdit::Remove(name("a"), None), &holders, NOW).unwrap_err();
     assert_eq!(error.code(), ErrorCode::Conflict);
     assert!(error.message().contains("ann, bob in dev, team-a (group-rule)"), "{error}");
     // What is refused is in the audit log for good, and no address is.
     let invited = [holder(Holding::Invitation, "zoe@example.com", None), holder(Holding::Invitation, "olga", None)];
-    let error = after(&all, &RoleEdit::Remove(name("a")), &invited, NOW).unwrap_err();
+    let error = after(&all, &RoleEdit::Remove(name("a"), None), &invited, NOW).unwrap_err();
     assert!(error.message().contains("z…@example.com (invitation), olga (invitation)"), "{error}");
-    assert_eq!(after(&all, &RoleEdit::Remove(name("a")), &[], NOW).unwrap(), []);
+    assert_eq!(after(&all, &RoleEdit::Remove(name("a"), None), &[], NOW).unwrap(), []);
+}
+
+#[test]
+fn another_takes_the_place_of_one_that_goes() {
+    // `b` includes it, `c` includes `b`, `d` has nothing to do with it.
+    let all = made(&[
+        ("a", &["app.update"], &["viewer"]),
+        ("b", &["exec.create"], &["a"]),
+        ("c", &[], &["b"]),
+        ("d", &["share.read"], &[]),
+    ]);
+    let holder = |holding, who: &str| RoleHolder { holding, who: who.to_owned(), namespace: None };
+    let people = [holder(Holding::Member, "ann"), holder(Holding::Invitation, "zoe@example.com")];
+    let go = |named, instead: &str, rules| RoleEdit::Remove(name(named), Some(Instead { role: role(instead), rules }));
+    let left = after(&all, &go("a", "d", false), &people, NOW).unwrap();
+    let shown = |all: &[CustomRole]| {
+        all.iter().map(|role| (role.name.to_string(), role.includes.clone(), role.version)).collect::<Vec<_>>()
+    };
+    let (b, c, d) = ("b".to_owned(), "c".to_owned(), "d".to_owned());
+    assert_eq!(
+        shown(&left),
+        [(b.clone(), vec![role("d")], 2), (c.clone(), vec![role("b")], 1), (d.clone(), vec![], 1)]
+    );
+    assert!(words(&left, "c").contains("share.read") && !words(&left, "c").contains("app.update"), "what follows, too");
+    let left = after(&all, &go("a", "developer", false), &people, NOW).unwrap();
+    assert_eq!(shown(&left)[0], (b.clone(), vec![Developer], 2));
+    // One that includes it gives afterwards what it gave before.
+    let left = after(&all, &go("a", "b", false), &people, NOW).unwrap();
+    assert_eq!(shown(&left)[0], (b, vec![Viewer], 2));
+    assert_eq!(words(&left, "b"), words(&all, "b"));
+    assert_eq!(words(&left, "c"), words(&all, "c"));
+    // What cannot be.
+    let rule = [holder(Holding::GroupRule, "team-a")];
+    for (edit, holders, want) in [
+        (go("a", "a", true), &people[..], "replacement role_unknown"),
+        (go("a", "e", true), &people, "replacement role_unknown"),
+        (go("a", "owner", true), &people, "replacement role_unknown"),
+        (go("e", "d", true), &people, "not_found"),
+        // `b` would include `admin`, which no role does; `c`, which includes `b`.
+        (go("a", "admin", true), &people, "replacement role_include"),
+        (go("a", "c", true), &people, "replacement role_cycle"),
+        (go("d", "viewer", false), &rule, "replacement role_rules"),
+    ] {
+        assert_eq!(code(after(&all, &edit, holders, NOW)).replace('-', "_"), want, "{edit:?}");
+    }
+    assert_eq!(after(&all, &go("d", "viewer", true), &rule, NOW).unwrap().len(), 3, "the platform's admins");
+    assert_eq!(after(&all, &go("d", "admin", true), &[], NOW).unwrap().len(), 3);
 }
 
 #[test]

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::{
     engine::{Engine, Reader, Statement, Transaction, sql},
+    links::dropping_invitations,
     quotas::{finish, text},
     store::{SqlStore, decoded},
     tenants::lock_tenant,
@@ -119,6 +120,7 @@ async fn delete_tenant(transaction: &mut impl Transaction, id: Uuid, now: Timest
     if !is_due || !transaction.fetch(sql(LEFT).bind(id)).await?.is_empty() {
         return Err(not_due());
     }
+    transaction.execute(dropping_invitations(id)).await?;
     transaction.execute(sql("DELETE FROM tenants WHERE id = $1").bind(id)).await.map(drop)
 }
 

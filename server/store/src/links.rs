@@ -7,6 +7,7 @@ use berth_core::{
     links::Fate,
     ports::{
         links::{FoundInvitation, Joiner, Links, NewInvitation, NewReset, Within, link_gone},
+        mail::{INVITATION, RESET_LINK},
         store::{Account, Digest},
     },
     roles::rises,
@@ -21,7 +22,7 @@ use crate::{
     people::{account, insert_user, name_taken, setting_password, user_columns},
     roles::{giving, rights_in},
     sign_in::lock_user,
-    store::SqlStore,
+    store::{SqlStore, found},
     tenants::{tenant_columns, tenant_or_null},
 };
 
@@ -49,17 +50,40 @@ fn place(within: Within<'_>) -> String {
     within.tenant().map_or_else(String::new, |tenant| tenant.to_string())
 }
 
-/// Keeps a reset, in place of the person's last one.
-pub(crate) fn keeping_reset(reset: &NewReset) -> Statement {
+/// Keeps a reset, in place of the person's last one, whose mail is not sent any more.
+pub(crate) async fn keep_reset(transaction: &mut impl Transaction, reset: &NewReset) -> Result<()> {
     const SQL: &str = "INSERT INTO password_resets (user_id, digest, created_at, expires_at) VALUES ($1, $2, $3, $4) \
                        ON CONFLICT (user_id) DO UPDATE SET digest = excluded.digest, \
                        created_at = excluded.created_at, expires_at = excluded.expires_at, used_at = NULL";
-    sql(SQL).bind(reset.user).bind(&reset.digest).bind(reset.created_at).bind(reset.expires_at)
+    let row = sql(SQL).bind(reset.user).bind(&reset.digest).bind(reset.created_at).bind(reset.expires_at);
+    transaction.execute(row).await?;
+    transaction.execute(dropping_reset(reset.user)).await.map(drop)
 }
 
-/// Voids a reset that is under way.
-pub(crate) fn voiding_reset(user: Uuid) -> Statement {
-    sql("DELETE FROM password_resets WHERE user_id = $1 AND used_at IS NULL").bind(user)
+/// Voids a reset that is under way, and its mail.
+pub(crate) async fn void_reset(transaction: &mut impl Transaction, user: Uuid) -> Result<()> {
+    const SQL: &str = "DELETE FROM password_resets WHERE user_id = $1 AND used_at IS NULL";
+    transaction.execute(sql(SQL).bind(user)).await?;
+    transaction.execute(dropping_reset(user)).await.map(drop)
+}
+
+/// Drops the mail that would bring somebody a link to a new password.
+fn dropping_reset(user: Uuid) -> Statement {
+    const SQL: &str = "DELETE FROM mails WHERE user_id = $1 AND state = 'waiting' AND kind = $2";
+    sql(SQL).bind(user).bind(RESET_LINK)
+}
+
+/// Drops the mail that carries an invitation.
+async fn drop_invitation(transaction: &mut impl Transaction, id: Uuid) -> Result<()> {
+    const SQL: &str = "DELETE FROM mails WHERE id = $1 AND state = 'waiting' AND kind = $2";
+    transaction.execute(sql(SQL).bind(id).bind(INVITATION)).await.map(drop)
+}
+
+/// Drops the mail of all invitations into a tenant.
+pub(crate) fn dropping_invitations(tenant: Uuid) -> Statement {
+    const SQL: &str = "DELETE FROM mails WHERE state = 'waiting' AND kind = $2 \
+                       AND id IN (SELECT id FROM invitations WHERE tenant_id = $1)";
+    sql(SQL).bind(tenant).bind(INVITATION)
 }
 
 #[async_trait]
@@ -102,7 +126,10 @@ impl<E: Engine> Links for SqlStore<E> {
     async fn revoke_invitation(&self, within: Within<'_>, id: Uuid, now: Timestamp) -> Result<()> {
         const SQL: &str = "UPDATE invitations SET revoked_at = $3 WHERE id = $1 AND COALESCE(tenant_id, '') = $2 \
                            AND accepted_at IS NULL AND revoked_at IS NULL AND expires_at > $3";
-        self.change_one(sql(SQL).bind(id).bind(place(within).as_str()).bind(now)).await
+        let mut transaction = self.engine.begin().await?;
+        found(transaction.execute(sql(SQL).bind(id).bind(place(within).as_str()).bind(now)).await?)?;
+        drop_invitation(&mut transaction, id).await?;
+        transaction.commit().await
     }
 
     async fn find_invitation(&self, digest: &Digest) -> Result<Option<FoundInvitation>> {
@@ -134,7 +161,7 @@ impl<E: Engine> Links for SqlStore<E> {
     async fn accept_invitation(&self, digest: &Digest, who: Joiner<'_>, now: Timestamp) -> Result<()> {
         const TAKE: &str = "UPDATE invitations SET accepted_at = $2, accepted_by = $3 WHERE digest = $1 \
                             AND accepted_at IS NULL AND revoked_at IS NULL AND expires_at > $2 \
-                            RETURNING tenant_id, role";
+                            RETURNING id, tenant_id, role";
         const HAVE: &str = "SELECT role FROM memberships WHERE tenant_id = $1 AND user_id = $2";
         const JOIN: &str = "INSERT INTO memberships (tenant_id, user_id, role, created_at) VALUES ($1, $2, $3, $4) \
                             ON CONFLICT (tenant_id, user_id) DO UPDATE SET role = excluded.role, provider_id = NULL";
@@ -154,10 +181,11 @@ impl<E: Engine> Links for SqlStore<E> {
             // What was done so far is undone with the transaction.
             return Err(link_gone());
         };
-        let (tenant, role) = {
+        let (id, tenant, role) = {
             let mut row = Reader::new(row);
-            (row.parsed_or_null::<Uuid>()?, row.word_or_null(TenantRole::from_word)?)
+            (row.parsed()?, row.parsed_or_null::<Uuid>()?, row.word_or_null(TenantRole::from_word)?)
         };
+        drop_invitation(&mut transaction, id).await?;
         if let (Some(tenant), Some(role)) = (tenant, role) {
             let rows = transaction.fetch(sql(HAVE).bind(tenant).bind(user)).await?;
             let have = rows.first().map(|row| Reader::new(row).word(TenantRole::from_word)).transpose()?;
@@ -175,7 +203,9 @@ impl<E: Engine> Links for SqlStore<E> {
     }
 
     async fn create_reset(&self, _: &Grant<PlatformRef>, reset: &NewReset) -> Result<()> {
-        self.engine.execute(keeping_reset(reset)).await.map(drop)
+        let mut transaction = self.engine.begin().await?;
+        keep_reset(&mut transaction, reset).await?;
+        transaction.commit().await
     }
 
     async fn find_reset(&self, digest: &Digest) -> Result<Option<(Fate, Account)>> {

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::{
     engine::{Engine, Reader, Statement, Transaction, sql},
-    links::{keeping_reset, voiding_reset},
+    links::{keep_reset, void_reset},
     quotas::finish,
     roles::{own, own_rights},
     store::{SqlStore, decoded, found},
@@ -95,6 +95,10 @@ fn dropping(user: Uuid) -> Statement {
 pub(crate) async fn spread(transaction: &mut impl Transaction, spread: &Spread) -> Result<()> {
     const TOLD: &str = "UPDATE mailboxes SET dropped = 0 WHERE user_id = $1 AND dropped > 0";
     const DROPPED: &str = "UPDATE mailboxes SET dropped = dropped + 1 WHERE user_id = $1";
+    // Before its mail: the one of a link that it replaces goes.
+    if let Some(reset) = &spread.reset {
+        keep_reset(transaction, reset).await?;
+    }
     for mail in &spread.mails {
         transaction.execute(adding(mail)).await?;
         if let (true, Some(user)) = (mail.says_dropped, mail.user) {
@@ -103,9 +107,6 @@ pub(crate) async fn spread(transaction: &mut impl Transaction, spread: &Spread) 
     }
     for user in &spread.dropped {
         transaction.execute(sql(DROPPED).bind(*user)).await?;
-    }
-    if let Some(reset) = &spread.reset {
-        transaction.execute(keeping_reset(reset)).await?;
     }
     Ok(())
 }
@@ -140,7 +141,7 @@ async fn verify(
         return Err(link_gone());
     }
     // A link to a new password that is on its way to the old one is void, as where there is none any more.
-    transaction.execute(voiding_reset(user)).await?;
+    void_reset(transaction, user).await?;
     transaction.execute(dropping(user)).await?;
     if let Some(mail) = told {
         transaction.execute(adding(mail)).await?;
@@ -152,7 +153,7 @@ async fn remove(transaction: &mut impl Transaction, user: Uuid, told: Option<&Ne
     const SQL: &str = "UPDATE mailboxes SET address = NULL, verified_at = NULL, pending = NULL, digest = NULL, \
                        expires_at = NULL WHERE user_id = $1 AND (address IS NOT NULL OR pending IS NOT NULL)";
     found(transaction.execute(sql(SQL).bind(user)).await?)?;
-    transaction.execute(voiding_reset(user)).await?;
+    void_reset(transaction, user).await?;
     transaction.execute(dropping(user)).await?;
     if let Some(mail) = told {
         transaction.execute(adding(mail)).await?;

@@ -1,5 +1,7 @@
 //! People, sessions, tokens, failed sign-ins.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use berth_core::{
     authz::{Grant, PlatformRef},
@@ -20,10 +22,10 @@ use uuid::Uuid;
 
 use crate::{
     engine::{Engine, Reader, Statement, Transaction, sql},
-    links::voiding_reset,
+    links::void_reset,
     list::{Filter, Key, Listing, Sort},
     sign_in::lock_user,
-    store::{SqlStore, found, taken},
+    store::{SqlStore, decoded, found, taken},
     view_as::{open_view, open_view_columns},
     webhooks::{called, put},
 };
@@ -196,7 +198,7 @@ pub(crate) async fn setting_password(
 
 /// What goes with a password that was replaced. The row of its owner is locked by that: who comes with the old one waits, and is refused.
 async fn password_set(transaction: &mut impl Transaction, user: Uuid, now: Timestamp) -> Result<()> {
-    transaction.execute(voiding_reset(user)).await?;
+    void_reset(transaction, user).await?;
     transaction.execute(ending_second_steps(user)).await?;
     transaction.execute(ending_sessions(user, None)).await?;
     let whose = called(transaction, user).await?;
@@ -411,6 +413,30 @@ impl<E: Engine> People for SqlStore<E> {
         let rows = self.engine.write(sql(SQL).bind(key).bind(now).bind(since)).await?;
         let row = rows.first().ok_or_else(|| Error::internal("an upsert returned no row"))?;
         Reader::new(row).int()
+    }
+
+    async fn count_tries(&self, keys: &[(&str, i64)], now: Timestamp, since: Timestamp) -> Result<Option<Duration>> {
+        // What was counted already, with the row locked: of a key that is new, one try that was at the beginning of time.
+        const LOCK: &str = "INSERT INTO sign_in_failures (key, count, last_at) VALUES ($1, 1, 0) \
+                            ON CONFLICT (key) DO UPDATE SET count = sign_in_failures.count RETURNING count, last_at";
+        const COUNT: &str = "UPDATE sign_in_failures SET last_at = $2, \
+                             count = CASE WHEN last_at < $3 THEN 1 ELSE count + 1 END WHERE key = $1";
+        let mut keys = keys.to_vec();
+        // In one order, so that no two wait for each other.
+        keys.sort_unstable();
+        let mut transaction = self.engine.begin().await?;
+        for (key, free) in keys {
+            let rows = transaction.fetch(sql(LOCK).bind(key)).await?;
+            let known = decoded(&rows, |row| Ok(Failures { count: row.int()?, last_at: row.time()? }))?.pop();
+            let known = known.ok_or_else(|| Error::internal("an upsert returned no row"))?;
+            if let Some(wait) = known.wait(free, now) {
+                transaction.rollback().await?;
+                return Ok(Some(wait));
+            }
+            transaction.execute(sql(COUNT).bind(key).bind(now).bind(since)).await?;
+        }
+        transaction.commit().await?;
+        Ok(None)
     }
 
     async fn clear_failures(&self, key: &str) -> Result<()> {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use berth_core::{
     authz::{Grant, PlatformRef, Rights, TenantRef},
     error::{Error, Result},
-    ports::roles::Roles,
+    ports::roles::{Edited, Roles},
     roles::{RoleEdit, after, gone},
 };
 use berth_types::{
@@ -107,6 +107,16 @@ const HOLDERS: &str = "SELECT 'member', u.name, CAST(NULL AS TEXT) FROM membersh
     LEFT JOIN namespaces n ON n.id = a.namespace_id \
     WHERE a.tenant_id = $1 AND a.role = $2 AND a.state = 'open'";
 
+/// What gives [`HOLDERS`] the role `$2` gives them `$3` instead. Robots' roles stand among people's.
+const REPLACED: [&str; 5] = [
+    "UPDATE memberships SET role = $3 WHERE tenant_id = $1 AND role = $2",
+    "UPDATE namespace_roles SET role = $3 WHERE role = $2 \
+     AND namespace_id IN (SELECT id FROM namespaces WHERE tenant_id = $1)",
+    "UPDATE invitations SET role = $3 WHERE tenant_id = $1 AND role = $2 AND accepted_at IS NULL AND revoked_at IS NULL",
+    "UPDATE group_rules SET role = $3 WHERE tenant_id = $1 AND role = $2",
+    "UPDATE access_requests SET role = $3 WHERE tenant_id = $1 AND role = $2 AND state = 'open'",
+];
+
 fn holder(row: &mut Reader<'_>) -> Result<RoleHolder> {
     Ok(RoleHolder { holding: row.word(Holding::from_word)?, who: row.text()?, namespace: row.parsed_or_null()? })
 }
@@ -132,7 +142,7 @@ impl<E: Engine> Roles for SqlStore<E> {
         Ok(holders)
     }
 
-    async fn edit_roles(&self, grant: &Grant<TenantRef>, edit: &RoleEdit, now: Timestamp) -> Result<Vec<CustomRole>> {
+    async fn edit_roles(&self, grant: &Grant<TenantRef>, edit: &RoleEdit, now: Timestamp) -> Result<Edited> {
         const REMOVE: &str = "DELETE FROM custom_roles WHERE tenant_id = $1 AND name = $2";
         const PUT: &str = "INSERT INTO custom_roles (tenant_id, name, display_name, description, actions, includes, rights, \
                            created_at, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
@@ -145,11 +155,17 @@ impl<E: Engine> Roles for SqlStore<E> {
         let asked = sql(HOLDERS).bind(grant.id).bind(edit.name().as_str()).bind(now);
         let mut holders = decoded(&transaction.fetch(asked).await?, holder)?;
         holders.sort();
-        let all = after(&before, edit, &holders, now)?;
-        for gone in before.iter().filter(|role| !all.iter().any(|other| other.name == role.name)) {
+        let roles = after(&before, edit, &holders, now)?;
+        if let RoleEdit::Remove(gone, Some(instead)) = edit {
+            for text in REPLACED {
+                let row = sql(text).bind(grant.id).bind(gone.as_str()).bind(instead.role.as_str());
+                transaction.execute(row).await?;
+            }
+        }
+        for gone in before.iter().filter(|role| !roles.iter().any(|other| other.name == role.name)) {
             transaction.execute(sql(REMOVE).bind(grant.id).bind(gone.name.as_str())).await?;
         }
-        for role in all.iter().filter(|role| !before.contains(role)) {
+        for role in roles.iter().filter(|role| !before.contains(role)) {
             let row = sql(PUT)
                 .bind(grant.id)
                 .bind(role.name.as_str())
@@ -163,6 +179,6 @@ impl<E: Engine> Roles for SqlStore<E> {
             transaction.execute(row).await?;
         }
         transaction.commit().await?;
-        Ok(all)
+        Ok(Edited { roles, holders })
     }
 }

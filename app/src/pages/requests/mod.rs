@@ -24,6 +24,7 @@ use crate::{
 mod ask;
 mod lists;
 mod one;
+mod today;
 
 /// The pages of this area.
 pub const ENTRIES: &[Entry] = &[

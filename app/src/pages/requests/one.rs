@@ -3,7 +3,10 @@
 use berth_core::{
     Error, Result,
     ports::pages::{Fragment, Language},
-    services::requests::{Decision, Deed},
+    services::{
+        quotas::QuotaOverview,
+        requests::{Decision, Deed},
+    },
 };
 use berth_types::{
     Action, Resource,
@@ -12,7 +15,7 @@ use berth_types::{
 use jiff::Timestamp;
 use leptos::prelude::*;
 
-use super::{asked_text, fragment, state_word, terms_text, until};
+use super::{asked_text, fragment, state_word, terms_text, today, until};
 use crate::{
     components::{
         Button, Field, Form, Tone, ago, button, card, exactly, field, form::summary, hidden, note, on, status, tag,
@@ -35,6 +38,8 @@ struct Model {
     may_decide: bool,
     /// The reader asked, or may share the tenant's quota out.
     may_answer: bool,
+    /// The quota as it is now, while somebody is still to decide.
+    now: Option<QuotaOverview>,
     form: Form,
 }
 
@@ -59,17 +64,21 @@ pub async fn page(cx: Cx, refused: Option<Form>) -> Result<Answer> {
     let could = |resource| cx.services.authz().could(&cx.ctx, &grant, resource, Action::Update);
     let own = cx.ctx.person().is_some_and(|person| person.name == request.ask.by);
     let status = refused.as_ref().map_or(200, Form::status);
+    let now = today::look(&cx, &request).await?;
+    let freshness = now.as_ref().map(|now| now.freshness.clone());
     let model = Model {
         may_decide: could(Resource::Quota),
         may_answer: could(Resource::Request) && (own || could(Resource::Share)),
         form: refused.unwrap_or_else(|| first(&request)),
+        now,
         request,
     };
     let title = asked_text(cx.lang(), &model.request);
     let href = paths::quota_request(&grant.name, model.request.id);
     let view = view(cx.ui(), &model);
     let list = paths::quota_requests(&grant.name);
-    let page = Page::new(title.clone(), Place::Tenant(grant.name.clone(), TenantNav::Quota), view);
+    let mut page = Page::new(title.clone(), Place::Tenant(grant.name.clone(), TenantNav::Quota), view);
+    page.freshness = freshness;
     Ok(page.crumb(tr::requests::requests(cx.lang()), list).crumb(title, href).status(status).into())
 }
 
@@ -84,8 +93,10 @@ pub async fn live(cx: Cx) -> Result<Vec<Fragment>> {
     let id = cx.param("request")?.parse().map_err(|_| Error::not_found())?;
     let request = cx.services.get_request(&cx.ctx, &cx.tenant()?, id).await?;
     let ui = cx.ui();
+    let now = today::look(&cx, &request).await?;
     let (state, history) = (standing(ui, &request), history(ui, &request));
-    Ok(vec![fragment("request-state", state), fragment("request-history", history)])
+    let now = today::shown(ui, &request, now.as_ref()).unwrap_or_else(|| ().into_any());
+    Ok(vec![fragment("request-state", state), fragment("request-now", now), fragment("request-history", history)])
 }
 
 fn view(ui: Ui, m: &Model) -> AnyView {
@@ -103,6 +114,7 @@ fn view(ui: Ui, m: &Model) -> AnyView {
             <div class="stack">
                 {m.form.is_refused().then(|| summary(ui, &m.form, &names(request).iter().map(String::as_str).collect::<Vec<_>>()))}
                 {findings}
+                <div id="request-now">{today::shown(ui, request, m.now.as_ref())}</div>
                 {answer(ui, m)}
                 {decision(ui, m)}
                 {evidence(ui, request)}

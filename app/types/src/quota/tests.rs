@@ -116,3 +116,22 @@ fn defaults_fit_together() {
     ];
     assert_eq!(errors, want.map(|(f, c)| (f.to_owned(), c.to_owned())));
 }
+
+#[test]
+fn what_a_key_counts() {
+    for (key, want) in [
+        ("requests.cpu", None),
+        ("pods", None),
+        ("limits.ephemeral-storage", None),
+        ("requests.nvidia.com/gpu", None),
+        ("requests.storage", Some(("persistentvolumeclaims", ""))),
+        ("fast.storageclass.storage.k8s.io/persistentvolumeclaims", Some(("persistentvolumeclaims", ""))),
+        ("services.nodeports", Some(("services", ""))),
+        ("configmaps", Some(("configmaps", ""))),
+        ("count/pods", Some(("pods", ""))),
+        ("count/jobs.batch", Some(("jobs", "batch"))),
+        ("count/apps.berth.dev", Some(("apps", "berth.dev"))),
+    ] {
+        assert_eq!(key.parse::<QuotaKey>().unwrap().objects(), want, "{key}");
+    }
+}

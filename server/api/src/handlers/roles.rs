@@ -2,12 +2,12 @@
 
 use axum::extract::State;
 use berth_core::{
-    Result,
+    Error, Result,
     listing::{Column, Listing},
     roles::RoleText,
 };
 use berth_types::{
-    Page, Right, TenantRole,
+    FieldError, Page, Right, TenantRole,
     custom_role::{CustomRole, RoleHolder},
 };
 use serde::{Deserialize, Serialize};
@@ -55,6 +55,14 @@ pub(crate) struct RoleView {
     /// Who has it, or may come to have it, as far as you may know: a change concerns them, and it is not removed before they have
     /// another.
     pub holders: Vec<RoleHolder>,
+}
+
+/// The parameter that says which role takes the place of one that goes.
+const REPLACEMENT: &str = "replacement";
+
+fn no_role(word: &str) -> Error {
+    let error = FieldError::new(REPLACEMENT, "role_unknown", format!("“{word}” is no role"));
+    Error::field(error.param("value", word))
 }
 
 /// A role to be made.
@@ -165,10 +173,18 @@ pub(crate) async fn replace_role(
 
 /// Delete a role
 ///
-/// One that somebody has, or may come to have, is refused with 409, which names them: give them another first.
+/// One that somebody has, or may come to have, is refused with 409, which names them, unless `replacement` says which role they have
+/// from then on, all of them or none: members, guests of namespaces, robots, roles that include it, open invitations and requests.
+/// Rules for groups are the platform's: where one gives the role, a platform admin removes it.
+/// `GET` names beforehand whom it concerns.
 #[utoipa::path(delete, path = "/tenants/{tenant}/roles/{role}", tag = "members",
+    params(("replacement" = Option<String>, Query, description = "`admin`, `developer`, `viewer`, or another role of the tenant's own.",
+        example = "developer")),
     responses((status = 204, description = "Deleted.")))]
-pub(crate) async fn delete_role(State(api): State<Api>, caller: Caller, At(place): At<OfRole>) -> Reply {
-    api.services().remove_role(&caller.ctx, &place.tenant, place.role).await?;
+pub(crate) async fn delete_role(State(api): State<Api>, caller: Caller, At(place): At<OfRole>, asked: Asked) -> Reply {
+    asked.only(&[REPLACEMENT])?;
+    let replacement =
+        asked.one(REPLACEMENT)?.map(|word| TenantRole::from_word(word).ok_or_else(|| no_role(word))).transpose()?;
+    api.services().remove_role(&caller.ctx, &place.tenant, place.role, replacement).await?;
     Ok(reply::nothing())
 }

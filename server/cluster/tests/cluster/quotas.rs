@@ -123,6 +123,68 @@ async fn what_the_cluster_does_not_have_is_told_from_what_it_has() {
     assert_eq!(found, unknown);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_quota_counts_yet_is_counted() {
+    let harbour = Harbour::new().await;
+    let keys = [
+        "persistentvolumeclaims",
+        "requests.storage",
+        "slow.storageclass.storage.k8s.io/requests.storage",
+        "other.storageclass.storage.k8s.io/requests.storage",
+        "services",
+        "services.loadbalancers",
+        "services.nodeports",
+        "count/services",
+        "count/deployments.apps",
+        "count/widgets.example.com",
+    ];
+    let keys: Vec<QuotaKey> = keys.iter().map(|key| key.parse().unwrap()).collect();
+    let before = harbour.cluster.existing(&[harbour.dev()], &keys).await.unwrap().remove(0);
+    let made = [
+        (
+            "persistentvolumeclaims",
+            json!({
+                "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": { "name": "data" },
+                "spec": { "accessModes": ["ReadWriteOnce"], "storageClassName": "slow", "resources": { "requests": { "storage": "2Gi" } } },
+            }),
+        ),
+        (
+            "services",
+            json!({
+                "apiVersion": "v1", "kind": "Service", "metadata": { "name": "web" },
+                "spec": { "type": "NodePort", "ports": [{ "port": 80 }] },
+            }),
+        ),
+    ];
+    for (plural, object) in &made {
+        harbour.send("POST", &harbour.path("v1", plural), "application/json", object).await;
+    }
+    // Of many namespaces, too, each has its own.
+    for many in [1, 9] {
+        let all = harbour.cluster.existing(&vec![harbour.dev(); many], &keys).await.unwrap();
+        assert_eq!(all.len(), many);
+        let after = all.last().unwrap();
+        let of = |key: &str| {
+            let key = key.parse().unwrap();
+            after.has(&key).then(|| key.write(after.of(&key).minus(before.of(&key))))
+        };
+        for (key, want) in [
+            ("persistentvolumeclaims", Some("1")),
+            ("requests.storage", Some("2Gi")),
+            ("slow.storageclass.storage.k8s.io/requests.storage", Some("2Gi")),
+            ("other.storageclass.storage.k8s.io/requests.storage", Some("0")),
+            ("services", Some("1")),
+            ("services.loadbalancers", Some("0")),
+            ("services.nodeports", Some("1")),
+            ("count/services", Some("1")),
+            ("count/deployments.apps", Some("0")),
+            ("count/widgets.example.com", None),
+        ] {
+            assert_eq!(of(key).as_deref(), want, "{key} of {many}");
+        }
+    }
+}
+
 /// Who comes past Berth and who comes through it want pods at the same time, ten times as many as there may be.
 #[tokio::test(flavor = "multi_thread")]
 async fn under_load_there_are_never_more_pods_than_the_quota() {

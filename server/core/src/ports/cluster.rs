@@ -470,6 +470,12 @@ pub trait Cluster: Send + Sync {
     /// # Errors
     /// `ClusterUnavailable`.
     async fn unknown_keys(&self, keys: &[QuotaKey]) -> Result<Vec<UnknownKey>>;
+    /// What each of the namespaces has of keys that count objects ([`QuotaKey::objects`]), asked of the cluster: of what no quota
+    /// counts yet. What Berth may not list there, or is not there, is left out.
+    ///
+    /// # Errors
+    /// `ClusterUnavailable`.
+    async fn existing(&self, namespaces: &[Grant<NamespaceRef>], keys: &[QuotaKey]) -> Result<Vec<Resources>>;
     /// Makes a namespace agree with its row. Only Berth itself calls this.
     ///
     /// # Errors

@@ -55,7 +55,7 @@ pub struct NewInvitation {
     pub created_at: Timestamp,
     /// When it ends.
     pub expires_at: Timestamp,
-    /// The mail that carries the link, where it is sent.
+    /// The mail that carries the link, with the same id, where it is sent.
     pub mail: Option<NewMail>,
 }
 
@@ -109,15 +109,15 @@ pub trait Links: Send + Sync {
     async fn create_invitation(&self, within: Within<'_>, invitation: &NewInvitation) -> Result<()>;
     /// Those that are open at `now`, newest first.
     async fn list_invitations(&self, within: Within<'_>, now: Timestamp) -> Result<Vec<Invitation>>;
-    /// Takes one back. `NotFound` when it is not open there.
+    /// Takes one back, with its mail that waits. `NotFound` when it is not open there.
     async fn revoke_invitation(&self, within: Within<'_>, id: Uuid, now: Timestamp) -> Result<()>;
     /// The invitation of a secret, whatever became of it.
     async fn find_invitation(&self, digest: &Digest) -> Result<Option<FoundInvitation>>;
     /// Uses an invitation that is open at `now`: the account is made where there is none, and has at least the role from now on, by
-    /// hand. All of it or nothing; of those who come at once, one. `AlreadyExists` at `name`; [`link_gone`].
+    /// hand, and its mail that waits goes. All of it or nothing; of those who come at once, one. `AlreadyExists` at `name`; [`link_gone`].
     async fn accept_invitation(&self, digest: &Digest, who: Joiner<'_>, now: Timestamp) -> Result<()>;
 
-    /// Keeps a reset, in place of the person's last one.
+    /// Keeps a reset, in place of the person's last one, of which the mail that waits goes.
     async fn create_reset(&self, grant: &Grant<PlatformRef>, reset: &NewReset) -> Result<()>;
     /// The reset of a secret, whatever became of it, and the account it is for.
     async fn find_reset(&self, digest: &Digest) -> Result<Option<(Fate, Account)>>;

@@ -45,6 +45,11 @@ pub const WARNINGS: [&str; 5] = [
     "account.provider_connected",
 ];
 
+/// Mail that carries an invitation. Its id is the invitation's; what waits is dropped when that is taken back, used or gone.
+pub const INVITATION: &str = "invitation";
+/// Mail that carries a link to a new password. What waits is dropped when the link is used, replaced or void.
+pub const RESET_LINK: &str = "password.reset";
+
 /// A mail to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewMail {

@@ -13,6 +13,15 @@ use crate::{
     roles::RoleEdit,
 };
 
+/// What came of an edit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edited {
+    /// The tenant's roles as they are now, by name.
+    pub roles: Vec<CustomRole>,
+    /// Who held the edited one as it was edited.
+    pub holders: Vec<RoleHolder>,
+}
+
 /// A tenant's own roles.
 #[async_trait]
 pub trait Roles: Send + Sync {
@@ -22,6 +31,7 @@ pub trait Roles: Send + Sync {
     async fn list_all_roles(&self, grant: &Grant<PlatformRef>) -> Result<Vec<(TenantName, CustomRole)>>;
     /// Who has a role, or may come to have it without anybody's doing: members, open invitations, rules for groups, open requests.
     async fn list_role_holders(&self, tenant: &TenantRef, role: RoleName, now: Timestamp) -> Result<Vec<RoleHolder>>;
-    /// Edits the roles as [`crate::roles::after`] says, while nobody else changes them or the tenant's members; what they are then.
-    async fn edit_roles(&self, grant: &Grant<TenantRef>, edit: &RoleEdit, now: Timestamp) -> Result<Vec<CustomRole>>;
+    /// Edits the roles as [`crate::roles::after`] says, while nobody else changes them, gives one or takes one away. Whoever holds one
+    /// that another takes the place of has that from then on: in the tenant, in namespaces, by rules, open invitations and requests.
+    async fn edit_roles(&self, grant: &Grant<TenantRef>, edit: &RoleEdit, now: Timestamp) -> Result<Edited>;
 }

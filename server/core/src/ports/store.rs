@@ -3,13 +3,15 @@
 //! Two adapters (SQLite, Postgres) pass one conformance suite. Finders carry whose row it must be; no unscoped query is
 //! public. Constraint violations come back as `AlreadyExists`, lost races as `Conflict`, all else as `Internal`.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use berth_types::{
     ClusterId, FieldError, ListQuery, NamespaceName, Page, TenantName, TenantRole, UserName,
     network::Egress,
     people::{ApiToken, AuditEntry, Member, Namespace, Session, Tenant, TokenPurpose, TokenScope, User},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 pub use super::audit::{AuditChain, Slice};
@@ -191,6 +193,23 @@ pub struct Failures {
     pub last_at: Timestamp,
 }
 
+impl Failures {
+    /// How long whoever tries again waits for it, of the time they are slowed down by after these, of which `free` are nobody's
+    /// business; none: they may at `now`.
+    #[must_use]
+    pub fn wait(&self, free: i64, now: Timestamp) -> Option<Duration> {
+        let wait = throttle(self.count, free)?;
+        let over = self.last_at.checked_add(SignedDuration::try_from(wait).ok()?).unwrap_or(Timestamp::MAX);
+        (over > now).then_some(wait)
+    }
+}
+
+/// How long to wait after `failures` failures in a row: 1 s, doubling to 15 minutes.
+fn throttle(failures: i64, free: i64) -> Option<Duration> {
+    let over = u32::try_from(failures - free).ok()?;
+    Some(Duration::from_secs(1 << over.min(10)).min(Duration::from_mins(15)))
+}
+
 /// People and what proves who they are.
 #[async_trait]
 pub trait People: Send + Sync {
@@ -251,6 +270,9 @@ pub trait People: Send + Sync {
     async fn failures(&self, key: &str) -> Result<Option<Failures>>;
     /// Counts one more failure, starting again at 1 when the last is older than `since`; the new count.
     async fn count_failure(&self, key: &str, now: Timestamp, since: Timestamp) -> Result<i64>;
+    /// Counts one more try under each key, of which so many are free, all or none; how long to wait where there were too many of one.
+    /// Of those who come at once no more pass than of those who come one after the other.
+    async fn count_tries(&self, keys: &[(&str, i64)], now: Timestamp, since: Timestamp) -> Result<Option<Duration>>;
     /// Forgets the failures under `key`.
     async fn clear_failures(&self, key: &str) -> Result<()>;
     /// Removes sessions, tokens (of jobs, too), failures and idempotency keys that ended before `before`, and links a month after; how many rows.
@@ -408,4 +430,27 @@ impl<
         + Database,
 > Store for T
 {
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn slowing_down_begins_late_grows_and_ends() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        for (count, last, now, want) in [
+            (4, 0, 0, None),
+            (5, 0, 0, Some(1)),
+            (5, 0, 1, None),
+            (8, 0, 7, Some(8)),
+            (8, 0, 8, None),
+            (500, 0, 0, Some(900)),
+            (500, 0, 900, None),
+        ] {
+            let wait = Failures { count, last_at: at(last) }.wait(5, at(now));
+            assert_eq!(wait, want.map(Duration::from_secs), "{count} at {now}");
+        }
+    }
 }

@@ -141,6 +141,7 @@ impl Services {
     ) -> Result<RobotTrust> {
         let work = async {
             let (grant, robot) = self.robot_for(ctx, tenant, robot, Action::Update).await?;
+            self.lets_jobs_in(ctx).await?;
             let id = new_id(ctx.now(), &*self.random)?;
             let trust = self.read_trust(ctx, id, robot.id, new).await?;
             self.store.create_trust(&grant, &trust).await?;
@@ -164,6 +165,7 @@ impl Services {
     ) -> Result<RobotTrust> {
         let work = async {
             let (grant, robot) = self.robot_for(ctx, tenant, robot, Action::Update).await?;
+            self.lets_jobs_in(ctx).await?;
             let before = self.find_trust(&grant, robot.id, id).await?;
             let trust = self.read_trust(ctx, id, robot.id, new).await?;
             self.store.update_trust(&grant, &trust).await?;
@@ -172,6 +174,17 @@ impl Services {
             Ok(Done::with(after, detail))
         };
         self.audited(ctx, "robot.trust.update", format!("{tenant}/{robot}"), Some(tenant), work).await
+    }
+
+    /// Refuses a limited token: what jobs get by a trust is limited by nothing but the robot's role.
+    async fn lets_jobs_in(&self, ctx: &OpCtx) -> Result<()> {
+        match self.limited_maker(ctx).await? {
+            None => Ok(()),
+            Some(_) => {
+                let message = "a token that is limited lets no jobs in: what they get would not be limited as it is";
+                Err(Error::new(ErrorCode::Forbidden, message))
+            }
+        }
     }
 
     async fn find_trust(&self, grant: &Grant<TenantRef>, robot: Uuid, id: Uuid) -> Result<RobotTrust> {

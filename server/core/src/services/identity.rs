@@ -156,7 +156,7 @@ impl Services {
             let now = ctx.now();
             let (whose, network) = (of_account(name), of_network(&ctx.network));
             self.not_too_often(now, &network, FREE_NETWORK_FAILURES).await?;
-            self.take_try(now, &whose, FREE_FAILURES).await?;
+            self.count_tries(now, &[(&whose, FREE_FAILURES)]).await?;
             let account = match name.parse::<UserName>() {
                 Ok(name) => self.store.find_account(&name).await?,
                 Err(_) => None,
@@ -370,7 +370,7 @@ impl Services {
     /// `Invalid` at `current`; `RateLimited`.
     pub(super) async fn password_again(&self, ctx: &OpCtx, person: &Person, current: &SecretString) -> Result<Account> {
         let (key, now) = (format!("password:{}", person.id), ctx.now());
-        self.take_try(now, &key, FREE_FAILURES).await?;
+        self.count_tries(now, &[(&key, FREE_FAILURES)]).await?;
         let account = self.store.find_account_by_id(person.id).await?.ok_or_else(Error::unauthenticated)?;
         if !self.passwords.verify(current, account.password_hash.clone()).await? {
             return Err(not_theirs());

@@ -35,7 +35,7 @@ use crate::{
     },
     ports::{
         links::{FoundInvitation, Joiner, NewInvitation, Within},
-        mail::NewMail,
+        mail::{INVITATION, NewMail},
         pages::Language,
         sign_in::{Refused, refusal},
         store::Account,
@@ -193,6 +193,7 @@ impl Services {
             all! { role = role, email = typed(&invite.email), lives = days(invite.days) }
             let person = self.authz.person(ctx)?;
             let now = ctx.now();
+            let id = new_id(now, &*self.random)?;
             let secret = new_secret(&*self.random)?;
             let expires_at = after(now, lives);
             let mail = match (invite.send, &email) {
@@ -200,12 +201,12 @@ impl Services {
                 (Some(_), None) => return Err(Error::field(no_address())),
                 (Some(language), Some(email)) => {
                     let link = (&SecretString::from(secret.as_str()), expires_at);
-                    Some(self.invitation_mail(ctx, tenant, email, link, language).await?)
+                    Some(self.invitation_mail(ctx, (id, tenant), email, link, language).await?)
                 }
             };
             let sent = mail.is_some();
             let new = NewInvitation {
-                id: new_id(now, &*self.random)?,
+                id,
                 digest: digest(&secret),
                 role,
                 email: email.clone(),
@@ -234,11 +235,11 @@ impl Services {
         self.audited(ctx, "invitation.create", target, tenant, work).await
     }
 
-    /// The mail that carries an invitation. Who sends many, or many to one address, is slowed down.
+    /// The mail that carries an invitation, with its id: it goes with it. Who sends many, or many to one address, is slowed down.
     async fn invitation_mail(
         &self,
         ctx: &OpCtx,
-        tenant: Option<&TenantName>,
+        (id, tenant): (Uuid, Option<&TenantName>),
         email: &str,
         link: (&SecretString, Timestamp),
         language: Language,
@@ -249,7 +250,7 @@ impl Services {
         self.links_to(ctx.now(), email, (&key, FREE_NETWORK_FAILURES)).await?;
         let tenant = tenant.map(TenantName::as_str);
         let text = text::invitation(language, way.site, (person.name.as_str(), tenant), link);
-        self.mail(&way, (None, "invitation", email), &text, (ctx.now(), link.1))
+        self.mail_with(id, &way, (None, INVITATION, email), &text, (ctx.now(), link.1))
     }
 
     /// The open invitations into `tenant`, or onto the platform, newest first.

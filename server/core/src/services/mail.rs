@@ -63,9 +63,7 @@ impl Services {
     /// Counts a link that is mailed to an address: who sends many (`key`), or many to one address, is slowed down.
     pub(super) async fn links_to(&self, now: Timestamp, address: &str, (key, free): (&str, i64)) -> Result<()> {
         let to = format!("mail-to:{}", address.to_lowercase());
-        // Who is slowed down themselves slows nobody's address down.
-        self.take_try(now, key, free).await?;
-        self.take_try(now, &to, FREE_LINKS).await
+        self.count_tries(now, &[(key, free), (&to, FREE_LINKS)]).await
     }
 
     /// Where the asking person gets mail, and which.
@@ -267,7 +265,7 @@ impl Services {
                 ));
             };
             let (now, key) = (ctx.now(), format!("mail-test:{}", person.id));
-            self.take_try(now, &key, FREE_FAILURES).await?;
+            self.count_tries(now, &[(&key, FREE_FAILURES)]).await?;
             let text = text::test(language, way.site, &person.name);
             let mail = self.mail(&way, (Some(person.id), "mail.test", &address), &text, (now, now))?;
             self.store.add_mail(&mail).await?;
@@ -280,11 +278,22 @@ impl Services {
     pub(super) fn mail(
         &self,
         way: &super::mailing::Way<'_>,
+        to: (Option<Uuid>, &'static str, &str),
+        text: &Text,
+        times: (Timestamp, Timestamp),
+    ) -> Result<NewMail> {
+        self.mail_with(super::identity::new_id(times.0, &*self.random)?, way, to, text, times)
+    }
+
+    /// The same, with an id that something else has, which it goes with.
+    pub(super) fn mail_with(
+        &self,
+        id: Uuid,
+        way: &super::mailing::Way<'_>,
         (user, kind, address): (Option<Uuid>, &'static str, &str),
         text: &Text,
         (now, until): (Timestamp, Timestamp),
     ) -> Result<NewMail> {
-        let id = super::identity::new_id(now, &*self.random)?;
         let text = serde_json::to_vec(text).map_err(Error::internal)?;
         let sealed = way.seal.seal(&text, &super::mailing::place(id), &*self.random)?;
         let address = address.to_owned();

@@ -346,6 +346,17 @@ async fn an_invitation_goes_to_an_address_and_is_shown_all_the_same() {
         slowed += 1;
     }
     assert_eq!(slowed, 2, "nobody is flooded with invitations");
+    // One that is taken back, or used, before it was sent, is not sent.
+    let mut made = Vec::new();
+    for _ in 0..3 {
+        made.push(services.invite(&olga, Some(&shop), &invite("yan@example.com")).await.unwrap());
+    }
+    services.revoke_invitation(&olga, Some(&shop), made[0].0.id).await.unwrap();
+    scene.world.person("eve", None).await;
+    services.join(&scene.world.ctx("eve").await, &made[1].1).await.unwrap();
+    let letters: Vec<_> = scene.sent().await.into_iter().filter(|mail| mail.to.starts_with("yan")).collect();
+    assert_eq!(letters.len(), 1);
+    assert_eq!(secret(&letters[0], "/join/").expose_secret(), made[2].1.expose_secret());
     let off = services.with_mail(Post::default()).invite(&olga, Some(&shop), &invite("z@example.com")).await.map(drop);
     assert_eq!(field(off), "email mail_off");
 }

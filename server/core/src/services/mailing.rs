@@ -28,7 +28,7 @@ use crate::{
     notices::Notice,
     ports::{
         links::NewReset,
-        mail::{DueMail, Letter, Mailer, NewMail, Receiver, TriedMail, Unsent},
+        mail::{DueMail, Letter, Mailer, NewMail, RESET_LINK, Receiver, TriedMail, Unsent},
     },
     seal::SealKey,
     webhooks::schedule::again,
@@ -153,7 +153,7 @@ impl Services {
         let expires_at = after(now, RESET);
         let network = notice.data.network.as_deref().unwrap_or("?");
         let text = text::reset(one.language, way.site, (&one.name, &secret, expires_at), network);
-        let mail = self.mail(way, (Some(one.id), "password.reset", &one.address), &text, (now, expires_at))?;
+        let mail = self.mail(way, (Some(one.id), RESET_LINK, &one.address), &text, (now, expires_at))?;
         let digest = digest(secret.expose_secret());
         Ok(Some((mail, NewReset { digest, user: one.id, created_at: now, expires_at })))
     }

@@ -171,7 +171,7 @@ impl Services {
             }
             let account = self.store.find_account(user).await?.ok_or_else(Error::not_found)?;
             let person = to_person(&account, Via::Cli, TokenScope::default());
-            Ok(Done::plain(self.make_token(ctx, &person, token_name, scope, lives).await?))
+            Ok(Done::plain(self.make_token(ctx, &person, token_name, (scope, lives), None).await?))
         };
         self.audited(ctx, "token.create", user.to_string(), None, work).await
     }

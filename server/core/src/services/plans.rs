@@ -173,7 +173,8 @@ impl Services {
     /// What each tenant that has the plan would lack if it were so.
     async fn effects(&self, grant: &Grant<PlatformRef>, plan: &Plan) -> Result<Vec<PlanEffect>> {
         let books = self.store.list_all_books(grant).await?.into_iter().filter(|book| has(book, &plan.name));
-        let effect = |before: Book| {
+        let mut effects = Vec::new();
+        for before in books {
             let limit = Limit {
                 plan: Some(plan.name.clone()),
                 origin: None,
@@ -185,11 +186,12 @@ impl Services {
             let (tenant, cluster) = (after.tenant.clone(), after.cluster.clone());
             let beyond = self
                 .beyond_use(&Changed { before, after })
+                .await
                 .unwrap_or_else(|e| vec![FieldError::new(RESOURCES, "quota_use_unknown", e.message().to_owned())]);
             let problems = lacks.into_iter().chain(beyond).map(|error| of_tenant(&tenant, error)).collect();
-            PlanEffect { tenant, cluster, problems }
-        };
-        Ok(books.map(effect).collect())
+            effects.push(PlanEffect { tenant, cluster, problems });
+        }
+        Ok(effects)
     }
 }
 

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use berth_types::{
-    ErrorCode, NamespaceName, PlatformRole, Quantity, TenantName, TenantRole,
+    ErrorCode, NamespaceName, PlatformRole, Quantity, Resources, TenantName, TenantRole,
     quota::{ContainerDefaults, Written},
     rows::UsageRow,
 };
@@ -167,6 +167,23 @@ async fn nothing_is_lowered_below_its_use() {
     let error = scene.limit("requests.cpu=4 pods=10 services=3 requests.memory=9Gi").await.unwrap_err();
     assert_eq!(wrong(&error).1, ["resources[requests.memory] quota_below_running"], "its pods are known to run");
     scene.world.cluster.set_taken(&scene.dev, Taken::default());
+    scene.uses("pods=5 requests.cpu=1500m");
+
+    // Nor what is there of volumes and objects, which no quota there counts yet.
+    let there = "persistentvolumeclaims=3 requests.storage=20Gi services.loadbalancers=0 count/jobs.batch=7";
+    let there = Resources::read("r", &amounts(there)).unwrap();
+    scene.world.cluster.set_existing(&scene.dev, there);
+    let error = scene.limit("pods=10 requests.cpu=4 requests.storage=50Gi services.loadbalancers=1").await.unwrap_err();
+    assert_eq!(wrong(&error).1, ["resources[requests.storage] quota_below_use"], "what is not there may be limited");
+    assert!(error.message().contains("dev uses 20Gi: it cannot have 0"), "{error}");
+    let error = scene.share("dev", "pods=5 requests.cpu=1500m persistentvolumeclaims=2").await.unwrap_err();
+    assert_eq!(wrong(&error).1, ["resources[persistentvolumeclaims] quota_below_use"]);
+    let error = scene.limit("pods=10 requests.cpu=4 count/jobs.batch=9").await.unwrap_err();
+    assert_eq!(wrong(&error).1, ["resources[count/jobs.batch] quota_below_use"]);
+    // Where a quota counts it, that is what counts.
+    scene.uses("pods=5 requests.cpu=1500m persistentvolumeclaims=1");
+    scene.share("dev", "pods=5 requests.cpu=1500m persistentvolumeclaims=2").await.unwrap();
+    scene.share("dev", "pods=5 requests.cpu=1500m").await.unwrap();
     scene.uses("pods=5 requests.cpu=1500m");
 
     // What is in use is not known while the cluster is away. To give more, it need not be.

@@ -1,7 +1,7 @@
 //! Tenants' quotas and what their namespaces have of them. Allotment stands in the store, use in the clusters' caches; the
 //! reconciler makes the clusters enforce what is allotted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use berth_types::{
     Action, ClusterId, ErrorCode, FieldError, NamespaceName, Quantity, QuotaKey, Resource, Resources, TenantName,
@@ -18,7 +18,7 @@ use crate::{
         cluster::{CacheState, Cluster, DesiredQuota, Freshness},
         clusters::unknown,
     },
-    quota::{Book, Change, Changed, Limit, RESOURCES, Share, plan_unknown, refusal},
+    quota::{Book, Change, Changed, Limit, Lowered, RESOURCES, Share, plan_unknown, refusal},
 };
 
 /// Namespaces that follow a change at once; more follow with the reconciler.
@@ -266,7 +266,7 @@ impl Services {
         if matches!(change, Change::Limit(_)) {
             self.may_grow(&before, &after).await?;
         }
-        let errors = self.beyond_use(&Changed { before, after })?;
+        let errors = self.beyond_use(&Changed { before, after }).await?;
         if !errors.is_empty() {
             return Err(Error::invalid(errors));
         }
@@ -280,7 +280,7 @@ impl Services {
     ///
     /// # Errors
     /// `ClusterUnavailable` where something is lowered and its use is not known now.
-    pub(crate) fn beyond_use(&self, changed: &Changed) -> Result<Vec<FieldError>> {
+    pub(crate) async fn beyond_use(&self, changed: &Changed) -> Result<Vec<FieldError>> {
         let lowered = changed.lowered();
         if lowered.is_empty() {
             return Ok(Vec::new());
@@ -293,10 +293,16 @@ impl Services {
                 Error::new(ErrorCode::ClusterUnavailable, message).retry_after(std::time::Duration::from_secs(5))
             );
         }
+        let existing = existing(&*cluster, &changed.after, &lowered).await?;
         let mut errors = Vec::new();
         for lowered in lowered {
-            let used = counted(&*cluster, &changed.after, lowered.share);
-            // No quota there counts a new key yet: what the pods that run ask for does.
+            let mut used = counted(&*cluster, &changed.after, lowered.share);
+            // No quota there counts a new key yet: what is there does, or what the pods that run ask for.
+            if let Some(found) = existing.get(&lowered.share.namespace.name).filter(|_| !used.has(&lowered.key))
+                && found.has(&lowered.key)
+            {
+                used.set(lowered.key.clone(), found.of(&lowered.key));
+            }
             let asked = cluster.taken(&changed.after.namespace(lowered.share)).counted;
             let asked = |key: &str| asked.get(key).copied().unwrap_or_default();
             let (key, to, name) = (&lowered.key, lowered.to, &lowered.share.namespace.name);
@@ -407,6 +413,29 @@ pub(crate) fn desired_quota(book: &Book, share: &Share) -> Option<DesiredQuota> 
 pub(super) fn counted(cluster: &dyn Cluster, book: &Book, share: &Share) -> Resources {
     let rows = cluster.usage(&book.namespace(share));
     rows.iter().filter_map(|row| Some((row.resource.parse().ok()?, row.used.parse().ok()?))).collect()
+}
+
+/// What namespaces have of lowered keys that count objects where no quota there counts them yet.
+async fn existing<'a>(
+    cluster: &dyn Cluster,
+    book: &Book,
+    lowered: &[Lowered<'a>],
+) -> Result<BTreeMap<&'a NamespaceName, Resources>> {
+    let mut shares: BTreeMap<&NamespaceName, &Share> = BTreeMap::new();
+    let mut keys: BTreeSet<&QuotaKey> = BTreeSet::new();
+    for Lowered { share, key, .. } in lowered.iter().filter(|lowered| lowered.key.objects().is_some()) {
+        if !counted(cluster, book, share).has(key) {
+            shares.insert(&share.namespace.name, share);
+            keys.insert(key);
+        }
+    }
+    if keys.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let keys: Vec<QuotaKey> = keys.into_iter().cloned().collect();
+    let places: Vec<_> = shares.values().map(|share| book.namespace(share)).collect();
+    let found = cluster.existing(&places, &keys).await?;
+    Ok(shares.into_keys().zip(found).collect())
 }
 
 /// What namespaces use together of each key that the cluster counts.

@@ -107,7 +107,7 @@ impl Services {
         let work = async {
             let now = ctx.now();
             let key = format!("forgot-network:{}", shared(&ctx.network));
-            self.take_try(now, &key, FREE_NETWORK_FAILURES).await?;
+            self.count_tries(now, &[(&key, FREE_NETWORK_FAILURES)]).await?;
             Ok(Done::plain(()))
         };
         let target = name.chars().take(60).collect();

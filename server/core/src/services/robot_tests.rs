@@ -11,7 +11,7 @@ use berth_types::{
 };
 use secrecy::ExposeSecret;
 
-use super::robots::RobotText;
+use super::{ci::TrustText, robots::RobotText};
 use crate::{Actor, OpCtx, authz::impersonation, ports::robots::RobotChange, testing::World};
 
 const DAY: Duration = Duration::from_hours(24);
@@ -233,4 +233,56 @@ async fn a_token_for_some_actions_does_nothing_else() {
     assert!(services.authz().platform(&root, Resource::Plan, Read).is_ok());
     assert!(services.authz().platform(&root, Resource::Plan, Create).is_err());
     assert!(services.authz().platform(&root, Resource::Audit, Read).is_err());
+}
+
+#[tokio::test]
+async fn what_a_limited_token_makes_is_limited_alike() {
+    let scene = scene().await;
+    let (services, shop) = (&scene.world.services, &scene.shop);
+    let deploy = scene.robot("deploy", Developer, None).await;
+    let ada = scene.world.ctx("ada").await;
+    let maker = async |scope: TokenScope| {
+        let secret = scene.world.token_for("ada", scope, Duration::from_hours(2)).await;
+        scene.by(&secret).await.unwrap()
+    };
+    let makes = async |ctx: &OpCtx, scope: TokenScope, name: &str| {
+        services.create_robot_token(ctx, (shop, &deploy), name, scope, DAY).await
+    };
+    let end = ada.now() + jiff::SignedDuration::from_hours(2);
+    // Nothing said: what the maker may itself, for as long.
+    let keeper = maker(only(&["robot.update", "app.update"])).await;
+    let (token, secret) = makes(&keeper, TokenScope::default(), "a").await.unwrap();
+    assert_eq!(token.scope.actions, only(&["robot.update", "app.update"]).actions);
+    assert_eq!((token.scope.tenant.as_ref(), token.expires_at), (Some(shop), end));
+    let made = scene.by(secret.expose_secret()).await.unwrap();
+    assert_eq!(scene.may(&made, &scene.dev, Resource::App, Update).await, None);
+    assert_eq!(scene.may(&made, &scene.dev, Resource::Exec, Create).await, Some(ErrorCode::Forbidden));
+    // Less may be said, more not: all that is more is said at once.
+    let (token, _) = makes(&keeper, only(&["app.read"]), "b").await.unwrap();
+    assert_eq!(token.scope.actions, only(&["app.read"]).actions);
+    let refused = makes(&keeper, only(&["app.update", "exec.create", "log.read"]), "c").await.err().unwrap();
+    let fields: Vec<_> = refused.fields().iter().map(|e| (e.field.as_str(), e.code.as_str())).collect();
+    assert_eq!(fields, [("scope.actions[1]", "token_beyond"), ("scope.actions[2]", "token_beyond")]);
+    // Who has all that there is, but may use it for robots alone, gives nothing else away.
+    let alone = maker(only(&["robot.update"])).await;
+    let (token, secret) = makes(&alone, TokenScope::default(), "d").await.unwrap();
+    assert_eq!(token.scope.actions, only(&["robot.update"]).actions);
+    let made = scene.by(secret.expose_secret()).await.unwrap();
+    assert_eq!(scene.may(&made, &scene.dev, Resource::App, Update).await, Some(ErrorCode::Forbidden));
+    // Nor lets it jobs in, who would get all that the robot may.
+    let trust =
+        TrustText { issuer: "nowhere".to_owned(), audience: "berth".to_owned(), conditions: Vec::new(), minutes: 5 };
+    let jobs = services.create_trust(&alone, (shop, &deploy), &trust).await;
+    assert_eq!(jobs.err().map(|e| e.code()), Some(ErrorCode::Forbidden));
+    let jobs = services.create_trust(&ada, (shop, &deploy), &trust).await;
+    assert_eq!(jobs.err().map(|e| e.code()), Some(ErrorCode::Invalid), "it is looked at");
+    // It ends with the one that made it; one that an unlimited token makes is the robot's for good.
+    let whole = maker(TokenScope::default()).await;
+    let (lasting, lasts) = makes(&whole, only(&["exec.create"]), "e").await.unwrap();
+    assert_eq!(lasting.expires_at, ada.now() + jiff::SignedDuration::from_hours(24));
+    for token in services.my_tokens(&ada).await.unwrap() {
+        services.revoke_token(&ada, token.id).await.unwrap();
+    }
+    assert!(scene.by(secret.expose_secret()).await.is_none());
+    assert!(scene.by(lasts.expose_secret()).await.is_some());
 }

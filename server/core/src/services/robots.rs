@@ -223,7 +223,7 @@ impl Services {
         self.store.list_tokens(robot.id).await
     }
 
-    /// Makes a token of a robot; the secret comes back once.
+    /// Makes a token of a robot; the secret comes back once. One that a limited token makes is limited alike, and ends with it.
     ///
     /// # Errors
     /// `NotFound`; `Invalid` at `name`, `expiresInDays`, `scope`; `AlreadyExists` at `name`; forbidden.
@@ -239,10 +239,15 @@ impl Services {
             let (grant, robot) = self.robot_for(ctx, tenant, robot, Action::Update).await?;
             let own = self.store.list_roles(&grant).await?;
             check_gift(Some(grant.rights), Some(held_rights(&own, robot.role)), None)?;
+            let maker = self.limited_maker(ctx).await?;
+            let scope = match &maker {
+                Some(maker) => maker.narrows(scope)?,
+                None => scope,
+            };
             let scope = check_scope(tenant, scope)?;
             let account = self.store.find_account_by_id(robot.id).await?.ok_or_else(Error::not_found)?;
             let person = to_person(&account, Via::Begun, TokenScope::default());
-            let (token, secret) = self.make_token(ctx, &person, token_name, scope, lives).await?;
+            let (token, secret) = self.make_token(ctx, &person, token_name, (scope, lives), maker.as_ref()).await?;
             let detail = json!({ "prefix": token.prefix, "scope": token.scope, "expiresAt": token.expires_at });
             Ok(Done::with((token, secret), detail))
         };

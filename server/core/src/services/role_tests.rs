@@ -178,17 +178,73 @@ async fn what_is_in_use_stays() {
     let releaser: RoleName = "releaser".parse().unwrap();
     services.create_role(&ada, &shop, "on-call", &text(&["exec.create"], &["releaser"])).await.unwrap();
     services.set_namespace_member(&ada, (&shop, &dev), &name("mia"), role("releaser")).await.unwrap();
-    let refused = services.remove_role(&ada, &shop, releaser).await.unwrap_err();
+    let refused = services.remove_role(&ada, &shop, releaser, None).await.unwrap_err();
     assert_eq!(refused.code(), ErrorCode::Conflict);
     assert!(refused.message().contains("mia in dev") && refused.message().contains("on-call"), "{refused}");
     let cycle = services.update_role(&ada, (&shop, releaser), &text(&[], &["on-call"]), None).await.unwrap_err();
     assert!(cycle.message().contains("releaser → on-call → releaser"), "{cycle}");
     services.remove_namespace_member(&ada, (&shop, &dev), &name("mia")).await.unwrap();
-    services.remove_role(&ada, &shop, "on-call".parse().unwrap()).await.unwrap();
-    services.remove_role(&ada, &shop, releaser).await.unwrap();
+    services.remove_role(&ada, &shop, "on-call".parse().unwrap(), None).await.unwrap();
+    services.remove_role(&ada, &shop, releaser, None).await.unwrap();
     assert_eq!(services.list_roles(&ada, &shop).await.unwrap(), []);
     let log = world.store.audit();
     assert!(log.iter().any(|e| e.action == "role.remove" && e.outcome != "done"), "refused attempts, too");
+}
+
+#[tokio::test]
+async fn whoever_had_what_goes_has_another_in_its_place() {
+    let (world, shop, dev, _) = scene().await;
+    let services = &world.services;
+    let (ada, vera) = (world.ctx("ada").await, world.ctx("vera").await);
+    let releaser: RoleName = "releaser".parse().unwrap();
+    services.create_role(&ada, &shop, "on-call", &text(&["exec.create"], &["releaser"])).await.unwrap();
+    services.set_member(&ada, &shop, &name("mia"), role("releaser")).await.unwrap();
+    services.set_namespace_member(&ada, (&shop, &dev), &name("out"), role("releaser")).await.unwrap();
+    let ci = RobotText { name: "ci".to_owned(), description: String::new(), role: role("releaser"), namespace: None };
+    services.create_robot(&ada, &shop, &ci).await.unwrap();
+    let invite = Invite { role: Some(role("releaser")), email: "zoe@example.com".to_owned(), ..Invite::default() };
+    services.invite(&ada, Some(&shop), &invite).await.unwrap();
+    let asked = services.request_access(&vera, (&shop, Some(&dev)), role("releaser"), "x").await.unwrap();
+    let change = async |who: &str, to: Option<&str>| {
+        let ctx = world.ctx(who).await;
+        services.remove_role(&ctx, &shop, releaser, to.map(role)).await.map_err(|e| e.code())
+    };
+    for (who, to, want) in [
+        ("vera", Some("viewer"), ErrorCode::Forbidden),
+        ("mia", Some("viewer"), ErrorCode::Forbidden),
+        ("out", Some("viewer"), ErrorCode::Forbidden),
+        ("eye", Some("viewer"), ErrorCode::Forbidden),
+        ("ada", None, ErrorCode::Conflict),
+        ("ada", Some("owner"), ErrorCode::Invalid),
+        ("ada", Some("nobody"), ErrorCode::Invalid),
+        ("ada", Some("releaser"), ErrorCode::Invalid),
+    ] {
+        assert_eq!(change(who, to).await, Err(want), "{who} {to:?}");
+    }
+    let before = services.get_role(&ada, &shop, releaser).await.unwrap().1;
+    assert_eq!(before.len(), 6, "what was refused changed nothing: {before:?}");
+    change("ada", Some("developer")).await.unwrap();
+    // Nobody is left with what is not there.
+    let members = services.list_members(&ada, &shop).await.unwrap();
+    let of = |who: &str| members.iter().find(|m| m.user.as_str() == who).map(|m| m.role);
+    assert_eq!((of("mia"), of("vera")), (Some(Developer), Some(Viewer)));
+    let here = services.list_namespace_members(&ada, (&shop, &dev)).await.unwrap();
+    assert_eq!(here.iter().find(|m| m.user == name("out")).and_then(|m| m.given), Some(Developer));
+    assert_eq!(services.list_robots(&ada, &shop).await.unwrap()[0].role, Developer);
+    assert_eq!(services.list_invitations(&ada, Some(&shop)).await.unwrap()[0].role, Some(Developer));
+    let (on_call, _) = services.get_role(&ada, &shop, "on-call".parse().unwrap()).await.unwrap();
+    assert_eq!(on_call.includes, [Developer]);
+    services.decide_access(&ada, &shop, asked.id, true, "").await.unwrap();
+    services.authz().namespace(&vera, &shop, &dev, Resource::App, Action::Create).await.unwrap();
+    let log = world.store.audit();
+    let entry = log.iter().find(|e| e.action == "role.remove" && e.outcome == "done").unwrap();
+    let detail = entry.detail.clone().unwrap();
+    assert_eq!((detail["replacement"].as_str(), detail["changed"].as_u64()), (Some("developer"), Some(5)));
+    let told = detail["holders"].as_str().unwrap();
+    for one in ["mia", "out in dev", "robot:shop/ci", "z…@example.com (invitation)", "vera in dev (access-request)"] {
+        assert!(told.contains(one), "{one}: {told}");
+    }
+    assert!(!told.contains("zoe@"), "{told}");
 }
 
 #[tokio::test]

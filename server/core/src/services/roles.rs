@@ -14,10 +14,12 @@ use crate::{
     authz::{Grant, Rights, TenantRef, to_ref},
     ctx::OpCtx,
     error::{Error, Result},
-    ports::store::TenantAccess,
-    roles::{RoleEdit, RoleText, after},
+    ports::{roles::Edited, store::TenantAccess},
+    roles::{Instead, RoleEdit, RoleText, after, told},
 };
 
+/// Holders of a role that the audit log names as another takes its place.
+const NOTED: usize = 50;
 /// Longest description.
 const DESCRIPTION_MAX: usize = 300;
 
@@ -70,7 +72,11 @@ fn checked(role: &str, text: &RoleText) -> Result<RoleText> {
     Ok(RoleText { display_name: display_name?, description: description?, ..text.clone() })
 }
 
-fn told(role: &CustomRole) -> serde_json::Value {
+fn edited_one(edited: Edited, edit: &RoleEdit) -> Result<CustomRole> {
+    edited.roles.into_iter().find(|role| role.name == edit.name()).ok_or_else(Error::not_found)
+}
+
+fn content(role: &CustomRole) -> serde_json::Value {
     serde_json::json!({ "displayName": role.display_name, "actions": role.actions, "includes": role.includes })
 }
 
@@ -138,8 +144,8 @@ impl Services {
                 return Err(Error::invalid(wrong));
             }
             let edit = RoleEdit::Make(named?, text?);
-            let made = self.edit_roles(ctx, &grant, &edit).await?.ok_or_else(Error::not_found)?;
-            let detail = serde_json::json!({ "role": made.name, "after": told(&made) });
+            let made = edited_one(self.edit_roles(ctx, &grant, &edit).await?, &edit)?;
+            let detail = serde_json::json!({ "role": made.name, "after": content(&made) });
             Ok(Done::with(made, detail))
         };
         let target = format!("{tenant}/{}", role.chars().take(60).collect::<String>());
@@ -162,22 +168,38 @@ impl Services {
             let all = self.store.list_roles(&grant).await?;
             let before = all.iter().find(|known| known.name == role).ok_or_else(Error::not_found)?;
             let edit = RoleEdit::Change(role, checked(role.as_str(), text)?, version);
-            let made = self.edit_roles(ctx, &grant, &edit).await?.ok_or_else(Error::not_found)?;
-            let detail = serde_json::json!({ "role": role, "before": told(before), "after": told(&made) });
+            let made = edited_one(self.edit_roles(ctx, &grant, &edit).await?, &edit)?;
+            let detail = serde_json::json!({ "role": role, "before": content(before), "after": content(&made) });
             Ok(Done::with(made, detail))
         };
         self.audited(ctx, "role.update", format!("{tenant}/{role}"), Some(tenant), work).await
     }
 
-    /// Removes a role that nobody has and none includes.
+    /// Removes a role that nobody has and none includes; or, with another in its place, one that somebody has: whoever has it, or may
+    /// come to have it, has the other from then on, all of them or none.
     ///
     /// # Errors
-    /// `NotFound`; `Conflict`, which names who has it; forbidden.
-    pub async fn remove_role(&self, ctx: &OpCtx, tenant: &TenantName, role: RoleName) -> Result<()> {
+    /// `NotFound`; `Conflict`, which names who has it; `Invalid` at `replacement`; forbidden, where it is not the actor's to give.
+    pub async fn remove_role(
+        &self,
+        ctx: &OpCtx,
+        tenant: &TenantName,
+        role: RoleName,
+        replacement: Option<TenantRole>,
+    ) -> Result<()> {
         let work = async {
             let grant = self.authz.tenant(ctx, tenant, Resource::Role, Action::Delete).await?;
-            self.edit_roles(ctx, &grant, &RoleEdit::Remove(role)).await?;
-            Ok(Done::with((), serde_json::json!({ "role": role })))
+            // What groups of an identity provider are given, is the platform's to say.
+            let rules = self.authz.platform(ctx, Resource::SignIn, Action::Create).is_ok();
+            let instead = replacement.map(|role| Instead { role, rules });
+            let edited = self.edit_roles(ctx, &grant, &RoleEdit::Remove(role, instead)).await?;
+            let mut detail = serde_json::json!({ "role": role });
+            if let (Some(replacement), Some(detail)) = (replacement, detail.as_object_mut()) {
+                detail.insert("replacement".to_owned(), replacement.to_string().into());
+                detail.insert("changed".to_owned(), edited.holders.len().into());
+                detail.insert("holders".to_owned(), told(&edited.holders, NOTED).into());
+            }
+            Ok(Done::with((), detail))
         };
         self.audited(ctx, "role.remove", format!("{tenant}/{role}"), Some(tenant), work).await
     }
@@ -187,12 +209,16 @@ impl Services {
         self.store.list_roles(&to_ref(access)).await
     }
 
-    /// Edits the roles, if all that changes by it is the actor's to give; the edited one. Then the clusters are told.
-    async fn edit_roles(&self, ctx: &OpCtx, grant: &Grant<TenantRef>, edit: &RoleEdit) -> Result<Option<CustomRole>> {
+    /// Edits the roles, if all that changes by it is the actor's to give. Then the clusters are told.
+    async fn edit_roles(&self, ctx: &OpCtx, grant: &Grant<TenantRef>, edit: &RoleEdit) -> Result<Edited> {
         let before = self.store.list_roles(grant).await?;
         let holders = self.store.list_role_holders(grant, edit.name(), ctx.now()).await?;
         // The store decides again, while nobody else changes anything.
         let planned = after(&before, edit, &holders, ctx.now())?;
+        if let RoleEdit::Remove(gone, Some(instead)) = edit {
+            let (was, is) = (held_rights(&before, TenantRole::Custom(*gone)), held_rights(&planned, instead.role));
+            check_gift(giver(ctx, grant.rights), Some(was), Some(is))?;
+        }
         for role in &planned {
             let was = before.iter().find(|known| known.name == role.name);
             if was != Some(role) {
@@ -200,9 +226,9 @@ impl Services {
                 check_gift(giver(ctx, grant.rights), was.map(rights), Some(rights(role)))?;
             }
         }
-        let all = self.store.edit_roles(grant, edit, ctx.now()).await?;
+        let edited = self.store.edit_roles(grant, edit, ctx.now()).await?;
         self.tell_clusters(grant).await;
-        Ok(all.into_iter().find(|role| role.name == edit.name()))
+        Ok(edited)
     }
 
     /// Brings the tenant's RoleBindings up to date at once; where a cluster does not answer, the reconciler does it later. Nobody has

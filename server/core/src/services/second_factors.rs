@@ -440,7 +440,7 @@ impl Services {
             return Ok(Ok(json!({ "secondFactor": "recovery-code", "left": left })));
         }
         let (now, key) = (ctx.now(), format!("second-factor:{user}"));
-        self.take_try(now, &key, FREE_FAILURES).await?;
+        self.count_tries(now, &[(&key, FREE_FAILURES)]).await?;
         let Some(authenticator) = self.store.find_authenticator(user).await? else {
             // Who has passkeys alone types recovery codes alone.
             return Ok(Err(not_recovery()));

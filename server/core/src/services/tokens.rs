@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use berth_types::{
-    ErrorCode, FieldError,
+    ErrorCode, FieldError, Right,
     people::{ApiToken, TokenPurpose, TokenScope},
 };
 use jiff::Timestamp;
@@ -15,8 +15,8 @@ use super::{
     identity::{TOKEN_PREFIX, after, digest, new_id, new_secret},
 };
 use crate::{
-    authz::matrix::is_ever_allowed,
-    ctx::{OpCtx, Person},
+    authz::matrix::{covers, is_ever_allowed, rule_for},
+    ctx::{OpCtx, Person, Via},
     error::{Error, Result},
     ports::store::NewToken,
 };
@@ -29,6 +29,54 @@ pub(super) struct TokenDraft<'a> {
     pub(super) made_by: Option<Uuid>,
     pub(super) scope: TokenScope,
     pub(super) expires_at: Timestamp,
+}
+
+/// The limited token that makes another.
+#[derive(Debug)]
+pub(super) struct Maker {
+    id: Uuid,
+    end: Timestamp,
+    scope: TokenScope,
+}
+
+impl Maker {
+    /// `wanted`, where it is no more than the maker may itself; where it says nothing, what the maker may.
+    ///
+    /// # Errors
+    /// `Invalid` at `scope.namespace`, and at each action, that is beyond it.
+    pub(super) fn narrows(&self, mut wanted: TokenScope) -> Result<TokenScope> {
+        let own = &self.scope;
+        let beyond = |at: String, value: &dyn std::fmt::Display| {
+            let message = format!("the token that you use is not for {value}: what it makes is neither");
+            FieldError::new(at, "token_beyond", message).param("value", value)
+        };
+        let mut wrong = Vec::new();
+        wanted.read_only |= own.read_only;
+        match (&own.namespace, &wanted.namespace) {
+            (Some(own), Some(other)) if own != other => wrong.push(beyond("scope.namespace".to_owned(), other)),
+            (Some(own), _) => wanted.namespace = Some(own.clone()),
+            (None, _) => {}
+        }
+        if !own.actions.is_empty() {
+            let outside = wanted.actions.iter().enumerate().filter(|(_, right)| !covers(&own.actions, **right));
+            wrong.extend(outside.map(|(i, right)| beyond(format!("scope.actions[{i}]"), right)));
+            if wanted.actions.is_empty() {
+                // What the platform's roles alone give is nothing to a robot.
+                let given = |right: &&Right| rule_for(right.resource, right.action).tenant.is_some();
+                wanted.actions = own.actions.iter().filter(given).copied().collect();
+                if wanted.actions.is_empty() {
+                    // No action would mean: all.
+                    return Err(Error::new(ErrorCode::Forbidden, "the token that you use is for nothing in a tenant"));
+                }
+            }
+        }
+        if wrong.is_empty() { Ok(wanted) } else { Err(Error::invalid(wrong)) }
+    }
+}
+
+/// Whether a token may less than its owner in the tenants that it is for.
+fn is_limited(scope: &TokenScope) -> bool {
+    scope.read_only || scope.namespace.is_some() || !scope.actions.is_empty()
 }
 
 /// The scope with each of its actions once.
@@ -74,7 +122,7 @@ impl Services {
     ) -> Result<(ApiToken, SecretString)> {
         let work = async {
             let person = self.own_account(ctx)?;
-            let (token, secret) = self.make_token(ctx, person, name, scope, lives).await?;
+            let (token, secret) = self.make_token(ctx, person, name, (scope, lives), None).await?;
             let detail =
                 serde_json::json!({ "prefix": token.prefix, "scope": token.scope, "expiresAt": token.expires_at });
             Ok(Done::with((token, secret), detail))
@@ -100,14 +148,26 @@ impl Services {
         }
     }
 
-    /// A token of `person`.
+    /// The limited token by which somebody acts, and when it ends: what it makes is limited as it is, and ends with it.
+    pub(super) async fn limited_maker(&self, ctx: &OpCtx) -> Result<Option<Maker>> {
+        let person = self.authz.person(ctx)?;
+        match person.via {
+            Via::Token(id, _) if is_limited(&person.scope) => {
+                let end = self.store.token_end(person.id, id).await?.ok_or_else(Error::unauthenticated)?;
+                Ok(Some(Maker { id, end, scope: person.scope.clone() }))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// A token of `person`, no more than the limited one that makes it, where one does.
     pub(super) async fn make_token(
         &self,
         ctx: &OpCtx,
         person: &Person,
         name: &str,
-        scope: TokenScope,
-        lives: Duration,
+        (scope, lives): (TokenScope, Duration),
+        maker: Option<&Maker>,
     ) -> Result<(ApiToken, SecretString)> {
         let name = name.trim();
         if name.is_empty() || name.chars().count() > 60 || name.chars().any(char::is_control) {
@@ -125,9 +185,9 @@ impl Services {
         }
         let scope = known_actions(scope)?;
         self.scope_is_there(person, &scope).await?;
-        let expires_at = after(ctx.now(), lives);
-        self.keep_token(ctx, person, TokenDraft { name, purpose: TokenPurpose::Api, made_by: None, scope, expires_at })
-            .await
+        let end = after(ctx.now(), lives);
+        let (made_by, expires_at) = maker.map_or((None, end), |maker| (Some(maker.id), end.min(maker.end)));
+        self.keep_token(ctx, person, TokenDraft { name, purpose: TokenPurpose::Api, made_by, scope, expires_at }).await
     }
 
     /// Makes a token that was found right.

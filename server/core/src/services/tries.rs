@@ -11,10 +11,7 @@ use std::{
 use berth_types::{ErrorCode, UserName};
 use jiff::Timestamp;
 
-use super::{
-    Services,
-    identity::{after, before},
-};
+use super::{Services, identity::before};
 use crate::error::{Error, Result};
 
 /// Failures of one account after which tries are slowed down.
@@ -23,19 +20,6 @@ pub(super) const FREE_FAILURES: i64 = 5;
 pub(super) const FREE_NETWORK_FAILURES: i64 = 30;
 /// Failures that are further apart are no longer in a row.
 const ROW: Duration = Duration::from_hours(1);
-
-/// How long to wait after `failures` failures in a row: 1 s, doubling to 15 minutes.
-fn throttle(failures: i64, free: i64) -> Option<Duration> {
-    let over = u32::try_from(failures - free).ok()?;
-    Some(Duration::from_secs(1 << over.min(10)).min(Duration::from_mins(15)))
-}
-
-/// How long a try has to wait for which `seen` failures were counted when it was looked at, and which is itself the failure number
-/// `counted`: others came in between, and it is as if it came after them.
-fn overtaken(seen: i64, counted: i64, free: i64) -> Option<Duration> {
-    let others = counted - 1;
-    throttle(others, free).filter(|_| others > seen)
-}
 
 fn too_often(wait: Duration) -> Error {
     Error::new(ErrorCode::RateLimited, "too many failed tries; wait before the next").retry_after(wait)
@@ -65,13 +49,10 @@ pub(super) fn of_account(name: &str) -> String {
 }
 
 impl Services {
-    /// Refuses while tries under `key`, of which `free` are nobody's business, are slowed down; how many failed in a row.
-    pub(super) async fn not_too_often(&self, now: Timestamp, key: &str, free: i64) -> Result<i64> {
-        let Some(failures) = self.store.failures(key).await? else { return Ok(0) };
-        match throttle(failures.count, free) {
-            Some(wait) if after(failures.last_at, wait) > now => Err(too_often(wait)),
-            _ => Ok(failures.count),
-        }
+    /// Refuses while tries under `key`, of which `free` are nobody's business, are slowed down.
+    pub(super) async fn not_too_often(&self, now: Timestamp, key: &str, free: i64) -> Result<()> {
+        let failures = self.store.failures(key).await?;
+        failures.and_then(|failures| failures.wait(free, now)).map_or(Ok(()), |wait| Err(too_often(wait)))
     }
 
     /// Counts a failed try; how many there were within an hour of one another.
@@ -79,14 +60,14 @@ impl Services {
         self.store.count_failure(key, now, before(now, ROW)).await
     }
 
-    /// Takes a try under `key` before it is known what it is worth: it counts as failed until who succeeds clears it.
+    /// Counts a try under each key, of which so many are free, before it is known what it is worth: it counts as failed until who
+    /// succeeds clears it. Refuses, and counts none, while tries under one of them are slowed down.
     ///
     /// # Errors
     /// `RateLimited`.
-    pub(super) async fn take_try(&self, now: Timestamp, key: &str, free: i64) -> Result<()> {
-        let seen = self.not_too_often(now, key, free).await?;
-        let counted = self.count_failure(now, key).await?;
-        overtaken(seen, counted, free).map_or(Ok(()), |wait| Err(too_often(wait)))
+    pub(super) async fn count_tries(&self, now: Timestamp, keys: &[(&str, i64)]) -> Result<()> {
+        let wait = self.store.count_tries(keys, now, before(now, ROW)).await?;
+        wait.map_or(Ok(()), |wait| Err(too_often(wait)))
     }
 
     /// Whether this is the first time within an hour under `key`. Those in between do not put the next one off.
@@ -103,33 +84,6 @@ impl Services {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn throttling_begins_late_and_grows() {
-        assert_eq!(throttle(4, 5), None);
-        assert_eq!(throttle(5, 5), Some(Duration::from_secs(1)));
-        assert_eq!(throttle(8, 5), Some(Duration::from_secs(8)));
-        assert_eq!(throttle(500, 5), Some(Duration::from_mins(15)));
-    }
-
-    #[test]
-    fn who_comes_with_others_waits_as_if_after_them() {
-        for (seen, counted, want) in [
-            // Nobody came in between.
-            (0, 1, None),
-            (7, 8, None),
-            // The last was more than an hour ago.
-            (40, 1, None),
-            // Others did, but nobody is slowed down yet.
-            (0, 5, None),
-            (0, 6, Some(1)),
-            (3, 9, Some(8)),
-            (7, 9, Some(8)),
-            (0, 1000, Some(900)),
-        ] {
-            assert_eq!(overtaken(seen, counted, 5), want.map(Duration::from_secs), "{seen} {counted}");
-        }
-    }
 
     #[test]
     fn which_addresses_are_one_network() {

@@ -1,7 +1,10 @@
 //! Requests for roles of a [`FakeStore`].
 
 use async_trait::async_trait;
-use berth_types::access::{AccessRequest, AccessState};
+use berth_types::{
+    TenantRole,
+    access::{AccessRequest, AccessState},
+};
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -24,6 +27,13 @@ pub(super) struct Kept {
 }
 
 impl Kept {
+    /// One that waits asks for another role.
+    pub(super) fn replace_role(&mut self, tenant: Uuid, gone: TenantRole, role: TenantRole) {
+        if self.tenant == tenant && self.decision.is_none() && self.new.role == gone {
+            self.new.role = role;
+        }
+    }
+
     fn state(&self) -> AccessState {
         match &self.decision {
             None => AccessState::Open,

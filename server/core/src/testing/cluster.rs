@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use berth_types::{
-    AppPhase, AppSpec, AppStatus, ClusterId, ErrorCode, FieldError, ListQuery, Page, QuotaKey,
+    AppPhase, AppSpec, AppStatus, ClusterId, ErrorCode, FieldError, ListQuery, Page, QuotaKey, Resources,
     headroom::{Amounts, Load},
     names::component_object,
     node::{DrainMark, NodeRow, NodeView},
@@ -45,7 +45,7 @@ use crate::{
 /// One cluster in memory.
 pub struct FakeCluster {
     id: ClusterId,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     changes: broadcast::Sender<Change>,
     pub(super) lines: broadcast::Sender<(Arc<str>, LogLine)>,
     held: watch::Sender<bool>,
@@ -61,11 +61,12 @@ pub(super) struct State {
     pub(super) logs: Vec<(String, LogLine)>,
     pub(super) usage: BTreeMap<String, Vec<UsageRow>>,
     pub(super) taken: BTreeMap<String, Taken>,
+    pub(super) existing: BTreeMap<String, Resources>,
     pub(super) namespaces: Vec<DesiredNamespace>,
     pub(super) strange: Vec<Strange>,
     pub(super) drift: BTreeMap<String, Vec<Drifted>>,
     pub(super) lacks: Vec<UnknownKey>,
-    idle_since: Option<Timestamp>,
+    pub(super) idle_since: Option<Timestamp>,
     down: Option<(Timestamp, String)>,
     /// Why its policies refuse every pod.
     refuses: Vec<FieldError>,
@@ -97,12 +98,6 @@ impl FakeCluster {
     /// It stops answering, or answers again: lists go on with their age, all else fails.
     pub fn set_down(&self, reason: Option<&str>) {
         self.state.lock().down = reason.map(|reason| (self.clock.now(), reason.to_owned()));
-        self.tell(ChangeKind::Freshness, "", None);
-    }
-
-    /// From now on nobody carries out what is wanted, or somebody does again.
-    pub fn set_idle(&self, idle: bool) {
-        self.state.lock().idle_since = idle.then(|| self.clock.now());
         self.tell(ChangeKind::Freshness, "", None);
     }
 
@@ -577,6 +572,10 @@ impl Cluster for FakeCluster {
 
     async fn unknown_keys(&self, keys: &[QuotaKey]) -> Result<Vec<UnknownKey>> {
         self.unknown(keys)
+    }
+
+    async fn existing(&self, namespaces: &[Grant<NamespaceRef>], keys: &[QuotaKey]) -> Result<Vec<Resources>> {
+        self.existing_of(namespaces, keys)
     }
 
     fn leads(&self) -> bool {

@@ -107,6 +107,9 @@ impl Lives for FakeStore {
         if rows.namespaces.iter().any(|(tenant, _)| *tenant == id) {
             return due(None, now);
         }
+        for invitation in rows.links.of_tenant(id) {
+            rows.mail.drop_invitation(invitation);
+        }
         rows.tenants.retain(|tenant| tenant.id != id);
         rows.members.retain(|member| member.tenant != id);
         rows.forget_requests(|tenant, _| tenant == id);

@@ -46,6 +46,19 @@ impl Rows {
         self.resets.push((reset.clone(), Fate { expires_at: reset.expires_at, used_at: None, revoked_at: None }));
     }
 
+    /// Open invitations into a tenant give another role.
+    pub(super) fn replace_role(&mut self, tenant: Uuid, gone: TenantRole, role: TenantRole) {
+        let open = |kept: &&mut Kept| kept.fate.used_at.is_none() && kept.fate.revoked_at.is_none();
+        for kept in self.invitations.iter_mut().filter(|kept| kept.tenant == Some(tenant)).filter(open) {
+            kept.new.role = kept.new.role.map(|known| if known == gone { role } else { known });
+        }
+    }
+
+    /// The ids of a tenant's invitations.
+    pub(super) fn of_tenant(&self, tenant: Uuid) -> Vec<Uuid> {
+        self.invitations.iter().filter(|kept| kept.tenant == Some(tenant)).map(|kept| kept.new.id).collect()
+    }
+
     /// Links that would set another password are void.
     pub(super) fn password_set(&mut self, user: Uuid) {
         self.resets.retain(|(reset, fate)| reset.user != user || fate.used_at.is_some());
@@ -108,6 +121,7 @@ impl Links for FakeStore {
         let mut all = rows.links.invitations.iter_mut();
         let found = all.find(|k| k.new.id == id && k.tenant == within.tenant() && k.fate.void(now).is_none());
         found.ok_or_else(Error::not_found)?.fate.revoked_at = Some(now);
+        rows.mail.drop_invitation(id);
         Ok(())
     }
 
@@ -139,7 +153,8 @@ impl Links for FakeStore {
         let mut rows = self.rows()?;
         let kept = rows.links.invitations.iter_mut().find(|k| open(k)).ok_or_else(link_gone)?;
         kept.fate.used_at = Some(now);
-        let into = (kept.tenant, kept.new.role);
+        let (id, into) = (kept.new.id, (kept.tenant, kept.new.role));
+        rows.mail.drop_invitation(id);
         if let (Some(tenant), Some(role)) = into
             && rises(rows.role_in(tenant, user).map(|have| rows.rights(tenant, have)), rows.rights(tenant, role))
         {
@@ -150,7 +165,9 @@ impl Links for FakeStore {
     }
 
     async fn create_reset(&self, _: &Grant<PlatformRef>, reset: &NewReset) -> Result<()> {
-        self.rows()?.links.keep_reset(reset);
+        let mut rows = self.rows()?;
+        rows.links.keep_reset(reset);
+        rows.mail.drop_reset(reset.user);
         Ok(())
     }
 

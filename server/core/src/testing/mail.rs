@@ -13,8 +13,8 @@ use crate::{
     ports::{
         links::link_gone,
         mail::{
-            DueMail, Letter, MailCounts, Mailbox, Mailer, Mails, NewMail, Pending, Receiver, TriedMail, Unsent,
-            WARNINGS,
+            DueMail, INVITATION, Letter, MailCounts, Mailbox, Mailer, Mails, NewMail, Pending, RESET_LINK, Receiver,
+            TriedMail, Unsent, WARNINGS,
         },
         pages::Language,
         store::Digest,
@@ -61,7 +61,20 @@ impl Rows {
         self.mails.retain(|kept| !goes(kept));
     }
 
+    /// What waits of an invitation's mail goes with it.
+    pub(super) fn drop_invitation(&mut self, id: Uuid) {
+        self.mails.retain(|kept| kept.new.id != id || kept.new.kind != INVITATION || kept.next_at.is_none());
+    }
+
+    /// What waits of the mail with a link to a new password goes with it.
+    pub(super) fn drop_reset(&mut self, user: Uuid) {
+        self.drop_waiting(user, Some(RESET_LINK));
+    }
+
     pub(super) fn spread(&mut self, spread: &Spread) {
+        if let Some(reset) = &spread.reset {
+            self.drop_reset(reset.user);
+        }
         for mail in &spread.mails {
             self.add(mail);
             if let Some((.., dropped)) = mail.user.filter(|_| mail.says_dropped).and_then(|user| self.find(user)) {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use berth_types::{
-    UserName,
+    TenantRole, UserName,
     people::{Robot, User},
 };
 use jiff::Timestamp;
@@ -27,6 +27,12 @@ pub(super) struct Kept {
 }
 
 impl Kept {
+    pub(super) fn replace_role(&mut self, gone: TenantRole, role: TenantRole) {
+        if self.new.role == gone {
+            self.new.role = role;
+        }
+    }
+
     pub(super) fn id(&self) -> Uuid {
         self.new.id
     }

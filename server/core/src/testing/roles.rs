@@ -15,7 +15,7 @@ use super::{FakeStore, store::Rows as AllRows};
 use crate::{
     authz::{Grant, PlatformRef, Rights, TenantRef},
     error::Result,
-    ports::roles::Roles,
+    ports::roles::{Edited, Roles},
     roles::{RoleEdit, after, gone},
 };
 
@@ -38,6 +38,25 @@ impl AllRows {
     pub(super) fn giving(&self, tenant: Uuid, role: TenantRole) -> Result<()> {
         let known = !role.is_custom() || self.own_rights(tenant, role).is_some();
         if known { Ok(()) } else { Err(gone(role)) }
+    }
+
+    fn replace_role(&mut self, tenant: &TenantRef, gone: TenantRole, role: TenantRole) {
+        for member in self.members.iter_mut().filter(|m| m.tenant == tenant.id && m.role == gone) {
+            member.role = role;
+        }
+        let theirs: Vec<Uuid> =
+            self.namespaces.iter().filter(|(of, _)| *of == tenant.id).map(|(_, namespace)| namespace.id).collect();
+        for given in self.given.iter_mut().filter(|given| theirs.contains(&given.0) && given.2 == gone) {
+            given.2 = role;
+        }
+        self.links.replace_role(tenant.id, gone, role);
+        self.sign_in.replace_role(&tenant.name, gone, role);
+        for kept in &mut self.access {
+            kept.replace_role(tenant.id, gone, role);
+        }
+        for robot in self.robots.iter_mut().filter(|robot| robot.tenant == tenant.id) {
+            robot.replace_role(gone, role);
+        }
     }
 
     fn holders(&self, tenant: Uuid, role: RoleName, now: Timestamp) -> Vec<RoleHolder> {
@@ -86,12 +105,15 @@ impl Roles for FakeStore {
         Ok(self.rows()?.holders(tenant.id, role, now))
     }
 
-    async fn edit_roles(&self, grant: &Grant<TenantRef>, edit: &RoleEdit, now: Timestamp) -> Result<Vec<CustomRole>> {
+    async fn edit_roles(&self, grant: &Grant<TenantRef>, edit: &RoleEdit, now: Timestamp) -> Result<Edited> {
         let mut rows = self.rows()?;
         rows.tenant(grant.id)?;
         let holders = rows.holders(grant.id, edit.name(), now);
-        let all = after(rows.roles.get(&grant.id).map_or(&[], Vec::as_slice), edit, &holders, now)?;
-        rows.roles.insert(grant.id, all.clone());
-        Ok(all)
+        let roles = after(rows.roles.get(&grant.id).map_or(&[], Vec::as_slice), edit, &holders, now)?;
+        rows.roles.insert(grant.id, roles.clone());
+        if let RoleEdit::Remove(gone, Some(instead)) = edit {
+            rows.replace_role(grant, TenantRole::Custom(*gone), instead.role);
+        }
+        Ok(Edited { roles, holders })
     }
 }

@@ -53,6 +53,13 @@ impl Rows {
         rules.map(|(.., rule)| rule.group.clone()).collect()
     }
 
+    /// Rules that gave a role give another.
+    pub(super) fn replace_role(&mut self, tenant: &TenantName, gone: TenantRole, role: TenantRole) {
+        for (.., rule) in self.rules.iter_mut().filter(|(.., rule)| rule.tenant == *tenant && rule.role == gone) {
+            rule.role = role;
+        }
+    }
+
     fn unique(&self, provider: &IdentityProvider) -> Result<()> {
         for other in self.providers.iter().filter(|other| other.id != provider.id) {
             if other.issuer == provider.issuer {

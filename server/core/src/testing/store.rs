@@ -1,6 +1,6 @@
 //! [`FakeStore`]: the rows, in vectors.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use async_trait::async_trait;
 use berth_types::{
@@ -105,6 +105,13 @@ impl FakeStore {
 }
 
 impl Rows {
+    fn count_failure(&mut self, key: &str, now: Timestamp, since: Timestamp) -> i64 {
+        let failures = self.failures.entry(key.to_owned()).or_insert(Failures { count: 0, last_at: now });
+        failures.count = if failures.last_at < since { 1 } else { failures.count + 1 };
+        failures.last_at = now;
+        failures.count
+    }
+
     fn append(&mut self, entry: NewAudit) {
         self.attempts.retain(|attempt| attempt.id != entry.id);
         let record = Record::after(&self.head(), &entry);
@@ -242,6 +249,7 @@ impl People for FakeStore {
         account.password_hash = Some(hash.to_owned());
         account.user.must_change_password = must_change;
         rows.links.password_set(user);
+        rows.mail.drop_reset(user);
         rows.factors.password_set(user);
         rows.end_sessions_of(user, None);
         rows.tell_owner(EventKind::PasswordChanged, user, now)
@@ -362,11 +370,20 @@ impl People for FakeStore {
     }
 
     async fn count_failure(&self, key: &str, now: Timestamp, since: Timestamp) -> Result<i64> {
+        Ok(self.rows()?.count_failure(key, now, since))
+    }
+
+    async fn count_tries(&self, keys: &[(&str, i64)], now: Timestamp, since: Timestamp) -> Result<Option<Duration>> {
         let mut rows = self.rows()?;
-        let failures = rows.failures.entry(key.to_owned()).or_insert(Failures { count: 0, last_at: now });
-        failures.count = if failures.last_at < since { 1 } else { failures.count + 1 };
-        failures.last_at = now;
-        Ok(failures.count)
+        for (key, free) in keys {
+            if let Some(wait) = rows.failures.get(*key).and_then(|failures| failures.wait(*free, now)) {
+                return Ok(Some(wait));
+            }
+        }
+        for (key, _) in keys {
+            rows.count_failure(key, now, since);
+        }
+        Ok(None)
     }
 
     async fn clear_failures(&self, key: &str) -> Result<()> {

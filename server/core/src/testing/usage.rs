@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, ops::Range};
 
 use async_trait::async_trait;
-use berth_types::{ClusterId, rows::UsageRow};
+use berth_types::{ClusterId, QuotaKey, Resources, rows::UsageRow};
 use uuid::Uuid;
 
 use super::{FakeCluster, FakeStore};
@@ -65,6 +65,29 @@ impl FakeCluster {
     pub fn set_usage(&self, namespace: &NamespaceRef, usage: Vec<UsageRow>) {
         self.state.lock().usage.insert(namespace.kube_name.to_string(), usage);
         self.tell(ChangeKind::Usage, &namespace.kube_name, None);
+    }
+
+    /// What a namespace has of keys that count objects; of other keys nothing is known.
+    pub fn set_existing(&self, namespace: &NamespaceRef, existing: Resources) {
+        self.state.lock().existing.insert(namespace.kube_name.to_string(), existing);
+    }
+
+    pub(super) fn existing_of(&self, namespaces: &[Grant<NamespaceRef>], keys: &[QuotaKey]) -> Result<Vec<Resources>> {
+        self.up()?;
+        let state = self.state.lock();
+        let of = |namespace: &Grant<NamespaceRef>| {
+            let known = state.existing.get(&*namespace.kube_name).cloned().unwrap_or_default();
+            let mut found = Resources::default();
+            keys.iter().filter(|key| known.has(key)).for_each(|key| found.set(key.clone(), known.of(key)));
+            found
+        };
+        Ok(namespaces.iter().map(of).collect())
+    }
+
+    /// From now on nobody carries out what is wanted, or somebody does again.
+    pub fn set_idle(&self, idle: bool) {
+        self.state.lock().idle_since = idle.then(|| self.clock.now());
+        self.tell(ChangeKind::Freshness, "", None);
     }
 
     /// What the pods of a namespace ask for and use.

@@ -2,11 +2,16 @@
 
 use std::sync::Arc;
 
-use berth_core::ports::{
-    links::{Joiner, NewInvitation, NewReset, Within},
-    store::{Account, Store},
+use berth_core::{
+    notices::Notice,
+    ports::{
+        links::{Joiner, NewInvitation, NewReset, Within},
+        mail::{INVITATION, NewMail, RESET_LINK},
+        store::{Account, Store},
+        webhooks::Spread,
+    },
 };
-use berth_types::{ErrorCode, TenantRole};
+use berth_types::{ErrorCode, TenantRole, life::Mark};
 
 use crate::fixture::{add_tenant, add_users, at, digest, id, name, platform, refused, session, user};
 
@@ -148,6 +153,78 @@ pub async fn resets(store: Arc<dyn Store>) {
     // Who has a new password by another way needs no link, and nobody else may use it.
     store.set_password(id(2), "$argon2id$4", true, at(5)).await.unwrap();
     assert!(store.find_reset(&digest(2)).await.unwrap().is_none());
+}
+
+/// A mail that waits, of an invitation or to somebody.
+fn mail(number: u128, user: Option<u128>, kind: &'static str) -> NewMail {
+    NewMail {
+        id: id(number),
+        user: user.map(id),
+        kind,
+        address: format!("to{number}@example.com"),
+        sealed: vec![1, 2, 3],
+        created_at: at(0),
+        until: at(100),
+        says_dropped: false,
+    }
+}
+
+pub async fn mail_goes_with_its_link(store: Arc<dyn Store>) {
+    add_users(&*store, &["ann", "bob"]).await;
+    let shop = add_tenant(&*store, 10, "shop", id(1)).await;
+    let left = add_tenant(&*store, 11, "left", id(1)).await;
+    let (within, other) = (Within::Tenant(&shop), Within::Tenant(&left));
+    for number in 1..=5 {
+        let mail = (number != 5).then(|| mail(number.into(), None, INVITATION));
+        let new = NewInvitation { mail, ..invitation(number, Some(TenantRole::Viewer)) };
+        store.create_invitation(if number == 4 { other } else { within }, &new).await.unwrap();
+    }
+    // Something else that goes to who was invited, or bears the id of an invitation.
+    store.add_mail(&mail(5, None, "quota.high")).await.unwrap();
+    for (number, user, kind) in [(20, 1, RESET_LINK), (21, 1, "quota.high"), (22, 2, RESET_LINK)] {
+        store.add_mail(&mail(number, Some(user), kind)).await.unwrap();
+    }
+    let mut second = 0;
+    let mut waiting = async || {
+        second += 10;
+        let due = store.take_mails(&platform(), at(second), at(second + 10)).await.unwrap();
+        let mut ids: Vec<u128> = due.iter().map(|mail| mail.id.as_u128()).collect();
+        ids.sort_unstable();
+        ids
+    };
+    assert_eq!(waiting().await, [1, 2, 3, 4, 5, 20, 21, 22]);
+    // What is refused drops nothing; what is taken to be sent, but not sent yet, goes too.
+    refused(store.revoke_invitation(other, id(1), at(10)).await, ErrorCode::NotFound);
+    refused(store.accept_invitation(&digest(9), Joiner::Person(id(2)), at(10)).await, ErrorCode::Forbidden);
+    assert_eq!(waiting().await, [1, 2, 3, 4, 5, 20, 21, 22]);
+    store.revoke_invitation(within, id(1), at(10)).await.unwrap();
+    store.accept_invitation(&digest(2), Joiner::Person(id(2)), at(10)).await.unwrap();
+    store.revoke_invitation(within, id(5), at(10)).await.unwrap();
+    assert_eq!(waiting().await, [3, 4, 5, 20, 21, 22]);
+    let until = at(5);
+    let mark = Mark { by: "root".to_owned(), at: at(1), reason: String::new(), until: Some(until) };
+    store.set_tenant_leaving(&left, Some(&mark)).await.unwrap();
+    store.delete_tenant(&platform(), left.id, at(10)).await.unwrap();
+    assert_eq!(waiting().await, [3, 5, 20, 21, 22]);
+
+    // A link to a new password: another in its place, by hand or by mail, and one that is used.
+    store.create_reset(&platform(), &reset(7, 1)).await.unwrap();
+    assert_eq!(waiting().await, [3, 5, 21, 22]);
+    let notice = Notice::of_forgotten(&name("ann"), "192.0.2.1".to_owned(), at(0));
+    store.put_notice(None, &notice).await.unwrap();
+    for number in [23, 24] {
+        store.put_notice(None, &notice).await.unwrap();
+        let notice = store.waiting_notices(&platform(), 9).await.unwrap().remove(0);
+        let mails = vec![mail(number, Some(1), RESET_LINK)];
+        let reset = Some(reset(u8::try_from(number).unwrap(), 1));
+        let spread = Spread { mails, reset, ..Spread::default() };
+        assert!(store.spread_notice(&platform(), notice.id, &spread).await.unwrap());
+    }
+    assert_eq!(waiting().await, [3, 5, 21, 22, 24], "its own stays");
+    store.use_reset(&digest(24), "$argon2id$2", at(10)).await.unwrap();
+    assert_eq!(waiting().await, [3, 5, 21, 22]);
+    store.set_password(id(2), "$argon2id$3", true, at(10)).await.unwrap();
+    assert_eq!(waiting().await, [3, 5, 21], "who got one by another way needs none");
 }
 
 pub async fn links_are_swept_a_month_later(store: Arc<dyn Store>) {

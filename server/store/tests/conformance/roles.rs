@@ -12,7 +12,7 @@ use berth_core::{
         sign_in::NewGroupRule,
         store::Store,
     },
-    roles::{RoleEdit, RoleText},
+    roles::{Instead, RoleEdit, RoleText},
 };
 use berth_types::{
     ErrorCode, RoleName,
@@ -166,7 +166,7 @@ pub async fn what_is_held_stays(store: Arc<dyn Store>) {
         holder(Holding::AccessRequest, "bob", Some("dev")),
     ];
     assert_eq!(store.list_role_holders(&shop, role("releaser"), at(2)).await.unwrap(), want);
-    let remove = RoleEdit::Remove(role("releaser"));
+    let remove = RoleEdit::Remove(role("releaser"), None);
     let error = refused(store.edit_roles(&shop, &remove, at(2)).await, ErrorCode::Conflict);
     assert!(error.message().contains("bob") && error.message().contains("dev"), "{error}");
     assert_eq!(store.list_roles(&shop).await.unwrap().len(), 1);
@@ -178,7 +178,92 @@ pub async fn what_is_held_stays(store: Arc<dyn Store>) {
     let no = AccessDecision { approved: false, by: id(1), comment: "so".to_owned(), at: at(90) };
     store.decide_access_request(&Place::Namespace(here), id(60), &no).await.unwrap();
     assert_eq!(store.list_role_holders(&shop, role("releaser"), at(100)).await.unwrap(), []);
-    assert_eq!(store.edit_roles(&shop, &remove, at(100)).await.unwrap(), []);
+    assert_eq!(store.edit_roles(&shop, &remove, at(100)).await.unwrap().roles, []);
+}
+
+fn instead(gone: &str, role_instead: TenantRole) -> RoleEdit {
+    RoleEdit::Remove(role(gone), Some(Instead { role: role_instead, rules: true }))
+}
+
+pub async fn what_is_held_is_replaced(store: Arc<dyn Store>) {
+    add_users(&*store, &["ann", "bob", "cid"]).await;
+    let shop = add_tenant(&*store, 10, "shop", id(1)).await;
+    let bank = add_tenant(&*store, 11, "bank", id(1)).await;
+    let dev = namespace(20, "shop", "dev");
+    store.create_namespace(&shop, &dev).await.unwrap();
+    let robot = NewRobot {
+        id: id(40),
+        name: "ci".parse().unwrap(),
+        description: "x".to_owned(),
+        role: Viewer,
+        namespace: None,
+        created_at: at(1),
+    };
+    store.create_robot(&shop, &robot).await.unwrap();
+    add_provider(&*store, 50, "corp").await;
+    for tenant in [&shop, &bank] {
+        make(&*store, tenant, "releaser", &["app.update"], &[]).await;
+        make(&*store, tenant, "looker", &["log.read"], &[]).await;
+    }
+    // Another tenant's of the same name stays with whoever has it.
+    store.set_member(&bank, &name("bob"), own("releaser"), at(1)).await.unwrap();
+    for way in 0..7 {
+        give(&*store, way, 0, own("releaser")).await.unwrap();
+    }
+    let held = store.list_role_holders(&shop, role("releaser"), at(2)).await.unwrap();
+    assert!(held.len() >= 5, "{held:?}");
+    let edited = store.edit_roles(&shop, &instead("releaser", own("looker")), at(2)).await.unwrap();
+    assert_eq!(edited.holders, held);
+    assert_eq!(edited.roles.iter().map(|role| role.name.to_string()).collect::<Vec<_>>(), ["looker"]);
+    assert_eq!(store.list_roles(&shop).await.unwrap(), edited.roles);
+    assert_eq!(store.list_role_holders(&shop, role("releaser"), at(2)).await.unwrap(), []);
+    assert_eq!(store.list_role_holders(&shop, role("looker"), at(2)).await.unwrap(), held, "each of them");
+    assert_eq!(store.list_robots(&shop, at(2)).await.unwrap()[0].role, own("looker"));
+    let theirs = store.list_role_holders(&bank, role("releaser"), at(2)).await.unwrap();
+    assert_eq!(theirs.len(), 1, "{theirs:?}");
+}
+
+/// A role goes, with another in its place, in the moment in which it is given: whoever was quicker, nobody has what is not there.
+pub async fn none_keeps_what_goes(store: Arc<dyn Store>) {
+    add_users(&*store, &["ann", "bob"]).await;
+    let shop = add_tenant(&*store, 10, "shop", id(1)).await;
+    store.create_namespace(&shop, &namespace(20, "shop", "dev")).await.unwrap();
+    let robot = NewRobot {
+        id: id(40),
+        name: "ci".parse().unwrap(),
+        description: "x".to_owned(),
+        role: Viewer,
+        namespace: None,
+        created_at: at(1),
+    };
+    store.create_robot(&shop, &robot).await.unwrap();
+    add_provider(&*store, 50, "corp").await;
+    for round in 1..=4 {
+        for way in 0..7 {
+            let named = format!("role-{round}-{way}");
+            make(&*store, &shop, &named, &["app.update"], &[]).await;
+            let (first, second) = (store.clone(), store.clone());
+            let giving = tokio::spawn({
+                let role = own(&named);
+                async move { give(&*first, way, round, role).await }
+            });
+            let removing = tokio::spawn({
+                let (shop, remove) = (shop.clone(), instead(&named, Developer));
+                async move { second.edit_roles(&shop, &remove, at(2)).await }
+            });
+            let (given, removed) = (giving.await.unwrap(), removing.await.unwrap().unwrap());
+            assert_eq!(given.is_ok(), !removed.holders.is_empty(), "{way}: {given:?} {:?}", removed.holders);
+            let holders = store.list_role_holders(&shop, role(&named), at(2)).await.unwrap();
+            assert_eq!(holders, [], "{way}");
+            if way == 5 && given.is_ok() {
+                // One request waits at a time.
+                let here = granted(&shop, &namespace(20, "shop", "dev"));
+                let no = AccessDecision { approved: false, by: id(1), comment: "so".to_owned(), at: at(3) };
+                let number = 1000 + round * 10 + 5;
+                store.decide_access_request(&Place::Namespace(here), id(number), &no).await.unwrap();
+            }
+        }
+    }
 }
 
 pub async fn nobody_loses_by_a_gift(store: Arc<dyn Store>) {
@@ -287,7 +372,7 @@ pub async fn none_is_given_that_goes(store: Arc<dyn Store>) {
         for way in 0..7 {
             let named = format!("role-{round}-{way}");
             make(&*store, &shop, &named, &["app.update"], &[]).await;
-            let remove = RoleEdit::Remove(role(&named));
+            let remove = RoleEdit::Remove(role(&named), None);
             let (first, second) = (store.clone(), store.clone());
             let giving = tokio::spawn({
                 let role = own(&named);

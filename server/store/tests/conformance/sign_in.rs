@@ -169,6 +169,38 @@ pub async fn failures_at_once(store: Arc<dyn Store>) {
     assert_eq!(counts, (1..=20).collect::<Vec<_>>(), "none is lost, none counted twice");
 }
 
+pub async fn tries_are_slowed_down(store: Arc<dyn Store>) {
+    let tried = async |keys: &[(&str, i64)], second, since| {
+        let wait = store.count_tries(keys, at(second), at(since)).await.unwrap();
+        wait.map(|wait| wait.as_secs())
+    };
+    for want in [None, None, Some(1)] {
+        assert_eq!(tried(&[("ann", 2), ("net", 9)], 0, -60).await, want);
+    }
+    let net = store.failures("net").await.unwrap().unwrap();
+    assert_eq!(net.count, 2, "what is refused counts nowhere");
+    assert_eq!(tried(&[("new", 9), ("ann", 2)], 0, -60).await, Some(1));
+    assert_eq!(store.failures("new").await.unwrap(), None);
+    assert_eq!(tried(&[("ann", 2)], 1, -60).await, None, "the wait is over");
+    assert_eq!(tried(&[("ann", 2)], 2, -60).await, Some(2), "the next is longer");
+    assert_eq!(tried(&[("ann", 2)], 100, 50).await, None);
+    assert_eq!(store.failures("ann").await.unwrap(), Some(Failures { count: 1, last_at: at(100) }), "long ago");
+}
+
+pub async fn tries_at_once(store: Arc<dyn Store>) {
+    // Named in both orders, so that two could wait for each other.
+    let all = (0..100).map(|n| {
+        let store = store.clone();
+        let keys = if n % 2 == 0 { [("ann", 50), ("to", 3)] } else { [("to", 3), ("ann", 50)] };
+        tokio::spawn(async move { store.count_tries(&keys, at(0), at(-60)).await.unwrap() })
+    });
+    let waits = futures::future::try_join_all(all).await.unwrap();
+    assert_eq!(waits.iter().filter(|wait| wait.is_none()).count(), 3, "as many as one after the other");
+    for key in ["ann", "to"] {
+        assert_eq!(store.failures(key).await.unwrap(), Some(Failures { count: 3, last_at: at(0) }), "{key}");
+    }
+}
+
 pub async fn sweep(store: Arc<dyn Store>) {
     add_users(&*store, &["ann"]).await;
     for number in [1, 2] {
