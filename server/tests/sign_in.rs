@@ -262,7 +262,7 @@ async fn an_admin_connects_and_closes_the_other_door() {
     // A session that was left open, or stolen, opens no other way in.
     let form = [("do", "connect"), ("next", "/account/connections"), ("current", "wrong horse battery")];
     let start = format!("{PORTAL}/auth/corp/start");
-    let refused = to(&root.post(&start, &form).await);
+    let refused = to(&root.post(&start, &form).await).to_owned();
     assert_eq!(refused, "/account/connections?refused=sign_in_password");
     let page = root.get(&url(&refused)).await;
     assert!(page.text.contains("That was not your password"), "{}", page.text);

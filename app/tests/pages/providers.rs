@@ -4,6 +4,7 @@ use berth_core::{
     ports::{
         pages::{Language, PageResponse},
         sign_in::{Answer, Claims},
+        store::People as _,
     },
     services::sign_in::Purpose,
     testing::World,
