@@ -3,7 +3,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { account, collectErrors, expect, expectAccessible, expectNoSideways, signInFirst, test } from '../support/fixtures.mjs';
+import { account, collectErrors, expect, expectAccessible, expectNoSideways, PASSWORD, signInFirst, test } from '../support/fixtures.mjs';
 import { Portal } from '../support/portal.mjs';
 import { CLIENT, installed, Provider, SECRET } from '../support/provider.mjs';
 
@@ -67,6 +67,10 @@ test('an admin adds a provider, its people come in with their groups, and passwo
     // The captain connects, and closes the other door.
     await page.goto('/account/connections');
     await expectAccessible(page, 'ways to sign in');
+    await main.getByLabel('Your password').fill('not my password at all');
+    await button('Connect Corp').click();
+    await expect(main).toContainText('That was not your password');
+    await main.getByLabel('Your password').fill(PASSWORD);
     await button('Connect Corp').click();
     await page.getByLabel('Name').fill('grace');
     await page.getByLabel('Password').fill('grace-for-tests');

@@ -20,6 +20,8 @@ use secrecy::ExposeSecret as _;
 
 const SESSION: &str = "berth-plain";
 const ATTEMPT: &str = "berth-plain-sign-in";
+/// Of people with one (`support/people.rs`).
+const PASSWORD: &str = "correct horse battery";
 
 /// The portal with `root`, the tenant `shop` of theirs, and the provider `corp`.
 struct Scene {
@@ -182,7 +184,7 @@ async fn an_address_is_taken_over_and_finds_nobody() {
     // Who has a password says where a link to another one goes; what a provider says of them changes nothing.
     let mut root = scene.browser();
     root.set_cookie(SESSION, &scene.root_cookie);
-    assert_eq!(to(&root.sign_in("grace", &[("do", "connect")]).await), "/");
+    assert_eq!(to(&root.sign_in("grace", &[("do", "connect"), ("current", PASSWORD)]).await), "/");
     let mut grace = scene.browser();
     to(&grace.sign_in("grace", &[]).await);
     assert!(scene.is_in(&mut grace, "root").await);
@@ -257,7 +259,16 @@ async fn an_admin_connects_and_closes_the_other_door() {
     assert_eq!(early.status, 422);
     assert!(early.text.contains("Connect your own account"), "{}", early.text);
 
-    let form = [("do", "connect"), ("next", "/account/connections")];
+    // A session that was left open, or stolen, opens no other way in.
+    let form = [("do", "connect"), ("next", "/account/connections"), ("current", "wrong horse battery")];
+    let start = format!("{PORTAL}/auth/corp/start");
+    let refused = to(&root.post(&start, &form).await).to_owned();
+    assert_eq!(refused, "/account/connections?refused=sign_in_password");
+    let page = root.get(&url(&refused)).await;
+    assert!(page.text.contains("That was not your password"), "{}", page.text);
+    assert_eq!(to(&root.post(&start, &form[..2]).await), refused, "none at all");
+
+    let form = [("do", "connect"), ("next", "/account/connections"), ("current", PASSWORD)];
     assert_eq!(to(&root.sign_in("grace", &form).await), "/account/connections");
     let page = root.get(&url("/account/connections")).await;
     assert!(page.text.contains(&scene.provider.issuer) && page.text.contains("grace"), "{}", page.text);
@@ -266,7 +277,7 @@ async fn an_admin_connects_and_closes_the_other_door() {
     let mut browser = scene.browser();
     let page = browser.get(&url("/sign-in")).await;
     assert!(page.text.contains("Sign in with Corp") && !page.text.contains("name=\"password\""), "{}", page.text);
-    let password = [("name", "root"), ("password", "correct horse battery")];
+    let password = [("name", "root"), ("password", PASSWORD)];
     let refused = browser.post(&url("/sign-in"), &password).await;
     assert_eq!(refused.status, 422);
     assert!(refused.text.contains("Passwords are switched off"), "{}", refused.text);

@@ -7,7 +7,7 @@ use leptos::prelude::*;
 
 use super::session::refused;
 use crate::{
-    components::{Button, Column, Form, Icon, ago, button, card, empty, form::summary, hidden, on, table},
+    components::{Column, Field, Form, Icon, ago, card, empty, field, form::summary, hidden, icon, on, table},
     paths,
     request::{Answer, Cx, HomeNav, Page, Place, done},
     router::Entry,
@@ -24,17 +24,47 @@ async fn list(cx: Cx, mut form: Form) -> Result<Answer> {
     let status = form.status();
     let identities = cx.services.my_identities(&cx.ctx).await?;
     let ways = cx.services.ways_in().await?;
+    let password = cx.services.has_password(&cx.ctx).await?;
     form.message = form.message.or_else(|| refused(&cx));
-    let view = view(cx.ui(), &form, identities, ways.providers);
+    let view = view(cx.ui(), &form, identities, ways.providers, password);
     Ok(Page::new(tr::sign_in::ways(cx.lang()), Place::Home(HomeNav::Connections), view).status(status).into())
 }
 
-/// What opens the account, and what could.
+/// A button for each provider by which the account could be opened, too; all of them in one form where that takes its password.
+fn connect_form(ui: Ui, providers: Vec<(ProviderName, String)>, password: bool) -> Option<AnyView> {
+    let l = ui.lang;
+    let first = paths::auth_start(&providers.first()?.0);
+    let asked = password.then(|| {
+        let current = Field::password("current", tr::factors::your_password(l), "current-password").required();
+        view! { <p>{tr::sign_in::connect_what(l)}</p>{field(ui, &Form::default(), current)} }
+    });
+    let buttons: Vec<_> = providers
+        .into_iter()
+        .map(|(name, called)| {
+            view! {
+                <button class="btn" name="do" value="connect" formaction=paths::auth_start(name)>
+                    {icon(Icon::Plus)}{tr::sign_in::connect(l, called)}
+                </button>
+            }
+        })
+        .collect();
+    let form = view! {
+        <form class="in" method="post" action=first>
+            {hidden("next", paths::CONNECTIONS.to_owned())}
+            {asked}
+            <div class="actions">{buttons}</div>
+        </form>
+    };
+    Some(card(tr::sign_in::connect_more(l), None, form.into_any()).into_any())
+}
+
+/// What opens the account, and what could; `password` where it has one.
 fn view(
     ui: Ui,
     form: &Form,
     identities: Vec<Identity>,
     providers: Vec<(ProviderName, String)>,
+    password: bool,
 ) -> impl IntoView + use<> {
     let l = ui.lang;
     let rows: Vec<_> = identities
@@ -73,18 +103,7 @@ fn view(
         ];
         table(columns, None, rows)
     };
-    let connect: Vec<_> = providers
-        .into_iter()
-        .map(|(name, called)| {
-            view! {
-                <form class="in" method="post" action=paths::auth_start(name)>
-                    {hidden("next", paths::CONNECTIONS.to_owned())}
-                    {button(Button::Plain, Some(Icon::Plus), tr::sign_in::connect(l, called), Some("connect"))}
-                </form>
-            }
-        })
-        .collect();
-    let connect = (!connect.is_empty()).then(|| card(tr::sign_in::connect_more(l), None, connect.into_any()));
+    let connect = connect_form(ui, providers, password);
     view! {
         <div class="head"><h1>{tr::sign_in::ways(l)}</h1><p>{tr::sign_in::ways_what(l)}</p></div>
         {summary(ui, form, &[])}

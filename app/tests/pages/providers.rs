@@ -116,8 +116,10 @@ async fn ways_into_one_s_account() {
     assert!(none.html.contains("No provider is connected") && none.html.contains("Connect Corp"), "{}", none.html);
 
     world.protocol.says(Some(Claims { subject: "boss-1".to_owned(), ..Claims::default() }));
-    let begun =
-        world.services.begin_sign_in(&root, "corp", "https://b/auth/corp/callback", "/", Purpose::Connect).await;
+    let begun = world
+        .services
+        .begin_sign_in(&root, "corp", "https://b/auth/corp/callback", "/", Purpose::Connect(&"".into()))
+        .await;
     let begun = begun.unwrap();
     let state = begun.address.split_once("state=").unwrap().1.to_owned();
     let answer = Answer { state, code: Some("code".to_owned()), ..Answer::default() };

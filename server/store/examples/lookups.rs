@@ -70,6 +70,7 @@ async fn fill(store: &dyn Store) -> Result<(), Failure> {
             user_agent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0".to_owned(),
             network: "192.0.2.1".to_owned(),
             provider: None,
+            password: None,
         };
         store.create_session(&session).await?;
     }

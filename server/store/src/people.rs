@@ -22,6 +22,7 @@ use crate::{
     engine::{Engine, Reader, Statement, Transaction, sql},
     links::voiding_reset,
     list::{Filter, Key, Listing, Sort},
+    sign_in::lock_user,
     store::{SqlStore, found, taken},
     view_as::{open_view, open_view_columns},
     webhooks::{called, put},
@@ -190,6 +191,11 @@ pub(crate) async fn setting_password(
 ) -> Result<()> {
     const SET: &str = "UPDATE users SET password_hash = $2, must_change_password = $3 WHERE id = $1";
     found(transaction.execute(sql(SET).bind(user).bind(hash).bind(must_change)).await?)?;
+    password_set(transaction, user, now).await
+}
+
+/// What goes with a password that was replaced. The row of its owner is locked by that: who comes with the old one waits, and is refused.
+async fn password_set(transaction: &mut impl Transaction, user: Uuid, now: Timestamp) -> Result<()> {
     transaction.execute(voiding_reset(user)).await?;
     transaction.execute(ending_second_steps(user)).await?;
     transaction.execute(ending_sessions(user, None)).await?;
@@ -267,15 +273,28 @@ impl<E: Engine> People for SqlStore<E> {
         transaction.commit().await
     }
 
+    async fn change_password(&self, user: Uuid, old: &str, hash: &str, now: Timestamp) -> Result<bool> {
+        const SET: &str = "UPDATE users SET password_hash = $3, must_change_password = $4 \
+                           WHERE id = $1 AND password_hash = $2";
+        let mut transaction = self.engine.begin().await?;
+        if transaction.execute(sql(SET).bind(user).bind(old).bind(hash).bind(false)).await? == 0 {
+            return Ok(false);
+        }
+        password_set(&mut transaction, user, now).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
     async fn rehash_password(&self, user: Uuid, old: &str, new: &str) -> Result<()> {
         const SQL: &str = "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2";
         // None changed: the password is another one by now, and its hash is fresh.
         self.engine.execute(sql(SQL).bind(user).bind(old).bind(new)).await.map(drop)
     }
 
-    async fn create_session(&self, session: &NewSession) -> Result<()> {
+    async fn create_session(&self, session: &NewSession) -> Result<bool> {
         const SQL: &str = "INSERT INTO sessions (id, digest, user_id, created_at, last_seen_at, expires_at, user_agent, \
-                           network, provider_id) VALUES ($1, $2, $3, $4, $4, $5, $6, $7, $8)";
+                           network, provider_id) SELECT $1, $2, u.id, $4, $4, $5, $6, $7, $8 FROM users u \
+                           WHERE u.id = $3 AND NOT u.disabled AND ($9 IS NULL OR u.password_hash = $9)";
         let provider = session.provider.map(|provider| provider.to_string());
         let statement = sql(SQL)
             .bind(session.id)
@@ -285,8 +304,14 @@ impl<E: Engine> People for SqlStore<E> {
             .bind(session.expires_at)
             .bind(session.user_agent.as_str())
             .bind(session.network.as_str())
-            .bind(provider.as_deref());
-        self.engine.execute(statement).await.map(drop)
+            .bind(provider.as_deref())
+            .bind(session.password.as_deref());
+        let mut transaction = self.engine.begin().await?;
+        // Who changes the password meanwhile is waited for, and ends what is there, or is seen.
+        lock_user(&mut transaction, session.user).await?;
+        let began = transaction.execute(statement).await? > 0;
+        transaction.commit().await?;
+        Ok(began)
     }
 
     async fn find_session(

@@ -124,17 +124,20 @@ impl<E: Engine> SecondFactors for SqlStore<E> {
         transaction.commit().await
     }
 
-    async fn begin_second_step(&self, step: &SecondStep, most: i64) -> Result<()> {
-        const INSERT: &str = "INSERT INTO second_steps (digest, user_id, expires_at, tries) VALUES ($1, $2, $3, 0)";
+    async fn begin_second_step(&self, step: &SecondStep, most: i64) -> Result<bool> {
+        const INSERT: &str = "INSERT INTO second_steps (digest, user_id, expires_at, tries) SELECT $1, u.id, $3, 0 \
+                              FROM users u WHERE u.id = $2 AND ($4 IS NULL OR u.password_hash = $4)";
         const TRIM: &str = "DELETE FROM second_steps WHERE user_id = $1 AND digest NOT IN \
                             (SELECT digest FROM second_steps WHERE user_id = $1 ORDER BY expires_at DESC, digest LIMIT $2)";
         let mut transaction = self.engine.begin().await?;
         // One after the other, so that the limit holds for those who come at once, too.
         lock_user(&mut transaction, step.user).await?;
-        let insert = sql(INSERT).bind(&step.digest).bind(step.user).bind(step.expires_at);
-        transaction.execute(insert).await?;
+        let insert =
+            sql(INSERT).bind(&step.digest).bind(step.user).bind(step.expires_at).bind(step.password.as_deref());
+        let began = transaction.execute(insert).await? > 0;
         transaction.execute(sql(TRIM).bind(step.user).bind(most)).await?;
-        transaction.commit().await
+        transaction.commit().await?;
+        Ok(began)
     }
 
     async fn try_second_step(&self, digest: &Digest, now: Timestamp) -> Result<Option<(Account, i64)>> {

@@ -18,7 +18,7 @@ use berth_core::{
     services::sign_in::{Begun, Finished, Purpose},
 };
 use berth_types::ErrorCode;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::{WebState, cookies, pages};
 
@@ -43,7 +43,8 @@ fn back(ctx: &OpCtx, why: Refused) -> PageResponse {
     PageResponse::redirect(format!("{page}?refused={}", why.code()))
 }
 
-/// Sends the browser to the provider. Fields of the form: `next`, a path of ours; `do=connect` for another way into one's account.
+/// Sends the browser to the provider. Fields of the form: `next`, a path of ours; `do=connect` for another way into one's account, with
+/// `current`, its password.
 pub async fn start(State(state): State<WebState>, Path(provider): Path<String>, request: Request) -> Response {
     let Some(ctx) = request.extensions().get::<OpCtx>().cloned() else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
@@ -53,7 +54,8 @@ pub async fn start(State(state): State<WebState>, Path(provider): Path<String>, 
     let begun = async {
         let form = pages::read_form(&state, request).await?;
         let field = |name: &str| form.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str());
-        let purpose = if field("do") == "connect" { Purpose::Connect } else { Purpose::SignIn };
+        let current = SecretString::from(field("current"));
+        let purpose = if field("do") == "connect" { Purpose::Connect(&current) } else { Purpose::SignIn };
         let back = redirect_uri(&state, &headers, &provider)?;
         state.services.begin_sign_in(&ctx, &provider, &back, field("next"), purpose).await
     };

@@ -27,6 +27,8 @@ pub struct SecondStep {
     pub user: Uuid,
     /// Worth nothing from then on.
     pub expires_at: Timestamp,
+    /// The hash of that password.
+    pub password: Option<String>,
 }
 
 /// Second factors. Whoever may ask for a person's is for the services to say.
@@ -56,8 +58,8 @@ pub trait SecondFactors: Send + Sync {
     /// nothing.
     async fn remove_second_factors(&self, user: Uuid, now: Timestamp) -> Result<()>;
 
-    /// Keeps a step; of one person the `most` that end last stay.
-    async fn begin_second_step(&self, step: &SecondStep, most: i64) -> Result<()>;
+    /// Keeps a step, if the password is still that one; whether it is. Of one person the `most` that end last stay.
+    async fn begin_second_step(&self, step: &SecondStep, most: i64) -> Result<bool>;
     /// The account of a step that is open at `now`, unless it is disabled, and how many tries were made of it, this one counted: before
     /// it is known what it is worth, so that who tries many at once has no more of them.
     async fn try_second_step(&self, digest: &Digest, now: Timestamp) -> Result<Option<(Account, i64)>>;

@@ -279,11 +279,15 @@ pub enum Refused {
     Local,
     /// No code is waited for in this browser any more: five minutes are over, or five tries were wrong.
     Step,
+    /// The password was changed, or the account suspended, between the question and the answer.
+    Changed,
+    /// The password that is asked for before an account gets another way in is not theirs.
+    Password,
 }
 
 impl Refused {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Unknown,
         Self::State,
         Self::Expired,
@@ -295,6 +299,8 @@ impl Refused {
         Self::Taken,
         Self::Local,
         Self::Step,
+        Self::Changed,
+        Self::Password,
     ];
 
     /// The translation key.
@@ -312,6 +318,8 @@ impl Refused {
             Self::Taken => "sign_in_taken",
             Self::Local => "sign_in_local",
             Self::Step => "sign_in_step",
+            Self::Changed => "sign_in_changed",
+            Self::Password => "sign_in_password",
         }
     }
 
@@ -330,6 +338,8 @@ impl Refused {
             Self::Taken => "this identity opens another account",
             Self::Local => "passwords are not taken here; sign in by a provider",
             Self::Step => "this took more than five minutes, or five codes were wrong; begin again",
+            Self::Changed => "the account was changed while you signed in; begin again",
+            Self::Password => "that was not your password; nothing was connected",
         }
     }
 

@@ -55,6 +55,8 @@ pub struct NewSession {
     pub network: String,
     /// The provider by which it began; none: with a password.
     pub provider: Option<Uuid>,
+    /// The account's password hash as it was when who signs in was looked at; none where a provider vouches for them.
+    pub password: Option<String>,
 }
 
 /// A token as stored.
@@ -200,11 +202,14 @@ pub trait People: Send + Sync {
     /// Replaces the password hash, ends all sessions and sign-ins that wait for a code, and makes links that would set another
     /// password void; with the notice of it.
     async fn set_password(&self, user: Uuid, hash: &str, must_change: bool, now: Timestamp) -> Result<()>;
+    /// The same for who knows the password whose hash is `old`, if it still is; whether it was.
+    async fn change_password(&self, user: Uuid, old: &str, hash: &str, now: Timestamp) -> Result<bool>;
     /// Replaces the hash alone, when the parameters have become stronger.
     async fn rehash_password(&self, user: Uuid, old: &str, new: &str) -> Result<()>;
 
-    /// A new session.
-    async fn create_session(&self, session: &NewSession) -> Result<()>;
+    /// A new session; whether it began: not where the account was disabled, or its password changed, since it was looked at. Whoever
+    /// ends a person's sessions ends those that are about to begin, too. `NotFound` when there is no such person.
+    async fn create_session(&self, session: &NewSession) -> Result<bool>;
     /// The session of a secret, its account, and as whom it looks, unless it has ended by `now`, was idle since `idle_before`, or the
     /// account is disabled.
     async fn find_session(

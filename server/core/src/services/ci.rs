@@ -17,6 +17,7 @@ use super::{
     identity::{TOKEN_PREFIX, after, digest, new_id, new_secret},
     people::name,
     providers::issuer_url,
+    tries::network,
 };
 use crate::{
     authz::{Grant, TenantRef},
@@ -229,7 +230,7 @@ impl Services {
         // The audit log of a tenant has what was tried at its robots, not at names that somebody made up.
         let tenant = found.as_ref().and_then(|_| robot.robot_tenant());
         let target = found.as_ref().map_or_else(|| "robot".to_owned(), |_| robot.to_string());
-        let key = format!("ci:{}", ctx.network);
+        let key = format!("ci:{}", network(&ctx.network));
         let work = async {
             self.not_too_often(ctx.now(), &key, FREE_REFUSALS).await?;
             let taken = self.take_job(ctx, found, token).await;

@@ -16,7 +16,11 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-use super::{Done, Services, second_factors::Entered};
+use super::{
+    Done, Services,
+    second_factors::Entered,
+    tries::{FREE_FAILURES, FREE_NETWORK_FAILURES, of_account, of_network},
+};
 use crate::{
     ctx::{Actor, OpCtx, Person, Via},
     env::Random,
@@ -31,10 +35,6 @@ use crate::{
 pub const PASSWORD_MIN: usize = 12;
 /// Longest password, in bytes: more would only cost time.
 pub const PASSWORD_MAX: usize = 256;
-/// Failures of one account after which tries are slowed down.
-pub(super) const FREE_FAILURES: i64 = 5;
-/// Failures from one network after which tries are slowed down; many people may share one.
-pub(super) const FREE_NETWORK_FAILURES: i64 = 30;
 /// What API tokens begin with, so that scanners find leaked ones.
 pub const TOKEN_PREFIX: &str = "berth_";
 
@@ -76,12 +76,6 @@ pub struct SignedIn {
     pub expires_at: Timestamp,
 }
 
-/// How long to wait after `failures` failures in a row: 1 s, doubling to 15 minutes.
-fn throttle(failures: i64, free: i64) -> Option<Duration> {
-    let over = u32::try_from(failures - free).ok()?;
-    Some(Duration::from_secs(1 << over.min(10)).min(Duration::from_mins(15)))
-}
-
 /// The digest that stands in the database for a secret.
 #[must_use]
 pub fn digest(secret: &str) -> Digest {
@@ -95,7 +89,7 @@ pub(crate) fn new_secret(random: &dyn Random) -> Result<String> {
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-fn before(now: Timestamp, span: Duration) -> Timestamp {
+pub(super) fn before(now: Timestamp, span: Duration) -> Timestamp {
     SignedDuration::try_from(span).ok().and_then(|d| now.checked_sub(d).ok()).unwrap_or(Timestamp::MIN)
 }
 
@@ -131,6 +125,10 @@ pub fn check_password(field: &str, password: &str, name: &str) -> Result<()> {
     Err(Error::field(error))
 }
 
+fn not_theirs() -> Error {
+    Error::field(FieldError::new("current", "password_wrong", "this is not your password"))
+}
+
 pub(super) fn to_person(account: &Account, via: Via, scope: TokenScope) -> Arc<Person> {
     Arc::new(Person {
         id: account.user.id,
@@ -156,60 +154,43 @@ impl Services {
                 return Err(refusal(Refused::Local));
             }
             let now = ctx.now();
-            let keys = [
-                (format!("account:{}", name.to_lowercase()), FREE_FAILURES),
-                (format!("network:{}", ctx.network), FREE_NETWORK_FAILURES),
-            ];
-            for (key, free) in &keys {
-                self.not_too_often(now, key, *free).await?;
-            }
+            let (whose, network) = (of_account(name), of_network(&ctx.network));
+            self.not_too_often(now, &network, FREE_NETWORK_FAILURES).await?;
+            self.take_try(now, &whose, FREE_FAILURES).await?;
             let account = match name.parse::<UserName>() {
                 Ok(name) => self.store.find_account(&name).await?,
                 Err(_) => None,
             };
             let hash = account.as_ref().filter(|a| !a.user.disabled).and_then(|a| a.password_hash.clone());
             let fits = self.passwords.verify(password, hash.clone()).await?;
+            // Others of the network, who tried other names meanwhile, came before.
+            self.not_too_often(ctx.now(), &network, FREE_NETWORK_FAILURES).await?;
             let (Some(account), Some(hash), true) = (account, hash, fits) else {
-                for (key, _) in &keys {
-                    self.count_failure(now, key).await?;
-                }
+                self.count_failure(ctx.now(), &network).await?;
                 return Err(Error::new(ErrorCode::Unauthenticated, "name or password is wrong"));
             };
-            self.store.clear_failures(&keys[0].0).await?;
+            self.store.clear_failures(&whose).await?;
+            let done = if account.user.second_factor {
+                let begun = self.begin_second_step(ctx, &account).await?;
+                // No session: the log must not read as if there were one.
+                Done::plain(Entered::NeedsCode(begun)).called("session.password")
+            } else {
+                Done::plain(Entered::SignedIn(self.begin_session(ctx, &account, user_agent, None).await?))
+            };
+            // Last: what began knows the password by the hash that was looked at.
             if self.passwords.is_weaker(&hash) {
                 let new = self.passwords.hash(password, &*self.random).await?;
                 self.store.rehash_password(account.user.id, &hash, &new).await?;
             }
-            if account.user.second_factor {
-                let begun = self.begin_second_step(ctx, &account).await?;
-                // No session: the log must not read as if there were one.
-                return Ok(Done::plain(Entered::NeedsCode(begun)).by(account.user.name).called("session.password"));
-            }
-            let signed_in = self.begin_session(ctx, &account, user_agent, None).await?;
-            Ok(Done::plain(Entered::SignedIn(signed_in)).by(account.user.name))
+            Ok(done.by(account.user.name))
         };
         self.audited(ctx, "session.begin", name.chars().take(60).collect(), None, attempt).await
     }
 
-    /// Refuses while tries under `key`, of which `free` are nobody's business, are slowed down.
-    pub(super) async fn not_too_often(&self, now: Timestamp, key: &str, free: i64) -> Result<()> {
-        if let Some(failures) = self.store.failures(key).await?
-            && let Some(wait) = throttle(failures.count, free)
-            && after(failures.last_at, wait) > now
-        {
-            return Err(
-                Error::new(ErrorCode::RateLimited, "too many failed tries; wait before the next").retry_after(wait)
-            );
-        }
-        Ok(())
-    }
-
-    /// Counts a failed try; how many there were within an hour of one another.
-    pub(super) async fn count_failure(&self, now: Timestamp, key: &str) -> Result<i64> {
-        self.store.count_failure(key, now, before(now, Duration::from_hours(1))).await
-    }
-
-    /// A session, which began by `provider` or with a password.
+    /// A session, which began by `provider` or with the password of `account` as it was looked at.
+    ///
+    /// # Errors
+    /// A [`refusal`] where the account has changed since.
     pub(super) async fn begin_session(
         &self,
         ctx: &OpCtx,
@@ -228,8 +209,11 @@ impl Services {
             user_agent: user_agent.chars().filter(|c| !c.is_control()).take(200).collect(),
             network: ctx.network.to_string(),
             provider,
+            password: account.password_hash.clone().filter(|_| provider.is_none()),
         };
-        self.store.create_session(&session).await?;
+        if !self.store.create_session(&session).await? {
+            return Err(refusal(Refused::Changed));
+        }
         Ok(SignedIn {
             secret: secret.into(),
             person: self.in_session(account, session.id).await?,
@@ -383,11 +367,10 @@ impl Services {
     /// `Invalid` at `current`; `RateLimited`.
     pub(super) async fn password_again(&self, ctx: &OpCtx, person: &Person, current: &SecretString) -> Result<Account> {
         let (key, now) = (format!("password:{}", person.id), ctx.now());
-        self.not_too_often(now, &key, FREE_FAILURES).await?;
+        self.take_try(now, &key, FREE_FAILURES).await?;
         let account = self.store.find_account_by_id(person.id).await?.ok_or_else(Error::unauthenticated)?;
         if !self.passwords.verify(current, account.password_hash.clone()).await? {
-            self.count_failure(now, &key).await?;
-            return Err(Error::field(FieldError::new("current", "password_wrong", "this is not your password")));
+            return Err(not_theirs());
         }
         self.store.clear_failures(&key).await?;
         Ok(account)
@@ -416,7 +399,12 @@ impl Services {
                 return Err(Error::field(FieldError::new("new", "password_same", "choose another one than before")));
             }
             let hash = self.passwords.hash(new, &*self.random).await?;
-            self.store.set_password(person.id, &hash, false, ctx.now()).await?;
+            let old = account.password_hash.take().unwrap_or_default();
+            // Somebody set another one meanwhile, and that is the one that counts.
+            if !self.store.change_password(person.id, &old, &hash, ctx.now()).await? {
+                return Err(not_theirs());
+            }
+            account.password_hash = Some(hash);
             account.user.must_change_password = false;
             Ok(Done::plain(self.begin_session(ctx, &account, user_agent, None).await?))
         };
@@ -446,14 +434,6 @@ impl Services {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    #[test]
-    fn throttling_begins_late_and_grows() {
-        assert_eq!(throttle(4, 5), None);
-        assert_eq!(throttle(5, 5), Some(Duration::from_secs(1)));
-        assert_eq!(throttle(8, 5), Some(Duration::from_secs(8)));
-        assert_eq!(throttle(500, 5), Some(Duration::from_mins(15)));
-    }
 
     #[test]
     fn weak_passwords_are_refused_with_the_rule() {

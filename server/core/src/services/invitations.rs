@@ -17,11 +17,12 @@ use uuid::Uuid;
 
 use super::{
     Done, Services,
-    identity::{FREE_NETWORK_FAILURES, SignedIn, after, check_password, digest, new_id, new_secret},
+    identity::{SignedIn, after, check_password, digest, new_id, new_secret},
     mail::mail_off,
     namespace_members::{check_gift, giver},
     people::{label, name},
     roles::{held_rights, known_rights},
+    tries::FREE_NETWORK_FAILURES,
 };
 use crate::{
     authz::{Grant, PlatformRef, TenantRef},

@@ -299,6 +299,22 @@ async fn a_forgotten_password_is_told_once_and_the_answer_is_the_same_for_all() 
 }
 
 #[tokio::test]
+async fn who_asks_again_and_again_keeps_nobody_from_a_new_password() {
+    let scene = Scene::new().await;
+    let heard = Arc::new(Heard::default());
+    let services = scene.world.services.with_notices(heard.clone());
+    let mut told = Vec::new();
+    // Somebody else asks every fifty minutes.
+    for minute in [0, 50, 100, 150] {
+        services.tell_forgotten(&scene.nobody(), "olga".parse().unwrap()).await.unwrap();
+        services.spread_notices().await.unwrap();
+        told.extend(heard.take().into_iter().map(|_| minute));
+        scene.world.clock.advance(Duration::from_mins(50));
+    }
+    assert_eq!(told, [0, 100], "once an hour, and again in the next");
+}
+
+#[tokio::test]
 async fn nobody_comes_into_a_suspended_tenant() {
     let scene = Scene::new().await;
     let link = scene.invite("olga", TenantRole::Viewer).await.unwrap();

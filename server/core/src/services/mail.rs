@@ -16,7 +16,8 @@ use uuid::Uuid;
 
 use super::{
     Done, Services,
-    identity::{FREE_FAILURES, after, digest, new_secret},
+    identity::{after, digest, new_secret},
+    tries::FREE_FAILURES,
 };
 use crate::{
     ctx::{OpCtx, Person},
@@ -62,13 +63,9 @@ impl Services {
     /// Counts a link that is mailed to an address: who sends many (`key`), or many to one address, is slowed down.
     pub(super) async fn links_to(&self, now: Timestamp, address: &str, (key, free): (&str, i64)) -> Result<()> {
         let to = format!("mail-to:{}", address.to_lowercase());
-        for (key, free) in [(key, free), (to.as_str(), FREE_LINKS)] {
-            self.not_too_often(now, key, free).await?;
-        }
-        for key in [key, &to] {
-            self.count_failure(now, key).await?;
-        }
-        Ok(())
+        // Who is slowed down themselves slows nobody's address down.
+        self.take_try(now, key, free).await?;
+        self.take_try(now, &to, FREE_LINKS).await
     }
 
     /// Where the asking person gets mail, and which.
@@ -88,8 +85,8 @@ impl Services {
         Ok(MyMail { available, address, verified_at, pending, pending_until, language, events })
     }
 
-    /// Who has a password knows it: an address is where a link to another one goes.
-    async fn knows_password(&self, ctx: &OpCtx, person: &Person, current: &SecretString) -> Result<()> {
+    /// Who has a password knows it: for what opens the account from then on, such as an address, where a link to another one goes.
+    pub(super) async fn knows_password(&self, ctx: &OpCtx, person: &Person, current: &SecretString) -> Result<()> {
         if self.has_password(ctx).await? {
             self.password_again(ctx, person, current).await?;
         }
@@ -270,8 +267,7 @@ impl Services {
                 ));
             };
             let (now, key) = (ctx.now(), format!("mail-test:{}", person.id));
-            self.not_too_often(now, &key, FREE_FAILURES).await?;
-            self.count_failure(now, &key).await?;
+            self.take_try(now, &key, FREE_FAILURES).await?;
             let text = text::test(language, way.site, &person.name);
             let mail = self.mail(&way, (Some(person.id), "mail.test", &address), &text, (now, now))?;
             self.store.add_mail(&mail).await?;

@@ -27,6 +27,8 @@ mod agent_tests;
 pub mod agents;
 pub mod announcements;
 pub mod apps;
+#[cfg(test)]
+mod at_once_tests;
 mod audit;
 pub mod audit_log;
 pub mod capacity;
@@ -95,6 +97,7 @@ pub mod sign_in;
 mod sign_in_tests;
 pub mod tenants;
 pub mod tokens;
+mod tries;
 pub mod usage;
 #[cfg(test)]
 mod usage_tests;

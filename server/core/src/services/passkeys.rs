@@ -8,9 +8,10 @@ use uuid::Uuid;
 
 use super::{
     Done, Services,
-    identity::{FREE_NETWORK_FAILURES, SignedIn, after, digest, new_id, new_secret},
+    identity::{SignedIn, after, digest, new_id, new_secret},
     people::label,
     second_factors::{Begun, ENROLMENT, STEP},
+    tries::{FREE_NETWORK_FAILURES, network as shared, of_network},
 };
 use crate::{
     ctx::{OpCtx, Person},
@@ -126,7 +127,7 @@ impl Services {
             let ceremony = Ceremony {
                 digest: digest(token.expose_secret()),
                 user: Some(person.id),
-                network: ctx.network.to_string(),
+                network: shared(&ctx.network),
                 expires_at: after(ctx.now(), ENROLMENT),
             };
             self.store.begin_ceremony(&ceremony, MOST, ctx.now()).await?;
@@ -299,10 +300,10 @@ impl Services {
         if !self.store.local_accounts().await? {
             return Err(refusal(Refused::Local));
         }
-        self.not_too_often(ctx.now(), &format!("network:{}", ctx.network), FREE_NETWORK_FAILURES).await?;
+        self.not_too_often(ctx.now(), &of_network(&ctx.network), FREE_NETWORK_FAILURES).await?;
         let secret = new_secret(&*self.random)?;
         let expires_at = after(ctx.now(), STEP);
-        let network = ctx.network.to_string();
+        let network = shared(&ctx.network);
         let ceremony = Ceremony { digest: digest(&secret), user: None, network, expires_at };
         self.store.begin_ceremony(&ceremony, MOST, ctx.now()).await?;
         Ok(Begun { secret: secret.into(), expires_at })
@@ -327,7 +328,7 @@ impl Services {
         answer: &str,
         user_agent: &str,
     ) -> Result<SignedIn> {
-        let (now, network) = (ctx.now(), format!("network:{}", ctx.network));
+        let (now, network) = (ctx.now(), of_network(&ctx.network));
         let looked = async {
             self.not_too_often(now, &network, FREE_NETWORK_FAILURES).await?;
             let secret = secret.ok_or_else(|| denied(Wrong::Challenge))?;

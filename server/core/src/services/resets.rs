@@ -9,7 +9,8 @@ use serde_json::json;
 
 use super::{
     Done, Services,
-    identity::{FREE_NETWORK_FAILURES, after, check_password, digest, new_secret},
+    identity::{after, check_password, digest, new_secret},
+    tries::{FREE_NETWORK_FAILURES, network as shared, of_account},
 };
 use crate::{
     ctx::OpCtx,
@@ -91,7 +92,7 @@ impl Services {
             let hash = self.passwords.hash(new, &*self.random).await?;
             self.store.use_reset(&digest, &hash, ctx.now()).await?;
             // Who was kept out by somebody who guessed may come in now.
-            self.store.clear_failures(&format!("account:{name}")).await?;
+            self.store.clear_failures(&of_account(name.as_str())).await?;
             Ok(Done::plain(name.clone()).by(name))
         };
         self.audited(ctx, "password.reset", whose, None, work).await
@@ -105,9 +106,8 @@ impl Services {
     pub async fn forgot_password(&self, ctx: &OpCtx, name: &str) -> Result<()> {
         let work = async {
             let now = ctx.now();
-            let key = format!("forgot-network:{}", ctx.network);
-            self.not_too_often(now, &key, FREE_NETWORK_FAILURES).await?;
-            self.count_failure(now, &key).await?;
+            let key = format!("forgot-network:{}", shared(&ctx.network));
+            self.take_try(now, &key, FREE_NETWORK_FAILURES).await?;
             Ok(Done::plain(()))
         };
         let target = name.chars().take(60).collect();
@@ -123,11 +123,11 @@ impl Services {
         Ok(())
     }
 
-    /// Tells the platform's admins, if there is such an account: once an hour, however often it is asked.
-    async fn tell_forgotten(&self, ctx: &OpCtx, name: UserName) -> Result<()> {
+    /// Tells the platform's admins, if there is such an account: once an hour, however often it is asked, and by whomever.
+    pub(super) async fn tell_forgotten(&self, ctx: &OpCtx, name: UserName) -> Result<()> {
         let account = self.store.find_account(&name).await?;
-        let times = self.count_failure(ctx.now(), &format!("forgot:{name}")).await?;
-        if times == 1 && account.is_some_and(|account| !account.user.disabled) {
+        let first = self.first_within_the_hour(ctx.now(), &format!("forgot:{name}")).await?;
+        if first && account.is_some_and(|account| !account.user.disabled) {
             let notice = Notice::of_forgotten(&name, ctx.network.to_string(), ctx.now());
             self.store.put_notice(None, &notice).await?;
         }

@@ -20,17 +20,17 @@ use crate::{
     totp,
 };
 
-const PASSWORD: &str = "correct horse battery";
+pub(super) const PASSWORD: &str = "correct horse battery";
 const SITE: &str = "https://berth.example.com";
 
-struct Scene {
-    world: World,
-    services: Services,
+pub(super) struct Scene {
+    pub(super) world: World,
+    pub(super) services: Services,
 }
 
 impl Scene {
     /// `ann` and the admin `root` have passwords.
-    async fn new(required: Required) -> Self {
+    pub(super) async fn new(required: Required) -> Self {
         let world = World::new();
         let services = world.services.clone().with_second_factors(Some(seal_key()), required);
         let scene = Self { world, services };
@@ -46,7 +46,7 @@ impl Scene {
         scene
     }
 
-    fn nobody(&self) -> OpCtx {
+    pub(super) fn nobody(&self) -> OpCtx {
         OpCtx::anonymous(self.world.clock.clone(), "test", "192.0.2.1")
     }
 
@@ -54,28 +54,28 @@ impl Scene {
         self.services.as_person(&self.nobody(), signed_in.person.clone())
     }
 
-    async fn enter(&self, name: &str, password: &str) -> Result<Entered> {
+    pub(super) async fn enter(&self, name: &str, password: &str) -> Result<Entered> {
         self.services.sign_in(&self.nobody(), name, &password.into(), "Firefox").await
     }
 
     /// Signs in where no code is asked.
-    async fn session(&self, name: &str) -> OpCtx {
+    pub(super) async fn session(&self, name: &str) -> OpCtx {
         self.as_person(&self.enter(name, PASSWORD).await.unwrap().session().unwrap())
     }
 
-    async fn begin(&self, name: &str) -> Begun {
+    pub(super) async fn begin(&self, name: &str) -> Begun {
         match self.enter(name, PASSWORD).await.unwrap() {
             Entered::NeedsCode(begun) => begun,
             Entered::SignedIn(_) => panic!("no code is asked"),
         }
     }
 
-    async fn finish(&self, begun: &Begun, code: &str) -> Result<SignedIn> {
+    pub(super) async fn finish(&self, begun: &Begun, code: &str) -> Result<SignedIn> {
         self.services.finish_second_step(&self.nobody(), Some(&begun.secret), Proof::Code(code), "Firefox").await
     }
 
     /// Adds an app; its secret and the recovery codes. The code that was used for it is over afterwards.
-    async fn enrol(&self, ctx: &OpCtx) -> (String, Vec<SecretString>) {
+    pub(super) async fn enrol(&self, ctx: &OpCtx) -> (String, Vec<SecretString>) {
         let begun = self.services.begin_authenticator(ctx, &PASSWORD.into(), SITE).await.unwrap();
         let secret = begun.secret.expose_secret().to_owned();
         let codes = self.services.confirm_authenticator(ctx, &begun.token, &self.code(&secret)).await.unwrap();
@@ -83,12 +83,12 @@ impl Scene {
         (secret, codes)
     }
 
-    fn code(&self, secret: &str) -> String {
+    pub(super) fn code(&self, secret: &str) -> String {
         totp::code_at(secret, self.services.clock().now())
     }
 
     /// A code that is none of those that count.
-    fn wrong_code(&self, secret: &str) -> String {
+    pub(super) fn wrong_code(&self, secret: &str) -> String {
         let near: Vec<String> = (-1..=1)
             .map(|n| totp::code_at(secret, self.services.clock().now() + jiff::SignedDuration::from_secs(30 * n)))
             .collect();

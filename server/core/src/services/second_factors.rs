@@ -16,7 +16,8 @@ use uuid::Uuid;
 
 use super::{
     Done, Services,
-    identity::{FREE_FAILURES, FREE_NETWORK_FAILURES, SignedIn, after, digest, new_secret},
+    identity::{SignedIn, after, digest, new_secret},
+    tries::{FREE_FAILURES, FREE_NETWORK_FAILURES, of_network},
 };
 use crate::{
     ctx::{OpCtx, Person, Via},
@@ -356,8 +357,11 @@ impl Services {
     pub(super) async fn begin_second_step(&self, ctx: &OpCtx, account: &Account) -> Result<Begun> {
         let secret = new_secret(&*self.random)?;
         let expires_at = after(ctx.now(), STEP);
-        let step = SecondStep { digest: digest(&secret), user: account.user.id, expires_at };
-        self.store.begin_second_step(&step, STEPS).await?;
+        let password = account.password_hash.clone();
+        let step = SecondStep { digest: digest(&secret), user: account.user.id, expires_at, password };
+        if !self.store.begin_second_step(&step, STEPS).await? {
+            return Err(refusal(Refused::Changed));
+        }
         Ok(Begun { secret: secret.into(), expires_at })
     }
 
@@ -372,7 +376,7 @@ impl Services {
         proof: Proof<'_>,
         user_agent: &str,
     ) -> Result<SignedIn> {
-        let network = format!("network:{}", ctx.network);
+        let network = of_network(&ctx.network);
         let digest = secret.map(|secret| digest(secret.expose_secret()));
         let tried = async {
             self.not_too_often(ctx.now(), &network, FREE_NETWORK_FAILURES).await?;
@@ -436,9 +440,7 @@ impl Services {
             return Ok(Ok(json!({ "secondFactor": "recovery-code", "left": left })));
         }
         let (now, key) = (ctx.now(), format!("second-factor:{user}"));
-        self.not_too_often(now, &key, FREE_FAILURES).await?;
-        // Counted before it is known, so that those who try at once are no quicker.
-        self.count_failure(now, &key).await?;
+        self.take_try(now, &key, FREE_FAILURES).await?;
         let Some(authenticator) = self.store.find_authenticator(user).await? else {
             // Who has passkeys alone types recovery codes alone.
             return Ok(Err(not_recovery()));

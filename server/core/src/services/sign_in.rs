@@ -24,6 +24,7 @@ use uuid::Uuid;
 use super::{
     Done, Services,
     identity::{SignedIn, after, digest, new_id, new_secret},
+    tries::network as shared,
 };
 use crate::{
     ctx::{OpCtx, Via},
@@ -42,12 +43,13 @@ const MOST: Most = Most { of_network: 200, of_user: 10, overall: 10_000 };
 const NUMBERED: u32 = 9;
 
 /// What somebody wants of a provider.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
+#[derive(Debug, Clone, Copy)]
+pub enum Purpose<'a> {
     /// To come in.
     SignIn,
-    /// Another way into the account they are signed in to.
-    Connect,
+    /// Another way into the account they are signed in to, whose password they know, where it has one: it opens without that, and without
+    /// a second factor, from then on.
+    Connect(&'a SecretString),
 }
 
 /// A sign-in that was begun.
@@ -134,6 +136,11 @@ fn lets_in(provider: &IdentityProvider, groups: &[String]) -> bool {
     provider.allowed_groups.is_empty() || groups.iter().any(|group| provider.allowed_groups.contains(group))
 }
 
+/// What the audit log calls a provider.
+fn target(provider: &str) -> String {
+    format!("provider:{}", provider.chars().take(ProviderName::MAX).collect::<String>())
+}
+
 /// What the audit log says of a sign-in.
 fn said(provider: &IdentityProvider, claims: &Claims, created: bool, applied: &Applied) -> serde_json::Value {
     let mut said = json!({ "provider": provider.name, "issuer": provider.issuer, "subject": claims.subject });
@@ -186,31 +193,43 @@ impl Services {
     /// otherwise.
     ///
     /// # Errors
-    /// A [`refusal`]; unauthenticated, or forbidden for a token, where an account shall be connected.
+    /// A [`refusal`]; unauthenticated, or forbidden for a token, and `RateLimited`, where an account shall be connected.
     pub async fn begin_sign_in(
         &self,
         ctx: &OpCtx,
         provider: &str,
         redirect_uri: &str,
         return_to: &str,
-        purpose: Purpose,
+        purpose: Purpose<'_>,
     ) -> Result<Begun> {
         if let Some(person) = ctx.person() {
             person.themselves()?;
         }
         let user = match purpose {
             Purpose::SignIn => None,
-            Purpose::Connect => Some(self.own_account(ctx)?.id),
+            Purpose::Connect(current) => Some(self.may_connect(ctx, provider, current).await?),
         };
         let provider = self.open_provider(provider).await?;
         let secret = new_secret(&*self.random)?;
         let address = self.protocol.address(&provider, &challenge(&secret, redirect_uri)).await?;
         let expires_at = after(ctx.now(), ATTEMPT);
         let return_to = own_path(return_to).unwrap_or("/").to_owned();
-        let network = ctx.network.to_string();
+        let network = shared(&ctx.network);
         let attempt = Attempt { digest: digest(&secret), provider: provider.id, user, return_to, network, expires_at };
         self.store.begin_attempt(&attempt, MOST, ctx.now()).await?;
         Ok(Begun { address, secret: secret.into(), expires_at, provider: provider.display_name })
+    }
+
+    /// Whose account gets another way in, if they know its password.
+    async fn may_connect(&self, ctx: &OpCtx, provider: &str, current: &SecretString) -> Result<Uuid> {
+        let work = async {
+            let person = self.own_account(ctx)?;
+            match self.knows_password(ctx, person, current).await {
+                Err(e) if e.code() == ErrorCode::Invalid => Err(refusal(Refused::Password)),
+                known => known.map(|()| Done::plain(person.id)),
+            }
+        };
+        self.audited(ctx, "identity.begin", target(provider), None, work).await
     }
 
     /// Ends a sign-in: `secret` is the browser's, `answer` what the provider sent along. Where to go then, and what came of it.
@@ -245,8 +264,7 @@ impl Services {
             };
             Ok(Done { value: (done.value, attempt.return_to), detail: done.detail, by: done.by, action: done.action })
         };
-        let target = format!("provider:{}", provider.chars().take(ProviderName::MAX).collect::<String>());
-        self.audited(ctx, action, target, None, work).await
+        self.audited(ctx, action, target(provider), None, work).await
     }
 
     /// The attempt that an answer belongs to, which from now on belongs to none.

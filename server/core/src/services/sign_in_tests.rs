@@ -24,7 +24,7 @@ use crate::{
 
 const BACK: &str = "https://berth.example.com/auth/corp/callback";
 
-fn text() -> ProviderText {
+pub(super) fn text() -> ProviderText {
     ProviderText {
         issuer: "https://id.example.com".to_owned(),
         client_id: "berth".to_owned(),
@@ -64,7 +64,7 @@ impl Scene {
         OpCtx::anonymous(self.world.clock.clone(), "test", "192.0.2.1")
     }
 
-    async fn begin(&self, ctx: &OpCtx, purpose: Purpose) -> (Begun, Answer) {
+    async fn begin(&self, ctx: &OpCtx, purpose: Purpose<'_>) -> (Begun, Answer) {
         let begun = self.world.services.begin_sign_in(ctx, "corp", BACK, "/t/shop", purpose).await.unwrap();
         let state = begun.address.split_once("state=").unwrap().1.to_owned();
         (begun, Answer { state, code: Some("code".to_owned()), ..Answer::default() })
@@ -196,20 +196,25 @@ async fn an_account_is_connected_by_who_is_signed_in_to_it() {
     let (ctx, root) = (scene.world.ctx("local").await, scene.world.ctx("root").await);
     scene.world.protocol.says(Some(claims("ada", &[])));
 
-    let anonymous =
-        scene.world.services.begin_sign_in(&scene.nobody(), "corp", BACK, "/", Purpose::Connect).await.err().unwrap();
+    let anonymous = scene
+        .world
+        .services
+        .begin_sign_in(&scene.nobody(), "corp", BACK, "/", Purpose::Connect(&"".into()))
+        .await
+        .err()
+        .unwrap();
     assert_eq!(anonymous.code(), ErrorCode::Unauthenticated);
     // Begun by one, ended by another in the same browser.
-    let (begun, answer) = scene.begin(&ctx, Purpose::Connect).await;
+    let (begun, answer) = scene.begin(&ctx, Purpose::Connect(&"".into())).await;
     assert_eq!(why(&scene.finish(&root, &begun.secret, &answer).await.err().unwrap()), "sign_in_state");
-    let (begun, answer) = scene.begin(&ctx, Purpose::Connect).await;
+    let (begun, answer) = scene.begin(&ctx, Purpose::Connect(&"".into())).await;
     assert_eq!(why(&scene.finish(&scene.nobody(), &begun.secret, &answer).await.err().unwrap()), "sign_in_state");
 
-    let (begun, answer) = scene.begin(&ctx, Purpose::Connect).await;
+    let (begun, answer) = scene.begin(&ctx, Purpose::Connect(&"".into())).await;
     assert!(matches!(scene.finish(&ctx, &begun.secret, &answer).await.unwrap().0, Finished::Connected));
     assert_eq!(scene.sign_in(claims("ada", &[])).await.unwrap().name.as_str(), "local");
     // What opens one account opens no other.
-    let (begun, answer) = scene.begin(&root, Purpose::Connect).await;
+    let (begun, answer) = scene.begin(&root, Purpose::Connect(&"".into())).await;
     assert_eq!(why(&scene.finish(&root, &begun.secret, &answer).await.err().unwrap()), "sign_in_taken");
 
     // This person has no password: it is the only way in.
@@ -279,7 +284,7 @@ async fn who_forbids_passwords_has_another_way_in() {
     assert_eq!(why(&locked_out), "local_accounts_first");
 
     scene.world.protocol.says(Some(claims("boss", &[])));
-    let (begun, answer) = scene.begin(&root, Purpose::Connect).await;
+    let (begun, answer) = scene.begin(&root, Purpose::Connect(&"".into())).await;
     scene.finish(&root, &begun.secret, &answer).await.unwrap();
     services.set_local_accounts(&root, false).await.unwrap();
     assert!(!services.ways_in().await.unwrap().local_accounts);
@@ -335,6 +340,6 @@ async fn tokens_connect_nothing() {
     let mut person = scene.world.ctx("root").await.person().unwrap().clone();
     person.via = Via::Token(uuid::Uuid::nil(), "berth_x".into());
     let ctx = scene.nobody().with_actor(Actor::Person(Arc::new(person)));
-    let begun = scene.world.services.begin_sign_in(&ctx, "corp", BACK, "/", Purpose::Connect).await;
+    let begun = scene.world.services.begin_sign_in(&ctx, "corp", BACK, "/", Purpose::Connect(&"".into())).await;
     assert_eq!(begun.err().unwrap().code(), ErrorCode::Forbidden);
 }

@@ -151,8 +151,12 @@ impl SecondFactors for FakeStore {
         rows.tell_owner(EventKind::SecondFactorRemoved, user, now)
     }
 
-    async fn begin_second_step(&self, step: &SecondStep, most: i64) -> Result<()> {
-        let steps = &mut self.rows()?.factors.steps;
+    async fn begin_second_step(&self, step: &SecondStep, most: i64) -> Result<bool> {
+        let mut rows = self.rows()?;
+        if step.password.is_some() && rows.account_mut(step.user)?.password_hash != step.password {
+            return Ok(false);
+        }
+        let steps = &mut rows.factors.steps;
         steps.push((step.clone(), 0));
         steps.sort_by_key(|(step, _)| std::cmp::Reverse(step.expires_at));
         let mut kept = 0;
@@ -160,7 +164,7 @@ impl SecondFactors for FakeStore {
             kept += i64::from(known.user == step.user);
             known.user != step.user || kept <= most
         });
-        Ok(())
+        Ok(true)
     }
 
     async fn try_second_step(&self, digest: &Digest, now: Timestamp) -> Result<Option<(Account, i64)>> {

@@ -247,6 +247,13 @@ impl People for FakeStore {
         rows.tell_owner(EventKind::PasswordChanged, user, now)
     }
 
+    async fn change_password(&self, user: Uuid, old: &str, hash: &str, now: Timestamp) -> Result<bool> {
+        if self.rows()?.account_mut(user)?.password_hash.as_deref() != Some(old) {
+            return Ok(false);
+        }
+        self.set_password(user, hash, false, now).await.map(|()| true)
+    }
+
     async fn rehash_password(&self, user: Uuid, old: &str, new: &str) -> Result<()> {
         let mut rows = self.rows()?;
         let account = rows.accounts.iter_mut().find(|a| a.user.id == user);
@@ -256,9 +263,15 @@ impl People for FakeStore {
         Ok(())
     }
 
-    async fn create_session(&self, session: &NewSession) -> Result<()> {
-        self.rows()?.sessions.push((session.clone(), session.created_at));
-        Ok(())
+    async fn create_session(&self, session: &NewSession) -> Result<bool> {
+        let mut rows = self.rows()?;
+        let account = rows.account_mut(session.user)?;
+        let same = session.password.is_none() || session.password == account.password_hash;
+        if account.user.disabled || !same {
+            return Ok(false);
+        }
+        rows.sessions.push((session.clone(), session.created_at));
+        Ok(true)
     }
 
     async fn find_session(

@@ -64,6 +64,7 @@ impl World {
             user_agent: "Firefox".to_owned(),
             network: "192.0.2.1".to_owned(),
             provider: None,
+            password: None,
         };
         self.store.create_session(&session).await.unwrap();
         secret

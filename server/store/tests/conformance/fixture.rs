@@ -67,6 +67,7 @@ pub fn session(number: u8, user: Uuid) -> NewSession {
         user_agent: "Firefox".to_owned(),
         network: "10.0.0.1".to_owned(),
         provider: None,
+        password: None,
     }
 }
 

@@ -72,6 +72,7 @@ macro_rules! suite {
 suite! {
     everywhere [
         people::accounts,
+        people::sessions_begin_with_the_password_that_was_looked_at,
         ci::trusts,
         drifts::drift_is_counted,
         ci::a_job_comes_in_once,

@@ -101,7 +101,7 @@ pub async fn what_goes_with_a_passkey(store: Arc<dyn Store>) {
     assert_eq!((codes(&*store, 1).await, codes(&*store, 2).await), (2, 2));
     for (number, user) in [(1, 1), (2, 1), (3, 2)] {
         store.create_session(&session(number, id(user))).await.unwrap();
-        let step = SecondStep { digest: digest(number), user: id(user), expires_at: at(100) };
+        let step = SecondStep { digest: digest(number), user: id(user), expires_at: at(100), password: None };
         store.begin_second_step(&step, 5).await.unwrap();
     }
     assert_eq!(store.look_at_second_step(&digest(1), at(99)).await.unwrap(), Some(id(1)));

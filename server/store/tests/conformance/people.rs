@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use berth_core::ports::store::{Account, Store};
+use berth_core::ports::store::{Account, NewSession, Store};
 use berth_types::{ErrorCode, ListQuery, PlatformRole, people::User};
 
 use crate::fixture::{add_user, add_users, admin, at, digest, id, name, platform, refused, session, user};
@@ -59,11 +59,46 @@ pub async fn passwords(store: Arc<dyn Store>) {
     assert!(!store.find_account_by_id(id(1)).await.unwrap().expect("found").user.must_change_password);
     refused(store.set_password(id(9), "x", false, at(5)).await, ErrorCode::NotFound);
 
+    // Who knows the old one changes it, as long as it is that.
+    store.create_session(&session(5, id(1))).await.unwrap();
+    assert!(!store.change_password(id(1), "$argon2id$new", "$argon2id$late", at(6)).await.unwrap());
+    assert!(store.find_session(&digest(5), at(10), at(0)).await.unwrap().is_some(), "nothing was done");
+    assert!(store.change_password(id(1), "$argon2id$own", "$argon2id$new", at(6)).await.unwrap());
+    assert!(store.find_session(&digest(5), at(10), at(0)).await.unwrap().is_none());
+    assert!(store.change_password(id(1), "$argon2id$new", "$argon2id$own", at(6)).await.unwrap());
+    let ann = store.find_account_by_id(id(1)).await.unwrap().expect("found");
+    assert_eq!((ann.password_hash.as_deref(), ann.user.must_change_password), (Some("$argon2id$own"), false));
+
     // A rehash of a password that has been replaced meanwhile must not bring the old one back.
     for (old, want) in [("$argon2id$new", "$argon2id$own"), ("$argon2id$own", "$argon2id$stronger")] {
         store.rehash_password(id(1), old, "$argon2id$stronger").await.unwrap();
         let hash = store.find_account_by_id(id(1)).await.unwrap().expect("found").password_hash;
         assert_eq!(hash.as_deref(), Some(want));
+    }
+}
+
+pub async fn sessions_begin_with_the_password_that_was_looked_at(store: Arc<dyn Store>) {
+    add_users(&*store, &["ann", "bob"]).await;
+    let with = |number, hash: &str| NewSession { password: Some(hash.to_owned()), ..session(number, id(1)) };
+    assert!(store.create_session(&with(1, "$argon2id$1")).await.unwrap());
+    store.set_password(id(1), "$argon2id$new", false, at(5)).await.unwrap();
+    assert!(!store.create_session(&with(2, "$argon2id$1")).await.unwrap());
+    assert!(store.find_session(&digest(2), at(10), at(0)).await.unwrap().is_none());
+    assert!(store.create_session(&with(3, "$argon2id$new")).await.unwrap());
+    assert!(store.create_session(&session(4, id(1))).await.unwrap(), "by a provider");
+    refused(store.create_session(&session(5, id(9))).await, ErrorCode::NotFound);
+    // At once, in whatever order: no session outlives the password that it began with.
+    let mut old = "$argon2id$new".to_owned();
+    for number in 10..40 {
+        let new = format!("$argon2id${number}");
+        let (begins, changes) = (store.clone(), store.clone());
+        let (session, hash) = (with(number, &old), new.clone());
+        let began = tokio::spawn(async move { begins.create_session(&session).await.unwrap() });
+        let changed = tokio::spawn(async move { changes.set_password(id(1), &hash, false, at(5)).await.unwrap() });
+        began.await.unwrap();
+        changed.await.unwrap();
+        assert!(store.find_session(&digest(number), at(50), at(0)).await.unwrap().is_none(), "{number}");
+        old = new;
     }
 }
 

@@ -16,7 +16,7 @@ fn authenticator() -> Authenticator {
 }
 
 fn step(number: u8, user: u128, ends: i64) -> SecondStep {
-    SecondStep { digest: digest(number), user: id(user), expires_at: at(ends) }
+    SecondStep { digest: digest(number), user: id(user), expires_at: at(ends), password: None }
 }
 
 pub async fn authenticators(store: Arc<dyn Store>) {
@@ -127,6 +127,11 @@ pub async fn sign_ins_that_wait(store: Arc<dyn Store>) {
     assert!(store.try_second_step(&digest(1), at(1)).await.unwrap().is_none());
     store.set_password(id(2), "$argon2id$2", false, at(5)).await.unwrap();
     assert!(store.try_second_step(&digest(2), at(1)).await.unwrap().is_none(), "begun with another password");
+    let late = SecondStep { password: Some("$argon2id$1".to_owned()), ..step(4, 2, 100) };
+    assert!(!store.begin_second_step(&late, 5).await.unwrap(), "looked at before it was changed");
+    assert!(store.try_second_step(&digest(4), at(1)).await.unwrap().is_none());
+    let now = SecondStep { password: Some("$argon2id$2".to_owned()), ..late };
+    assert!(store.begin_second_step(&now, 5).await.unwrap());
 }
 
 pub async fn few_wait_and_none_for_ever(store: Arc<dyn Store>) {
