@@ -114,6 +114,7 @@ pub fn event(l: Language, kind: EventKind) -> &'static str {
         EventKind::TenantRemovalBegun => tr::webhooks::tenant_removal_begun(l),
         EventKind::PasswordForgotten => tr::webhooks::password_forgotten(l),
         EventKind::PasswordChanged => tr::mail::password_changed(l),
+        EventKind::SecondFactorAdded => tr::mail::second_factor_added(l),
         EventKind::SecondFactorRemoved => tr::mail::second_factor_removed(l),
         EventKind::ProviderConnected => tr::mail::provider_connected(l),
         EventKind::Test => tr::webhooks::test_event(l),

@@ -58,10 +58,13 @@ words!(
         /// Somebody says that their password is forgotten: the platform's hooks alone hear of it.
         #[serde(rename = "password.forgotten")]
         PasswordForgotten = "password.forgotten",
-        /// A password was changed: by mail to its owner alone, as the next two.
+        /// A password was changed: by mail to its owner alone, as the next three.
         #[serde(rename = "account.password_changed")]
         PasswordChanged = "account.password_changed",
-        /// Somebody else removed the second factors of an account.
+        /// An account has one more second factor.
+        #[serde(rename = "account.second_factor_added")]
+        SecondFactorAdded = "account.second_factor_added",
+        /// A second factor of an account was removed, or all of them.
         #[serde(rename = "account.second_factor_removed")]
         SecondFactorRemoved = "account.second_factor_removed",
         /// An identity provider opens an account from now on.
@@ -77,7 +80,11 @@ impl EventKind {
     /// Those that a webhook can pick: `platform` for the platform's own.
     pub fn choices(platform: bool) -> impl Iterator<Item = Self> {
         let fits = move |kind: &Self| match kind {
-            Self::Test | Self::PasswordChanged | Self::SecondFactorRemoved | Self::ProviderConnected => false,
+            Self::Test
+            | Self::PasswordChanged
+            | Self::SecondFactorAdded
+            | Self::SecondFactorRemoved
+            | Self::ProviderConnected => false,
             Self::PasswordForgotten => platform,
             _ => true,
         };

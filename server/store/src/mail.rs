@@ -87,7 +87,7 @@ pub(crate) fn adding(mail: &NewMail) -> Statement {
 
 /// Drops what waits for somebody, but for [`WARNINGS`].
 fn dropping(user: Uuid) -> Statement {
-    const SQL: &str = "DELETE FROM mails WHERE user_id = $1 AND state = 'waiting' AND kind NOT IN ($2, $3, $4, $5)";
+    const SQL: &str = "DELETE FROM mails WHERE user_id = $1 AND state = 'waiting' AND kind NOT IN ($2, $3, $4, $5, $6)";
     WARNINGS.iter().fold(sql(SQL).bind(user), |statement, kind| statement.bind(*kind))
 }
 

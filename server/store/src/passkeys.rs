@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::{
     engine::{Engine, Reader, Transaction, sql},
     people::{account, user_columns},
-    second_factors::{factor_removed, is_first_factor, set_codes},
+    second_factors::{factor_added, factor_removed, is_first_factor},
     sign_in::{lock_user, make_room, making_room},
     store::{SqlStore, found, taken},
 };
@@ -79,9 +79,7 @@ impl<E: Engine> Passkeys for SqlStore<E> {
             .bind(new.shown.last_used_at.map(Timestamp::as_microsecond));
         let there = taken("credential", || "this passkey is known already".to_owned());
         transaction.execute(insert).await.map_err(there)?;
-        if first {
-            set_codes(&mut transaction, new.user, codes).await?;
-        }
+        factor_added(&mut transaction, new.user, (first, codes), new.shown.created_at).await?;
         transaction.commit().await?;
         Ok(first)
     }
@@ -97,12 +95,12 @@ impl<E: Engine> Passkeys for SqlStore<E> {
         Ok(self.engine.execute(sql(SQL).bind(id).bind(i64::from(count)).bind(now)).await? > 0)
     }
 
-    async fn remove_passkey(&self, user: Uuid, id: Uuid, keep: Option<Uuid>) -> Result<()> {
+    async fn remove_passkey(&self, user: Uuid, id: Uuid, keep: Option<Uuid>, now: Timestamp) -> Result<()> {
         const SQL: &str = "DELETE FROM passkeys WHERE user_id = $1 AND id = $2";
         let mut transaction = self.engine.begin().await?;
         lock_user(&mut transaction, user).await?;
         found(transaction.execute(sql(SQL).bind(user).bind(id)).await?)?;
-        factor_removed(&mut transaction, user, keep).await?;
+        factor_removed(&mut transaction, user, keep, now).await?;
         transaction.commit().await
     }
 

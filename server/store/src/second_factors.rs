@@ -26,7 +26,7 @@ fn authenticator(row: &mut Reader<'_>) -> Result<Authenticator> {
 }
 
 /// Puts these in place of all recovery codes that somebody has.
-pub(crate) async fn set_codes(transaction: &mut impl Transaction, user: Uuid, codes: &[Digest]) -> Result<()> {
+async fn set_codes(transaction: &mut impl Transaction, user: Uuid, codes: &[Digest]) -> Result<()> {
     const INSERT: &str = "INSERT INTO recovery_codes (user_id, digest) VALUES ($1, $2)";
     transaction.execute(sql("DELETE FROM recovery_codes WHERE user_id = $1").bind(user)).await?;
     for code in codes {
@@ -35,19 +35,41 @@ pub(crate) async fn set_codes(transaction: &mut impl Transaction, user: Uuid, co
     Ok(())
 }
 
+/// What comes with a factor that somebody, who is locked, has from now on: a notice, and these recovery codes with the first.
+pub(crate) async fn factor_added(
+    transaction: &mut impl Transaction,
+    user: Uuid,
+    (first, codes): (bool, &[Digest]),
+    now: Timestamp,
+) -> Result<()> {
+    if first {
+        set_codes(transaction, user, codes).await?;
+    }
+    let whose = called(transaction, user).await?;
+    put(transaction, None, &Notice::of_account(EventKind::SecondFactorAdded, &whose, now)).await
+}
+
 /// Whether somebody, who is locked, has no second factor yet.
 pub(crate) async fn is_first_factor(transaction: &mut impl Transaction, user: Uuid) -> Result<bool> {
     const HAVE: &str = concat!("SELECT 1 FROM users u WHERE u.id = $1 AND ", has_factor!());
     Ok(transaction.fetch(sql(HAVE).bind(user)).await?.is_empty())
 }
 
-/// What goes with a factor of somebody, who is locked: sign-ins that wait, sessions but `keep`, and recovery codes with the last one.
-pub(crate) async fn factor_removed(transaction: &mut impl Transaction, user: Uuid, keep: Option<Uuid>) -> Result<()> {
+/// What goes with a factor of somebody, who is locked: sign-ins that wait, sessions but `keep`, and recovery codes with the last one. With
+/// the notice of it.
+pub(crate) async fn factor_removed(
+    transaction: &mut impl Transaction,
+    user: Uuid,
+    keep: Option<Uuid>,
+    now: Timestamp,
+) -> Result<()> {
     if is_first_factor(transaction, user).await? {
         set_codes(transaction, user, &[]).await?;
     }
     transaction.execute(ending_second_steps(user)).await?;
-    transaction.execute(ending_sessions(user, keep)).await.map(drop)
+    transaction.execute(ending_sessions(user, keep)).await?;
+    let whose = called(transaction, user).await?;
+    put(transaction, None, &Notice::of_account(EventKind::SecondFactorRemoved, &whose, now)).await
 }
 
 #[async_trait]
@@ -72,18 +94,16 @@ impl<E: Engine> SecondFactors for SqlStore<E> {
         let insert = sql(SQL).bind(user).bind(new.sealed.as_slice()).bind(new.created_at).bind(new.last_step);
         let there = taken("authenticator", || "there is an authenticator app already".to_owned());
         transaction.execute(insert).await.map_err(there)?;
-        if first {
-            set_codes(&mut transaction, user, codes).await?;
-        }
+        factor_added(&mut transaction, user, (first, codes), new.created_at).await?;
         transaction.commit().await?;
         Ok(first)
     }
 
-    async fn remove_authenticator(&self, user: Uuid, keep: Option<Uuid>) -> Result<()> {
+    async fn remove_authenticator(&self, user: Uuid, keep: Option<Uuid>, now: Timestamp) -> Result<()> {
         let mut transaction = self.engine.begin().await?;
         lock_user(&mut transaction, user).await?;
         found(transaction.execute(sql("DELETE FROM authenticators WHERE user_id = $1").bind(user)).await?)?;
-        factor_removed(&mut transaction, user, keep).await?;
+        factor_removed(&mut transaction, user, keep, now).await?;
         transaction.commit().await
     }
 
@@ -118,9 +138,7 @@ impl<E: Engine> SecondFactors for SqlStore<E> {
             removed += transaction.execute(sql(text).bind(user)).await?;
         }
         found(removed)?;
-        factor_removed(&mut transaction, user, None).await?;
-        let whose = called(&mut transaction, user).await?;
-        put(&mut transaction, None, &Notice::of_account(EventKind::SecondFactorRemoved, &whose, now)).await?;
+        factor_removed(&mut transaction, user, None, now).await?;
         transaction.commit().await
     }
 

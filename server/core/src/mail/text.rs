@@ -363,15 +363,29 @@ fn told(l: Language, kind: EventKind, data: &Data) -> (String, String) {
             "您的密码已更改".to_owned(),
             format!("{user} 的密码已更改，所有会话均已结束。如果不是您本人操作，请立即告知平台管理员。"),
         ),
-        (En, EventKind::SecondFactorRemoved) => (
-            "Your second factors were removed".to_owned(),
+        (En, EventKind::SecondFactorAdded) => (
+            "Another second factor for your account".to_owned(),
             format!(
-                "The second factors of {user} were removed, and all sessions ended. If you did not ask for it, tell a platform admin at once."
+                "The account {user} has one more second factor: an authenticator app, or a passkey, which opens it without a password, too. If it was not you, remove it, change your password, and tell a platform admin at once."
+            ),
+        ),
+        (ZhCn, EventKind::SecondFactorAdded) => (
+            "您的账号新增了第二验证因素".to_owned(),
+            format!(
+                "账号 {user} 新增了一个第二验证因素：身份验证器应用，或者通行密钥（无需密码也可以登录）。如果不是您本人操作，请将其移除、修改密码，并立即告知平台管理员。"
+            ),
+        ),
+        (En, EventKind::SecondFactorRemoved) => (
+            "A second factor was removed from your account".to_owned(),
+            format!(
+                "A second factor of {user}, or all of them, was removed, and other sessions ended. If it was not you, and you did not ask for it, tell a platform admin at once."
             ),
         ),
         (ZhCn, EventKind::SecondFactorRemoved) => (
-            "您的第二验证因素已被移除".to_owned(),
-            format!("{user} 的第二验证因素已被移除，所有会话均已结束。如果这不是您要求的，请立即告知平台管理员。"),
+            "您账号的第二验证因素已被移除".to_owned(),
+            format!(
+                "{user} 的一个或全部第二验证因素已被移除，其他会话均已结束。如果既不是您本人操作，也不是您要求的，请立即告知平台管理员。"
+            ),
         ),
         (En, EventKind::ProviderConnected) => (
             "Another way into your account".to_owned(),

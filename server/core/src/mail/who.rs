@@ -34,6 +34,7 @@ pub fn choices(platform: Option<PlatformRole>) -> impl Iterator<Item = EventKind
         EventKind::RequestWithdrawn
         | EventKind::Test
         | EventKind::PasswordChanged
+        | EventKind::SecondFactorAdded
         | EventKind::SecondFactorRemoved
         | EventKind::ProviderConnected => false,
         EventKind::RequestWaiting | EventKind::PasswordForgotten => platform == Some(PlatformRole::Admin),
@@ -75,7 +76,12 @@ pub fn why(notice: &Notice, one: &Receiver) -> Option<Why> {
         EventKind::TenantSuspended | EventKind::TenantRemovalBegun if one.role.is_some() => Why::Member,
         // Who gets a link by mail needs nobody's help.
         EventKind::PasswordForgotten if data.outcome.is_none() && may(Resource::User, Action::Update) => Why::Platform,
-        EventKind::PasswordChanged | EventKind::SecondFactorRemoved | EventKind::ProviderConnected if theirs => {
+        EventKind::PasswordChanged
+        | EventKind::SecondFactorAdded
+        | EventKind::SecondFactorRemoved
+        | EventKind::ProviderConnected
+            if theirs =>
+        {
             return Some(Why::Account);
         }
         _ => return None,
@@ -162,6 +168,8 @@ mod tests {
             (K::PasswordForgotten, "bob", "", auditor, None, None),
             (K::PasswordForgotten, "ann", "", None, None, None),
             (K::PasswordChanged, "ann", "ann", None, None, Some(Why::Account)),
+            (K::SecondFactorAdded, "ann", "ann", None, None, Some(Why::Account)),
+            (K::SecondFactorAdded, "bob", "bob", admin, None, None),
             (K::SecondFactorRemoved, "ann", "root", None, None, Some(Why::Account)),
             (K::ProviderConnected, "bob", "bob", admin, None, None),
             (K::Test, "ann", "ann", admin, Some(Owner), None),

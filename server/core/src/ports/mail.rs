@@ -37,8 +37,13 @@ pub struct Pending {
 
 /// Mail that says that something was done to an account. It goes where it was to go when it was made, whatever becomes of the address
 /// since: who takes an account over would else keep it from its owner by changing that, too.
-pub const WARNINGS: [&str; 4] =
-    ["address.moved", "account.password_changed", "account.second_factor_removed", "account.provider_connected"];
+pub const WARNINGS: [&str; 5] = [
+    "address.moved",
+    "account.password_changed",
+    "account.second_factor_added",
+    "account.second_factor_removed",
+    "account.provider_connected",
+];
 
 /// A mail to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]

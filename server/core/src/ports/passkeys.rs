@@ -46,16 +46,16 @@ pub trait Passkeys: Send + Sync {
     async fn list_passkeys(&self, user: Uuid) -> Result<Vec<StoredPasskey>>;
     /// The one that an authenticator calls so, and whose account it opens, unless that is disabled.
     async fn find_passkey(&self, credential: &[u8]) -> Result<Option<(StoredPasskey, Account)>>;
-    /// Adds one; whether it is the person's first second factor, with which these recovery codes come. `AlreadyExists` when the
-    /// authenticator's name for it is taken, whosever it is.
+    /// Adds one, with the notice of it; whether it is the person's first second factor, with which these recovery codes come.
+    /// `AlreadyExists` when the authenticator's name for it is taken, whosever it is.
     async fn add_passkey(&self, new: &StoredPasskey, codes: &[Digest]) -> Result<bool>;
     /// Renames one of a person's. `NotFound` when it is not theirs.
     async fn rename_passkey(&self, user: Uuid, id: Uuid, name: &str) -> Result<()>;
     /// Notes that one was used, if it counts higher than before, or does not count at all; whether it does.
     async fn use_passkey(&self, id: Uuid, count: u32, now: Timestamp) -> Result<bool>;
-    /// Removes one of a person's, ends sign-ins that wait, and all of the person's sessions but `keep`; recovery codes go with the
-    /// last factor. `NotFound` when it is not theirs.
-    async fn remove_passkey(&self, user: Uuid, id: Uuid, keep: Option<Uuid>) -> Result<()>;
+    /// Removes one of a person's, with the notice of it, ends sign-ins that wait, and all of the person's sessions but `keep`; recovery
+    /// codes go with the last factor. `NotFound` when it is not theirs.
+    async fn remove_passkey(&self, user: Uuid, id: Uuid, keep: Option<Uuid>, now: Timestamp) -> Result<()>;
 
     /// Keeps a question, and of all no more than `most`; those that are over at `now` go.
     async fn begin_ceremony(&self, ceremony: &Ceremony, most: Most, now: Timestamp) -> Result<()>;

@@ -38,12 +38,12 @@ pub trait SecondFactors: Send + Sync {
     async fn any_authenticator(&self) -> Result<Option<(Uuid, Authenticator)>>;
     /// A person's authenticator.
     async fn find_authenticator(&self, user: Uuid) -> Result<Option<Authenticator>>;
-    /// Adds one; whether it is the person's first second factor, with which these recovery codes come. `AlreadyExists` when the person
-    /// has an authenticator.
+    /// Adds one, with the notice of it; whether it is the person's first second factor, with which these recovery codes come.
+    /// `AlreadyExists` when the person has an authenticator.
     async fn add_authenticator(&self, user: Uuid, new: &Authenticator, codes: &[Digest]) -> Result<bool>;
-    /// Removes it, ends sign-ins that wait, and all of the person's sessions but `keep`; recovery codes go with the last factor.
-    /// `NotFound` when there is none.
-    async fn remove_authenticator(&self, user: Uuid, keep: Option<Uuid>) -> Result<()>;
+    /// Removes it, with the notice of it, ends sign-ins that wait, and all of the person's sessions but `keep`; recovery codes go with
+    /// the last factor. `NotFound` when there is none.
+    async fn remove_authenticator(&self, user: Uuid, keep: Option<Uuid>, now: Timestamp) -> Result<()>;
     /// Takes the code of a step: of those who come with it at once, one does. Not when it or a later one was taken.
     async fn take_step(&self, user: Uuid, step: i64) -> Result<bool>;
 

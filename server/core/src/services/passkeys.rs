@@ -221,7 +221,7 @@ impl Services {
             let person = self.in_browser(ctx)?;
             let passkey = self.my_passkey(ctx, id).await?;
             self.password_again(ctx, person, current).await?;
-            self.store.remove_passkey(person.id, id, person.session()).await?;
+            self.store.remove_passkey(person.id, id, person.session(), ctx.now()).await?;
             Ok(Done::with((), json!({ "secondFactor": "passkey", "name": passkey.name })))
         };
         self.audited(ctx, "second-factor.remove", ctx.actor.to_string(), None, work).await

@@ -329,7 +329,7 @@ impl Services {
         let work = async {
             let person = self.in_browser(ctx)?;
             self.password_again(ctx, person, current).await?;
-            self.store.remove_authenticator(person.id, person.session()).await?;
+            self.store.remove_authenticator(person.id, person.session(), ctx.now()).await?;
             Ok(Done::with((), json!({ "secondFactor": "authenticator" })))
         };
         self.audited(ctx, "second-factor.remove", ctx.actor.to_string(), None, work).await

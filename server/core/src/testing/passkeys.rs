@@ -40,7 +40,7 @@ impl Passkeys for FakeStore {
         }
         let had = rows.factors.has_factor(new.user);
         rows.factors.passkeys.push(new.clone());
-        rows.factor_added(new.user, had, codes)
+        rows.factor_added(new.user, had, codes, new.shown.created_at)
     }
 
     async fn rename_passkey(&self, user: Uuid, id: Uuid, name: &str) -> Result<()> {
@@ -56,11 +56,11 @@ impl Passkeys for FakeStore {
         Ok(found.map(|passkey| (passkey.count, passkey.shown.last_used_at) = (count, Some(now))).is_some())
     }
 
-    async fn remove_passkey(&self, user: Uuid, id: Uuid, keep: Option<Uuid>) -> Result<()> {
+    async fn remove_passkey(&self, user: Uuid, id: Uuid, keep: Option<Uuid>, now: Timestamp) -> Result<()> {
         let mut rows = self.rows()?;
         let at = rows.factors.passkeys.iter().position(|passkey| passkey.user == user && passkey.shown.id == id);
         rows.factors.passkeys.remove(at.ok_or_else(Error::not_found)?);
-        rows.factor_removed(user, keep)
+        rows.factor_removed(user, keep, now)
     }
 
     async fn begin_ceremony(&self, ceremony: &Ceremony, most: Most, now: Timestamp) -> Result<()> {

@@ -63,7 +63,8 @@ impl AllRows {
     }
 
     /// A factor was added, with these codes if it is the first; whether it is.
-    pub(super) fn factor_added(&mut self, user: Uuid, had: bool, codes: &[Digest]) -> Result<bool> {
+    pub(super) fn factor_added(&mut self, user: Uuid, had: bool, codes: &[Digest], now: Timestamp) -> Result<bool> {
+        self.tell_owner(EventKind::SecondFactorAdded, user, now)?;
         self.account_mut(user)?.user.second_factor = true;
         if !had {
             self.factors.set_codes(user, codes);
@@ -72,7 +73,8 @@ impl AllRows {
     }
 
     /// One was removed.
-    pub(super) fn factor_removed(&mut self, user: Uuid, keep: Option<Uuid>) -> Result<()> {
+    pub(super) fn factor_removed(&mut self, user: Uuid, keep: Option<Uuid>, now: Timestamp) -> Result<()> {
+        self.tell_owner(EventKind::SecondFactorRemoved, user, now)?;
         let has = self.factors.has_factor(user);
         if !has {
             self.factors.set_codes(user, &[]);
@@ -103,14 +105,14 @@ impl SecondFactors for FakeStore {
         rows.account_mut(user)?;
         let had = rows.factors.has_factor(user);
         rows.factors.authenticators.push((user, new.clone()));
-        rows.factor_added(user, had, codes)
+        rows.factor_added(user, had, codes, new.created_at)
     }
 
-    async fn remove_authenticator(&self, user: Uuid, keep: Option<Uuid>) -> Result<()> {
+    async fn remove_authenticator(&self, user: Uuid, keep: Option<Uuid>, now: Timestamp) -> Result<()> {
         let mut rows = self.rows()?;
         let at = rows.factors.authenticators.iter().position(|(whose, _)| *whose == user);
         rows.factors.authenticators.remove(at.ok_or_else(Error::not_found)?);
-        rows.factor_removed(user, keep)
+        rows.factor_removed(user, keep, now)
     }
 
     async fn take_step(&self, user: Uuid, step: i64) -> Result<bool> {
@@ -147,8 +149,7 @@ impl SecondFactors for FakeStore {
         }
         rows.factors.authenticators.retain(|(whose, _)| *whose != user);
         rows.factors.passkeys.retain(|passkey| passkey.user != user);
-        rows.factor_removed(user, None)?;
-        rows.tell_owner(EventKind::SecondFactorRemoved, user, now)
+        rows.factor_removed(user, None, now)
     }
 
     async fn begin_second_step(&self, step: &SecondStep, most: i64) -> Result<bool> {

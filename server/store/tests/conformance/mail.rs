@@ -8,11 +8,13 @@ use berth_core::{
         links::NewReset,
         mail::{DueMail, NewMail, Pending, TriedMail, WARNINGS},
         pages::Language,
+        passkeys::StoredPasskey,
+        second_factors::Authenticator,
         store::Store,
         webhooks::Spread,
     },
 };
-use berth_types::{ErrorCode, TenantRole, provider::Identity, webhook::EventKind};
+use berth_types::{ErrorCode, TenantRole, people::Passkey, provider::Identity, webhook::EventKind};
 
 use crate::fixture::{add_tenant, add_users, admin, at, digest, id, name, platform, refused};
 
@@ -81,7 +83,7 @@ pub async fn addresses(store: Arc<dyn Store>) {
     store.verify_address(id(1), &digest(3), at(7), Some(&mail(25, Some(1), "address.moved", 7))).await.unwrap();
     let mut ids: Vec<_> = due(&*store, 8).await.into_iter().map(|mail| mail.id).collect();
     ids.sort_unstable();
-    assert_eq!(ids, [id(23), id(25), id(26), id(27), id(28), id(29)]);
+    assert_eq!(ids, [id(23), id(25), id(26), id(27), id(28), id(29), id(30)]);
     assert!(store.find_reset(&digest(8)).await.unwrap().is_none(), "it went to the old one");
 
     store.set_mail_choices(id(1), Language::ZhCn, &[EventKind::QuotaHigh, EventKind::LoanEnded]).await.unwrap();
@@ -195,10 +197,32 @@ pub async fn who_owns_an_account_is_told(store: Arc<dyn Store>) {
     let reset = NewReset { digest: digest(9), user: id(1), created_at: at(3), expires_at: at(99) };
     store.create_reset(&platform(), &reset).await.unwrap();
     store.use_reset(&digest(9), "$argon2id$3", at(4)).await.unwrap();
-    let told = store.waiting_notices(&platform(), 9).await.unwrap();
+    // Whoever has a session and the password adds a way in that outlives both; and whoever keeps the platform takes them away.
+    let app = Authenticator { sealed: vec![1], created_at: at(5), last_step: 1 };
+    store.add_authenticator(id(1), &app, &[digest(1)]).await.unwrap();
+    refused(store.add_authenticator(id(1), &app, &[]).await, ErrorCode::AlreadyExists);
+    let shown = Passkey { id: id(50), name: "Phone".to_owned(), created_at: at(6), last_used_at: None };
+    let passkey = StoredPasskey { user: id(1), credential: vec![1], key: vec![2], count: 0, shown };
+    store.add_passkey(&passkey, &[]).await.unwrap();
+    store.remove_passkey(id(1), id(50), None, at(7)).await.unwrap();
+    refused(store.remove_passkey(id(1), id(50), None, at(7)).await, ErrorCode::NotFound);
+    store.remove_authenticator(id(1), None, at(8)).await.unwrap();
+    store.add_authenticator(id(1), &app, &[digest(1)]).await.unwrap();
+    store.remove_second_factors(id(1), at(9)).await.unwrap();
+    let told = store.waiting_notices(&platform(), 20).await.unwrap();
     let told: Vec<_> = told.into_iter().map(|one| (one.tenant, one.notice)).collect();
     let ann = name("ann");
-    let want = [(EventKind::ProviderConnected, 1), (EventKind::PasswordChanged, 2), (EventKind::PasswordChanged, 4)];
+    let want = [
+        (EventKind::ProviderConnected, 1),
+        (EventKind::PasswordChanged, 2),
+        (EventKind::PasswordChanged, 4),
+        (EventKind::SecondFactorAdded, 5),
+        (EventKind::SecondFactorAdded, 6),
+        (EventKind::SecondFactorRemoved, 7),
+        (EventKind::SecondFactorRemoved, 8),
+        (EventKind::SecondFactorAdded, 5),
+        (EventKind::SecondFactorRemoved, 9),
+    ];
     assert_eq!(told, want.map(|(event, second)| (None, Notice::of_account(event, &ann, at(second)))));
 }
 

@@ -106,8 +106,8 @@ pub async fn what_goes_with_a_passkey(store: Arc<dyn Store>) {
     }
     assert_eq!(store.look_at_second_step(&digest(1), at(99)).await.unwrap(), Some(id(1)));
     assert_eq!(store.look_at_second_step(&digest(1), at(100)).await.unwrap(), None);
-    refused(store.remove_passkey(id(1), id(1002), None).await, ErrorCode::NotFound);
-    store.remove_passkey(id(1), id(1001), Some(id(2))).await.unwrap();
+    refused(store.remove_passkey(id(1), id(1002), None, at(5)).await, ErrorCode::NotFound);
+    store.remove_passkey(id(1), id(1001), Some(id(2)), at(5)).await.unwrap();
     assert!(has("ann").await, "by the app");
     assert_eq!(codes(&*store, 1).await, 2, "for the app");
     for (number, alive) in [(1, false), (2, true), (3, true)] {
@@ -115,11 +115,11 @@ pub async fn what_goes_with_a_passkey(store: Arc<dyn Store>) {
     }
     assert!(!store.end_second_step(&digest(1)).await.unwrap(), "begun with what is gone");
     store.add_passkey(&passkey(1, 1, 0), &[digest(8)]).await.unwrap();
-    store.remove_authenticator(id(1), None).await.unwrap();
+    store.remove_authenticator(id(1), None, at(5)).await.unwrap();
     assert!(has("ann").await, "by the passkey");
-    refused(store.remove_authenticator(id(1), None).await, ErrorCode::NotFound);
+    refused(store.remove_authenticator(id(1), None, at(5)).await, ErrorCode::NotFound);
     assert_eq!(codes(&*store, 1).await, 2);
-    store.remove_passkey(id(1), id(1001), None).await.unwrap();
+    store.remove_passkey(id(1), id(1001), None, at(5)).await.unwrap();
     assert!(!has("ann").await);
     assert_eq!(codes(&*store, 1).await, 0);
     assert!(has("bob").await);

@@ -86,7 +86,7 @@ pub async fn what_goes_with_them(store: Arc<dyn Store>) {
         store.begin_second_step(&step(number, user, 100), 5).await.unwrap();
     }
     store.add_authenticator(id(1), &authenticator(), &[digest(1)]).await.unwrap();
-    store.remove_authenticator(id(1), Some(id(2))).await.unwrap();
+    store.remove_authenticator(id(1), Some(id(2)), at(5)).await.unwrap();
     assert_eq!(store.find_authenticator(id(1)).await.unwrap(), None);
     assert_eq!(store.count_recovery_codes(id(1)).await.unwrap(), 0);
     assert!(!store.find_account(&name("ann")).await.unwrap().expect("ann").user.second_factor);
