@@ -323,7 +323,9 @@ impl<E: Engine> SignIns for SqlStore<E> {
     }
 
     async fn remove_identity(&self, user: Uuid, id: Uuid, password_counts: bool) -> Result<()> {
-        const OTHERS: &str = "SELECT 1 FROM identities WHERE user_id = $1 AND id <> $2 LIMIT 1";
+        // One of a provider that is gone or switched off opens nothing.
+        const OTHERS: &str = "SELECT 1 FROM identities i JOIN identity_providers p ON p.issuer = i.issuer \
+                              WHERE i.user_id = $1 AND i.id <> $2 AND p.enabled LIMIT 1";
         const PASSWORD: &str = "SELECT 1 FROM users WHERE id = $1 AND password_hash IS NOT NULL";
         let mut transaction = self.engine.begin().await?;
         lock_user(&mut transaction, user).await?;

@@ -161,8 +161,8 @@ pub trait SignIns: Send + Sync {
     async fn touch_identity(&self, id: Uuid, email: Option<&str>, now: Timestamp) -> Result<()>;
     /// A person's identities, oldest first.
     async fn list_identities(&self, user: Uuid) -> Result<Vec<Identity>>;
-    /// Disconnects one of a person's identities. `NotFound` when it is not theirs; [`last_way_in`] when they have no other and
-    /// `password_counts` not, or have no password.
+    /// Disconnects one of a person's identities. `NotFound` when it is not theirs; [`last_way_in`] when they have no other of a provider
+    /// that is there and open, and `password_counts` not, or they have no password.
     async fn remove_identity(&self, user: Uuid, id: Uuid, password_counts: bool) -> Result<()>;
 
     /// A provider's rules, by group and tenant.

@@ -201,13 +201,14 @@ impl SignIns for FakeStore {
     async fn remove_identity(&self, user: Uuid, id: Uuid, password_counts: bool) -> Result<()> {
         let mut rows = self.rows()?;
         let password = password_counts && rows.account(user).is_some_and(|a| a.password_hash.is_some());
-        let theirs = &mut rows.sign_in.identities;
+        let theirs = &rows.sign_in.identities;
         let at = theirs.iter().position(|(whose, known)| *whose == user && known.id == id);
         let at = at.ok_or_else(Error::not_found)?;
-        if !password && theirs.iter().filter(|(whose, _)| *whose == user).count() == 1 {
+        let opens = |known: &Identity| rows.sign_in.providers.iter().any(|p| p.enabled && p.issuer == known.issuer);
+        if !password && !theirs.iter().any(|(whose, known)| *whose == user && known.id != id && opens(known)) {
             return Err(last_way_in());
         }
-        theirs.remove(at);
+        rows.sign_in.identities.remove(at);
         Ok(())
     }
 

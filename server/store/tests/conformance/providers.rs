@@ -216,6 +216,7 @@ pub async fn identities(store: Arc<dyn Store>) {
 
 pub async fn the_last_way_in_stays(store: Arc<dyn Store>) {
     add_users(&*store, &["ann"]).await;
+    let corp = add_provider(&*store, 1, "corp").await;
     let bob = Account { user: user(2, "bob"), password_hash: None };
     store.create_user_with(&bob, &identity(20, "bob-1")).await.unwrap();
     for (number, subject) in [(11, "a"), (12, "b")] {
@@ -233,6 +234,16 @@ pub async fn the_last_way_in_stays(store: Arc<dyn Store>) {
     let left = store.list_identities(id(1)).await.unwrap().remove(0).id;
     store.remove_identity(id(1), left, true).await.unwrap();
     refused(store.remove_identity(id(1), left, true).await, ErrorCode::NotFound);
+
+    // One of a provider that is switched off, or gone, opens nothing.
+    let other = Identity { issuer: "https://gone.example.com".to_owned(), ..identity(21, "bob-2") };
+    store.add_identity(id(2), &other).await.unwrap();
+    refused(store.remove_identity(id(2), id(20), true).await, ErrorCode::Invalid);
+    let version =
+        store.update_provider(&platform(), &IdentityProvider { enabled: false, ..corp.clone() }).await.unwrap();
+    refused(store.remove_identity(id(2), id(21), true).await, ErrorCode::Invalid);
+    store.update_provider(&platform(), &IdentityProvider { version, ..corp }).await.unwrap();
+    store.remove_identity(id(2), id(21), true).await.unwrap();
 }
 
 pub async fn rules_of_groups(store: Arc<dyn Store>) {
