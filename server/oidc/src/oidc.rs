@@ -27,7 +27,7 @@ use crate::{
     jobs::Signers,
     known::{Issuers, Known},
     plain,
-    token::{Bad, add, allows, check, said},
+    token::{Bad, add, allows, check, is_elsewhere, said},
     types::{Client, Tokens},
 };
 
@@ -266,17 +266,26 @@ impl Protocol for Oidc {
                 checked = check(token, provider, &known.keys, &challenge.nonce, now);
             }
         }
-        let (mut claims, groups) = said(checked.map_err(|e| wrong(provider, e))?, &provider.group_claim);
+        let token = checked.map_err(|e| wrong(provider, e))?;
+        let (mut claims, groups) = said(token, &provider.group_claim);
         match groups {
             Some(groups) if claims.preferred_username.is_some() => claims.groups = groups,
             // Many put only the subject into the token.
             groups => {
                 let info = self.userinfo(&known, &tokens).await.map_err(|e| away(provider, e))?;
+                let mut listed = groups.is_some();
                 if let Some(info) = info {
-                    add(&mut claims, &info, &provider.group_claim).map_err(|e| wrong(provider, e))?;
+                    listed |= add(&mut claims, &info, &provider.group_claim).map_err(|e| wrong(provider, e))?;
                 }
                 if let Some(groups) = groups {
                     claims.groups = groups;
+                }
+                let more = |claim: &str| token.additional_claims().claims.get(claim).cloned();
+                if !listed && is_elsewhere(&provider.group_claim, more) {
+                    return Err(wrong(
+                        provider,
+                        "the groups are too many for the token, and stand elsewhere (_claim_names)",
+                    ));
                 }
             }
         }

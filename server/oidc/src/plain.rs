@@ -11,7 +11,10 @@ use berth_types::{
     provider::{IdentityProvider, OAuth},
 };
 use http::{HeaderValue, Request, Response, StatusCode, header};
-use openidconnect::{PkceCodeChallenge, PkceCodeVerifier, url::form_urlencoded::Serializer};
+use openidconnect::{
+    PkceCodeChallenge, PkceCodeVerifier,
+    url::{Url, form_urlencoded::Serializer},
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
@@ -25,6 +28,8 @@ use crate::{
 const TOKEN_MAX: usize = 16 * 1024;
 /// Longest id of a person, as of an OpenID subject.
 const ID_MAX: usize = 255;
+/// Pages of a list of groups that are asked for: who has more of them is told so, rather than that roles go.
+const PAGES: usize = 10;
 /// What is redeemed to see whether a provider answers: no code looks so.
 const NO_CODE: &str = "berth-asks-whether-this-is-the-address";
 /// What providers say of a client that they do not know, or whose secret is another one. The last is GitHub's.
@@ -102,6 +107,30 @@ fn groups_of(list: &Value, field: &str) -> Result<Vec<String>, Bad> {
     Ok(all.iter().take(MAX_GROUPS).filter_map(name).collect())
 }
 
+/// Where there is more of an answer (RFC 8288).
+fn next_page(answer: &Response<Vec<u8>>) -> Option<String> {
+    let links = answer.headers().get_all(header::LINK).iter().filter_map(|link| link.to_str().ok());
+    links.flat_map(|text| text.split('<').skip(1)).find_map(|link| {
+        let (to, parameters) = link.split_once('>')?;
+        let mut kinds = parameters.split([';', ',']).filter_map(|one| one.trim().strip_prefix("rel="));
+        kinds.any(|kind| kind.trim_matches('"').split(' ').any(|one| one == "next")).then(|| to.to_owned())
+    })
+}
+
+/// Where the next page is, which is where the one before was: the token goes nowhere else.
+fn following(page: &str, next: &str) -> Result<String, Bad> {
+    let away = |e: openidconnect::url::ParseError| Bad::Away(e.to_string());
+    let here = Url::parse(page).map_err(away)?;
+    let there = here.join(next).map_err(away)?;
+    if there.origin() != here.origin() {
+        return Err(Bad::Wrong(format!(
+            "the next page after {page} is elsewhere, at {}",
+            there.origin().ascii_serialization()
+        )));
+    }
+    Ok(there.into())
+}
+
 /// What is said of a person; the groups are elsewhere where `oauth` says so.
 fn said(user: &Value, provider: &IdentityProvider, oauth: &OAuth) -> Result<Claims, Bad> {
     let text = |field: &str| at(user, field).and_then(Value::as_str).and_then(short);
@@ -170,8 +199,8 @@ fn token_request(
 }
 
 impl Oidc {
-    /// What stands at an address for who has the token; whether there is more of it on another page.
-    async fn read(&self, url: &str, token: &SecretString) -> Result<(Value, bool), Bad> {
+    /// What stands at an address for who has the token; where there is more of it.
+    async fn read(&self, url: &str, token: &SecretString) -> Result<(Value, Option<String>), Bad> {
         let away = |e: String| Bad::Away(e);
         let bearer = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()));
         let mut bearer = bearer.map_err(|e| away(e.to_string()))?;
@@ -185,9 +214,21 @@ impl Oidc {
         if answer.status() != StatusCode::OK {
             return Err(away(format!("{url} answers {}", answer.status())));
         }
-        let links = answer.headers().get_all(header::LINK).iter().filter_map(|link| link.to_str().ok());
-        let more = links.into_iter().any(|link| link.contains("rel=\"next\""));
-        json(&answer, url).map(|value| (value, more)).map_err(away)
+        json(&answer, url).map(|value| (value, next_page(&answer))).map_err(away)
+    }
+
+    /// All groups that are listed from an address on.
+    async fn groups(&self, first: &str, token: &SecretString, field: &str) -> Result<Vec<String>, Bad> {
+        let (mut groups, mut page) = (Vec::new(), first.to_owned());
+        for _ in 0..PAGES {
+            let (list, next) = self.read(&page, token).await?;
+            groups.extend(groups_of(&list, field)?);
+            match next {
+                Some(next) => page = following(&page, &next)?,
+                None => return Ok(groups),
+            }
+        }
+        Err(Bad::Wrong(format!("{first} has more than {PAGES} pages of groups: ask for longer ones in groupsUrl")))
     }
 
     /// Whether all that Berth needs of the provider is there: a code that is none is refused as one, and nobody is told who somebody
@@ -247,11 +288,7 @@ impl Oidc {
         let (user, _) = self.read(&oauth.user_url, &token).await.map_err(bad)?;
         let mut claims = said(&user, provider, oauth).map_err(bad)?;
         if let Some(url) = &oauth.groups_url {
-            let (list, more) = self.read(url, &token).await.map_err(bad)?;
-            claims.groups = groups_of(&list, &provider.group_claim).map_err(bad)?;
-            if more {
-                tracing::warn!(provider = %provider.name, "somebody is in more groups than the provider tells at once; ask for longer pages in groupsUrl");
-            }
+            claims.groups = self.groups(url, &token, &provider.group_claim).await.map_err(bad)?;
         }
         Ok(claims)
     }

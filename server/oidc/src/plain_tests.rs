@@ -28,6 +28,7 @@ type Asked = (String, String, String);
 #[derive(Default)]
 struct Raw {
     answers: Mutex<HashMap<&'static str, (u16, &'static str, String)>>,
+    links: Mutex<HashMap<&'static str, String>>,
     asked: Mutex<Vec<Asked>>,
 }
 
@@ -48,7 +49,10 @@ impl Fetch for Raw {
             }
             Some(known) => known,
         };
-        let answer = Response::builder().status(status).header("content-type", kind);
+        let mut answer = Response::builder().status(status).header("content-type", kind);
+        if let Some(link) = self.links.lock().get(path.as_str()) {
+            answer = answer.header("link", link);
+        }
         Ok(answer.body(text.into_bytes()).unwrap())
     }
 }
@@ -290,6 +294,40 @@ async fn groups_that_do_not_come() {
     let scene = Scene::new();
     scene.raw.answers.lock().remove("/orgs");
     assert_eq!(why(scene.redeem(&answer()).await).1, "sign_in_away", "roles do not go because somebody is slow");
+}
+
+#[tokio::test]
+async fn groups_on_several_pages() {
+    let scene = Scene::new();
+    let leads = |from, to: &str| drop(scene.raw.links.lock().insert(from, to.to_owned()));
+    scene.answer("/orgs2", 200, JSON, r#"["third"]"#);
+    scene.answer("/orgs3", 200, JSON, r#"["fourth"]"#);
+    leads(
+        "/orgs",
+        "<https://hub.example.com/orgs2?a=1,2>; rel=\"next\", <https://hub.example.com/orgs9>; rel=\"last\"",
+    );
+    leads("/orgs2", "</orgs>; rel=\"prev first\", </orgs3>; title=\"x\"; rel=next");
+    leads("/orgs3", "</orgs>; rel=\"first\"");
+    assert_eq!(scene.redeem(&answer()).await.unwrap().groups, ["acme", "tools", "third", "fourth"]);
+    let asked: Vec<String> = scene.raw.asked.lock().iter().map(|(path, ..)| path.clone()).collect();
+    assert_eq!(asked, ["/token", "/user", "/orgs", "/orgs2", "/orgs3"]);
+
+    // One that does not come takes no roles away.
+    scene.answer("/orgs3", 502, JSON, "{}");
+    assert_eq!(why(scene.redeem(&answer()).await).1, "sign_in_away");
+    // Nor does a list that goes on for ever, and the token goes to nobody else.
+    leads("/orgs2", "</orgs>; rel=\"next\"");
+    scene.raw.asked.lock().clear();
+    assert_eq!(why(scene.redeem(&answer()).await).1, "sign_in_answer");
+    assert_eq!(scene.raw.asked.lock().len(), 2 + 10);
+    for elsewhere in
+        ["https://evil.example/orgs2", "http://hub.example.com/orgs2", "https://hub.example.com:8443/orgs2"]
+    {
+        leads("/orgs", &format!("<{elsewhere}>; rel=\"next\""));
+        scene.raw.asked.lock().clear();
+        assert_eq!(why(scene.redeem(&answer()).await).1, "sign_in_answer", "{elsewhere}");
+        assert_eq!(scene.raw.asked.lock().len(), 3, "{elsewhere}");
+    }
 }
 
 #[tokio::test]

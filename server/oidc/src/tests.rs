@@ -440,6 +440,28 @@ async fn what_the_token_leaves_out_userinfo_says() {
 }
 
 #[tokio::test]
+async fn groups_that_stand_elsewhere_are_not_none() {
+    let scene = Scene::new();
+    let mut claims = scene.claims();
+    claims.as_object_mut().unwrap().remove("groups");
+    scene.gives(scene.key.token("k1", &json!({}), &claims));
+    let me = |more: Value| {
+        let mut me = json!({ "sub": "ada-1" });
+        me.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        me
+    };
+    scene.answers("/realms/corp/me", 200, me(json!({})));
+    assert!(scene.redeem().await.unwrap().groups.is_empty(), "who is in none is in none");
+    // As Entra ID does from 200 groups on.
+    claims["_claim_names"] = json!({ "groups": "src1" });
+    claims["_claim_sources"] = json!({ "src1": { "endpoint": "https://graph.example.com/me/getMemberObjects" } });
+    scene.gives(scene.key.token("k1", &json!({}), &claims));
+    assert_eq!(scene.refused().await, "sign_in_answer", "roles do not go because somebody has many");
+    scene.answers("/realms/corp/me", 200, me(json!({ "groups": ["team-a"] })));
+    assert_eq!(scene.redeem().await.unwrap().groups, ["team-a"]);
+}
+
+#[tokio::test]
 async fn a_provider_is_tried_before_it_is_kept() {
     let field = async |scene: &Scene, provider: &IdentityProvider| {
         let error = scene.oidc.probe(provider).await.err()?;

@@ -171,6 +171,13 @@ pub(crate) fn groups(claim: &str, get: impl Fn(&str) -> Option<Value>) -> Option
     })
 }
 
+/// Whether a claim is said to stand elsewhere (OpenID Connect Core §5.6.2), as providers do where somebody has too many groups for a token.
+/// What does not come is not nothing.
+pub(crate) fn is_elsewhere(claim: &str, get: impl Fn(&str) -> Option<Value>) -> bool {
+    let first = claim.split('.').next().unwrap_or_default();
+    get("_claim_names").is_some_and(|names| [claim, first].iter().any(|name| names.get(name).is_some()))
+}
+
 /// What a token says of a person; groups are missing where it does not list them.
 pub(crate) fn said(claims: &TokenClaims, group_claim: &str) -> (Claims, Option<Vec<String>>) {
     let name = claims.name().and_then(|name| name.get(None)).and_then(|name| short(name.as_str()));
@@ -185,8 +192,8 @@ pub(crate) fn said(claims: &TokenClaims, group_claim: &str) -> (Claims, Option<V
     (said, groups(group_claim, |claim| claims.additional_claims().claims.get(claim).cloned()))
 }
 
-/// Adds what the provider says at `userinfo`, if it is of the same person (OpenID Connect Core §5.3.2).
-pub(crate) fn add(claims: &mut Claims, info: &Value, group_claim: &str) -> Result<(), Bad> {
+/// Adds what the provider says at `userinfo`, if it is of the same person (OpenID Connect Core §5.3.2); whether it lists groups.
+pub(crate) fn add(claims: &mut Claims, info: &Value, group_claim: &str) -> Result<bool, Bad> {
     if info.get("sub").and_then(Value::as_str) != Some(claims.subject.as_str()) {
         return Err(Bad::Token("userinfo is of somebody else".to_owned()));
     }
@@ -197,8 +204,10 @@ pub(crate) fn add(claims: &mut Claims, info: &Value, group_claim: &str) -> Resul
         claims.email = text("email");
         claims.email_verified = info.get("email_verified") == Some(&Value::Bool(true));
     }
-    claims.groups = groups(group_claim, |claim| info.get(claim).cloned()).unwrap_or_default();
-    Ok(())
+    let listed = groups(group_claim, |claim| info.get(claim).cloned());
+    let lists = listed.is_some();
+    claims.groups = listed.unwrap_or_default();
+    Ok(lists)
 }
 
 #[cfg(test)]
