@@ -325,6 +325,9 @@ impl Services {
     pub async fn my_sessions(&self, ctx: &OpCtx) -> Result<Vec<Session>> {
         let person = self.authz.person(ctx)?.themselves()?;
         let mut sessions = self.store.list_sessions(person.id, ctx.now()).await?;
+        // Those that nobody used for long have ended, too.
+        let idle_before = before(ctx.now(), self.limits.session_idle);
+        sessions.retain(|session| session.last_seen_at > idle_before);
         for session in &mut sessions {
             session.current = person.via == Via::Session(session.id);
         }

@@ -366,3 +366,16 @@ async fn without_the_key_nothing_is_added_and_recovery_codes_open() {
     assert!(!opens(&seal_key(), user, &app), "doctor sees that, too");
     other.finish(&begun, codes[0].expose_secret()).await.unwrap();
 }
+
+#[tokio::test]
+async fn sessions_that_nobody_used_for_long_are_not_listed() {
+    let scene = Scene::new(Required::None).await;
+    let forgotten = scene.enter("ann", PASSWORD).await.unwrap().session().unwrap();
+    scene.world.clock.advance(Duration::from_hours(7));
+    let ann = scene.session("ann").await;
+    assert_eq!(scene.services.my_sessions(&ann).await.unwrap().len(), 3, "with the one in which the password was set");
+    scene.world.clock.advance(Duration::from_hours(5));
+    assert!(!scene.alive(&forgotten).await);
+    let listed = scene.services.my_sessions(&ann).await.unwrap();
+    assert_eq!(listed.iter().map(|session| session.current).collect::<Vec<_>>(), [true]);
+}
