@@ -4,6 +4,7 @@ use berth_core::{
     ports::{
         pages::{Language, PageResponse},
         sign_in::{Answer, Claims},
+        store::People as _,
     },
     services::sign_in::Purpose,
     testing::World,
@@ -114,6 +115,7 @@ async fn ways_into_one_s_account() {
     to(&post(&world, &root, "/admin/sign-in/new", CORP).await);
     let none = get(&world, &root, "/account/connections").await;
     assert!(none.html.contains("No provider is connected") && none.html.contains("Connect Corp"), "{}", none.html);
+    assert!(!none.html.contains(r#"name="current""#), "who has no password is asked for none: {}", none.html);
 
     world.protocol.says(Some(Claims { subject: "boss-1".to_owned(), ..Claims::default() }));
     let begun = world
@@ -132,6 +134,16 @@ async fn ways_into_one_s_account() {
     let last = post(&world, &root, "/account/connections", &format!("do=disconnect&identity={id}")).await;
     assert_eq!(last.status, 422);
     assert!(last.html.contains("your only way in"), "{}", last.html);
+
+    // Who has a password knows it; what went wrong is said where one tries again.
+    let (id, now) = (root.person().unwrap().id, root.now());
+    world.store.set_password(id, "$argon2id$x", false, now).await.unwrap();
+    let asked = get(&world, &root, "/account/connections?refused=sign_in_password").await;
+    assert!(asked.html.contains(r#"name="current""#), "{}", asked.html);
+    assert!(asked.html.contains(r#"formaction="/auth/corp/start""#), "{}", asked.html);
+    assert!(asked.html.contains("That was not your password"), "{}", asked.html);
+    let chinese = ask(&world, &root, "/account/connections?refused=sign_in_changed", None, Language::ZhCn).await;
+    assert!(chinese.html.contains("账户发生了变更") && chinese.html.contains("第二验证因素"), "{}", chinese.html);
 }
 
 #[tokio::test]
