@@ -19,7 +19,7 @@ pub struct Authenticator {
 }
 
 /// A sign-in whose password was right: no session, and nothing opens with it but the page that asks for a code.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct SecondStep {
     /// Of the browser's secret.
     pub digest: Digest,

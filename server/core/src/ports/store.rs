@@ -28,7 +28,7 @@ use crate::{
 pub type Digest = [u8; 32];
 
 /// A person with what proves who they are.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Account {
     /// The person.
     pub user: User,
@@ -36,8 +36,15 @@ pub struct Account {
     pub password_hash: Option<String>,
 }
 
+/// Without the hash: what is logged says whose account it is.
+impl std::fmt::Debug for Account {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Account").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
 /// A session as stored.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct NewSession {
     /// For revoking.
     pub id: Uuid,
