@@ -31,6 +31,13 @@ impl Passwords {
         tokio::task::spawn_blocking(move || work(argon2)).await.map_err(Error::internal)
     }
 
+    /// Keeps all others waiting.
+    #[cfg(test)]
+    pub(super) async fn busy(&self) -> tokio::sync::SemaphorePermit<'_> {
+        let all = u32::try_from(self.at_once.available_permits()).unwrap_or(u32::MAX);
+        self.at_once.acquire_many(all).await.unwrap_or_else(|_| unreachable!("never closed"))
+    }
+
     /// A PHC string for `password`.
     ///
     /// # Errors

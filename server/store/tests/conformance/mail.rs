@@ -95,17 +95,17 @@ pub async fn addresses(store: Arc<dyn Store>) {
 
     // Whoever chose a language keeps it, in whichever they look at the page.
     store
-        .set_pending_address(id(1), &pending("c@x", 4, 100), Language::En, &mail(30, Some(1), "address.verify", 8))
+        .set_pending_address(id(1), &pending("c@x", 4, 100), Language::En, &mail(40, Some(1), "address.verify", 8))
         .await
         .unwrap();
     assert_eq!(store.find_mailbox(id(1)).await.unwrap().unwrap().language, Language::ZhCn);
 
     store.create_reset(&platform(), &reset(9)).await.unwrap();
-    store.add_mail(&mail(31, Some(1), "address.moved", 8)).await.unwrap();
+    store.add_mail(&mail(41, Some(1), "address.moved", 8)).await.unwrap();
     store.remove_address(id(1), None).await.unwrap();
     refused(store.remove_address(id(1), None).await, ErrorCode::NotFound);
     let ids: Vec<_> = due(&*store, 9).await.into_iter().map(|mail| mail.id).collect();
-    assert_eq!(ids, [id(31)]);
+    assert_eq!(ids, [id(41)]);
     assert!(store.find_reset(&digest(9)).await.unwrap().is_none(), "a link that may be in the wrong hands");
     let mailbox = store.find_mailbox(id(1)).await.unwrap().unwrap();
     assert_eq!((mailbox.verified, mailbox.pending, mailbox.muted.map(|m| m.len())), (None, None, Some(2)));
