@@ -19,6 +19,8 @@ use process::{Server, admin};
 
 /// Far longer than anything here may take.
 const LONG: Duration = Duration::from_secs(60);
+/// After so long the store gives a statement up; whether a stream may go on is not waited for as long.
+const STATEMENT: Duration = Duration::from_secs(10);
 const PAGE: &str = "/t/shop/n/dev/apps";
 
 struct Scene {
@@ -76,7 +78,9 @@ impl Scene {
             let at = Instant::now();
             for (open, holder) in held {
                 let (ended, said) = holder.join().unwrap();
-                println!("{what}: {open:?} ended after {:?}", ended.saturating_duration_since(at));
+                let took = ended.saturating_duration_since(at);
+                println!("{what}: {open:?} ended after {took:?}");
+                assert!(took < STATEMENT, "{open:?} waited for a statement to be given up: {took:?}");
                 match open {
                     Open::Watch => assert!(said.contains("store-unavailable"), "{said}"),
                     // Nobody knows that it is gone: the browser comes back.

@@ -147,3 +147,57 @@ async fn carry(socket: &mut WebSocket, running: &mut ExecSession) {
     }
     let _ = socket.send(Message::Close(None)).await;
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::{Arc, Mutex};
+
+    use axum::{Router, body::Bytes, routing::any};
+    use futures::stream;
+    use tokio::{
+        io::AsyncWriteExt as _,
+        net::{TcpListener, TcpStream},
+        sync::{mpsc, oneshot},
+    };
+
+    use super::*;
+
+    /// More than what lies between the two takes.
+    const TOO_MUCH: usize = 64 << 20;
+
+    #[tokio::test]
+    async fn a_terminal_that_nobody_reads_ends_with_its_right() {
+        let (printed, prints) = oneshot::channel();
+        let (over, ended) = oneshot::channel();
+        let (input, _commands) = mpsc::channel(1);
+        let output = stream::once(async move {
+            printed.send(()).unwrap();
+            ExecOutput::Stdout(Bytes::from(vec![b'x'; TOO_MUCH]))
+        });
+        let running = ExecSession { input, output: output.chain(stream::pending()).boxed() };
+        let once = Arc::new(Mutex::new(Some((running, over, prints))));
+        let app = Router::new().route(
+            "/",
+            any(async move |upgrade: WebSocketUpgrade| {
+                let (running, over, prints) = once.lock().unwrap().take().unwrap();
+                upgrade.on_upgrade(async move |socket| {
+                    let right = async {
+                        prints.await.unwrap();
+                        Error::unauthenticated()
+                    };
+                    run(socket, running, right).await;
+                    over.send(()).unwrap();
+                })
+            }),
+        );
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let mut silent = TcpStream::connect(address).await.unwrap();
+        let handshake = "GET / HTTP/1.1\r\nhost: berth\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+                         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+        silent.write_all(handshake.as_bytes()).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(30), ended).await.expect("it ends").unwrap();
+    }
+}
