@@ -19,6 +19,7 @@ use berth_core::{
         cluster::{Change, ChangeKind, Cluster},
         pages::Fragment,
     },
+    recheck,
 };
 use berth_types::{Action, Resource};
 use futures::{
@@ -35,8 +36,6 @@ use crate::{layout::stale_banner, request::Cx, router::Live};
 const DEBOUNCE: Duration = Duration::from_millis(20);
 /// At most one rendering in this time, however busy the cluster is.
 const AT_MOST_EVERY: Duration = Duration::from_millis(120);
-/// Rights are looked at again after this time even if nothing changes.
-const RECHECK: Duration = Duration::from_secs(4);
 
 /// A stream of what changed on the page of `cx`; the first item has all its live parts.
 ///
@@ -112,7 +111,7 @@ struct State<R> {
     at: jiff::Timestamp,
 }
 
-/// `first`, then the parts that `render` makes differently, whenever there are changes and at least every [`RECHECK`]. Ends
+/// `first`, then the parts that `render` makes differently, whenever there are changes and at least every [`recheck::EVERY`]. Ends
 /// with the first error.
 fn follow<R, F>(
     clock: Arc<dyn Clock>,
@@ -154,7 +153,7 @@ impl<R> State<R> {
     async fn wait(&mut self) {
         let changed = {
             let next = pin!(self.changes.next());
-            let tick = pin!(self.clock.sleep(RECHECK));
+            let tick = pin!(self.clock.sleep(recheck::EVERY));
             matches!(future::select(next, tick).await, Either::Left(_))
         };
         if changed {
@@ -283,7 +282,7 @@ mod tests {
         let mut bench = bench();
         assert!(bench.within(0).is_some());
         bench.page.set(None);
-        assert_eq!(bench.within(3900), None);
+        assert_eq!(bench.within(2900), None);
         assert_eq!(bench.within(200), Some(Err(berth_types::ErrorCode::NotFound)));
         assert!(bench.stream.next().now_or_never().unwrap().is_none(), "nothing comes after an error");
     }

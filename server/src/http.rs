@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use berth_core::{RequestMeta, Services};
+use berth_core::{RequestMeta, Services, recheck};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
 use tower_http::{
@@ -64,7 +64,8 @@ async fn readyz(State(outer): State<Outer>) -> Response {
     if outer.stop.is_cancelled() {
         wrong.push("stopping".to_owned());
     }
-    if let Err(e) = outer.services.store().ping().await {
+    let asked = recheck::in_time(&**outer.services.clock(), outer.services.store().ping());
+    if let Err(e) = asked.await {
         wrong.push(format!("database: {e}"));
     }
     if let Some(cluster) = outer.services.clusters().all().first()

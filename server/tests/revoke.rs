@@ -4,93 +4,20 @@
 //! required: a busy machine proves nothing.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+#[path = "support/open.rs"]
+#[allow(dead_code, reason = "other tests hold more open")]
+mod open;
 #[path = "support/process.rs"]
 mod process;
 
 use std::{
-    io::{Read, Write},
-    net::TcpStream,
     sync::mpsc,
     thread,
     time::{Duration, Instant},
 };
 
+use open::{NAMESPACE, Open, Person, hold, shop};
 use process::{Server, admin, scale};
-
-const NAMESPACE: &str = "/api/v1/tenants/shop/namespaces/dev";
-
-/// Somebody, by both ways in.
-struct Person {
-    name: String,
-    token: String,
-    cookie: String,
-}
-
-/// What can be held open.
-#[derive(Debug, Clone, Copy)]
-enum Open {
-    Watch,
-    Logs,
-    Page,
-    Terminal,
-}
-
-impl Open {
-    const ALL: [Self; 4] = [Self::Watch, Self::Logs, Self::Page, Self::Terminal];
-
-    fn request(self, person: &Person, pod: &str) -> String {
-        let token = format!("authorization: Bearer {}\r\naccept: text/event-stream", person.token);
-        let cookie = format!("cookie: {}", person.cookie);
-        let (path, headers) = match self {
-            Self::Watch => (format!("{NAMESPACE}/apps"), token),
-            Self::Logs => (format!("{NAMESPACE}/pods/{pod}/logs?follow=true"), token),
-            Self::Page => ("/live?path=/t/shop/n/dev/apps".to_owned(), cookie),
-            Self::Terminal => (
-                format!("/t/shop/n/dev/pods/{pod}/exec?command=sh"),
-                format!(
-                    "{cookie}\r\nsec-fetch-site: same-origin\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
-                     sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nconnection: upgrade"
-                ),
-            ),
-        };
-        format!("GET {path} HTTP/1.1\r\nhost: berth\r\n{headers}\r\n\r\n")
-    }
-
-    /// What the first of an answer says when it is open.
-    fn is_open(self, said: &str) -> bool {
-        match self {
-            Self::Terminal => said.starts_with("HTTP/1.1 101"),
-            Self::Logs => said.starts_with("HTTP/1.1 200"),
-            Self::Watch | Self::Page => said.starts_with("HTTP/1.1 200") && said.contains("event: "),
-        }
-    }
-
-    /// Whether what came since is the end of it: a page's stream is also that of other pages, so it stays.
-    fn is_over(self, said: &str) -> bool {
-        matches!(self, Self::Page) && said.contains("event: gone")
-    }
-}
-
-/// Holds it open, says when it is, and comes back with the moment at which it ended.
-fn hold(address: &str, open: Open, person: &Person, pod: &str, ready: &mpsc::Sender<()>) -> Instant {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.write_all(open.request(person, pod).as_bytes()).unwrap();
-    // Far longer than it may take: it ends the test where nothing else does.
-    stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
-    let (mut said, mut opened, mut buffer) = (String::new(), false, [0; 4096]);
-    loop {
-        let got = stream.read(&mut buffer).unwrap_or_else(|e| panic!("{open:?} is never ended: {e}; {said}"));
-        said.push_str(&String::from_utf8_lossy(&buffer[..got]));
-        if !opened && open.is_open(&said) {
-            opened = true;
-            ready.send(()).unwrap();
-        }
-        if got == 0 || open.is_over(&said) || said.ends_with("\r\n0\r\n\r\n") {
-            assert!(opened, "{open:?} for {} was never open: {said}", person.name);
-            return Instant::now();
-        }
-    }
-}
 
 #[test]
 fn what_is_open_ends_with_the_role() {
@@ -111,27 +38,18 @@ fn what_is_open_ends_with_the_role() {
     server.choose_password("root", &made);
     let people: Vec<_> = accounts
         .into_iter()
-        .map(|(name, made, token)| Person { cookie: server.choose_password(&name, &made), name, token })
+        .map(|(name, made, token)| Person {
+            cookie: server.choose_password(&name, &made),
+            name,
+            token,
+            kubectl: String::new(),
+        })
         .collect();
 
     let until = |method: &str, path: &str, body: &str, good: &dyn Fn(u16, &str) -> bool| {
-        let begun = Instant::now();
-        loop {
-            let (status, said) = server.ask(method, path, &root, body);
-            if good(status, &said) {
-                return said;
-            }
-            assert!(begun.elapsed() < Duration::from_secs(60), "{method} {path}: {said}");
-            thread::yield_now();
-        }
+        open::until(&server, &root, (method, path, body), good)
     };
-    let created = |status: u16, _: &str| status == 201;
-    until("POST", "/api/v1/tenants", r#"{"name":"shop"}"#, &created);
-    until("POST", "/api/v1/tenants/shop/namespaces", r#"{"name":"dev"}"#, &created);
-    let app = r#"{"name":"web","spec":{"components":[{"name":"main","image":"registry.example.com/shop/web:1"}]}}"#;
-    until("POST", &format!("{NAMESPACE}/apps"), app, &created);
-    let pods = until("GET", &format!("{NAMESPACE}/pods"), "", &|_, said| said.contains(r#""phase":"running""#));
-    let pod = pods.split(r#""name":""#).nth(1).and_then(|rest| rest.split('"').next()).expect("a pod").to_owned();
+    let pod = shop(&server, &root);
 
     let mut took = Vec::new();
     for round in 0..rounds {
@@ -166,7 +84,7 @@ fn what_is_open_ends_with_the_role() {
                 })
                 .collect();
             for (open, at, holder) in revoked {
-                took.push((holder.join().unwrap().saturating_duration_since(at), open));
+                took.push((holder.join().unwrap().0.saturating_duration_since(at), open));
             }
         });
     }

@@ -38,7 +38,11 @@ pub struct Model {
 pub async fn page(cx: &PageCx, error: &Error) -> Page {
     let lang = cx.lang();
     let title = tr::error_title(lang, error.code());
-    let place = place(cx).await;
+    // A database that does not answer is not asked for the way on.
+    let place = match error.code() {
+        ErrorCode::StoreUnavailable => Place::Nowhere,
+        _ => place(cx).await,
+    };
     let specific = matches!(
         error.code(),
         ErrorCode::ClusterRefused

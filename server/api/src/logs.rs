@@ -1,7 +1,7 @@
 //! Logs: as text for people and pipes, as NDJSON for programs, as server-sent events for pages.
 
 use axum::{body::Bytes, response::Response};
-use berth_core::{Error, OpCtx, Result, ports::cluster::LogQuery};
+use berth_core::{Error, OpCtx, Result, ports::cluster::LogQuery, recheck};
 use berth_types::{Action, FieldError, Resource, rows::LogLine, text::printable};
 use futures::StreamExt;
 use serde_json::json;
@@ -13,7 +13,7 @@ use crate::{
     problem::problem,
     query::Asked,
     reply::{EVENTS, NDJSON},
-    streams::{BEAT, COMMENT, RECHECK, event, response},
+    streams::{BEAT, COMMENT, event, response},
 };
 
 /// Parameters of a pod's logs; an app's have `component` too.
@@ -114,15 +114,15 @@ pub(crate) async fn respond(
         let clock = api.services().clock().clone();
         let stop = api.options().stop.clone();
         let request_id = caller.ctx.request_id.clone();
-        let mut tick = clock.sleep(RECHECK);
+        let mut tick = clock.sleep(recheck::EVERY);
         let mut silent = 0;
         let ended = loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break None,
                 () = &mut tick => {
-                    tick = clock.sleep(RECHECK);
-                    match may(&api, &caller, &namespace).await {
+                    tick = clock.sleep(recheck::EVERY);
+                    match recheck::in_time(&*clock, may(&api, &caller, &namespace)).await {
                         Ok(ctx) => caller.ctx = ctx,
                         Err(error) => break Some(error),
                     }

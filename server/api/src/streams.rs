@@ -3,7 +3,6 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use axum::{
@@ -11,17 +10,15 @@ use axum::{
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
-use berth_core::{Error, Result};
+use berth_core::{Error, Result, recheck};
 use berth_types::ErrorCode;
 use futures::{Stream, StreamExt};
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
 
-/// Streams ask again after so long whether they may go on (design.md, rule 6: at least every 5 s).
-pub(crate) const RECHECK: Duration = Duration::from_secs(4);
-/// Silent streams send a comment after so many rechecks (16 s): proxies cut what is silent for long.
-pub(crate) const BEAT: u32 = 4;
+/// Silent streams send a comment after so many rechecks (15 s): proxies cut what is silent for long.
+pub(crate) const BEAT: u32 = 5;
 
 /// The places that streams take, in all and for each person.
 pub(crate) struct Places {
@@ -79,7 +76,7 @@ impl Places {
     /// # Errors
     /// `RateLimited` when there is none.
     pub(crate) fn take(&self, person: Uuid) -> Result<Place> {
-        let busy = |message: &'static str| Error::new(ErrorCode::RateLimited, message).retry_after(RECHECK);
+        let busy = |message: &'static str| Error::new(ErrorCode::RateLimited, message).retry_after(recheck::EVERY);
         let permit = self.all.clone().try_acquire_owned();
         let permit = permit.map_err(|_| busy("too many streams are open on this server; try again later"))?;
         if !self.people.up(person, self.per_person) {

@@ -11,6 +11,7 @@ use berth_core::{
     OpCtx, Result,
     authz::NamespaceRef,
     ports::cluster::{CacheState, Change, ChangeKind, Freshness},
+    recheck,
 };
 use berth_types::{Page, list::ListFreshness};
 use futures::future::BoxFuture;
@@ -23,7 +24,7 @@ use crate::{
     caller::Caller,
     problem::problem,
     reply::{EVENTS, told},
-    streams::{BEAT, COMMENT, RECHECK, event, response},
+    streams::{BEAT, COMMENT, event, response},
 };
 
 /// Changes within this time go out together.
@@ -110,7 +111,7 @@ pub(crate) async fn watch(api: &Api, caller: &Caller, concern: Concern, read: Re
         if state != (CacheState::Live, None) {
             yield event("freshness", &freshness(&first.freshness));
         }
-        let mut tick = clock.sleep(RECHECK);
+        let mut tick = clock.sleep(recheck::EVERY);
         let mut silent = 0;
         loop {
             let ticked = tokio::select! {
@@ -123,14 +124,7 @@ pub(crate) async fn watch(api: &Api, caller: &Caller, concern: Concern, read: Re
                 () = watcher.changed() => false,
             };
             if ticked {
-                tick = clock.sleep(RECHECK);
-                match caller.again(&api).await {
-                    Ok(ctx) => caller.ctx = ctx,
-                    Err(error) => {
-                        yield event("error", &problem(&error, &request_id));
-                        return;
-                    }
-                }
+                tick = clock.sleep(recheck::EVERY);
             } else {
                 tokio::select! {
                     biased;
@@ -139,8 +133,15 @@ pub(crate) async fn watch(api: &Api, caller: &Caller, concern: Concern, read: Re
                 }
                 watcher.drain();
             }
-            let seen = match read(caller.ctx.clone()).await {
-                Ok(seen) => seen,
+            let asked = async {
+                let ctx = if ticked { caller.again(&api).await? } else { caller.ctx.clone() };
+                Ok((read(ctx.clone()).await?, ctx))
+            };
+            let seen = match recheck::in_time(&*clock, asked).await {
+                Ok((seen, ctx)) => {
+                    caller.ctx = ctx;
+                    seen
+                }
                 Err(error) => {
                     yield event("error", &problem(&error, &request_id));
                     return;

@@ -15,6 +15,7 @@ pub struct Error {
     fields: Vec<FieldError>,
     retry_after: Option<Duration>,
     missing: Option<(Resource, Action)>,
+    uncertain: bool,
     cause: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -36,7 +37,15 @@ pub fn causes(error: &(dyn StdError + 'static)) -> String {
 impl Error {
     /// An error with a public message.
     pub fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), fields: Vec::new(), retry_after: None, missing: None, cause: None }
+        Self {
+            code,
+            message: message.into(),
+            fields: Vec::new(),
+            retry_after: None,
+            missing: None,
+            uncertain: false,
+            cause: None,
+        }
     }
 
     /// No or bad credentials.
@@ -101,6 +110,13 @@ impl Error {
         self
     }
 
+    /// Of a change of which nobody knows whether it was made.
+    #[must_use]
+    pub fn uncertain(mut self) -> Self {
+        self.uncertain = true;
+        self
+    }
+
     /// The stable code.
     #[must_use]
     pub fn code(&self) -> ErrorCode {
@@ -123,6 +139,12 @@ impl Error {
     #[must_use]
     pub fn wait(&self) -> Option<Duration> {
         self.retry_after
+    }
+
+    /// Whether what was tried may have been done all the same.
+    #[must_use]
+    pub fn is_uncertain(&self) -> bool {
+        self.uncertain
     }
 
     /// The permission that was missing, for a page that says who can grant it.

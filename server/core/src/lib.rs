@@ -22,6 +22,7 @@ pub mod network;
 pub mod notices;
 pub mod ports;
 pub mod quota;
+pub mod recheck;
 pub mod roles;
 pub mod seal;
 pub mod services;

@@ -141,7 +141,7 @@ pub(crate) trait Engine: Send + Sync + 'static {
     fn execute(&self, statement: Statement) -> impl Future<Output = Result<u64>> + Send;
     /// Several statements, all of them or none. Dropped without `commit`, none; its locks go some time after.
     fn begin(&self) -> impl Future<Output = Result<Self::Transaction>> + Send;
-    /// Ends all connections, in peace.
+    /// Ends all connections, in peace if that is quick.
     fn close(self) -> impl Future<Output = ()> + Send;
 }
 
@@ -170,25 +170,51 @@ pub(crate) fn failure(error: sqlx::Error) -> Error {
     }
 }
 
-fn away(error: sqlx::Error) -> Error {
+/// The same for what is committed when it is done: where the connection broke off first, nobody knows whether it was.
+pub(crate) fn commit_failure(error: sqlx::Error) -> Error {
+    match &error {
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) => unsure(error),
+        sqlx::Error::Database(cause) if cause.code().is_some_and(|code| is_ended(&code)) => unsure(error),
+        _ => failure(error),
+    }
+}
+
+/// When to try again.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// The database does not serve, and what was asked is not done.
+pub(crate) fn away(error: sqlx::Error) -> Error {
     tracing::error!(%error, "the database does not serve");
     Error::new(ErrorCode::StoreUnavailable, "the database does not answer or takes nothing more; nothing was changed")
-        .retry_after(Duration::from_secs(5))
+        .retry_after(RETRY)
         .caused_by(error)
+}
+
+/// The database does not serve, and what was asked may have been done.
+pub(crate) fn unsure(error: sqlx::Error) -> Error {
+    tracing::error!(%error, "the database did not say whether it made a change");
+    let message = "the database did not say in time whether this was done; look before you send it again";
+    Error::new(ErrorCode::StoreUnavailable, message).retry_after(RETRY).uncertain().caused_by(error)
 }
 
 /// Whether a driver's code says that the database cannot serve, whatever is asked of it.
 ///
 /// SQLite (<https://sqlite.org/rescode.html>): busy, an I/O error, full, cannot be opened, each with more in its upper bytes.
-/// PostgreSQL (<https://www.postgresql.org/docs/current/errcodes-appendix.html>): connection, resources, intervention.
+/// PostgreSQL (<https://www.postgresql.org/docs/current/errcodes-appendix.html>): connection, resources, intervention, a
+/// lock that somebody holds for too long, a statement that took too long, a transaction in which we did.
 fn is_away(code: &str) -> bool {
     match code.parse::<u32>() {
         Ok(number) if code.len() < 5 => matches!(number & 0xff, 5 | 10 | 13 | 14),
-        _ => ["08", "53", "57P"].iter().any(|class| code.starts_with(class)),
+        _ => is_ended(code) || code.starts_with("53") || matches!(code, "55P03" | "57014"),
     }
 }
 
-/// Implements the waist for one sqlx driver: the same words, since sqlx's traits differ only in the types they name.
+/// Whether a code of PostgreSQL says that the connection has ended, whatever was under way.
+fn is_ended(code: &str) -> bool {
+    code.starts_with("08") || code.starts_with("57P") || code == "25P03"
+}
+
+/// What the two adapters share, for one sqlx driver: the same words, since sqlx's traits differ only in the types they name.
 macro_rules! driver {
     ($db:ty, $row:ty) => {
         impl $crate::engine::Columns for $row {
@@ -203,28 +229,6 @@ macro_rules! driver {
             }
             fn bytes(&self, at: usize) -> sqlx::Result<Option<&[u8]>> {
                 sqlx::Row::try_get(self, at)
-            }
-        }
-
-        impl $crate::engine::Transaction for sqlx::Transaction<'static, $db> {
-            type Row = $row;
-
-            async fn fetch(&mut self, statement: Statement) -> Result<Vec<$row>> {
-                bound(statement).fetch_all(&mut **self).await.map_err(failure)
-            }
-            async fn execute(&mut self, statement: Statement) -> Result<u64> {
-                let done = bound(statement).execute(&mut **self).await.map_err(failure)?;
-                Ok(done.rows_affected())
-            }
-            async fn script(&mut self, text: &'static str) -> Result<()> {
-                sqlx::raw_sql(text).execute(&mut **self).await.map_err(failure)?;
-                Ok(())
-            }
-            async fn commit(self) -> Result<()> {
-                sqlx::Transaction::commit(self).await.map_err(failure)
-            }
-            async fn rollback(self) -> Result<()> {
-                sqlx::Transaction::rollback(self).await.map_err(failure)
             }
         }
 
@@ -373,6 +377,10 @@ mod tests {
             ("53100", true),  // disk_full
             ("57P01", true),  // admin_shutdown
             ("08006", true),  // connection_failure
+            ("55P03", true),  // lock_not_available
+            ("57014", true),  // query_canceled
+            ("25P03", true),  // idle_in_transaction_session_timeout
+            ("25P02", false), // in_failed_sql_transaction
             ("42601", false), // syntax_error
             ("23505", false), // unique_violation
         ] {

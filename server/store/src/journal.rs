@@ -131,6 +131,14 @@ impl<E: Engine> Journal for SqlStore<E> {
         transaction.commit().await
     }
 
+    async fn append_audit_again(&self, entry: &NewAudit) -> Result<()> {
+        let mut transaction = self.engine.begin().await?;
+        if transaction.execute(end_attempt(entry.id)).await? == 1 {
+            append(&mut transaction, entry).await?;
+        }
+        transaction.commit().await
+    }
+
     async fn settle_audit(&self, before: Timestamp) -> Result<u64> {
         const SQL: &str = "SELECT id, at, actor, via, action, target, tenant, request_id, network FROM audit_begun \
                            WHERE at < $1 ORDER BY at, id";

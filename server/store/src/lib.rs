@@ -22,6 +22,7 @@ mod drifts;
 mod engine;
 mod journal;
 mod life;
+mod limits;
 mod links;
 mod list;
 mod mail;
@@ -29,6 +30,7 @@ mod migrations;
 mod namespace_roles;
 mod passkeys;
 mod people;
+mod pool;
 mod postgres;
 mod quotas;
 mod requests;
@@ -46,6 +48,7 @@ mod view_as;
 mod webhooks;
 
 use engine::Engine;
+use limits::Limited;
 pub use migrations::{Step, latest};
 use postgres::PgEngine;
 use sqlite::SqliteEngine;
@@ -58,8 +61,8 @@ pub struct Options {
     pub max_connections: u32,
     /// How long a request waits for a connection before it fails.
     pub acquire_timeout: Duration,
-    /// How long a server may take for one statement: one that takes longer hangs. Within a transaction the request's own
-    /// deadline counts, as another's lock may be waited for.
+    /// How long the database may take for one statement, the wait for a connection and for others' locks included: one that
+    /// takes longer hangs. PostgreSQL itself is told to give up before that. What is migrated is not limited.
     pub answer_timeout: Duration,
     /// Whether [`connect`] applies what is missing; otherwise it refuses ([`OpenError::Pending`]).
     pub migrate: bool,
@@ -160,7 +163,7 @@ async fn ready<E: Engine>(engine: E, options: &Options) -> Result<Arc<dyn Store>
             return Err(OpenError::Pending(missing));
         }
     }
-    let store = SqlStore::new(engine);
+    let store = SqlStore::new(Limited::new(engine, options.answer_timeout));
     tracing::info!(database = store.describe().await?, version = latest(), "database opened");
     Ok(Arc::new(store))
 }

@@ -177,7 +177,7 @@ impl Dialect {
 async fn locked<E: Engine>(engine: &E) -> Result<E::Transaction> {
     let mut transaction = engine.begin().await?;
     if let Some(lock) = E::MIGRATION_LOCK {
-        transaction.fetch(sql(lock)).await?;
+        transaction.script(lock).await?;
     }
     Ok(transaction)
 }

@@ -15,12 +15,13 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::{
     Options,
-    engine::{Engine, Statement, driver, failure},
+    engine::{Engine, Statement, Transaction, commit_failure, driver, failure},
     migrations::Dialect,
 };
 
 /// How long a write waits for another process that writes, such as `berth admin` beside `berth serve`.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Less than [`Options::answer_timeout`] together with the queue before it, so that SQLite itself says that nothing was changed.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(4);
 /// As many rows as a page's lists have, but for the longest.
 const ROWS: usize = 1024;
 /// Between two tries to open a file that others are opening.
@@ -150,11 +151,11 @@ impl Engine for SqliteEngine {
     }
 
     async fn write(&self, statement: Statement) -> Result<Vec<SqliteRow>> {
-        bound(statement).fetch_all(&self.writer).await.map_err(failure)
+        bound(statement).fetch_all(&self.writer).await.map_err(commit_failure)
     }
 
     async fn execute(&self, statement: Statement) -> Result<u64> {
-        let done = bound(statement).execute(&self.writer).await.map_err(failure)?;
+        let done = bound(statement).execute(&self.writer).await.map_err(commit_failure)?;
         Ok(done.rows_affected())
     }
 
@@ -166,5 +167,31 @@ impl Engine for SqliteEngine {
     async fn close(self) {
         drop(self.readers);
         self.writer.close().await;
+    }
+}
+
+impl Transaction for sqlx::Transaction<'static, Sqlite> {
+    type Row = SqliteRow;
+
+    async fn fetch(&mut self, statement: Statement) -> Result<Vec<SqliteRow>> {
+        bound(statement).fetch_all(&mut **self).await.map_err(failure)
+    }
+
+    async fn execute(&mut self, statement: Statement) -> Result<u64> {
+        let done = bound(statement).execute(&mut **self).await.map_err(failure)?;
+        Ok(done.rows_affected())
+    }
+
+    async fn script(&mut self, text: &'static str) -> Result<()> {
+        sqlx::raw_sql(text).execute(&mut **self).await.map_err(failure)?;
+        Ok(())
+    }
+
+    async fn commit(self) -> Result<()> {
+        sqlx::Transaction::commit(self).await.map_err(commit_failure)
+    }
+
+    async fn rollback(self) -> Result<()> {
+        sqlx::Transaction::rollback(self).await.map_err(failure)
     }
 }

@@ -1,4 +1,4 @@
-//! A throw-away Postgres server, for tests of this crate and of others; databases of older versions.
+//! A throw-away Postgres server, for tests of this crate and of others; databases of older versions, that are held, that hang.
 
 use std::{
     io::{self, Write as _},
@@ -8,6 +8,10 @@ use std::{
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
 };
+
+mod way;
+
+pub use way::Way;
 
 use sqlx::{Connection as _, PgConnection, SqliteConnection};
 
@@ -114,6 +118,33 @@ pub async fn tamper(url: &str, script: &str) -> sqlx::Result<()> {
         let mut connection = PgConnection::connect(url).await?;
         script.execute(&mut connection).await?;
         connection.close().await
+    }
+}
+
+/// Somebody's open transaction, with the locks that it holds; let go when dropped.
+#[derive(Debug)]
+pub enum Held {
+    /// In Postgres.
+    Postgres(PgConnection),
+    /// In SQLite.
+    Sqlite(SqliteConnection),
+}
+
+impl Held {
+    /// Runs `script`, which begins a transaction, on the database at `url`.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn by(url: &str, script: &'static str) -> sqlx::Result<Self> {
+        Ok(if url.starts_with("sqlite") {
+            let mut connection = SqliteConnection::connect(url).await?;
+            sqlx::raw_sql(script).execute(&mut connection).await?;
+            Self::Sqlite(connection)
+        } else {
+            let mut connection = PgConnection::connect(url).await?;
+            sqlx::raw_sql(script).execute(&mut connection).await?;
+            Self::Postgres(connection)
+        })
     }
 }
 

@@ -57,6 +57,16 @@ impl Server {
         (status, answer)
     }
 
+    /// Status and page, as a browser with this cookie gets it.
+    #[allow(dead_code, reason = "not every test looks at pages")]
+    pub fn get(&self, path: &str, cookie: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: berth\r\nconnection: close\r\ncookie: {cookie}\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        (answer.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0), answer)
+    }
+
     /// Sends a form that must be answered by a redirect; the session cookie that it sets.
     fn form(&self, path: &str, cookie: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();

@@ -1,7 +1,7 @@
 //! `/live?path=…&path=…`: one event stream for the live parts of one page, or of the pages of several tabs.
 //!
 //! Events: `fragments` with `{"page": PATH, "fragments": [{"id", "html"}]}`, `gone` with `{"page", "code", "status"}` when a
-//! page may not be followed any more (the others go on), `hello` with `{"as": VIEW}` (as whom one looks) at the beginning, `bye` when the whole stream ends and may be opened again.
+//! page may not be followed any more (the others go on; where that cannot be said, the stream ends), `hello` with `{"as": VIEW}` (as whom one looks) at the beginning, `bye` when the whole stream ends and may be opened again.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -14,7 +14,8 @@ use axum::{
     },
 };
 use berth_core::{Error, OpCtx, ports::pages::Fragment};
-use futures::{StreamExt, stream};
+use berth_types::ErrorCode;
+use futures::{StreamExt, future, stream};
 use serde::Serialize;
 
 use crate::{WebState, guard::Nonce, pages, session};
@@ -43,15 +44,22 @@ struct Gone<'a> {
     status: u16,
 }
 
-fn event(page: &str, item: Result<Vec<Fragment>, Error>) -> Event {
+/// Whether nobody can say what becomes of a page: it is not gone, and the stream may be opened again.
+fn is_open(error: &Error) -> bool {
+    error.code() == ErrorCode::StoreUnavailable
+}
+
+/// `None` where the stream ends.
+fn event(page: &str, item: Result<Vec<Fragment>, Error>) -> Option<Event> {
     let (name, data) = match &item {
         Ok(fragments) => {
             let fragments = fragments.iter().map(|f| Item { id: &f.id, html: &f.html }).collect();
             ("fragments", serde_json::to_string(&Fragments { page, fragments }))
         }
+        Err(e) if is_open(e) => return None,
         Err(e) => ("gone", serde_json::to_string(&Gone { page, code: e.code().as_str(), status: e.code().status() })),
     };
-    Event::default().event(name).data(data.unwrap_or_default())
+    Some(Event::default().event(name).data(data.unwrap_or_default()))
 }
 
 /// The stream.
@@ -70,6 +78,7 @@ pub async fn live(State(state): State<WebState>, request: Request) -> Response {
         let path = path.clone();
         match state.pages.live(&ctx, page).await {
             Ok(fragments) => followed.push(fragments.map(move |item| event(&path, item)).boxed()),
+            Err(e) if is_open(&e) => return pages::problem(&ctx, &e),
             Err(e) => followed.push(stream::once(async move { event(&path, Err(e)) }).boxed()),
         }
     }
@@ -80,7 +89,13 @@ pub async fn live(State(state): State<WebState>, request: Request) -> Response {
     let hello =
         stream::once(async move { Event::default().event("hello").retry(Duration::from_secs(1)).data(seen_as) });
     let events = hello
-        .chain(stream::select_all(followed).chain(stream::pending()).take_until(ended))
+        .chain(
+            stream::select_all(followed)
+                .chain(stream::pending())
+                .take_while(|event| future::ready(event.is_some()))
+                .filter_map(future::ready)
+                .take_until(ended),
+        )
         .chain(stream::once(async { Event::default().event("bye").data("{}") }))
         .map(Ok::<_, Infallible>);
     let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(BEAT)).into_response();

@@ -13,7 +13,7 @@ use axum::{
         sse::{Event, KeepAlive, Sse},
     },
 };
-use berth_core::{Error, OpCtx, Result, ports::cluster::LogQuery};
+use berth_core::{Error, OpCtx, Result, ports::cluster::LogQuery, recheck};
 use berth_types::{Action, NamespaceName, Resource, TenantName, rows::LogLine, text::printable};
 use futures::{Stream, StreamExt, stream::BoxStream};
 use serde::Deserialize;
@@ -112,14 +112,7 @@ pub async fn stream(
     let session = session::until_ended(state.clone(), ctx.clone(), request.headers().clone());
     let rights = {
         let (state, ctx) = (state.clone(), ctx.clone());
-        async move {
-            loop {
-                ctx.clock.sleep(session::RECHECK).await;
-                if let Err(e) = may(&state, &ctx, &tenant, &namespace).await {
-                    return e;
-                }
-            }
-        }
+        async move { recheck::until_refused(&*ctx.clock, || may(&state, &ctx, &tenant, &namespace)).await }
     };
     let ended = async move {
         tokio::select! { e = session => e, e = rights => e }

@@ -1,6 +1,6 @@
 //! From a cookie to a person.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     extract::{Request, State},
@@ -8,12 +8,9 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use berth_core::{Error, OpCtx, RequestMeta, Result};
+use berth_core::{Error, OpCtx, RequestMeta, Result, recheck};
 
 use crate::{WebState, cookies, pages};
-
-/// Streams ask again after so long whether they may go on (design.md, rule 6).
-pub const RECHECK: Duration = Duration::from_secs(4);
 
 /// The context of a request before anybody is known.
 #[must_use]
@@ -53,21 +50,19 @@ pub async fn authenticate(State(state): State<WebState>, mut request: Request, n
     }
 }
 
-/// Waits until the session of a stream has ended, asking every [`RECHECK`], or until the server stops. A store that does
-/// not answer ends the stream too: the browser opens it again.
+/// Waits until the session of a stream has ended, asking every [`recheck::EVERY`], or until the server stops. A store that
+/// does not answer ends the stream too: the browser opens it again.
 pub async fn until_ended(state: WebState, ctx: OpCtx, headers: HeaderMap) -> Error {
-    loop {
-        tokio::select! {
-            () = state.stop.cancelled() => {
-                return Error::new(berth_types::ErrorCode::ClusterUnavailable, "the portal is restarting");
-            }
-            () = ctx.clock.sleep(RECHECK) => {}
+    let meta = RequestMeta { request_id: ctx.request_id.clone(), network: ctx.network.clone() };
+    let same = || async {
+        let now = context(&state, Some(&meta), &headers).await?;
+        let is_same = now.person().map(|p| p.id) == ctx.person().map(|p| p.id);
+        is_same.then_some(()).ok_or_else(Error::unauthenticated)
+    };
+    tokio::select! {
+        () = state.stop.cancelled() => {
+            Error::new(berth_types::ErrorCode::ClusterUnavailable, "the portal is restarting")
         }
-        let meta = RequestMeta { request_id: ctx.request_id.clone(), network: ctx.network.clone() };
-        match context(&state, Some(&meta), &headers).await {
-            Ok(now) if now.person().map(|p| p.id) == ctx.person().map(|p| p.id) => {}
-            Ok(_) => return Error::unauthenticated(),
-            Err(e) => return e,
-        }
+        ended = recheck::until_refused(&*ctx.clock, same) => ended,
     }
 }

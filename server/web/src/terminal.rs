@@ -3,6 +3,8 @@
 //! Query: `container`, `command` (repeated; default a shell). From the browser: binary = typed, text = `{"resize": [columns,
 //! rows]}`. To the browser: binary = printed, text = `{"exit": code, "message": …}` at the end.
 
+use std::time::Duration;
+
 use axum::{
     extract::{
         Path, Query, Request, State, WebSocketUpgrade,
@@ -14,6 +16,7 @@ use axum::{
 use berth_core::{
     Error, OpCtx,
     ports::cluster::{ExecInput, ExecOutput, ExecSession},
+    recheck,
 };
 use berth_types::{Action, NamespaceName, Resource, TenantName};
 use futures::StreamExt;
@@ -23,6 +26,9 @@ use crate::{WebState, pages, session};
 
 /// Most bytes of one message.
 const MAX_MESSAGE: usize = 64 * 1024;
+
+/// How long a terminal that is ended may take to hear why.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// The best shell an image has: bash where there is one.
 const SHELL: [&str; 3] = ["sh", "-c", "command -v bash >/dev/null 2>&1 && exec bash || exec sh"];
@@ -64,15 +70,10 @@ pub async fn exec(
     let headers = request.headers().clone();
     let ended = async move {
         let session = session::until_ended(state.clone(), ctx.clone(), headers);
-        let rights = async {
-            loop {
-                ctx.clock.sleep(session::RECHECK).await;
-                let right = state.services.authz().namespace(&ctx, &tenant, &namespace, Resource::Exec, Action::Create);
-                if let Err(e) = right.await {
-                    return e;
-                }
-            }
-        };
+        let authz = state.services.authz();
+        let rights = recheck::until_refused(&*ctx.clock, || async {
+            authz.namespace(&ctx, &tenant, &namespace, Resource::Exec, Action::Create).await.map(drop)
+        });
         tokio::select! { e = session => e, e = rights => e }
     };
     upgrade.max_message_size(MAX_MESSAGE).on_upgrade(move |socket| run(socket, running, ended))
@@ -99,8 +100,24 @@ fn input(message: Message) -> Option<ExecInput> {
     }
 }
 
+/// Carries until one of both ends it, or `ended` does: also while one of them takes nothing.
 async fn run(mut socket: WebSocket, mut running: ExecSession, ended: impl Future<Output = Error>) {
-    tokio::pin!(ended);
+    let error = tokio::select! {
+        biased;
+        error = ended => error,
+        () = carry(&mut socket, &mut running) => return,
+    };
+    drop(running);
+    let last = json!({ "exit": null, "message": error.message() }).to_string();
+    let farewell = async {
+        socket.send(Message::text(last)).await?;
+        socket.send(Message::Close(None)).await
+    };
+    // Who reads nothing is not waited for.
+    let _ = tokio::time::timeout(FAREWELL, farewell).await;
+}
+
+async fn carry(socket: &mut WebSocket, running: &mut ExecSession) {
     loop {
         let out = tokio::select! {
             message = socket.recv() => match message {
@@ -116,7 +133,6 @@ async fn run(mut socket: WebSocket, mut running: ExecSession, ended: impl Future
                 }
             },
             output = running.output.next() => output,
-            error = &mut ended => Some(ExecOutput::Exit(None, Some(error.message().to_owned()))),
         };
         let (message, last) = match out {
             Some(ExecOutput::Stdout(bytes) | ExecOutput::Stderr(bytes)) => (Message::Binary(bytes), false),
@@ -130,4 +146,58 @@ async fn run(mut socket: WebSocket, mut running: ExecSession, ended: impl Future
         }
     }
     let _ = socket.send(Message::Close(None)).await;
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::{Arc, Mutex};
+
+    use axum::{Router, body::Bytes, routing::any};
+    use futures::stream;
+    use tokio::{
+        io::AsyncWriteExt as _,
+        net::{TcpListener, TcpStream},
+        sync::{mpsc, oneshot},
+    };
+
+    use super::*;
+
+    /// More than what lies between the two takes.
+    const TOO_MUCH: usize = 64 << 20;
+
+    #[tokio::test]
+    async fn a_terminal_that_nobody_reads_ends_with_its_right() {
+        let (printed, prints) = oneshot::channel();
+        let (over, ended) = oneshot::channel();
+        let (input, _commands) = mpsc::channel(1);
+        let output = stream::once(async move {
+            printed.send(()).unwrap();
+            ExecOutput::Stdout(Bytes::from(vec![b'x'; TOO_MUCH]))
+        });
+        let running = ExecSession { input, output: output.chain(stream::pending()).boxed() };
+        let once = Arc::new(Mutex::new(Some((running, over, prints))));
+        let app = Router::new().route(
+            "/",
+            any(async move |upgrade: WebSocketUpgrade| {
+                let (running, over, prints) = once.lock().unwrap().take().unwrap();
+                upgrade.on_upgrade(async move |socket| {
+                    let right = async {
+                        prints.await.unwrap();
+                        Error::unauthenticated()
+                    };
+                    run(socket, running, right).await;
+                    over.send(()).unwrap();
+                })
+            }),
+        );
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let mut silent = TcpStream::connect(address).await.unwrap();
+        let handshake = "GET / HTTP/1.1\r\nhost: berth\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+                         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+        silent.write_all(handshake.as_bytes()).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(30), ended).await.expect("it ends").unwrap();
+    }
 }

@@ -24,6 +24,7 @@ use berth_core::{
     Error, OpCtx, RequestMeta, Result,
     kube_path::{self, KubeAsk},
     ports::relay::{Duplex, KubeBody, KubeReply, KubeRequest},
+    recheck,
 };
 use berth_types::{ClusterId, ErrorCode, people::TokenPurpose};
 use futures::StreamExt as _;
@@ -33,11 +34,7 @@ use hyper_util::rt::TokioIo;
 use secrecy::{ExposeSecret, SecretString};
 use tracing::Instrument as _;
 
-use crate::{
-    Api,
-    caller::bearer,
-    streams::{Place, RECHECK},
-};
+use crate::{Api, caller::bearer, streams::Place};
 
 mod headers;
 mod status;
@@ -75,19 +72,13 @@ impl Asker {
 
     /// Waits until a stream must end: the server stops, the token or a right is gone, or nobody can say.
     async fn gone(self) {
-        let stop = self.api.options().stop.clone();
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = self.ctx.clock.sleep(RECHECK) => {}
-            }
-            let may = async {
-                let ctx = self.proven().await?;
-                self.api.services().kubectl_may(&ctx, &self.cluster, &self.ask).await
-            };
-            if may.await.is_err() {
-                return;
-            }
+        let may = || async {
+            let ctx = self.proven().await?;
+            self.api.services().kubectl_may(&ctx, &self.cluster, &self.ask).await.map(drop)
+        };
+        tokio::select! {
+            () = self.api.options().stop.cancelled() => {}
+            _ = recheck::until_refused(&*self.ctx.clock, may) => {}
         }
     }
 }

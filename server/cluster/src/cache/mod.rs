@@ -356,6 +356,7 @@ impl Cache {
             strings: self.strings.clone(),
             health: self.health.clone(),
             shown: true,
+            silence: watch::SILENCE,
             changed,
         }
     }

@@ -24,8 +24,15 @@ use crate::{
 
 /// Longest pause between two tries.
 const MAX_BACKOFF: Duration = Duration::from_secs(3);
-/// A watch is asked to end after this, so that a connection which died unnoticed is replaced.
+/// A watch is asked to end after this.
 const WATCH_SECONDS: &str = "290";
+/// One that says nothing for so long is begun anew where it was, as its connection may have died unnoticed: API servers send a bookmark
+/// about once a minute.
+pub(crate) const SILENCE: Duration = Duration::from_secs(90);
+/// How long the head of an answer may take.
+const HEAD: Duration = Duration::from_secs(10);
+/// How long one that is no stream may take from there on: a page of a list, an error.
+const WHOLE: Duration = Duration::from_secs(30);
 /// A single object larger than this is no object.
 const MAX_LINE: usize = 8 << 20;
 /// Rows of a page, where the API server knows no streaming lists.
@@ -96,6 +103,8 @@ pub(crate) struct Watcher<R> {
     pub(crate) health: Arc<Health>,
     /// Pages show its rows.
     pub(crate) shown: bool,
+    /// How long nothing may come ([`SILENCE`]).
+    pub(crate) silence: Duration,
     /// Told of every row that changed.
     pub(crate) changed: Arc<dyn Fn(Changed) + Send + Sync>,
 }
@@ -169,7 +178,7 @@ impl<R: Record> Watcher<R> {
         }
         let request: Request<Vec<u8>> =
             get(&query(&self.kind.all(), &pairs)).map_err(|e| End::Failed(e.to_string()))?;
-        let sent = tokio::time::timeout(Duration::from_secs(10), self.client.send(request.map(Body::from))).await;
+        let sent = tokio::time::timeout(HEAD, self.client.send(request.map(Body::from))).await;
         match sent {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(e)) => Err(End::Failed(why(&e))),
@@ -191,7 +200,7 @@ impl<R: Record> Watcher<R> {
         };
         let status = response.status();
         if !status.is_success() {
-            let body = response.into_body().collect_bytes().await.unwrap_or_default();
+            let body = whole(response).await.unwrap_or_default();
             let said = serde_json::from_slice::<Status>(&body).map_or_else(|_| status.to_string(), |s| s.message);
             return match status.as_u16() {
                 404 => End::Unknown(said),
@@ -213,6 +222,10 @@ impl<R: Record> Watcher<R> {
             let chunk = tokio::select! {
                 chunk = body.try_next() => chunk,
                 _ = restarts.changed() => return End::Closed,
+                () = super::pause(self.silence) => return match list {
+                    Some(_) => End::Failed("the list stopped coming".to_owned()),
+                    None => End::Closed,
+                },
             };
             match chunk {
                 Ok(Some(chunk)) => buffer.extend_from_slice(&chunk),
@@ -326,7 +339,7 @@ impl<R: Record> Watcher<R> {
                 Err(_) => return Err("no list".to_owned()),
             };
             let status = response.status();
-            let body = response.into_body().collect_bytes().await.map_err(|e| e.to_string())?;
+            let body = whole(response).await?;
             if !status.is_success() {
                 return Err(serde_json::from_slice::<Status>(&body).map_or_else(|_| status.to_string(), |s| s.message));
             }
@@ -344,7 +357,76 @@ impl<R: Record> Watcher<R> {
     }
 }
 
+/// The body of an answer that ends.
+async fn whole(response: http::Response<Body>) -> Result<bytes::Bytes, String> {
+    let body = tokio::time::timeout(WHOLE, response.into_body().collect_bytes()).await;
+    body.map_err(|_| "the answer stopped coming".to_owned())?.map_err(|e| e.to_string())
+}
+
 fn chunks(body: Body) -> impl futures::Stream<Item = Result<bytes::Bytes, String>> + Unpin {
     use http_body_util::BodyExt as _;
     Box::pin(body.into_data_stream().map_err(|e| e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::convert::Infallible;
+
+    use berth_core::env::SystemClock;
+    use futures::StreamExt as _;
+    use parking_lot::Mutex;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::cache::pod::PodRecord;
+
+    fn line(kind: &str, object: &Value) -> String {
+        json!({ "type": kind, "object": object }).to_string() + "\n"
+    }
+
+    fn pod(name: &str, version: &str) -> String {
+        let metadata = json!({ "name": name, "namespace": "shop-dev", "resourceVersion": version });
+        line("ADDED", &json!({ "metadata": metadata, "status": { "phase": "Running" } }))
+    }
+
+    #[tokio::test]
+    async fn a_watch_that_falls_silent_is_begun_anew_where_it_was() {
+        let ended = json!({ "k8s.io/initial-events-end": "true" });
+        let bookmark = json!({ "metadata": { "resourceVersion": "5", "annotations": ended } });
+        let script = Mutex::new(vec![pod("b", "6"), pod("a", "3") + &line("BOOKMARK", &bookmark)]);
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let log = asked.clone();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            log.lock().push(request.uri().query().unwrap_or_default().to_owned());
+            let said = bytes::Bytes::from(script.lock().pop().unwrap_or_default());
+            let body = futures::stream::iter([Ok::<_, Infallible>(said)]).chain(futures::stream::pending());
+            let body = axum::body::Body::from_stream(body);
+            async move { Ok::<_, Infallible>(http::Response::new(body)) }
+        });
+        let store = Arc::new(Store::<PodRecord>::default());
+        let watcher = Watcher {
+            client: Client::new(service, "default"),
+            kind: Kind::POD,
+            selector: "",
+            store: store.clone(),
+            strings: Arc::default(),
+            health: Health::new(Arc::new(SystemClock), Box::new(|| {})),
+            shown: true,
+            silence: Duration::from_millis(20),
+            changed: Arc::new(|_| {}),
+        };
+        let shutdown = CancellationToken::new();
+        let running = tokio::spawn(watcher.run(shutdown.clone()));
+        let both = async {
+            while store.len() < 2 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), both).await.unwrap();
+        shutdown.cancel();
+        running.await.unwrap();
+        let asked = asked.lock();
+        assert!(asked[0].contains("sendInitialEvents=true") && asked[1].contains("resourceVersion=5"), "{asked:?}");
+    }
 }

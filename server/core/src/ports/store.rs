@@ -343,6 +343,8 @@ pub trait Journal: Send + Sync {
     async fn begin_audit(&self, attempt: &NewAudit) -> Result<()>;
     /// Appends an entry, with which its attempt ends, to the chain: of those who append at once, one after the other.
     async fn append_audit(&self, entry: &NewAudit) -> Result<()>;
+    /// The same once more, after the answer to it was lost: where the attempt has ended, it was done.
+    async fn append_audit_again(&self, entry: &NewAudit) -> Result<()>;
     /// Ends the attempts from before `before` with an outcome that is `unknown`; how many. Two that do it at once do it once.
     async fn settle_audit(&self, before: Timestamp) -> Result<u64>;
     /// A part of the log, newest first; filters: `actor`, `action`, `tenant`, `outcome`, and `since` and `until`

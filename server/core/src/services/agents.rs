@@ -37,6 +37,7 @@ use crate::{
         relay::Duplex,
         store::Digest,
     },
+    recheck,
 };
 
 /// What agents' tokens begin with.
@@ -49,8 +50,6 @@ const LIVES: SignedDuration = SignedDuration::from_secs(15);
 const HEAR: Duration = Duration::from_secs(15);
 /// How long who has too many tunnels shall wait.
 const TOO_MANY: Duration = Duration::from_secs(20);
-/// How often is asked whether an agent may go on.
-const RECHECK: Duration = Duration::from_secs(4);
 /// Longest that is waited for who is sent away to hear it.
 const FAREWELL: Duration = Duration::from_secs(3);
 /// An agent that was away for so long is written down when it is back.
@@ -374,13 +373,13 @@ impl Services {
                 let told = self.told().await?;
                 Ok::<_, Error>((known.as_ref() == Some(&agent.cluster)).then_some(told))
             };
-            let Ok(Some(now)) = asked.await else { return };
+            let Ok(Some(now)) = recheck::in_time(&*self.clock, asked).await else { return };
             tell.send_if_modified(|told| {
                 let other = *told != now;
                 *told = now;
                 other
             });
-            self.clock.sleep(RECHECK).await;
+            self.clock.sleep(recheck::EVERY).await;
         }
     }
 

@@ -87,7 +87,11 @@ fn ended<T>(attempt: NewAudit, result: &Result<Done<T>>) -> NewAudit {
             // Of what is denied, why: for who signs in by a provider there are many reasons.
             let why = e.fields().first().filter(|_| denied).map(|field| serde_json::json!({ "why": field.code }));
             let detail = if denied { why } else { Some(serde_json::json!({ "message": e.message() })) };
-            let outcome = if denied { "denied" } else { "failed" };
+            let outcome = match code {
+                _ if denied => "denied",
+                _ if e.is_uncertain() => "unknown",
+                _ => "failed",
+            };
             NewAudit { outcome, reason: Some(code.to_string()), detail, ..attempt }
         }
     }
@@ -171,7 +175,7 @@ impl Services {
         runtime.spawn(async move {
             for _ in 0..TRIES {
                 clock.sleep(RETRY).await;
-                if store.append_audit(&entry).await.is_ok() {
+                if store.append_audit_again(&entry).await.is_ok() {
                     return;
                 }
             }
@@ -239,6 +243,7 @@ mod tests {
             (Ok(Done::plain(())), ErrorCode::StoreUnavailable, "done"),
             (Err(Error::new(ErrorCode::Conflict, "changed")), ErrorCode::Conflict, "failed"),
             (Err(Error::new(ErrorCode::Forbidden, "no")), ErrorCode::Forbidden, "denied"),
+            (Err(Error::new(ErrorCode::StoreUnavailable, "?").uncertain()), ErrorCode::StoreUnavailable, "unknown"),
         ] {
             let world = World::new();
             let work = async {

@@ -59,6 +59,15 @@ async fn outcomes(store: &dyn Store) -> Vec<(String, String)> {
     page.items.into_iter().map(|entry| (entry.request_id, entry.outcome)).collect()
 }
 
+pub async fn an_end_is_told_once(store: Arc<dyn Store>) {
+    let attempt = entry(1, "ann", "shop/dev/web");
+    store.begin_audit(&attempt).await.unwrap();
+    for _ in 0..2 {
+        store.append_audit_again(&attempt).await.unwrap();
+        assert_eq!(outcomes(&*store).await.len(), 1);
+    }
+}
+
 pub async fn attempts_end(store: Arc<dyn Store>) {
     let told = |request: &str, outcome: &str| (request.to_owned(), outcome.to_owned());
     for second in 1..=4 {

@@ -183,6 +183,7 @@ suite! {
         webhooks::many_at_once_pass_on_once,
         webhooks::quotas_that_are_nearly_used_up,
         journal::audit,
+        journal::an_end_is_told_once,
         journal::attempts_end,
         journal::audit_is_filtered,
         journal::audit_is_paged_while_it_grows,
