@@ -74,6 +74,18 @@ async fn a_server_that_is_lost_is_given_up_and_found_again() {
 }
 
 #[tokio::test]
+async fn a_connection_that_was_cut_off_is_not_used_again() {
+    let Some(server) = Postgres::start().expect("a server for the tests") else { return };
+    let (store, way, _) = by_a_way(&server).await;
+    store.ping().await.unwrap();
+    way.lose();
+    // Outside a transaction: nothing is undone in which its end would be seen.
+    store.ping().await.unwrap_err();
+    way.find();
+    store.ping().await.expect("the next is asked by another");
+}
+
+#[tokio::test]
 async fn who_does_not_wait_takes_no_connection_with_them() {
     let Some(server) = Postgres::start().expect("a server for the tests") else { return };
     let (store, way, _) = by_a_way(&server).await;
