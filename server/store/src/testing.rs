@@ -13,7 +13,29 @@ mod way;
 
 pub use way::Way;
 
+use berth_core::ports::store::NewAudit;
+use jiff::Timestamp;
 use sqlx::{Connection as _, PgConnection, SqliteConnection};
+use uuid::Uuid;
+
+/// An entry of the audit log; its number is its id, and in its target.
+#[must_use]
+pub fn entry(number: u128) -> NewAudit {
+    NewAudit {
+        id: Uuid::from_u128(number),
+        at: Timestamp::constant(1_750_000_000, 0),
+        actor: "ann".to_owned(),
+        via: "cli".to_owned(),
+        action: "test".to_owned(),
+        target: format!("n{number}"),
+        tenant: None,
+        outcome: "done",
+        reason: None,
+        detail: None,
+        request_id: String::new(),
+        network: String::new(),
+    }
+}
 
 /// The variable that names a server to use instead (`postgres://…`, whose user may create databases), or `skip`.
 pub const VARIABLE: &str = "BERTH_TEST_POSTGRES";

@@ -3,36 +3,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use berth_core::ports::store::{NewAudit, Store};
+use berth_core::ports::store::Store;
 use berth_store::{
     Options, connect,
-    testing::{Held, Postgres, Way},
+    testing::{Held, Postgres, Way, entry},
 };
 use berth_types::ErrorCode;
 use futures::future::join_all;
-use jiff::Timestamp;
-use uuid::Uuid;
 
 /// As production has it, but in a twentieth of the time.
 fn options() -> Options {
     Options { max_connections: 2, answer_timeout: Duration::from_millis(500), ..Options::default() }
-}
-
-fn entry(number: u128) -> NewAudit {
-    NewAudit {
-        id: Uuid::from_u128(number),
-        at: Timestamp::from_second(1_750_000_000).unwrap(),
-        actor: "ann".to_owned(),
-        via: "cli".to_owned(),
-        action: "test".to_owned(),
-        target: format!("n{number}"),
-        tenant: None,
-        outcome: "done",
-        reason: None,
-        detail: None,
-        request_id: "r".to_owned(),
-        network: String::new(),
-    }
 }
 
 async fn entries(store: &dyn Store) -> usize {

@@ -12,32 +12,15 @@ use std::{
 use berth_core::{
     audit::verify::verify,
     authz::{Grant, PlatformRef},
-    ports::store::{NewAudit, Store},
+    ports::store::Store,
 };
 use berth_store::{
     OpenError, Options, Step, connect, latest, migrate, pending,
-    testing::{Postgres, VARIABLE, at_version, tamper},
+    testing::{Postgres, VARIABLE, at_version, entry, tamper},
 };
 use berth_types::{Action, ErrorCode, ListQuery, Resource, TenantRole};
 use jiff::Timestamp;
 use uuid::Uuid;
-
-fn entry(number: usize) -> NewAudit {
-    NewAudit {
-        id: Uuid::from_u128(number as u128),
-        at: Timestamp::from_second(1_750_000_000).unwrap(),
-        actor: "ann".to_owned(),
-        via: "cli".to_owned(),
-        action: "test".to_owned(),
-        target: format!("n{number}"),
-        tenant: None,
-        outcome: "done",
-        reason: None,
-        detail: None,
-        request_id: String::new(),
-        network: String::new(),
-    }
-}
 
 async fn open(url: &str) -> Arc<dyn Store> {
     connect(url, &Options::default()).await.expect("opens")

@@ -6,14 +6,17 @@ use berth_core::{
     notices::Notice,
     ports::{
         links::{Joiner, NewInvitation, NewReset, Within},
-        mail::{INVITATION, NewMail, RESET_LINK},
+        mail::{INVITATION, RESET_LINK},
         store::{Account, Store},
         webhooks::Spread,
     },
 };
 use berth_types::{ErrorCode, TenantRole, life::Mark};
 
-use crate::fixture::{add_tenant, add_users, at, digest, id, name, platform, refused, session, user};
+use crate::{
+    fixture::{add_tenant, add_users, at, digest, id, name, platform, refused, session, user},
+    mail::mail,
+};
 
 fn invitation(number: u8, role: Option<TenantRole>) -> NewInvitation {
     NewInvitation {
@@ -155,34 +158,20 @@ pub async fn resets(store: Arc<dyn Store>) {
     assert!(store.find_reset(&digest(2)).await.unwrap().is_none());
 }
 
-/// A mail that waits, of an invitation or to somebody.
-fn mail(number: u128, user: Option<u128>, kind: &'static str) -> NewMail {
-    NewMail {
-        id: id(number),
-        user: user.map(id),
-        kind,
-        address: format!("to{number}@example.com"),
-        sealed: vec![1, 2, 3],
-        created_at: at(0),
-        until: at(100),
-        says_dropped: false,
-    }
-}
-
 pub async fn mail_goes_with_its_link(store: Arc<dyn Store>) {
     add_users(&*store, &["ann", "bob"]).await;
     let shop = add_tenant(&*store, 10, "shop", id(1)).await;
     let left = add_tenant(&*store, 11, "left", id(1)).await;
     let (within, other) = (Within::Tenant(&shop), Within::Tenant(&left));
     for number in 1..=5 {
-        let mail = (number != 5).then(|| mail(number.into(), None, INVITATION));
+        let mail = (number != 5).then(|| mail(number.into(), None, INVITATION, 0));
         let new = NewInvitation { mail, ..invitation(number, Some(TenantRole::Viewer)) };
         store.create_invitation(if number == 4 { other } else { within }, &new).await.unwrap();
     }
     // Something else that goes to who was invited, or bears the id of an invitation.
-    store.add_mail(&mail(5, None, "quota.high")).await.unwrap();
+    store.add_mail(&mail(5, None, "quota.high", 0)).await.unwrap();
     for (number, user, kind) in [(20, 1, RESET_LINK), (21, 1, "quota.high"), (22, 2, RESET_LINK)] {
-        store.add_mail(&mail(number, Some(user), kind)).await.unwrap();
+        store.add_mail(&mail(number, Some(user), kind, 0)).await.unwrap();
     }
     let mut second = 0;
     let mut waiting = async || {
@@ -215,7 +204,7 @@ pub async fn mail_goes_with_its_link(store: Arc<dyn Store>) {
     for number in [23, 24] {
         store.put_notice(None, &notice).await.unwrap();
         let notice = store.waiting_notices(&platform(), 9).await.unwrap().remove(0);
-        let mails = vec![mail(number, Some(1), RESET_LINK)];
+        let mails = vec![mail(number, Some(1), RESET_LINK, 0)];
         let reset = Some(reset(u8::try_from(number).unwrap(), 1));
         let spread = Spread { mails, reset, ..Spread::default() };
         assert!(store.spread_notice(&platform(), notice.id, &spread).await.unwrap());

@@ -18,7 +18,8 @@ use berth_types::{ErrorCode, TenantRole, people::Passkey, provider::Identity, we
 
 use crate::fixture::{add_tenant, add_users, admin, at, digest, id, name, platform, refused};
 
-fn mail(number: u128, user: Option<u128>, kind: &'static str, seconds: i64) -> NewMail {
+/// A mail that waits, of nobody or to somebody.
+pub fn mail(number: u128, user: Option<u128>, kind: &'static str, seconds: i64) -> NewMail {
     NewMail {
         id: id(number),
         user: user.map(id),

@@ -223,10 +223,10 @@ pub async fn what_is_held_is_replaced(store: Arc<dyn Store>) {
     assert_eq!(theirs.len(), 1, "{theirs:?}");
 }
 
-/// A role goes, with another in its place, in the moment in which it is given: whoever was quicker, nobody has what is not there.
-pub async fn none_keeps_what_goes(store: Arc<dyn Store>) {
-    add_users(&*store, &["ann", "bob"]).await;
-    let shop = add_tenant(&*store, 10, "shop", id(1)).await;
+/// `shop` with all that a role can be given to: somebody in it, its namespace `dev`, a robot, the groups of a provider.
+async fn whom_roles_are_given(store: &dyn Store) -> Grant<TenantRef> {
+    add_users(store, &["ann", "bob"]).await;
+    let shop = add_tenant(store, 10, "shop", id(1)).await;
     store.create_namespace(&shop, &namespace(20, "shop", "dev")).await.unwrap();
     let robot = NewRobot {
         id: id(40),
@@ -237,7 +237,13 @@ pub async fn none_keeps_what_goes(store: Arc<dyn Store>) {
         created_at: at(1),
     };
     store.create_robot(&shop, &robot).await.unwrap();
-    add_provider(&*store, 50, "corp").await;
+    add_provider(store, 50, "corp").await;
+    shop
+}
+
+/// A role goes, with another in its place, in the moment in which it is given: whoever was quicker, nobody has what is not there.
+pub async fn none_keeps_what_goes(store: Arc<dyn Store>) {
+    let shop = whom_roles_are_given(&*store).await;
     for round in 1..=4 {
         for way in 0..7 {
             let named = format!("role-{round}-{way}");
@@ -350,19 +356,7 @@ async fn give(store: &dyn Store, way: usize, round: u128, role: TenantRole) -> b
 
 /// A role is removed in the moment in which it is given: one of the two comes first, and whoever has one has one that is there.
 pub async fn none_is_given_that_goes(store: Arc<dyn Store>) {
-    add_users(&*store, &["ann", "bob"]).await;
-    let shop = add_tenant(&*store, 10, "shop", id(1)).await;
-    store.create_namespace(&shop, &namespace(20, "shop", "dev")).await.unwrap();
-    let robot = NewRobot {
-        id: id(40),
-        name: "ci".parse().unwrap(),
-        description: "x".to_owned(),
-        role: Viewer,
-        namespace: None,
-        created_at: at(1),
-    };
-    store.create_robot(&shop, &robot).await.unwrap();
-    add_provider(&*store, 50, "corp").await;
+    let shop = whom_roles_are_given(&*store).await;
     for way in 0..7 {
         let error = refused(give(&*store, way, 0, own("nobody-made-it")).await, ErrorCode::Invalid);
         assert_eq!(error.fields()[0].code, "role_gone", "{way}");
